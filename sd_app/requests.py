@@ -1,0 +1,265 @@
+"""What one job asks and what it gives back. Plain data: no torch, no I/O.
+
+A request that exists is valid: types and ranges are checked when it is built.
+"""
+
+from dataclasses import dataclass, fields, replace
+from math import isfinite
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from .settings import Settings
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+MAX_PROMPT = 20_000  # characters
+MAX_STEPS = 1000  # the number of steps a model was trained on
+MAX_GUIDANCE = 30.0
+MAX_SEED = 2**32 - 1
+MIN_SIDE, MAX_SIDE = 64, 8192  # pixels
+MAX_NUM_IMAGES = 1000
+MAX_CLIP_SKIP = 12
+CHUNK_TOKENS = 75  # tokens of text in one 77-token window of CLIP, without its start and end marks
+
+
+class Cancelled(Exception):
+    """Raise it inside on_step to stop the job: the call then returns what is finished."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Txt2ImgRequest:
+    """Ask for pictures of a prompt. None means: the model's own default; for the seed: a random one.
+
+    Picture k of the request has seed `seed + k`. `clip_skip` counts as in AUTOMATIC1111: 1 is the last
+    layer of the text encoder, 2 the one before. Raise ValueError naming field, value, rule and remedy.
+    """
+
+    prompt: str
+    negative_prompt: str = ""
+    model: str | None = None
+    scheduler: str | None = None
+    num_inference_steps: int | None = None
+    guidance_scale: float | None = None
+    seed: int | None = None
+    width: int | None = None
+    height: int | None = None
+    num_images: int = 1
+    clip_skip: int = 1
+
+    def __post_init__(self) -> None:
+        check_text("prompt", self.prompt, MAX_PROMPT)
+        if not self.prompt.strip():
+            raise ValueError("prompt must not be empty (say what the picture should show)")
+        check_text("negative_prompt", self.negative_prompt, MAX_PROMPT)
+        check_name("model", self.model)
+        check_name("scheduler", self.scheduler)
+        check_int("num_images", self.num_images, 1, MAX_NUM_IMAGES)
+        check_int("clip_skip", self.clip_skip, 1, MAX_CLIP_SKIP)
+        if self.num_inference_steps is not None:
+            check_int("num_inference_steps", self.num_inference_steps, 1, MAX_STEPS)
+        if self.guidance_scale is not None:
+            check_float("guidance_scale", self.guidance_scale, 0.0, MAX_GUIDANCE)
+            object.__setattr__(self, "guidance_scale", float(self.guidance_scale))
+        if self.seed is not None:
+            check_seed(self.seed, self.num_images)
+        if self.width is not None:
+            check_side("width", self.width)
+        if self.height is not None:
+            check_side("height", self.height)
+
+    @property
+    def is_resolved(self) -> bool:
+        """Tell whether every field has a value, so that the request means the same picture everywhere."""
+        return all(getattr(self, field.name) is not None for field in fields(self))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Step:
+    """One sign of life of a running job. Several pictures are denoised together: a batch."""
+
+    step: int  # finished steps of the running batch, 1-based; 0 before the first
+    num_steps: int
+    image_index: int  # the first picture of the running batch
+    num_images: int  # of the whole job
+    seconds: float  # since the call
+    text: str = "Denoising"  # or "Loading NAME", "Decoding"
+    batch_images: int = 1  # pictures in the running batch
+    batch_seconds: float = 0.0  # since the running batch's first step began
+    preview: "Image.Image | None" = None  # the predicted end (x0) of the running batch, small
+    images: "tuple[Image.Image, ...]" = ()  # pictures finished since the call
+    paths: tuple[Path, ...] = ()  # their files, if they are saved
+
+    @property
+    def fraction(self) -> float:
+        """Return how much of the whole job is done, 0..1."""
+        batch = self.step / max(self.num_steps, 1)
+        return min(1.0, (self.image_index + self.batch_images * batch) / self.num_images)
+
+    @property
+    def steps_per_second(self) -> float | None:
+        """Return the speed of the running batch, None before its first step."""
+        return self.step / self.batch_seconds if self.step and self.batch_seconds > 0 else None
+
+    @property
+    def eta_seconds(self) -> float | None:
+        """Return the expected time to the end of the job, None before the first step."""
+        speed = self.steps_per_second
+        if speed is None:
+            return None
+        later_images = max(0, self.num_images - self.image_index - self.batch_images)
+        steps = self.num_steps - self.step + self.num_steps * later_images / self.batch_images
+        return steps / speed
+
+
+@dataclass(frozen=True, kw_only=True)
+class Txt2ImgResult:
+    """What a job made. `request` is resolved: no field of it is None. All tuples have one entry a picture."""
+
+    images: "tuple[Image.Image, ...]"
+    seeds: tuple[int, ...]
+    request: Txt2ImgRequest
+    seconds: float
+    paths: tuple[Path, ...] = ()  # empty when the pictures were not saved
+    infotexts: tuple[str, ...] = ()
+    stopped: bool = False  # cancelled: holds the pictures finished before
+
+    def request_of(self, index: int) -> Txt2ImgRequest:
+        """Return the request that makes picture `index` alone."""
+        return replace(self.request, seed=self.seeds[index], num_images=1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Token:
+    """One piece of a prompt as the model reads it."""
+
+    text: str  # as written, without the tokenizer's end-of-word mark
+    id: int
+    position: int  # in its 77-token window; 0 is the start mark, so the first token has 1
+    chunk: int  # window it is in, from 0
+    weight: float = 1.0
+    ends_word: bool = True  # False: the next token continues the same word
+
+
+@dataclass(frozen=True, kw_only=True)
+class TokenReport:
+    """A prompt cut into tokens, start mark, end mark and padding left out."""
+
+    tokens: tuple[Token, ...]
+    num_chunks: int
+    count: int  # tokens in all
+    limit: int = CHUNK_TOKENS  # tokens a chunk holds
+
+    def chunk_tokens(self, chunk: int) -> tuple[Token, ...]:
+        """Return the tokens of one window; those of chunk 1 and later are past the model's 77 positions."""
+        return tuple(token for token in self.tokens if token.chunk == chunk)
+
+    def chunk_text(self, chunk: int) -> str:
+        """Return one window's words, to show where a long prompt is divided."""
+        return "".join(t.text + (" " if t.ends_word else "") for t in self.chunk_tokens(chunk)).rstrip()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Status:
+    """What runs where. Memory is the GPU's if there is one, else the machine's; in bytes, 0 if unknown."""
+
+    device: str  # "starting" until torch is there
+    device_name: str = ""
+    dtype: str = ""
+    memory_used: int = 0
+    memory_total: int = 0
+    loaded: tuple[str, ...] = ()  # models whose weights are in memory
+
+
+def check_limits(request: Txt2ImgRequest, settings: Settings) -> None:
+    """Refuse with ValueError what is valid but more than the owner allows. Sizes of None pass."""
+    if request.num_images > settings.max_images:
+        raise ValueError(
+            f"num_images must be at most {settings.max_images} here, got {request.num_images}"
+            " (the owner's limit max_images)"
+        )
+    if request.width is None or request.height is None:
+        return
+    if request.width * request.height > settings.max_pixels:
+        side = int(settings.max_pixels**0.5) // 8 * 8
+        raise ValueError(
+            f"width x height must be at most {settings.max_pixels:,} pixels here,"
+            f" got {request.width}x{request.height} (try {side}x{side})"
+        )
+
+
+def parse_seed(value: object) -> int | None:
+    """Read a seed as people type it: empty, None or -1 means random (None); whole floats are fine."""
+    if value is None or (isinstance(value, str) and not value.strip()):
+        return None
+    number: object = value
+    if isinstance(value, str):
+        try:
+            number = int(value)
+        except ValueError:
+            number = value
+    elif isinstance(value, float) and isfinite(value) and value.is_integer():
+        number = int(value)
+    if number == -1 and not isinstance(number, bool):
+        return None
+    check_int("seed", number, 0, MAX_SEED, "use -1 for a random one")
+    assert isinstance(number, int)
+    return number
+
+
+def check_text(name: str, value: object, limit: int) -> None:
+    """Refuse what is not text a tokenizer and a picture file can hold."""
+    if not isinstance(value, str):
+        raise ValueError(f"{name} must be text, got {_shown(value)}")
+    if len(value.strip()) > limit or len(value) > 2 * limit:
+        raise ValueError(f"{name} must have at most {limit:,} characters, got {len(value):,} (shorten it)")
+    if "\0" in value:
+        raise ValueError(f"{name} must not hold a NUL character (remove it)")
+    if any("\ud800" <= char <= "\udfff" for char in value):
+        raise ValueError(f"{name} must be valid Unicode, it holds half a surrogate pair (remove it)")
+
+
+def check_name(name: str, value: object) -> None:
+    """Refuse what is neither None nor a non-empty name."""
+    if value is not None and (not isinstance(value, str) or not value.strip() or len(value) > 500):
+        raise ValueError(f"{name} must be a name, got {_shown(value)} (leave it out for the default)")
+
+
+def check_int(name: str, value: object, low: int, high: int, remedy: str = "") -> None:
+    """Refuse what is not an int within low..high; True is not a number."""
+    if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
+        hint = f" ({remedy})" if remedy else ""
+        raise ValueError(f"{name} must be a whole number from {low} to {high}, got {_shown(value)}{hint}")
+
+
+def check_float(name: str, value: object, low: float, high: float) -> None:
+    """Refuse what is not a finite number within low..high; True is not a number."""
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    if not number or not low <= value <= high:  # type: ignore[operator]  # NaN fails both comparisons
+        raise ValueError(f"{name} must be a number from {low:g} to {high:g}, got {_shown(value)}")
+
+
+def check_seed(seed: object, num_images: int) -> None:
+    """Refuse a seed whose last picture, seed + num_images - 1, would leave the range."""
+    check_int("seed", seed, 0, MAX_SEED, "leave it out for a random one")
+    assert isinstance(seed, int)
+    if seed + num_images - 1 > MAX_SEED:
+        raise ValueError(
+            f"seed must be at most {MAX_SEED - num_images + 1} for {num_images} pictures, got {seed}"
+        )
+
+
+def check_side(name: str, value: object) -> None:
+    """Refuse a side that is not a multiple of 8 pixels within the range; name its neighbours."""
+    check_int(name, value, MIN_SIDE, MAX_SIDE)
+    assert isinstance(value, int)
+    if value % 8:
+        low = value // 8 * 8
+        raise ValueError(f"{name} must be a multiple of 8, got {value} (try {low} or {low + 8})")
+
+
+def _shown(value: object) -> str:
+    if isinstance(value, int) and not isinstance(value, bool) and abs(value) > 10**30:
+        return f"a number of {value.bit_length()} bits"  # repr of a huge int is slow or refused
+    text = repr(value)
+    return text if len(text) <= 60 else text[:57] + "..."

@@ -1,0 +1,61 @@
+"""What the owner of the machine decides once, at start: folders, device, limits."""
+
+import re
+from dataclasses import dataclass, field
+from math import isfinite
+from pathlib import Path
+
+DTYPES = ("auto", "float16", "bfloat16", "float32")
+MODES = ("local", "shared", "space")
+DEFAULT_MODELS_DIR = Path(__file__).resolve().parent.parent / "models"
+
+_DEVICE = re.compile(r"auto|cpu|mps|cuda(:\d{1,3})?")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """Everything that holds for a whole run of the app. Raise ValueError for a value that cannot be."""
+
+    models_dir: Path = DEFAULT_MODELS_DIR
+    outputs_dir: Path = field(default_factory=lambda: Path("outputs"))
+    model: str = "tiny-sd"  # the model of a request that names none; may be a hub id "owner/name"
+    device: str = "auto"  # auto, cpu, cuda, cuda:N or mps
+    dtype: str = "auto"  # auto: float16 on cuda and mps, float32 on the CPU
+    lowvram: bool = False  # keep weights in main memory, move each part to the GPU as it is needed
+    mode: str = "local"
+    max_pixels: int = 2048 * 2048  # width * height of one picture
+    max_images: int = 100  # pictures of one request
+    batch_size: int = 4  # pictures denoised together
+    cache_gigabytes: float | None = None  # weights kept loaded at once; None: chosen from the memory found
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "models_dir", Path(self.models_dir).expanduser())
+        object.__setattr__(self, "outputs_dir", Path(self.outputs_dir).expanduser())
+        if not isinstance(self.model, str) or not self.model.strip():
+            raise ValueError(
+                f"model must be a name or a hub id, got {self.model!r} (try tiny-sd or owner/name)"
+            )
+        if not isinstance(self.device, str) or not _DEVICE.fullmatch(self.device):
+            raise ValueError(f"device must be auto, cpu, cuda, cuda:N or mps, got {self.device!r}")
+        if self.dtype not in DTYPES:
+            raise ValueError(f"dtype must be one of {', '.join(DTYPES)}, got {self.dtype!r}")
+        if self.mode not in MODES:
+            raise ValueError(f"mode must be one of {', '.join(MODES)}, got {self.mode!r}")
+        if not isinstance(self.lowvram, bool):
+            raise ValueError(f"lowvram must be true or false, got {self.lowvram!r}")
+        _check_int("max_pixels", self.max_pixels, 64 * 64, 8192 * 8192)
+        _check_int("max_images", self.max_images, 1, 1000)
+        _check_int("batch_size", self.batch_size, 1, 64)
+        if self.cache_gigabytes is not None:
+            _check_gigabytes(self.cache_gigabytes)
+
+
+def _check_int(name: str, value: object, low: int, high: int) -> None:
+    if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
+        raise ValueError(f"{name} must be a whole number from {low:,} to {high:,}, got {value!r}")
+
+
+def _check_gigabytes(value: object) -> None:
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    if not number or not isfinite(value) or value < 0:  # type: ignore[arg-type, operator]
+        raise ValueError(f"cache_gigabytes must be 0 or more, got {value!r} (leave it out for automatic)")

@@ -1,0 +1,55 @@
+"""The facade: one short method per feature. Importing it is cheap; torch loads in warm_up or the first job."""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from . import catalog
+from .requests import Status, Step, TokenReport, Txt2ImgRequest, Txt2ImgResult
+from .schedulers import SCHEDULER_NAMES
+from .settings import Settings
+
+if TYPE_CHECKING:
+    from .catalog import ModelInfo
+    from .model_manager import ModelManager
+
+
+class Studio:
+    """Make pictures and show how they come about. Safe to use from several threads at once."""
+
+    def __init__(self, settings: Settings | None = None) -> None:
+        self.settings = settings or Settings()
+
+    def models(self) -> "list[ModelInfo]":
+        """List the models that can be asked for; the default one comes first. Reads the disk each time."""
+
+    def schedulers(self) -> tuple[str, ...]:
+        """List the schedulers by the names a request takes."""
+
+    def txt2img(
+        self,
+        request: Txt2ImgRequest,
+        on_step: Callable[[Step], None] | None = None,
+        *,
+        preview_every: int = 3,
+        save: bool = True,
+    ) -> Txt2ImgResult:
+        """Make the pictures of a request and save them in outputs_dir (unless save is False).
+
+        on_step is called after every step, and when loading or decoding begins; raising Cancelled in it
+        stops the job, and the result holds the pictures finished before. Every `preview_every` steps the
+        Step has a preview; 0 turns previews off. Neither changes a pixel of the result.
+        Raise ValueError for an unknown model or scheduler or a size over the limits, MemoryError when the
+        job does not fit, OSError when a model cannot be read or a picture cannot be saved.
+        """
+
+    def tokens(self, prompt: str, model: str | None = None) -> TokenReport:
+        """Cut a prompt into the model's tokens. Loads no weights and does not wait for a running job."""
+
+    def status(self) -> Status:
+        """Tell device, memory and loaded models. Cheap: never waits and never imports torch itself."""
+
+    def warm_up(self) -> None:
+        """Import torch and diffusers and load the default model, so that the first job starts at once."""
+
+    def unload(self) -> None:
+        """Drop all weights from memory, after the running job."""
