@@ -23,7 +23,7 @@ MAX_CLIP_SKIP = 12
 CHUNK_TOKENS = 75  # tokens of text in one 77-token window of CLIP, without its start and end marks
 
 
-class Cancelled(Exception):
+class Cancelled(Exception):  # noqa: N818 - not an error: a wish
     """Raise it inside on_step to stop the job: the call then returns what is finished."""
 
 

@@ -1,15 +1,15 @@
-"""The facade: one short method per feature. Importing it is cheap; torch loads in warm_up or the first job."""
+"""The facade: one short method per feature. Importing it is cheap; torch loads with the first job."""
 
+import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from . import catalog
+from .catalog import ModelInfo, find_model, list_models
 from .requests import Status, Step, TokenReport, Txt2ImgRequest, Txt2ImgResult
 from .schedulers import SCHEDULER_NAMES
 from .settings import Settings
 
 if TYPE_CHECKING:
-    from .catalog import ModelInfo
     from .model_manager import ModelManager
 
 
@@ -18,12 +18,16 @@ class Studio:
 
     def __init__(self, settings: Settings | None = None) -> None:
         self.settings = settings or Settings()
+        self._manager: ModelManager | None = None
+        self._import_lock = threading.Lock()
 
-    def models(self) -> "list[ModelInfo]":
+    def models(self) -> list[ModelInfo]:
         """List the models that can be asked for; the default one comes first. Reads the disk each time."""
+        return list_models(self.settings)
 
     def schedulers(self) -> tuple[str, ...]:
         """List the schedulers by the names a request takes."""
+        return SCHEDULER_NAMES
 
     def txt2img(
         self,
@@ -41,15 +45,38 @@ class Studio:
         Raise ValueError for an unknown model or scheduler or a size over the limits, MemoryError when the
         job does not fit, OSError when a model cannot be read or a picture cannot be saved.
         """
+        manager = self._ready_manager()
+        from . import generation
+
+        return generation.txt2img(manager, request, on_step, preview_every=preview_every, save=save)
 
     def tokens(self, prompt: str, model: str | None = None) -> TokenReport:
         """Cut a prompt into the model's tokens. Loads no weights and does not wait for a running job."""
+        info = find_model(self.settings, model)
+        manager = self._ready_manager()
+        from . import prompts
+
+        return prompts.tokenize(manager.tokenizer(info.name), prompt)
 
     def status(self) -> Status:
         """Tell device, memory and loaded models. Cheap: never waits and never imports torch itself."""
+        return self._manager.status() if self._manager else Status(device="starting")
 
     def warm_up(self) -> None:
         """Import torch and diffusers and load the default model, so that the first job starts at once."""
+        self._ready_manager().warm_up()
 
     def unload(self) -> None:
         """Drop all weights from memory, after the running job."""
+        if self._manager:
+            self._manager.unload()
+
+    def _ready_manager(self) -> "ModelManager":
+        """Return the one model manager; the first caller imports torch and diffusers, the others wait."""
+        with self._import_lock:
+            if self._manager is None:
+                from . import generation  # noqa: F401 - everything a job needs, imported by one thread
+                from .model_manager import ModelManager
+
+                self._manager = ModelManager(self.settings)
+            return self._manager

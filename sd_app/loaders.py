@@ -1,0 +1,126 @@
+"""Read a checkpoint from disk or the hub into a pipeline's parts. Safetensors only, nobody else's code."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from diffusers import StableDiffusionPipeline
+from diffusers.utils import logging as diffusers_logging
+from transformers import CLIPTokenizer
+from transformers.utils import logging as transformers_logging
+
+from .catalog import PARTS, ModelInfo, find_snapshot, hub_cache, weight_files, why_unusable
+
+
+class Txt2ImgPipeline(StableDiffusionPipeline):
+    """diffusers' pipeline, in which a guidance scale between 0 and 1 means what the formula says.
+
+    noise = uncond + guidance_scale * (cond - uncond): at 1 only cond is needed, at 0 only the negative
+    prompt counts. diffusers leaves the formula out for everything up to 1.
+    """
+
+    @property
+    def do_classifier_free_guidance(self) -> bool:
+        return self._guidance_scale != 1 and self.unet.config.time_cond_proj_dim is None
+
+
+def load_components(info: ModelInfo, dtype: torch.dtype) -> dict[str, Any]:
+    """Load all parts of a model into main memory, by the name the pipeline gives them.
+
+    Raise OSError when files are damaged or cannot be fetched, ValueError when they cannot be used.
+    """
+    folder = info.path or download_snapshot(info.name)
+    return load_folder(folder, dtype)
+
+
+def load_folder(folder: Path, dtype: torch.dtype) -> dict[str, Any]:
+    """Load a diffusers folder of Stable Diffusion 1 or 2."""
+    if reason := why_unusable(folder):
+        raise ValueError(f"{folder.name} cannot be used: {reason}")
+    diffusers_logging.disable_progress_bar()
+    transformers_logging.disable_progress_bar()
+    # A variant is asked for as a whole; a part without an fp16 file falls back to its plain one.
+    is_fp16 = any(".fp16" in file.name for part in PARTS for file in weight_files(folder / part))
+    pipe = Txt2ImgPipeline.from_pretrained(
+        folder,
+        dtype=dtype,
+        variant="fp16" if is_fp16 else None,
+        use_safetensors=True,
+        local_files_only=True,
+        safety_checker=None,
+        feature_extractor=None,
+        image_encoder=None,
+        requires_safety_checker=False,
+    )
+    return dict(pipe.components)
+
+
+def load_tokenizer(info: ModelInfo) -> CLIPTokenizer:
+    """Load a model's tokenizer alone; for a hub model that is not there yet, fetch that alone."""
+    folder = info.path or _fetch(info.name, ["tokenizer/*"])
+    return CLIPTokenizer.from_pretrained(folder / "tokenizer", local_files_only=True)
+
+
+def download_snapshot(hub_id: str) -> Path:
+    """Fetch a hub model's fp16 safetensors, or its plain ones, with a progress bar in the terminal."""
+    if (snapshot := find_snapshot(hub_id)) is not None:
+        return snapshot
+    patterns = ["model_index.json", "*/*.json", "tokenizer/*", *_weight_patterns(hub_id, _list_files(hub_id))]
+    folder = _fetch(hub_id, patterns)
+    if reason := why_unusable(folder):
+        raise ValueError(f"{hub_id} cannot be used: {reason}")
+    return folder
+
+
+def _weight_patterns(hub_id: str, files: list[str]) -> list[str]:
+    """Choose the weight files of each part among a repository's files; raise ValueError if one has none."""
+    chosen: list[str] = []
+    for part in PARTS:
+        stem = "model" if part == "text_encoder" else "diffusion_pytorch_model"
+        found = [f for f in files if f.startswith(f"{part}/{stem}") and f.endswith(".safetensors")]
+        half = [file for file in found if ".fp16" in file]
+        plain = [file for file in found if file.count(".") == 1]
+        if not (half or plain):
+            raise ValueError(
+                f"{hub_id} holds no safetensors weights for its {part}, and pickles (.bin, .ckpt) are refused"
+                " because reading them can run code (choose another model id, or a converted copy)"
+            )
+        chosen += half or plain
+    return chosen
+
+
+def _list_files(hub_id: str) -> list[str]:
+    from huggingface_hub import HfApi
+
+    with _hub_errors(hub_id):
+        return HfApi().list_repo_files(hub_id)
+
+
+def _fetch(hub_id: str, patterns: list[str]) -> Path:
+    from huggingface_hub import snapshot_download
+
+    with _hub_errors(hub_id):
+        return Path(snapshot_download(hub_id, allow_patterns=patterns, cache_dir=hub_cache()))
+
+
+@contextmanager
+def _hub_errors(hub_id: str) -> Iterator[None]:
+    """Turn what the hub's client raises into words for the person who typed the id."""
+    from httpx import HTTPError
+    from huggingface_hub.errors import GatedRepoError, HFValidationError, RepositoryNotFoundError
+
+    try:
+        yield
+    except GatedRepoError as error:
+        raise ValueError(
+            f"{hub_id} asks for its terms to be accepted: do so on huggingface.co, then run `hf auth login`"
+        ) from error
+    except (RepositoryNotFoundError, HFValidationError) as error:
+        raise ValueError(f"there is no public model {hub_id} on huggingface.co") from error
+    except (HTTPError, OSError, RuntimeError) as error:
+        raise OSError(
+            f"{hub_id} cannot be downloaded: {error} (connect once to fetch it,"
+            " or put a diffusers folder into the models folder)"
+        ) from error

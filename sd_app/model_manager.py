@@ -1,0 +1,256 @@
+"""The only owner of device, dtype, lock and loaded weights.
+
+One job at a time is on the models. Pipelines of one checkpoint share its parts; a checkpoint that has to
+make room is really gone.
+"""
+
+import ctypes
+import gc
+import sys
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import psutil
+import torch
+
+from .catalog import ModelInfo, find_model
+from .loaders import Txt2ImgPipeline, load_components, load_tokenizer
+from .requests import Status
+from .schedulers import make_scheduler
+from .settings import Settings
+
+PIPELINES = {"txt2img": Txt2ImgPipeline}
+WAIT_SECONDS = 0.2  # how often a waiting job looks whether it was cancelled
+
+# What a full memory raises: torch's own error on CUDA, RuntimeError on MPS and the CPU.
+OUT_OF_MEMORY = (torch.OutOfMemoryError, MemoryError, RuntimeError)
+
+Event = Callable[[str], None]  # is told "Waiting" or "Loading NAME"; may raise Cancelled
+
+
+@dataclass(kw_only=True, eq=False)
+class Checkpoint:
+    """One model in memory: its parts, and the pipelines made of them."""
+
+    name: str
+    components: dict[str, Any]
+    scheduler_config: Any  # the original one: every job's scheduler starts from it
+    size_bytes: int
+    pipelines: dict[str, Any] = field(default_factory=dict)
+
+
+class ModelManager:
+    """Load, keep and lend pipelines. Safe to use from several threads."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.device = choose_device(settings.device)
+        self.dtype = choose_dtype(settings.dtype, self.device)
+        self.budget_bytes = choose_budget(settings.cache_gigabytes, self.device)
+        self._checkpoints: OrderedDict[str, Checkpoint] = OrderedDict()  # the latest used is the last
+        self._tokenizers: dict[str, Any] = {}
+        self._lock = threading.Lock()
+        self._tokenizer_lock = threading.Lock()
+        self._owner: int | None = None  # the thread that holds the lock
+
+    @contextmanager
+    def pipeline(self, kind: str, model: str, scheduler: str, on_event: Event | None = None) -> Iterator[Any]:
+        """Lend the pipeline of a model with a scheduler of its own, to one job at a time.
+
+        While another job runs, on_event("Waiting") is called now and then. Raise ValueError for an unknown
+        model or scheduler, OSError when files cannot be read, MemoryError when the weights do not fit.
+        """
+        tell = on_event or _tell_nobody
+        with self._exclusive(tell):
+            checkpoint = self._checkpoint(model, tell)
+            pipe = self._pipeline(checkpoint, kind)
+            pipe.scheduler = make_scheduler(scheduler, checkpoint.scheduler_config)
+            try:
+                yield pipe
+            finally:
+                pipe.maybe_free_model_hooks()
+
+    def tokenizer(self, model: str) -> Any:
+        """Return a model's tokenizer without its weights; does not wait for a running job."""
+        with self._tokenizer_lock:
+            if model not in self._tokenizers:
+                self._tokenizers[model] = load_tokenizer(find_model(self.settings, model))
+            return self._tokenizers[model]
+
+    def warm_up(self) -> None:
+        """Load the default model."""
+        info = find_model(self.settings, None)
+        with self.pipeline("txt2img", info.name, info.default_scheduler):
+            pass
+
+    def unload(self, name: str | None = None) -> None:
+        """Drop one model, or all of them, once the running job is over."""
+        with self._exclusive(_tell_nobody):
+            self._drop([name] if name else list(self._checkpoints))
+
+    def free_memory(self, *, keep: str) -> None:
+        """Drop all models but one and give back what is unused. Only for the job that holds the lock."""
+        assert self._owner == threading.get_ident()
+        self._drop([name for name in self._checkpoints if name != keep])
+
+    def status(self) -> Status:
+        """Tell device, memory and loaded models, without waiting."""
+        if self.device.type == "cuda":
+            free, total = torch.cuda.mem_get_info(self.device)
+            used, name = total - free, torch.cuda.get_device_name(self.device)
+        else:
+            total, used = psutil.virtual_memory().total, psutil.Process().memory_info().rss
+            name = "Apple GPU" if self.device.type == "mps" else f"CPU, {torch.get_num_threads()} threads"
+        return Status(
+            device=str(self.device),
+            device_name=name,
+            dtype=str(self.dtype).removeprefix("torch."),
+            memory_used=used,
+            memory_total=total,
+            loaded=tuple(self._checkpoints),
+        )
+
+    @contextmanager
+    def _exclusive(self, tell: Event) -> Iterator[None]:
+        if self._owner == threading.get_ident():
+            raise RuntimeError("a job cannot start another one on the models (wait until it has returned)")
+        while not self._lock.acquire(timeout=WAIT_SECONDS):
+            tell("Waiting")
+        self._owner = threading.get_ident()
+        try:
+            yield
+        finally:
+            self._owner = None
+            self._lock.release()
+
+    def _checkpoint(self, model: str, tell: Event) -> Checkpoint:
+        if model not in self._checkpoints:
+            info = find_model(self.settings, model)
+            tell(f"Loading {model}")
+            self._make_room(info.size_bytes)
+            self._checkpoints[model] = self._load(info)
+            self._make_room(0)  # a load can turn out larger than its files
+        self._checkpoints.move_to_end(model)
+        return self._checkpoints[model]
+
+    def _load(self, info: ModelInfo) -> Checkpoint:
+        try:
+            return self._load_once(info)
+        except OUT_OF_MEMORY as error:
+            if not is_out_of_memory(error):
+                raise
+        # Only here are the failed load's tensors free: they lived as long as the exception.
+        self._drop(list(self._checkpoints))
+        try:
+            return self._load_once(info)
+        except OUT_OF_MEMORY as error:
+            if not is_out_of_memory(error):
+                raise
+            raise MemoryError(
+                f"{info.name} does not fit into the memory of {self.device}"
+                " (close other programs, start with --lowvram, or choose a smaller model)"
+            ) from error
+
+    def _load_once(self, info: ModelInfo) -> Checkpoint:
+        components = load_components(info, self.dtype)
+        scheduler_config = components.pop("scheduler").config
+        modules = [part for part in components.values() if isinstance(part, torch.nn.Module)]
+        if not self._offloads:
+            for module in modules:
+                module.to(self.device)
+        size_bytes = sum(t.numel() * t.element_size() for module in modules for t in module.parameters())
+        return Checkpoint(
+            name=info.name, components=components, scheduler_config=scheduler_config, size_bytes=size_bytes
+        )
+
+    def _pipeline(self, checkpoint: Checkpoint, kind: str) -> Any:
+        if kind not in checkpoint.pipelines:
+            pipe = PIPELINES[kind](**checkpoint.components, scheduler=None, requires_safety_checker=False)
+            pipe.set_progress_bar_config(disable=True)
+            checkpoint.pipelines[kind] = pipe
+        pipe = checkpoint.pipelines[kind]
+        if self._offloads:
+            pipe.enable_model_cpu_offload(device=self.device)
+        return pipe
+
+    @property
+    def _offloads(self) -> bool:
+        """Tell whether parts wait in main memory and visit the GPU one by one."""
+        return self.settings.lowvram and self.device.type == "cuda"
+
+    def _make_room(self, size_bytes: int) -> None:
+        """Drop the models unused for longest until size_bytes more fit; the one in use stays."""
+        in_use = 1 if size_bytes == 0 else 0
+        sizes = {name: checkpoint.size_bytes for name, checkpoint in self._checkpoints.items()}
+        names = []
+        for name in list(sizes)[: len(sizes) - in_use]:
+            if sum(sizes.values()) + size_bytes <= self.budget_bytes:
+                break
+            del sizes[name]
+            names.append(name)
+        if names:
+            self._drop(names)
+
+    def _drop(self, names: list[str]) -> None:
+        for name in names:
+            checkpoint = self._checkpoints.pop(name, None)
+            for pipe in checkpoint.pipelines.values() if checkpoint else ():
+                pipe.remove_all_hooks()
+        checkpoint = pipe = None  # the last references to the weights
+        collect_memory()
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Tell a full memory from other errors: on MPS and the CPU only the words do."""
+    words = ("out of memory", "can't allocate memory", "not enough memory")
+    known = isinstance(error, torch.OutOfMemoryError | MemoryError)
+    return known or any(word in str(error).lower() for word in words)
+
+
+def choose_device(name: str) -> torch.device:
+    """Return the device to run on: cuda before mps before cpu; raise ValueError if it is not there."""
+    mps = torch.backends.mps.is_available()
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "mps" if mps else "cpu")
+    device = torch.device(name)
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        raise ValueError(f"device {name} is not there: {torch.cuda.device_count()} CUDA devices (try auto)")
+    if device.type == "mps" and not mps:
+        raise ValueError("device mps is not there: it needs a Mac with Apple's GPU (try auto)")
+    return device
+
+
+def choose_dtype(name: str, device: torch.device) -> torch.dtype:
+    """Return the number format of the weights."""
+    if name != "auto":
+        return getattr(torch, name)
+    return torch.float32 if device.type == "cpu" else torch.float16
+
+
+def choose_budget(gigabytes: float | None, device: torch.device) -> int:
+    """Return the bytes that kept weights may take: by default half of the device's memory."""
+    if gigabytes is not None:
+        return int(gigabytes * 1e9)
+    if device.type == "cuda":
+        return torch.cuda.get_device_properties(device).total_memory // 2
+    return psutil.virtual_memory().total // 2
+
+
+def collect_memory() -> None:
+    """Give memory without references back, to the GPU's driver and to the system."""
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
+    if sys.platform == "linux":
+        try:
+            ctypes.CDLL("libc.so.6").malloc_trim(0)
+        except (OSError, AttributeError):
+            return  # not glibc: its allocator has no such call
+
+
+def _tell_nobody(_: str) -> None:
+    return None

@@ -1,0 +1,214 @@
+"""From a prompt to the numbers the U-Net reads: weights, tokens, chunks of 75, embeddings.
+
+The syntax is AUTOMATIC1111's: `(a)` weighs 1.1, `[a]` 1/1.1, `(a:1.2)` 1.2, nesting multiplies, `\\(` is a
+plain bracket, `BREAK` starts a new chunk. All of it takes time linear in the prompt's length.
+"""
+
+import re
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from .requests import CHUNK_TOKENS, Token, TokenReport
+
+BRACKET = 1.1
+MAX_WEIGHT = 100.0  # a thousand nested brackets would overflow
+COMMA_LOOKBACK = 20  # a full chunk ends at a comma if one of its last 20 tokens is one
+
+_MARKUP = re.compile(r"\\[()\[\]\\]|\\|[(\[\])]|:\s*[+-]?[.\d]+\s*\)|:|[^\\()\[\]:]+")
+_EXPLICIT = re.compile(r":\s*([+-]?(?:\d+\.?\d*|\.\d+))\s*\)")
+_BREAK = re.compile(r"\bBREAK\b")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Piece:
+    """A run of text of one weight. `text` None is a BREAK."""
+
+    text: str | None
+    weight: float = 1.0
+
+
+def parse(prompt: str) -> list[Piece]:
+    """Split a prompt into weighted runs. Unclosed brackets reach to the end; unopened ones are text."""
+    marks = _MARKUP.findall(prompt)
+    factors = _opening_factors(marks)
+    # Round and square brackets may overlap, as in "(a [b) c]", so each kind has a stack of its own.
+    rounds, squares = [1.0], [1.0]
+    pieces: list[Piece] = []
+    for index, mark in enumerate(marks):
+        if mark == "(":
+            rounds.append(rounds[-1] * factors[index])
+        elif mark == "[":
+            squares.append(squares[-1] * factors[index])
+        elif mark == "]" and len(squares) > 1:
+            squares.pop()
+        elif _closes_round(mark) and len(rounds) > 1:
+            if mark[0] == ":" and not _EXPLICIT.fullmatch(mark):
+                _add_text(pieces, mark[:-1], rounds[-1] * squares[-1])
+            rounds.pop()
+        else:
+            text = mark[1:] if mark[0] == "\\" else mark
+            _add_text(pieces, text, rounds[-1] * squares[-1])
+    return pieces
+
+
+def chunk(tokenizer: Any, prompt: str) -> list[list[Token]]:
+    """Cut a prompt into chunks of at most 75 tokens; there is always at least one."""
+    pieces = parse(prompt)
+    texts = [piece.text for piece in pieces if piece.text is not None]
+    encoded = iter(_encode_texts(tokenizer, texts))
+    chunks: list[list[Token]] = [[]]
+    for piece in pieces:
+        if piece.text is None:
+            chunks.append([])
+            continue
+        for token_id, text, ends_word in next(encoded):
+            if len(chunks[-1]) == CHUNK_TOKENS:
+                chunks.append(_cut_after_comma(chunks[-1], text))
+            token = Token(
+                text=text, id=token_id, position=0, chunk=0, weight=piece.weight, ends_word=ends_word
+            )
+            chunks[-1].append(token)
+    if len(chunks) > 1 and not chunks[-1]:
+        chunks.pop()  # a BREAK at the end starts nothing
+    return [_numbered(tokens, number) for number, tokens in enumerate(chunks)]
+
+
+def tokenize(tokenizer: Any, prompt: str) -> TokenReport:
+    """Report how a prompt is read: its tokens, their windows and weights. No weights of a model needed."""
+    chunks = chunk(tokenizer, prompt)
+    tokens = tuple(token for tokens in chunks for token in tokens)
+    return TokenReport(tokens=tokens, num_chunks=len(chunks), count=len(tokens))
+
+
+def encode_pair(pipe: Any, prompt: str, negative_prompt: str, *, clip_skip: int = 1) -> tuple[Tensor, Tensor]:
+    """Encode both prompts to (1, 77*n, D) each, with n what the longer one needs."""
+    chunks, negative_chunks = chunk(pipe.tokenizer, prompt), chunk(pipe.tokenizer, negative_prompt)
+    num_chunks = max(len(chunks), len(negative_chunks))
+    return tuple(  # type: ignore[return-value]
+        _encode_chunks(pipe, [*part, *[[]] * (num_chunks - len(part))], clip_skip)
+        for part in (chunks, negative_chunks)
+    )
+
+
+def encode(pipe: Any, prompt: str, *, clip_skip: int = 1) -> Tensor:
+    """Encode one prompt to (1, 77*n, D); without weights and below 76 tokens as the pipeline itself does."""
+    return _encode_chunks(pipe, chunk(pipe.tokenizer, prompt), clip_skip)
+
+
+@torch.no_grad()
+def _encode_chunks(pipe: Any, chunks: list[list[Token]], clip_skip: int) -> Tensor:
+    # One window at a time: a batch of windows would round differently from the same window alone.
+    parts = [_weigh(_encode_window(pipe, tokens, clip_skip), tokens) for tokens in chunks]
+    return torch.cat(parts, dim=1).to(dtype=pipe.text_encoder.dtype)
+
+
+def _encode_window(pipe: Any, tokens: list[Token], clip_skip: int) -> Tensor:
+    """Encode one window to (1, 77, D): start mark, tokens, end mark, padding."""
+    tokenizer, text_encoder = pipe.tokenizer, pipe.text_encoder
+    padding = [tokenizer.pad_token_id] * (CHUNK_TOKENS - len(tokens))
+    ids = [tokenizer.bos_token_id, *(token.id for token in tokens), tokenizer.eos_token_id, *padding]
+    input_ids = torch.tensor([ids], device=pipe._execution_device)
+    mask = None
+    if getattr(text_encoder.config, "use_attention_mask", False):
+        mask = (torch.arange(len(ids), device=input_ids.device) < len(tokens) + 2).long()[None]
+    if clip_skip == 1:
+        return text_encoder(input_ids, attention_mask=mask)[0]
+    num_layers = text_encoder.config.num_hidden_layers
+    if clip_skip > num_layers:
+        raise ValueError(
+            f"clip_skip must be at most {num_layers} for this model's text encoder, got {clip_skip}"
+        )
+    output = text_encoder(input_ids, attention_mask=mask, output_hidden_states=True)
+    final_layer_norm = getattr(text_encoder, "text_model", text_encoder).final_layer_norm
+    return final_layer_norm(output.hidden_states[-clip_skip])
+
+
+def _weigh(embeds: Tensor, tokens: list[Token]) -> Tensor:
+    """Multiply each token's row by its weight, then restore the window's old mean, as AUTOMATIC1111 does.
+
+    The mean is left alone where it is noise beside the values: dividing by it could turn signs around.
+    """
+    if all(token.weight == 1 for token in tokens):
+        return embeds
+    weights = torch.ones(embeds.shape[1], device=embeds.device)
+    weights[1 : len(tokens) + 1] = torch.tensor([token.weight for token in tokens], device=embeds.device)
+    weighted = embeds.float() * weights[None, :, None]
+    old_mean, new_mean, spread = embeds.float().mean(), weighted.mean(), embeds.float().std()
+    meaningful = (old_mean.abs() > 0.02 * spread) & (old_mean * new_mean > 0.25 * old_mean**2)
+    scale = torch.where(meaningful, old_mean / new_mean, torch.ones_like(old_mean))
+    return (weighted * scale).to(embeds.dtype)
+
+
+def _closes_round(mark: str) -> bool:
+    return mark == ")" or (mark[0] == ":" and mark[-1] == ")")
+
+
+def _opening_factors(marks: list[str]) -> dict[int, float]:
+    """Match the brackets: what each opening one multiplies by, by its index among the marks."""
+    factors: dict[int, float] = {}
+    open_rounds: list[int] = []
+    for index, mark in enumerate(marks):
+        if mark == "(":
+            factors[index] = BRACKET
+            open_rounds.append(index)
+        elif mark == "[":
+            factors[index] = 1 / BRACKET
+        elif _closes_round(mark) and open_rounds:
+            opening = open_rounds.pop()
+            if explicit := _EXPLICIT.fullmatch(mark):
+                factors[opening] = float(explicit[1])
+    return factors
+
+
+def _add_text(pieces: list[Piece], text: str, weight: float) -> None:
+    """Append text, with BREAK as a piece of its own; equal weights are joined, so words stay whole."""
+    weight = max(-MAX_WEIGHT, min(MAX_WEIGHT, weight))
+    for number, part in enumerate(_BREAK.split(text)):
+        if number:
+            pieces.append(Piece(text=None))
+        if pieces and pieces[-1].text is not None and pieces[-1].weight == weight:
+            pieces[-1] = Piece(text=pieces[-1].text + part, weight=weight)
+        elif part:
+            pieces.append(Piece(text=part, weight=weight))
+
+
+def _encode_texts(tokenizer: Any, texts: list[str]) -> list[list[tuple[int, str, bool]]]:
+    """Tokenise each text to (id, text as written, ends a word)."""
+    if not texts:
+        return []
+    encoded = tokenizer(
+        texts,
+        add_special_tokens=False,
+        return_offsets_mapping=True,
+        split_special_tokens=True,  # a typed <|endoftext|> is text, not an order
+        verbose=False,  # more than 77 tokens are what chunks are for
+    )
+    results = []
+    for text, ids, offsets in zip(texts, encoded["input_ids"], encoded["offset_mapping"], strict=True):
+        row, done = [], 0
+        names = tokenizer.convert_ids_to_tokens(ids)
+        for token_id, name, (start, end) in zip(ids, names, offsets, strict=True):
+            # The bytes of one character can be several tokens: the first one shows it.
+            row.append((token_id, text[max(start, done) : end], name.endswith("</w>")))
+            done = max(done, end)
+        results.append(row)
+    return results
+
+
+def _cut_after_comma(tokens: list[Token], next_text: str) -> list[Token]:
+    """Shorten a full chunk to its last comma if that is near; return what moves to the next chunk."""
+    if next_text == ",":
+        return []
+    for index in range(len(tokens) - 1, len(tokens) - 1 - COMMA_LOOKBACK, -1):
+        if tokens[index].text == ",":
+            moved = tokens[index + 1 :]
+            del tokens[index + 1 :]
+            return moved
+    return []
+
+
+def _numbered(tokens: list[Token], chunk_number: int) -> list[Token]:
+    return [replace(token, position=at, chunk=chunk_number) for at, token in enumerate(tokens, start=1)]
