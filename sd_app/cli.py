@@ -1,0 +1,279 @@
+"""The studio on the command line: python -m sd_app txt2img "an orange cat" --seed 7 --output out.png.
+
+One subcommand per request type; its flags are the request's own fields, so both always agree.
+"""
+
+import argparse
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import MISSING, Field, dataclass, fields
+from pathlib import Path
+from types import FrameType, NoneType
+from typing import Any, NoReturn, get_args, get_type_hints
+
+from . import metadata
+from .requests import Cancelled, Step, Txt2ImgRequest, Txt2ImgResult, parse_seed
+from .settings import Settings
+from .studio import Studio
+
+FAILED, INTERRUPTED = 2, 130  # exit codes
+
+REQUESTS = {"txt2img": (Txt2ImgRequest, "make pictures of a prompt")}
+
+HELP = {
+    "prompt": "what the picture shows; (word:1.2) stresses, [word] weakens",
+    "negative_prompt": "what it should not show",
+    "model": "a name that `python -m sd_app models` lists, or owner/name of the hub",
+    "scheduler": 'the sampler, for instance "DPM++ 2M Karras"',
+    "num_inference_steps": "denoising steps",
+    "guidance_scale": "how strictly to follow the prompt, 0..30",
+    "seed": "picture k has seed + k; -1 or left out: random",
+    "width": "in pixels, a multiple of 8",
+    "height": "in pixels, a multiple of 8",
+    "num_images": "how many pictures",
+    "clip_skip": "1 takes the text encoder's last layer, 2 the one before",
+    "models_dir": "folder of models",
+    "outputs_dir": "folder for finished pictures, when --output is not given",
+    "device": "auto, cpu, cuda, cuda:N or mps",
+    "dtype": "auto, float16, bfloat16 or float32",
+    "lowvram": "move each part to the GPU only when it is needed",
+}
+ALIASES = {
+    "negative_prompt": ("--negative",),
+    "num_inference_steps": ("--steps",),
+    "guidance_scale": ("--cfg",),
+    "num_images": ("-n",),
+    "output": ("-o",),
+}
+SETTINGS = ("model", "models_dir", "outputs_dir", "device", "dtype", "lowvram")
+TRUE = ("1", "true", "yes", "on")
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one command and return its exit code. Errors are one line on stderr."""
+    parser = make_parser(os.environ)
+    options = parser.parse_args(arguments)
+    try:
+        settings = Settings(**_given(vars(options), SETTINGS))
+        if options.command == "models":
+            return list_models(Studio(settings))
+        return make_pictures(Studio(settings), options)
+    except (ValueError, OSError, MemoryError) as error:
+        message = " ".join(str(error).split()) or type(error).__name__
+        print(f"{parser.prog} {options.command}: error: {message}", file=sys.stderr)
+        return FAILED
+    except KeyboardInterrupt:
+        print(f"{parser.prog} {options.command}: stopped", file=sys.stderr)
+        return INTERRUPTED
+
+
+def make_parser(environ: Mapping[str, str]) -> argparse.ArgumentParser:
+    """Return the parser. Settings take their default from SD_APP_<NAME>, as in app.py."""
+    parser = _Parser(
+        prog="python -m sd_app", description="A Stable Diffusion studio that opens the black box."
+    )
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for name, (request_type, summary) in REQUESTS.items():
+        command = commands.add_parser(name, help=summary, description=f"{summary.capitalize()}.")
+        _add_request_flags(command, request_type)
+        command.add_argument(
+            "--output", *ALIASES["output"], type=Path, metavar="PATH",
+            help="write to this .png file (several pictures: NAME-0.png ...) instead of the outputs folder",
+        )  # fmt: skip
+        _add_settings_flags(command, environ, skip=_names(request_type))
+    models = commands.add_parser("models", help="list the models", description="List the models.")
+    _add_settings_flags(models, environ)
+    return parser
+
+
+def make_pictures(studio: Studio, options: argparse.Namespace) -> int:
+    """Run the request the options hold; print the path of every finished picture."""
+    request_type, _ = REQUESTS[options.command]
+    request = request_type(**_given(vars(options), _names(request_type)))
+    paths = _output_paths(options.output, request.num_images)
+    with _progress_bar() as show, _stop_on_ctrl_c() as check:
+
+        def on_step(step: Step) -> None:
+            show(step)
+            check()
+
+        run = getattr(studio, options.command)
+        result: Txt2ImgResult = run(request, on_step=on_step, preview_every=0, save=not paths)
+    for image, infotext, path in zip(result.images, result.infotexts, paths, strict=False):
+        metadata.write_png(image, infotext, path)
+    for path in (paths or result.paths)[: len(result.images)]:
+        print(path)
+    if result.stopped:
+        print(f"stopped: kept {len(result.images)} of {request.num_images}", file=sys.stderr)
+        return INTERRUPTED
+    return 0
+
+
+def list_models(studio: Studio) -> int:
+    """Print one model a line, with the defaults of a request that leaves them out."""
+    heads = ("NAME", "SIZE", "STEPS", "GUIDANCE", "SCHEDULER", "TITLE")
+    rows = [
+        (
+            info.name,
+            f"{info.native_size}x{info.native_size}",
+            str(info.default_steps),
+            f"{info.default_guidance_scale:g}",
+            info.default_scheduler,
+            info.title,
+        )
+        for info in studio.models()
+    ]
+    widths = [max(map(len, column)) for column in zip(heads, *rows, strict=True)]
+    for row in (heads, *rows):
+        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+    return 0
+
+
+class _Parser(argparse.ArgumentParser):
+    """Say what is wrong in one line, without the whole usage above it."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(FAILED, f"{self.prog}: error: {message}\n")
+
+
+@dataclass(kw_only=True)
+class _Flag:
+    """A field of a request or of the settings as argparse takes it."""
+
+    names: tuple[str, ...]
+    options: dict[str, Any]
+
+
+def _flag(name: str, hint: Any) -> _Flag:
+    """Describe the flag of a field. What is not given stays None: the dataclass knows the default."""
+    options: dict[str, Any] = {"dest": name, "default": None, "help": HELP[name]}
+    if name == "seed":
+        options |= {"type": _seed, "metavar": "SEED"}
+    elif hint is bool:
+        options["action"] = argparse.BooleanOptionalAction
+    else:
+        kind = next(kind for kind in (*get_args(hint), hint) if kind is not NoneType)
+        options |= {"type": kind, "metavar": {str: "TEXT", int: "N", float: "X", Path: "PATH"}[kind]}
+    return _Flag(names=(f"--{name.replace('_', '-')}", *ALIASES.get(name, ())), options=options)
+
+
+def _add_request_flags(parser: argparse.ArgumentParser, request_type: type) -> None:
+    """Add a flag per field; a field without a default is positional."""
+    hints = get_type_hints(request_type)
+    for field in fields(request_type):
+        if field.default is MISSING:
+            parser.add_argument(field.name, help=HELP[field.name])
+            continue
+        flag = _flag(field.name, hints[field.name])
+        flag.options["help"] += _default_text(field)
+        parser.add_argument(*flag.names, **flag.options)
+
+
+def _add_settings_flags(
+    parser: argparse.ArgumentParser, environ: Mapping[str, str], skip: tuple[str, ...] = ()
+) -> None:
+    hints = get_type_hints(Settings)
+    for name in SETTINGS:
+        variable = f"SD_APP_{name.upper()}"
+        text = environ.get(variable) or None
+        default = text.lower() in TRUE if text and hints[name] is bool else text
+        if name in skip:  # the request has a flag of this name already: give it the owner's default
+            parser.set_defaults(**{name: default})
+            continue
+        flag = _flag(name, hints[name])
+        flag.options |= {"default": default, "help": f"{flag.options['help']} [{variable}]"}
+        parser.add_argument(*flag.names, **flag.options)
+
+
+def _default_text(field: Field[Any]) -> str:
+    if field.name == "seed" or field.default == "":
+        return ""
+    if field.name == "model":
+        return f" (default: {Settings.model}) [SD_APP_MODEL]"
+    default = "the model's own" if field.default is None else field.default
+    return f" (default: {default})"
+
+
+def _seed(text: str) -> int | None:
+    try:
+        return parse_seed(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
+
+
+def _names(request_type: type) -> tuple[str, ...]:
+    return tuple(field.name for field in fields(request_type))
+
+
+def _given(options: Mapping[str, Any], names: tuple[str, ...]) -> dict[str, Any]:
+    return {name: options[name] for name in names if options.get(name) is not None}
+
+
+def _output_paths(output: Path | None, num_images: int) -> tuple[Path, ...]:
+    """Return a path per picture, none without --output. Raise ValueError before any work is done."""
+    if output is None:
+        return ()
+    if output.suffix.lower() != ".png":
+        raise ValueError(f"output must end in .png, got {output.name} (try {output.stem or 'out'}.png)")
+    if not output.parent.is_dir():
+        raise ValueError(f"output must lie in a folder that exists, got {output.parent} (make it first)")
+    if num_images == 1:
+        return (output,)
+    return tuple(output.with_stem(f"{output.stem}-{index}") for index in range(num_images))
+
+
+@contextmanager
+def _progress_bar() -> Iterator[Callable[[Step], None]]:
+    """Show the whole job as one bar on stderr; yield what moves it."""
+    from tqdm import tqdm  # here, so that --help stays quick
+
+    layout = "{desc} {percentage:3.0f}%|{bar}|{postfix}"
+    # disable=None: no bar where stderr is no terminal but a log
+    with tqdm(total=1.0, bar_format=layout, desc="Starting", file=sys.stderr, disable=None) as bar:
+
+        def show(step: Step) -> None:
+            bar.set_description_str(step.text, refresh=False)
+            bar.set_postfix_str(_numbers(step), refresh=False)
+            bar.n = step.fraction
+            bar.refresh()
+
+        try:
+            yield show
+        except BaseException:
+            bar.leave = False  # the error alone is left to read
+            raise
+
+
+def _numbers(step: Step) -> str:
+    if not step.step:
+        return ""
+    text = f" {step.step}/{step.num_steps}"
+    if step.num_images > 1:
+        text += f", picture {step.image_index + 1} of {step.num_images}"
+    if step.steps_per_second is not None and step.eta_seconds is not None:
+        text += f", {step.steps_per_second:.1f} it/s, {step.eta_seconds:.0f} s left"
+    return text
+
+
+@contextmanager
+def _stop_on_ctrl_c() -> Iterator[Callable[[], None]]:
+    """Turn the first Ctrl+C into Cancelled at the next step; a second one ends the program at once."""
+    asked = threading.Event()
+
+    def ask(number: int, frame: FrameType | None) -> None:
+        asked.set()
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+    def check() -> None:
+        if asked.is_set():
+            raise Cancelled
+
+    before = signal.signal(signal.SIGINT, ask)
+    try:
+        yield check
+    finally:
+        signal.signal(signal.SIGINT, before)
