@@ -1,0 +1,82 @@
+"""Open the studio's page: python app.py. A Hugging Face Space runs this file too."""
+
+import argparse
+import os
+import shutil
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from threading import Thread
+
+# Read by gradio and huggingface_hub when they are imported.
+os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
+os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
+
+from sd_app import Settings, Studio
+from sd_app.ui import THEMES, build_ui, choose_access, launch_options, look_options
+
+YES = ("1", "true", "yes", "on")
+
+
+def make_parser(environ: Mapping[str, str]) -> argparse.ArgumentParser:
+    """Return the flags. Each takes its default from SD_APP_<NAME>, so that a Space can set it."""
+    parser = argparse.ArgumentParser(description="A Stable Diffusion studio that opens the black box.")
+
+    def text(flag: str, help_text: str, **more: object) -> None:
+        name = "SD_APP_" + flag.strip("-").replace("-", "_").upper()
+        default = environ.get(name) or None
+        parser.add_argument(flag, default=default, help=f"{help_text} [{name}]", **more)  # type: ignore[arg-type]
+
+    def switch(flag: str, help_text: str) -> None:
+        name = "SD_APP_" + flag.strip("-").upper()
+        default = environ.get(name, "").lower() in YES
+        parser.add_argument(
+            flag, action=argparse.BooleanOptionalAction, default=default, help=f"{help_text} [{name}]"
+        )
+
+    text("--host", "address to listen on (default: 127.0.0.1)")
+    text("--port", "port (default: 7860, or the next free one)", type=int)
+    switch("--listen", "let other machines in, with a password")
+    switch("--share", "open a public gradio.live link, with a password")
+    text("--auth", "user:password (default when shared: a generated one)")
+    text("--model", "the model to begin with: tiny-sd, a folder in models/, or owner/name of the hub")
+    text("--models-dir", "folder of models", type=Path)
+    text("--outputs-dir", "folder for finished pictures", type=Path)
+    text("--device", "auto, cpu, cuda, cuda:N or mps")
+    text("--dtype", "auto, float16, bfloat16 or float32")
+    switch("--lowvram", "move each part to the GPU only when it is needed")
+    text("--theme", "system, light or dark", choices=THEMES)
+    text("--mode", "local, shared or space (default: found out)", choices=("local", "shared", "space"))
+    return parser
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Flags -> Settings -> Studio -> page."""
+    parser = make_parser(os.environ)
+    flags = vars(parser.parse_args(arguments))
+    reach = {name: flags.pop(name) for name in ("host", "port", "listen", "share", "auth", "mode")}
+    theme = flags.pop("theme") or "system"
+    try:
+        access = choose_access(**reach, environ=os.environ)
+        given = {name: value for name, value in flags.items() if value is not None}
+        settings = Settings(mode=access.mode, **given)
+    except ValueError as error:
+        parser.error(str(error))
+
+    # Gradio's copies of pictures live as long as the app; a folder of our own leaves nothing behind.
+    cache = tempfile.mkdtemp(prefix="sd_app-")
+    os.environ["GRADIO_TEMP_DIR"] = cache
+    try:
+        studio = Studio(settings)
+        demo = build_ui(studio)
+        demo.launch(prevent_thread_lock=True, **launch_options(access), **look_options(theme))
+        if access.generated and access.auth:
+            print("User: {}\nPassword: {}".format(*access.auth))
+        Thread(target=studio.warm_up, daemon=True).start()
+        demo.block_thread()
+    finally:
+        shutil.rmtree(cache, ignore_errors=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,67 @@
+"""The header, which stays when tabs change: name, model picker, what runs where, stop everything."""
+
+import html
+from dataclasses import dataclass
+from typing import Any
+
+import gradio as gr
+
+from ..requests import Status
+from .jobs import Line
+from .maker import QUIET
+
+BADGE_SECONDS = 3.0
+GIGABYTE = 1e9
+
+
+@dataclass(frozen=True, kw_only=True)
+class Header:
+    """The parts of the header that tabs need."""
+
+    picker: Any
+
+
+def header(studio: Any, line: Line) -> Header:
+    """Build the header and its events."""
+    names = [model.name for model in studio.models()]
+    with gr.Row(elem_id="header", equal_height=True):
+        gr.HTML(
+            '<h1><span class="logo" aria-hidden="true"></span>Glass-box Studio</h1>',
+            apply_default_css=False,
+            elem_id="brand",
+        )
+        picker = gr.Dropdown(
+            names,
+            value=names[0] if names else None,
+            label="Model",
+            container=False,
+            min_width=150,
+            elem_id="model-picker",
+        )
+        badge = gr.HTML(badge_text(studio.status()), apply_default_css=False, elem_id="badge")
+        stop_all = gr.Button("Stop everything", size="sm", elem_id="stop-all", min_width=120)
+
+    def stop_everything(browser: gr.Request) -> None:
+        mine = None if studio.settings.mode == "local" else str(browser.session_hash)
+        line.stop(mine)
+
+    def refresh(shown: str) -> Any:
+        now = badge_text(studio.status())
+        return gr.skip() if now == shown else now
+
+    stop_all.click(stop_everything, **QUIET)
+    gr.Timer(BADGE_SECONDS).tick(refresh, inputs=badge, outputs=badge, **QUIET)
+    return Header(picker=picker)
+
+
+def badge_text(status: Status) -> str:
+    """Return device, dtype and memory as the badge's markup."""
+    if status.device == "starting":
+        return '<span class="dot starting"></span><span>Starting…</span>'
+    name = status.device_name or status.device
+    title = html.escape(f"{name} ({status.device}); loaded: {', '.join(status.loaded) or 'nothing yet'}")
+    words = [html.escape(status.device.upper()), html.escape(status.dtype)]
+    if status.memory_total:
+        words.append(f"{status.memory_used / GIGABYTE:.1f} / {status.memory_total / GIGABYTE:.0f} GB")
+    parts = "".join(f"<span>{word}</span>" for word in words if word)
+    return f'<span class="dot"></span><span class="words" title="{title}">{parts}</span>'

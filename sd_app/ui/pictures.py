@@ -1,0 +1,74 @@
+"""Saved pictures on their way to the page, and back after a reload.
+
+The page gets a copy in Gradio's cache under the hash of its content: the very bytes of the saved file,
+at an address that another visitor cannot guess, while the outputs folder itself is never served.
+"""
+
+import hashlib
+import hmac
+import secrets
+from pathlib import Path
+from typing import Any
+
+from gradio.data_classes import FileData
+from gradio.processing_utils import save_file_to_cache
+from gradio.utils import get_upload_folder
+
+from ..metadata import parse_infotext, read_infotext
+
+MAX_RESTORED = 100  # pictures shown again after a reload
+
+
+def served_file(path: Path) -> dict[str, Any]:
+    """Copy the picture where Gradio serves it from; return what its clients take for a file."""
+    copy = save_file_to_cache(path, cache_dir=get_upload_folder())
+    return FileData(path=copy, orig_name=path.name, mime_type="image/png").model_dump()
+
+
+def shown_picture(path: Path, infotext: str, seed: object) -> dict[str, Any]:
+    """Return one entry of the stage's gallery."""
+    return {"file": served_file(path), "name": path.name, "seed": seed, "infotext": infotext}
+
+
+class Keeper:
+    """Hands the browser a note of its last pictures and takes it back at a reload.
+
+    The note comes back from the browser, so it may name anything: only pictures inside the outputs folder
+    count. Where several visitors share the folder, each name carries a signature, so that nobody reads
+    another's pictures by guessing their numbers.
+    """
+
+    def __init__(self, outputs_dir: Path, *, shared: bool) -> None:
+        self._folder = outputs_dir.resolve()
+        self._key = secrets.token_bytes(32) if shared else None
+
+    def note(self, paths: tuple[Path, ...]) -> list[list[str]]:
+        """Return what the browser shall keep for these pictures."""
+        names = [path.resolve().relative_to(self._folder).as_posix() for path in paths[-MAX_RESTORED:]]
+        return [[name, self._sign(name)] for name in names]
+
+    def restore(self, note: object) -> list[dict[str, Any]]:
+        """Return the gallery entries for the noted pictures that are still there and may be shown."""
+        paths = [self._path(entry) for entry in note[:MAX_RESTORED]] if isinstance(note, list) else []
+        return [_restored(path) for path in paths if path is not None]
+
+    def _sign(self, name: str) -> str:
+        return hmac.new(self._key, name.encode(), hashlib.sha256).hexdigest() if self._key else ""
+
+    def _path(self, entry: object) -> Path | None:
+        match entry:
+            case [str(name), str(signature)] if "\0" not in name and name.isascii():
+                pass
+            case _:
+                return None
+        if not (signature.isascii() and hmac.compare_digest(signature, self._sign(name))):
+            return None
+        path = (self._folder / name).resolve()
+        inside = path.is_relative_to(self._folder) and path.suffix == ".png"
+        return path if inside and path.is_file() else None
+
+
+def _restored(path: Path) -> dict[str, Any]:
+    infotext = read_infotext(path) or ""
+    seed = parse_infotext(infotext).fields.get("Seed", "") if infotext else ""
+    return shown_picture(path, infotext, int(seed) if seed.isdecimal() else seed)

@@ -1,0 +1,189 @@
+// Draws the stage's value (see stage.py). The markup of stage.html never changes, so nothing flickers.
+const root = element.querySelector(".stage");
+const find = (name) => root.querySelector(".stage-" + name);
+const picture = find("picture");
+const dialog = find("dialog");
+const SMALL = 384; // pixels of the longer side; what is smaller is enlarged by whole factors, without blur
+
+const state = () => props.value || { phase: "empty", images: [] };
+const busy = () => ["waiting", "running"].includes(state().phase);
+const current = () => state().images[state().selected];
+
+function setText(name, text) {
+  const node = find(name);
+  if (node.textContent !== text) node.textContent = text || "";
+}
+
+// A preview takes the place and size of the picture to come; w and h are that picture's.
+function fit(image, room, w, h, crisp) {
+  if (!w || !h) return;
+  const scale = Math.min(room.width / w, room.height / h);
+  const dots = window.devicePixelRatio || 1; // whole factors count in the screen's own pixels
+  const small = Math.max(w, h) <= SMALL;
+  const factor = small ? Math.max(1, Math.floor(scale * dots) / dots) : Math.min(1, scale);
+  image.style.width = w * factor + "px";
+  image.style.height = h * factor + "px";
+  image.classList.toggle("crisp", crisp && small);
+}
+
+function fitPicture() {
+  const room = find("room");
+  const style = getComputedStyle(room);
+  const width = room.clientWidth - parseFloat(style.paddingLeft) - parseFloat(style.paddingRight);
+  const height = room.clientHeight - parseFloat(style.paddingTop) - parseFloat(style.paddingBottom);
+  const preview = root.dataset.shows === "preview";
+  const [w, h] = (preview && state().size) || [picture.naturalWidth, picture.naturalHeight];
+  fit(picture, { width, height }, w, h, !preview);
+}
+
+function show(url, kind, label) {
+  root.dataset.shows = url ? kind : "";
+  if (!url) return picture.removeAttribute("src");
+  if (picture.getAttribute("src") !== url) picture.src = url;
+  picture.alt = label;
+  if (picture.complete) fitPicture();
+}
+
+function drawStrip(images, selected) {
+  const strip = find("strip");
+  const urls = images.map((image) => image.file.url).join("\n");
+  if (strip.dataset.urls !== urls) {
+    strip.dataset.urls = urls;
+    strip.replaceChildren(...images.map((image, index) => {
+      const button = document.createElement("button");
+      button.type = "button";
+      button.dataset.index = index;
+      button.setAttribute("aria-label", "Picture " + (index + 1) + ", seed " + image.seed);
+      const thumb = new Image();
+      thumb.src = image.file.url;
+      thumb.alt = "";
+      thumb.onload = () => thumb.classList.toggle("crisp", thumb.naturalWidth <= SMALL);
+      button.append(thumb);
+      return button;
+    }));
+  }
+  [...strip.children].forEach((button, index) => {
+    button.setAttribute("aria-pressed", String(index === selected && !busy()));
+  });
+  strip.hidden = images.length < (busy() ? 1 : 2);
+}
+
+function drawActions(image) {
+  const seed = image.seed === "" || image.seed == null ? "" : "Seed " + image.seed;
+  setText("seed", seed);
+  find("infotext").querySelector("pre").textContent = image.infotext;
+  find("infotext").hidden = !image.infotext;
+  const link = find("download");
+  link.href = image.file.url;
+  link.download = image.name;
+}
+
+let kept = null; // the last pictures: they stay when a run ends without any
+let wasBusy = false;
+
+function keepPictures() {
+  const value = state();
+  if (busy()) return;
+  if (value.images.length) kept = { images: value.images, selected: value.selected, note: value.note };
+  else if (kept) props.value = { ...value, ...kept };
+}
+
+function showProgress() {
+  if (busy() && !wasBusy && matchMedia("(max-width: 860px)").matches) {
+    root.scrollIntoView({ behavior: "smooth", block: "start" });
+  }
+  wasBusy = busy();
+}
+
+function render() {
+  keepPictures();
+  showProgress();
+  const value = state();
+  const images = value.images || [];
+  const image = images[value.selected];
+  root.dataset.phase = value.phase;
+  root.closest(".maker")?.setAttribute("data-busy", String(busy()));
+  const message = find("message");
+  message.hidden = value.phase !== "error";
+  message.textContent = value.phase === "error" ? value.text : "";
+  if (busy()) {
+    setText("text", value.text);
+    setText("detail", value.detail);
+    find("bar").style.width = 100 * value.fraction + "%";
+    find("progress").setAttribute("aria-valuenow", Math.round(100 * value.fraction));
+    find("progress").setAttribute("aria-valuetext", value.text + " " + value.detail);
+    if (value.preview) show(value.preview, "preview", "Preview of the picture being made");
+    else if (image) show(image.file.url, "image", "Finished picture, seed " + image.seed);
+    else if (value.phase === "waiting" || value.fraction === 0) show("", "", "");
+  } else {
+    show(image ? image.file.url : "", "image", image ? "Picture with seed " + image.seed : "");
+  }
+  find("progress").hidden = !busy();
+  find("empty").hidden = busy() || Boolean(image);
+  find("open").hidden = !root.dataset.shows;
+  find("open").disabled = busy();
+  find("after").hidden = busy();
+  find("foot").hidden = !busy() && !image && (value.phase === "error" || !value.text);
+  find("actions").hidden = !image;
+  drawStrip(images, value.selected);
+  setText("summary", value.phase === "error" ? "" : value.text);
+  setText("note", value.note);
+  find("note").hidden = !value.note;
+  if (image) drawActions(image);
+  else {
+    setText("seed", "");
+    find("infotext").hidden = true;
+  }
+}
+
+function select(index) {
+  const count = state().images.length;
+  if (!count || busy()) return;
+  props.value = { ...state(), selected: (index + count) % count };
+  render();
+  find("strip").children[state().selected]?.scrollIntoView({ block: "nearest", inline: "nearest" });
+}
+
+function openDialog() {
+  if (!current() || busy()) return;
+  const large = dialog.querySelector("img");
+  large.alt = "Picture with seed " + current().seed;
+  large.onload = () => {
+    const room = { width: window.innerWidth - 32, height: window.innerHeight - 32 };
+    fit(large, room, large.naturalWidth, large.naturalHeight, true);
+  };
+  large.src = current().file.url;
+  if (!dialog.open) dialog.showModal();
+}
+
+picture.addEventListener("load", fitPicture);
+new ResizeObserver(() => fitPicture()).observe(find("room"));
+find("open").addEventListener("click", openDialog);
+dialog.addEventListener("click", () => dialog.close());
+find("strip").addEventListener("click", (event) => {
+  const button = event.target.closest("button");
+  if (button) select(Number(button.dataset.index));
+});
+root.addEventListener("keydown", (event) => {
+  const move = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
+  if (!move || event.target.closest("pre")) return;
+  event.preventDefault();
+  select(state().selected + move);
+  if (dialog.open) openDialog();
+  else find("strip").children[state().selected]?.focus();
+});
+find("actions").addEventListener("click", (event) => {
+  const action = event.target.closest("button")?.dataset.do;
+  if (action === "reuse") trigger("reuse");
+  else if (action === "use_seed") trigger("use_seed");
+  else if (action) trigger("send", { tab: action });
+});
+for (const [tab, label] of props.send_to || []) {
+  const button = document.createElement("button");
+  button.type = "button";
+  button.dataset.do = tab;
+  button.textContent = "Send to " + label;
+  find("actions").append(button);
+}
+watch("value", render);
+render();

@@ -1,0 +1,147 @@
+"""The result block: progress, preview, pictures and what to do with them, in one place.
+
+It is one custom component, because the preview must stand where the picture will, small pictures must be
+enlarged without blur, and the pictures must stay the saved files. Its value is a dict that stage.js draws:
+
+    phase      empty, waiting, running, done, stopped or error
+    text       what is going on, or the summary, or the error
+    detail     step, speed and time left
+    fraction   0..1
+    preview    data URL of a small picture, or None
+    size       [width, height] of the picture being made, which the preview is drawn as, or None
+    images     list of {file, name, seed, infotext}
+    selected   index into images
+    note       one line below the picture
+"""
+
+import base64
+import io
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from ..catalog import ModelInfo
+from ..requests import Step, Txt2ImgRequest, Txt2ImgResult
+from .jobs import Waiting
+from .pictures import shown_picture
+
+ASSETS = Path(__file__).parent
+SMALL_SIDE = 256  # pixels; a model made for less gets the line on full-size pictures
+PREVIEW_SIDE = 256
+
+EMPTY: dict[str, Any] = {
+    "phase": "empty",
+    "text": "",
+    "detail": "",
+    "fraction": 0,
+    "preview": None,
+    "size": None,
+    "images": [],
+    "selected": 0,
+    "note": "",
+}
+
+
+def stage_block(send_to: Sequence[tuple[str, str]] = ()) -> gr.HTML:
+    """Make the result block. `send_to` are (tab id, label) of the tabs a picture can be sent to.
+
+    It triggers `reuse` for "Reuse parameters" and `send` with the tab's id.
+    """
+    return gr.HTML(
+        value=EMPTY,
+        html_template=(ASSETS / "stage.html").read_text(encoding="utf-8"),
+        js_on_load=(ASSETS / "stage.js").read_text(encoding="utf-8"),
+        apply_default_css=False,
+        elem_classes="stage-block",
+        send_to=[list(target) for target in send_to],
+    )
+
+
+def waiting(event: Waiting) -> dict[str, Any]:
+    """Draw a job that stands in line."""
+    jobs = "1 job" if event.ahead == 1 else f"{event.ahead} jobs"
+    return {**EMPTY, "phase": "waiting", "text": f"Waiting for {jobs} before you"}
+
+
+def running(
+    step: Step, request: Txt2ImgRequest, images: list[dict[str, Any]], preview: str | None
+) -> dict[str, Any]:
+    """Draw a running job. `images` are the gallery entries of the finished pictures."""
+    which = ""
+    if step.num_images > 1:
+        last = step.image_index + step.batch_images
+        first = step.image_index + 1
+        which = f" {first} of {step.num_images}" if first == last else f" {first}–{last} of {step.num_images}"
+    return {
+        **EMPTY,
+        "phase": "running",
+        "text": step.text + which,
+        "detail": progress_detail(step),
+        "fraction": round(step.fraction, 3),
+        "preview": preview,
+        "size": [request.width, request.height] if request.width and request.height else None,
+        "images": images,
+        "selected": max(0, len(images) - 1),
+    }
+
+
+def progress_detail(step: Step) -> str:
+    """Return step, speed and time left in a few words."""
+    if not step.num_steps:
+        return ""
+    parts = [f"step {step.step} of {step.num_steps}"]
+    if step.steps_per_second:
+        parts.append(f"{step.steps_per_second:.1f} it/s")
+    if step.eta_seconds is not None:
+        parts.append(f"{duration(step.eta_seconds)} left")
+    return " · ".join(parts)
+
+
+def finished(result: Txt2ImgResult, images: list[dict[str, Any]], note: str) -> dict[str, Any]:
+    """Draw a finished or stopped job."""
+    count = f"{len(images)} picture{'' if len(images) == 1 else 's'}"
+    text = f"{count} in {duration(result.seconds)}"
+    if result.stopped:
+        text = f"Stopped. {count} of {result.request.num_images} finished in {duration(result.seconds)}"
+    phase = "stopped" if result.stopped else "done"
+    return {**EMPTY, "phase": phase, "text": text, "fraction": 1, "images": images, "note": note}
+
+
+def gallery_of(result: Txt2ImgResult) -> list[dict[str, Any]]:
+    """Return the gallery entries of a result's saved pictures."""
+    rows = zip(result.paths, result.infotexts, result.seeds, strict=True)
+    return [shown_picture(path, infotext, seed) for path, infotext, seed in rows]
+
+
+def size_note(model: ModelInfo | None, mode: str) -> str:
+    """Return the line below a small model's pictures: who made them, and how to get larger ones."""
+    if model is None or model.native_size > SMALL_SIDE:
+        return ""
+    side = model.native_size
+    made = f"{model.name} makes {side} × {side} pictures, enlarged here without blur."
+    if mode != "local":
+        return made
+    return (
+        f"{made} For full size, put a diffusers checkpoint folder in models/,"
+        " or start with --model owner/name."
+    )
+
+
+def preview_url(image: Any) -> str:
+    """Return a small picture as a data URL, so that previews leave no files behind."""
+    small = image.convert("RGB")
+    small.thumbnail((PREVIEW_SIDE, PREVIEW_SIDE))
+    buffer = io.BytesIO()
+    small.save(buffer, "WEBP", quality=80)
+    return "data:image/webp;base64," + base64.b64encode(buffer.getvalue()).decode()
+
+
+def duration(seconds: float) -> str:
+    """Return 0.8 s, 12 s, 3:05 min."""
+    if seconds < 10:
+        return f"{seconds:.1f} s"
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    return f"{int(seconds) // 60}:{int(seconds) % 60:02d} min"
