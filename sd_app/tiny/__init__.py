@@ -1,0 +1,1 @@
+"""The embedded model: its picture world, its training recipe and the judge that measures it."""

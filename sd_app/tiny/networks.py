@@ -1,0 +1,119 @@
+"""The embedded model's parts: architecture as data, and a builder for each."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from diffusers import AutoencoderKL, DDIMScheduler, UNet2DConditionModel
+from transformers import (
+    CLIPConfig,
+    CLIPImageProcessor,
+    CLIPModel,
+    CLIPTextConfig,
+    CLIPTextModel,
+)
+
+PICTURE_PIXELS = 128
+BOS_TOKEN_ID, EOS_TOKEN_ID = 49_406, 49_407
+
+TEXT: dict[str, Any] = {
+    "vocab_size": 49_408,
+    "max_position_embeddings": 77,
+    "hidden_size": 96,
+    "intermediate_size": 384,
+    "num_hidden_layers": 4,
+    "num_attention_heads": 4,
+    "hidden_act": "gelu",
+    "projection_dim": 128,  # width of the space that pictures and texts share
+    "bos_token_id": BOS_TOKEN_ID,
+    "eos_token_id": EOS_TOKEN_ID,
+    "pad_token_id": EOS_TOKEN_ID,  # Stable Diffusion 1.x pads with the end token and attends to all 77 rows
+}
+VISION: dict[str, Any] = {
+    "image_size": PICTURE_PIXELS,
+    "patch_size": 16,
+    "hidden_size": 192,
+    "intermediate_size": 576,
+    "num_hidden_layers": 3,
+    "num_attention_heads": 6,
+    "hidden_act": "gelu",
+    "projection_dim": 128,
+}
+VAE: dict[str, Any] = {
+    "sample_size": PICTURE_PIXELS,
+    "block_out_channels": (32, 64, 96, 96),  # factor 8: three halvings
+    "layers_per_block": 1,
+    "down_block_types": ("DownEncoderBlock2D",) * 4,
+    "up_block_types": ("UpDecoderBlock2D",) * 4,
+    "latent_channels": 4,
+    "norm_num_groups": 8,
+    "mid_block_add_attention": False,
+}
+UNET: dict[str, Any] = {
+    "sample_size": PICTURE_PIXELS // 8,
+    "in_channels": 4,
+    "out_channels": 4,
+    "block_out_channels": (64, 128, 192),
+    "layers_per_block": 1,
+    "down_block_types": ("DownBlock2D", "CrossAttnDownBlock2D", "CrossAttnDownBlock2D"),
+    "up_block_types": ("CrossAttnUpBlock2D", "CrossAttnUpBlock2D", "UpBlock2D"),
+    "attention_head_dim": 4,  # diffusers reads this as the number of heads
+    "cross_attention_dim": TEXT["hidden_size"],
+    "norm_num_groups": 16,
+}
+# Stable Diffusion's own noise schedule (Rombach et al. 2022).
+SCHEDULE: dict[str, Any] = {
+    "num_train_timesteps": 1000,
+    "beta_start": 0.00085,
+    "beta_end": 0.012,
+    "beta_schedule": "scaled_linear",
+    "prediction_type": "epsilon",
+    "clip_sample": False,
+    "set_alpha_to_one": False,
+    "steps_offset": 1,
+}
+PIXEL_MEAN = PIXEL_STD = (0.5, 0.5, 0.5)  # the image tower sees pictures in [-1, 1], like the VAE
+
+
+def build_clip() -> CLIPModel:
+    config = CLIPConfig(
+        text_config=dict(TEXT), vision_config=dict(VISION), projection_dim=TEXT["projection_dim"]
+    )
+    config._attn_implementation = "eager"  # faster than SDPA to train at these sizes on a CPU
+    return CLIPModel(config)
+
+
+def build_text_encoder(clip: CLIPModel) -> CLIPTextModel:
+    """The contrastively trained text tower alone, as Stable Diffusion uses it."""
+    encoder = CLIPTextModel(CLIPTextConfig(**TEXT))
+    own = encoder.state_dict()
+    trained = clip.text_model.state_dict()
+    # transformers has nested the tower under "text_model." in some versions and not in others.
+    prefix = "text_model." if any(key.startswith("text_model.") for key in own) else ""
+    encoder.load_state_dict({prefix + key: value for key, value in trained.items()})
+    return encoder.eval()
+
+
+def build_vae() -> AutoencoderKL:
+    return AutoencoderKL(**VAE)
+
+
+def build_unet() -> UNet2DConditionModel:
+    return UNet2DConditionModel(**UNET)
+
+
+def build_scheduler() -> DDIMScheduler:
+    return DDIMScheduler(**SCHEDULE)
+
+
+def build_image_processor() -> CLIPImageProcessor:
+    edge = {"height": PICTURE_PIXELS, "width": PICTURE_PIXELS}
+    return CLIPImageProcessor(
+        size={"shortest_edge": PICTURE_PIXELS}, crop_size=edge, image_mean=PIXEL_MEAN, image_std=PIXEL_STD
+    )
+
+
+def to_unit(pixels: torch.Tensor) -> torch.Tensor:
+    """uint8 pixels (B, H, W, 3) to floats (B, 3, H, W) in [-1, 1], channels last."""
+    return pixels.permute(0, 3, 1, 2).float().div_(127.5).sub_(1)

@@ -1,0 +1,161 @@
+"""Train the embedded model: `python -m sd_app.tiny.train`. Stop it at any time; it goes on later."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import multiprocessing
+import os
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.distributed as dist
+
+from sd_app.tiny import data, evaluate, export, networks, stages
+from sd_app.tiny.judge import judge_stage
+from sd_app.tiny.loop import load_averages, run_stage
+
+TRAIN_PICTURES = 40_000
+MEETING_PORT = 29_531
+STEPS = {"clip": 1500, "vae": 4200, "unet": 5000, "judge": 1000}
+BATCH = {"clip": 128, "unet": 32}
+
+
+def main() -> None:
+    arguments = _parse()
+    work = arguments.work
+    work.mkdir(parents=True, exist_ok=True)
+    torch.set_num_threads(1)  # two processes of one thread beat one of two at these sizes
+    steps = {name: max(1, round(count * arguments.scale)) for name, count in STEPS.items()}
+    runners = {
+        "data": lambda: _pictures(work, arguments.scale),
+        "clip": lambda: _run_single("clip", work, steps, arguments.scale),
+        "vae": lambda: _run_single("vae", work, steps, arguments.scale),
+        "latents": lambda: _encode(work, arguments.scale),
+        "unet": lambda: _run_unet(work, steps, arguments.scale),
+        "judge": lambda: _run_single("judge", work, steps, arguments.scale),
+        "export": lambda: export.export(work, arguments.models_dir, _pictures(work, arguments.scale)),
+        "evaluate": lambda: _evaluate(work, arguments.models_dir),
+    }
+    if arguments.stage:
+        runners[arguments.stage]()
+        return
+    runners["data"]()
+    _run_together([("clip", work, steps, arguments.scale), ("vae", work, steps, arguments.scale)])
+    for name in ("latents", "unet", "judge", "export", "evaluate"):
+        runners[name]()
+
+
+def _parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument(
+        "--work", type=Path, default=Path(".training"), help="pictures and checkpoints (about 3 GB)"
+    )
+    parser.add_argument("--models-dir", type=Path, default=Path("models"), help="where the finished parts go")
+    parser.add_argument(
+        "--scale", type=float, default=1.0, help="share of the pictures and steps, for a trial"
+    )
+    names = ("data", "clip", "vae", "latents", "unet", "judge", "export", "evaluate")
+    parser.add_argument("--stage", choices=names, help="run this stage alone; without it, all in order")
+    return parser.parse_args()
+
+
+def _pictures(work: Path, scale: float) -> data.PictureSet:
+    count = max(500, round(TRAIN_PICTURES * scale))
+    return data.load_or_draw(work / "train", count, seed=data.TRAIN_SEED, held_out=False, workers=_cores())
+
+
+def _cores() -> int:
+    return min(2, os.cpu_count() or 1)
+
+
+def _run_single(name: str, work: Path, steps: dict[str, int], scale: float) -> None:
+    torch.set_num_threads(1)
+    pictures = _pictures(work, scale)
+    if name == "clip":
+        run_stage(stages.clip_stage(pictures, steps=steps["clip"], batch=BATCH["clip"]), work)
+    elif name == "vae":
+        run_stage(stages.vae_stage(pictures, steps=steps["vae"]), work)
+    else:
+        run_stage(judge_stage(pictures, steps=steps["judge"]), work)
+
+
+def _run_together(jobs: list[tuple[str, Path, dict[str, int], float]]) -> None:
+    context = multiprocessing.get_context("spawn")
+    processes = [context.Process(target=_run_single, args=job) for job in jobs]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join()
+        if process.exitcode:
+            raise SystemExit(f"a stage ended with exit code {process.exitcode}")
+
+
+def _encode(work: Path, scale: float) -> None:
+    """Encode all training pictures, and settle the scaling factor that gives them unit variance."""
+    if (work / "latents.npy").exists():
+        return
+    count = len(_pictures(work, scale))
+    half = count // 2
+    context = multiprocessing.get_context("spawn")
+    spans = [(0, half), (half, count)]
+    processes = [context.Process(target=_encode_span, args=(work, scale, start, end)) for start, end in spans]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join()
+    moments = np.concatenate([np.load(work / f"latents-{start}.npy") for start, _ in spans])
+    scaling_factor = float(1 / moments[:, :4].astype(np.float32).std())
+    (work / "latents.json").write_text(json.dumps({"scaling_factor": round(scaling_factor, 5)}))
+    np.save(work / "latents.npy", moments)
+
+
+def _encode_span(work: Path, scale: float, start: int, end: int) -> None:
+    torch.set_num_threads(1)
+    vae = load_averages("vae", {"vae": networks.build_vae()}, work)["vae"]
+    stages.encode_latents(vae, _pictures(work, scale), work / f"latents-{start}.npy", start=start, end=end)
+
+
+def _evaluate(work: Path, models_dir: Path) -> None:
+    torch.set_num_threads(_cores())
+    report = evaluate.evaluate(models_dir, work)
+    evaluate.write_card(models_dir / "tiny-sd", report, work)
+
+
+def _run_unet(work: Path, steps: dict[str, int], scale: float) -> None:
+    context = multiprocessing.get_context("spawn")
+    workers = _cores()
+    others = [
+        context.Process(target=_unet_worker, args=(k, workers, work, steps, scale)) for k in range(1, workers)
+    ]
+    for process in others:
+        process.start()
+    _unet_worker(0, workers, work, steps, scale)
+    for process in others:
+        process.join()
+
+
+def _unet_worker(rank: int, workers: int, work: Path, steps: dict[str, int], scale: float) -> None:
+    torch.set_num_threads(1)
+    os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo")
+    if workers > 1:
+        meeting = f"tcp://127.0.0.1:{MEETING_PORT}"
+        dist.init_process_group("gloo", init_method=meeting, rank=rank, world_size=workers)
+    latents = np.load(work / "latents.npy", mmap_mode="r")
+    scaling_factor = json.loads((work / "latents.json").read_text())["scaling_factor"]
+    stage = stages.unet_stage(
+        _pictures(work, scale),
+        latents,
+        work,
+        scaling_factor=scaling_factor,
+        steps=steps["unet"],
+        batch=BATCH["unet"],
+    )
+    run_stage(stage, work)
+    if workers > 1:
+        dist.destroy_process_group()
+
+
+if __name__ == "__main__":
+    main()
