@@ -24,6 +24,8 @@ from .visualize import preview_image
 
 OnStep = Callable[[Step], None]
 
+TILE_PIXELS = 512  # side of the tiles in which the frugal setting decodes
+
 Images = list[Image.Image]
 Run = Callable[[int, int], Images]  # first picture, number of pictures
 
@@ -195,16 +197,20 @@ def run_batch(
 @contextmanager
 def frugal(pipe: Any) -> Iterator[None]:
     """Trade time for memory: decode in tiles and, where attention is not memory-efficient, slice it."""
-    processors = dict(pipe.unet.attn_processors)
-    pipe.vae.enable_tiling()
-    pipe.vae.enable_slicing()
+    vae, processors = pipe.vae, dict(pipe.unet.attn_processors)
+    tile_sides = vae.tile_sample_min_size, vae.tile_latent_min_size
+    # Smaller tiles would save little and show more: each tile is normalised by itself.
+    vae.tile_sample_min_size, vae.tile_latent_min_size = TILE_PIXELS, TILE_PIXELS // 8
+    vae.enable_tiling()
+    vae.enable_slicing()
     if pipe._execution_device.type != "cuda":
         pipe.unet.set_attention_slice("max")
     try:
         yield
     finally:
-        pipe.vae.disable_tiling()
-        pipe.vae.disable_slicing()
+        vae.disable_tiling()
+        vae.disable_slicing()
+        vae.tile_sample_min_size, vae.tile_latent_min_size = tile_sides
         pipe.unet.set_attn_processor(processors)
 
 

@@ -108,8 +108,8 @@ def _fetch(hub_id: str, patterns: list[str]) -> Path:
 @contextmanager
 def _hub_errors(hub_id: str) -> Iterator[None]:
     """Turn what the hub's client raises into words for the person who typed the id."""
-    from httpx import HTTPError
-    from huggingface_hub.errors import GatedRepoError, HFValidationError, RepositoryNotFoundError
+    # HTTPError is whatever the hub's HTTP library raises without a connection; it has changed library before.
+    from huggingface_hub.errors import GatedRepoError, HFValidationError, HTTPError, RepositoryNotFoundError
 
     try:
         yield

@@ -1,0 +1,86 @@
+"""How much slower Studio.txt2img is than the bare diffusers pipeline with the same settings.
+
+    python tests/benchmarks/overhead.py [--rounds 12]
+
+Embedded model, DDIM, 25 steps. Bare, preview off and preview on take turns within each round, in rotating
+order, so that what else the machine does hits all three alike. Saving the file is part of the studio's time.
+"""
+
+import argparse
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+from sd_app import Settings, Studio, Txt2ImgRequest
+
+REQUEST = Txt2ImgRequest(
+    prompt="a red cat on the beach",
+    negative_prompt="blue",
+    scheduler="DDIM",
+    num_inference_steps=25,
+    guidance_scale=5.0,
+    seed=1,
+)
+
+
+def bare_pipeline(folder: Path) -> Callable[[], object]:
+    """Return the job as a plain script would do it: one pipeline, kept loaded, prompt to picture."""
+    import torch
+    from diffusers import DDIMScheduler, StableDiffusionPipeline
+
+    pipe = StableDiffusionPipeline.from_pretrained(folder, dtype=torch.float32, safety_checker=None)
+    pipe.scheduler = DDIMScheduler.from_config(pipe.scheduler.config)
+    pipe.set_progress_bar_config(disable=True)
+    return lambda: pipe(
+        REQUEST.prompt,
+        negative_prompt=REQUEST.negative_prompt,
+        num_inference_steps=REQUEST.num_inference_steps,
+        guidance_scale=REQUEST.guidance_scale,
+        generator=torch.Generator().manual_seed(1),
+    )
+
+
+def measure(jobs: dict[str, Callable[[], object]], rounds: int) -> dict[str, list[float]]:
+    """Time each job once a round, in rotating order, after one round that does not count."""
+    seconds: dict[str, list[float]] = {name: [] for name in jobs}
+    names = list(jobs)
+    for number in range(rounds + 1):
+        turn = number % len(names)
+        for name in names[turn:] + names[:turn]:
+            started = time.perf_counter()
+            jobs[name]()
+            if number:
+                seconds[name].append(time.perf_counter() - started)
+    return seconds
+
+
+def main() -> None:
+    """Print the median seconds and the ratios to the bare pipeline."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounds", type=int, default=12)
+    rounds = parser.parse_args().rounds
+    with tempfile.TemporaryDirectory() as outputs_dir:
+        studio = Studio(Settings(device="cpu", outputs_dir=Path(outputs_dir)))
+        jobs: dict[str, Callable[[], object]] = {
+            "bare diffusers": bare_pipeline(studio.settings.models_dir / "tiny-sd"),
+            "studio, preview off": lambda: studio.txt2img(REQUEST, lambda _: None, preview_every=0),
+            "studio, preview on": lambda: studio.txt2img(REQUEST, lambda _: None, preview_every=3),
+        }
+        seconds = measure(jobs, rounds)
+    bare = seconds["bare diffusers"]
+    for name, times in seconds.items():
+        ratios = [mine / theirs for mine, theirs in zip(times, bare, strict=True)]
+        print(
+            f"{name:20} {statistics.median(times):.3f} s a picture (best {min(times):.3f}),"
+            f" ratio {statistics.median(ratios):.3f} (of the best {min(times) / min(bare):.3f})"
+        )
+    print("wanted: preview off at most 1.05, preview on at most 1.08")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,97 @@
+"""What the tests share: the embedded model, and tiny checkpoints with random weights, made in a second."""
+
+import json
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+
+os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+
+from sd_app import Settings, Studio
+from sd_app.settings import DEFAULT_MODELS_DIR
+
+
+def make_checkpoint(folder: Path, *, seed: int, prediction_type: str = "epsilon") -> Path:
+    """Save a Stable Diffusion pipeline of a few layers with random weights; 64x64 pictures."""
+    import torch
+    from diffusers import AutoencoderKL, DDIMScheduler, StableDiffusionPipeline, UNet2DConditionModel
+    from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
+
+    torch.manual_seed(seed)
+    text_config = CLIPTextConfig(
+        hidden_size=32, intermediate_size=64, num_hidden_layers=3, num_attention_heads=2, projection_dim=32
+    )
+    pipe = StableDiffusionPipeline(
+        tokenizer=CLIPTokenizer.from_pretrained(DEFAULT_MODELS_DIR / "tiny-sd" / "tokenizer"),
+        text_encoder=CLIPTextModel(text_config),
+        vae=AutoencoderKL(
+            block_out_channels=(8, 8, 8, 8),
+            down_block_types=("DownEncoderBlock2D",) * 4,
+            up_block_types=("UpDecoderBlock2D",) * 4,
+            layers_per_block=1,
+            norm_num_groups=4,
+            latent_channels=4,
+            sample_size=64,
+        ),
+        unet=UNet2DConditionModel(
+            sample_size=8,
+            block_out_channels=(16, 32),
+            down_block_types=("DownBlock2D", "CrossAttnDownBlock2D"),
+            up_block_types=("CrossAttnUpBlock2D", "UpBlock2D"),
+            layers_per_block=1,
+            norm_num_groups=8,
+            attention_head_dim=2,
+            cross_attention_dim=32,
+        ),
+        scheduler=DDIMScheduler(
+            beta_start=0.00085,
+            beta_end=0.012,
+            beta_schedule="scaled_linear",
+            clip_sample=False,
+            set_alpha_to_one=False,
+            steps_offset=1,
+            prediction_type=prediction_type,
+        ),
+        safety_checker=None,
+        feature_extractor=None,
+        requires_safety_checker=False,
+    )
+    pipe.save_pretrained(folder)
+    studio = {"title": folder.name, "default_steps": 4, "default_guidance_scale": 5.0}
+    (folder / "studio.json").write_text(json.dumps({**studio, "default_scheduler": "DDIM"}))
+    return folder
+
+
+@pytest.fixture(scope="session")
+def random_models(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A models folder with model-a and model-b (random weights) and model-v (v-prediction)."""
+    folder = tmp_path_factory.mktemp("models")
+    make_checkpoint(folder / "model-a", seed=1)
+    make_checkpoint(folder / "model-b", seed=2)
+    make_checkpoint(folder / "model-v", seed=3, prediction_type="v_prediction")
+    return folder
+
+
+@pytest.fixture
+def copied_model(random_models: Path, tmp_path: Path) -> Path:
+    """A copy of model-a that a test may spoil: tmp_path/models/model-a."""
+    return Path(shutil.copytree(random_models / "model-a", tmp_path / "models" / "model-a"))
+
+
+@pytest.fixture
+def random_settings(random_models: Path, tmp_path: Path) -> Settings:
+    return Settings(models_dir=random_models, outputs_dir=tmp_path / "outputs", model="model-a", batch_size=2)
+
+
+@pytest.fixture
+def random_studio(random_settings: Settings) -> Studio:
+    """A studio over the random checkpoints: quick, for everything but the meaning of pictures."""
+    return Studio(random_settings)
+
+
+@pytest.fixture(scope="session")
+def studio(tmp_path_factory: pytest.TempPathFactory) -> Studio:
+    """A studio over the embedded model."""
+    return Studio(Settings(device="cpu", outputs_dir=tmp_path_factory.mktemp("outputs")))

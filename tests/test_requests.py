@@ -1,0 +1,154 @@
+import pickle
+from dataclasses import replace
+
+import pytest
+
+from sd_app import Settings, Step, Token, TokenReport, Txt2ImgRequest, Txt2ImgResult
+from sd_app.requests import check_limits, parse_seed
+
+NAN, INF = float("nan"), float("inf")
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("prompt", ""),
+        ("prompt", " \n"),
+        ("prompt", None),
+        ("prompt", 3),
+        ("prompt", "x" * 100_000),
+        ("prompt", "a\0b"),
+        ("prompt", "half \ud83d"),
+        ("negative_prompt", None),
+        ("negative_prompt", "x" * 20_001),
+        ("model", ""),
+        ("scheduler", ["DDIM"]),
+        ("num_inference_steps", 0),
+        ("num_inference_steps", 1001),
+        ("num_inference_steps", True),
+        ("num_inference_steps", 2.5),
+        ("guidance_scale", NAN),
+        ("guidance_scale", INF),
+        ("guidance_scale", -0.1),
+        ("guidance_scale", 30.1),
+        ("guidance_scale", True),
+        ("guidance_scale", "7"),
+        ("seed", -1),
+        ("seed", 2**32),
+        ("seed", 2**70),
+        pytest.param("seed", 10**10_000, id="seed-huge"),
+        ("seed", True),
+        ("width", 513),
+        ("width", 56),
+        ("height", 8200),
+        ("height", 512.0),
+        ("num_images", 0),
+        ("num_images", None),
+        ("num_images", 1001),
+        ("clip_skip", 0),
+        ("clip_skip", 13),
+        ("clip_skip", False),
+    ],
+)
+def test_a_bad_value_is_refused_with_the_name_of_its_field(field, value):
+    with pytest.raises(ValueError, match=f"^{field} ") as caught:
+        Txt2ImgRequest(**{"prompt": "a cat", field: value})
+    assert len(str(caught.value)) < 200
+
+
+def test_a_side_off_the_grid_names_its_neighbours():
+    with pytest.raises(ValueError, match=r"width must be a multiple of 8, got 513 \(try 512 or 520\)"):
+        Txt2ImgRequest(prompt="a", width=513)
+
+
+def test_the_extremes_are_accepted():
+    request = Txt2ImgRequest(
+        prompt=" " + "x" * 20_000, seed=2**32 - 1000, num_images=1000, width=64, height=8192, guidance_scale=0
+    )
+    assert request.guidance_scale == 0.0
+    assert isinstance(request.guidance_scale, float)
+
+
+def test_the_last_seed_of_a_batch_must_be_in_range_too():
+    Txt2ImgRequest(prompt="a", seed=2**32 - 2, num_images=2)
+    with pytest.raises(ValueError, match="seed must be at most 4294967294"):
+        Txt2ImgRequest(prompt="a", seed=2**32 - 1, num_images=2)
+
+
+def test_a_request_is_frozen_replaceable_and_picklable():
+    request = Txt2ImgRequest(prompt="a", seed=1)
+    with pytest.raises(AttributeError):
+        request.seed = 2  # type: ignore[misc]
+    assert replace(request, seed=2).seed == 2
+    assert pickle.loads(pickle.dumps(request)) == request
+
+
+def test_a_request_is_resolved_when_no_field_is_open():
+    request = Txt2ImgRequest(prompt="a")
+    assert not request.is_resolved
+    full = replace(
+        request,
+        model="m",
+        scheduler="DDIM",
+        num_inference_steps=1,
+        guidance_scale=0.0,
+        seed=0,
+        width=64,
+        height=64,
+    )
+    assert full.is_resolved
+
+
+@pytest.mark.parametrize("value", [None, "", "  ", -1, "-1", -1.0])
+def test_no_seed_means_random(value):
+    assert parse_seed(value) is None
+
+
+@pytest.mark.parametrize(
+    ("value", "seed"), [("7", 7), (7.0, 7), (0, 0), (" 12 ", 12), (2**32 - 1, 2**32 - 1)]
+)
+def test_a_seed_is_read_as_people_type_it(value, seed):
+    assert parse_seed(value) == seed
+
+
+@pytest.mark.parametrize("value", ["x", 1.5, NAN, True, -2, 2**32, "2" * 5000, [1]])
+def test_a_seed_that_is_none_is_refused(value):
+    with pytest.raises(ValueError, match=r"^seed "):
+        parse_seed(value)
+
+
+def test_the_owners_limits_are_told_apart():
+    settings = Settings(max_pixels=512 * 512, max_images=2)
+    check_limits(Txt2ImgRequest(prompt="a", num_images=2, width=512, height=512), settings)
+    check_limits(Txt2ImgRequest(prompt="a", width=8192), settings)  # not known yet
+    with pytest.raises(ValueError, match="num_images must be at most 2"):
+        check_limits(Txt2ImgRequest(prompt="a", num_images=3), settings)
+    with pytest.raises(ValueError, match=r"got 520x512 \(try 512x512\)"):
+        check_limits(Txt2ImgRequest(prompt="a", width=520, height=512), settings)
+
+
+def test_a_step_tells_how_far_the_whole_job_is():
+    step = Step(
+        step=5, num_steps=10, image_index=4, num_images=8, seconds=9.0, batch_images=4, batch_seconds=2
+    )
+    assert step.fraction == 0.75
+    assert step.steps_per_second == 2.5
+    assert step.eta_seconds == 2.0
+
+
+def test_an_early_step_does_not_guess():
+    step = Step(step=0, num_steps=10, image_index=0, num_images=1, seconds=0.1, text="Loading x")
+    assert (step.fraction, step.steps_per_second, step.eta_seconds) == (0.0, None, None)
+
+
+def test_a_result_gives_the_request_of_one_picture():
+    request = Txt2ImgRequest(prompt="a", seed=5, num_images=3)
+    result = Txt2ImgResult(images=(), seeds=(5, 6, 7), request=request, seconds=1.0)
+    assert result.request_of(2) == Txt2ImgRequest(prompt="a", seed=7)
+
+
+def test_a_token_report_shows_the_words_of_each_chunk():
+    parts = [("bo", False, 0), ("zu", True, 0), ("cat", True, 1)]
+    tokens = tuple(Token(text=t, id=1, position=1, chunk=c, ends_word=e) for t, e, c in parts)
+    report = TokenReport(tokens=tokens, num_chunks=2, count=3)
+    assert [report.chunk_text(0), report.chunk_text(1)] == ["bozu", "cat"]
