@@ -191,6 +191,16 @@ def test_a_terminal_sees_a_bar_move_and_a_log_file_does_not(
     assert capsys.readouterr().err == ""
 
 
+def test_on_a_terminal_an_error_leaves_no_bar_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    terminal = Terminal()
+    monkeypatch.setattr(sys, "stderr", terminal)
+    assert cli.main(["txt2img", "cat", "--model", "nobody", "--outputs-dir", str(tmp_path)]) == 2
+    assert "Starting" in terminal.getvalue()
+    left = terminal.getvalue().rpartition("\r")[2]
+    assert left.startswith("python -m sd_app txt2img: error: ")
+    assert left.count("\n") == 1
+
+
 def test_models_are_listed_with_their_defaults(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["models"]) == 0
     heads, *rows = capsys.readouterr().out.splitlines()

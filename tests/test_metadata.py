@@ -118,12 +118,14 @@ def resolved_requests(draw: st.DrawFn) -> Txt2ImgRequest:
 @example(replace(PLAIN, scheduler="DPM++ 2M"))
 @example(replace(PLAIN, scheduler="x Karras Karras"))
 @example(replace(PLAIN, guidance_scale=5e-324))
+@example(replace(PLAIN, model="caf\udce9 of an old disk"))
 def test_a_request_written_and_read_back_is_equal(request_: Txt2ImgRequest) -> None:
     assert from_infotext(to_infotext(request_)) == request_
 
 
 @settings(max_examples=50, deadline=None)
 @given(resolved_requests())
+@example(replace(PLAIN, model="caf\udce9 of an old disk"))
 def test_a_request_survives_the_picture_file(request_: Txt2ImgRequest) -> None:
     text = to_infotext(request_)
     stream = BytesIO(metadata.png_bytes(PICTURE, text))
@@ -159,6 +161,13 @@ def test_only_an_ambiguous_prompt_gets_the_exact_key() -> None:
     assert EXACT_PROMPTS not in to_infotext(several_lines)
     for prompt in ("a \nb", "a\r\nb", " a", "a\nNegative prompt: b"):
         assert EXACT_PROMPTS in to_infotext(replace(PLAIN, prompt=prompt))
+
+
+def test_a_sampler_without_its_automatic_schedule_says_so() -> None:
+    """Other tools take a missing schedule type for automatic, which is Karras for this sampler."""
+    assert "Sampler: DPM++ 2M, Schedule type: Uniform, CFG" in to_infotext(
+        replace(PLAIN, scheduler="DPM++ 2M")
+    )
 
 
 def test_an_unresolved_request_is_refused_by_field() -> None:
@@ -349,6 +358,18 @@ def test_a_number_another_process_is_writing_is_left_alone(tmp_path: Path) -> No
     (folder / ".00000.partial").touch()
     assert save_image(PICTURE, PLAIN, outputs_dir=tmp_path, seed=1).name == "00001-1.png"
     assert (folder / ".00000.partial").exists()
+
+
+def test_a_number_reserved_after_we_looked_is_left_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stale = iter([0, 1])
+    monkeypatch.setattr(metadata, "_next_number", lambda folder: next(stale))
+    folder = tmp_path / date.today().isoformat()
+    folder.mkdir()
+    (folder / ".00000.partial").write_bytes(b"being written")
+    assert save_image(PICTURE, PLAIN, outputs_dir=tmp_path, seed=1).name == "00001-1.png"
+    assert (folder / ".00000.partial").read_bytes() == b"being written"
 
 
 def test_a_number_finished_after_we_looked_is_not_given_twice(
