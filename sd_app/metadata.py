@@ -188,14 +188,15 @@ def png_bytes(image: Image.Image, infotext: str) -> bytes:
 
 def list_outputs(outputs_dir: Path, limit: int) -> list[Path]:
     """Return the paths of at most `limit` saved pictures, newest first."""
+    limit = max(limit, 0)
     found: list[Path] = []
-    for day in sorted(_names(Path(outputs_dir), _DAY), reverse=True):
+    for day in sorted(filter(_DAY.fullmatch, _names(Path(outputs_dir))), reverse=True):
         if len(found) >= limit:
             break
         folder = Path(outputs_dir) / day
-        names = sorted(_names(folder, _PICTURE_NAME), key=_number_of, reverse=True)
-        found += [folder / name for name in names]
-    return found[: max(limit, 0)]
+        names = sorted(filter(_PICTURE_NAME.fullmatch, _names(folder)), key=_number_of, reverse=True)
+        found += [folder / name for name in names[: limit - len(found)]]
+    return found
 
 
 def _version() -> str:
@@ -345,16 +346,18 @@ def _next_number(folder: Path) -> int:
 
 
 def _numbers(folder: Path, pattern: re.Pattern[str]) -> set[int]:
-    return {int(match[1]) for path in folder.iterdir() if (match := pattern.fullmatch(path.name))}
+    return {int(match[1]) for name in _names(folder) if (match := pattern.fullmatch(name))}
 
 
 def _number_of(name: str) -> int:
     return int(name.partition("-")[0])
 
 
-def _names(folder: Path, pattern: re.Pattern[str]) -> list[str]:
+def _names(folder: Path) -> list[str]:
+    """List the names in a folder; none if it is not there. A Path for each of thousands would be slow."""
     try:
-        return [path.name for path in folder.iterdir() if pattern.fullmatch(path.name)]
+        with os.scandir(folder) as entries:
+            return [entry.name for entry in entries]
     except (FileNotFoundError, NotADirectoryError):
         return []
 

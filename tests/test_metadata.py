@@ -111,7 +111,7 @@ def resolved_requests(draw: st.DrawFn) -> Txt2ImgRequest:
     )
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(resolved_requests())
 @example(replace(PLAIN, prompt="x" * 10_000, negative_prompt="ü\n" * 5_000))
 @example(replace(PLAIN, prompt=" blanks \r\n around ", negative_prompt="\n"))
