@@ -24,6 +24,7 @@ from .schedulers import make_scheduler
 from .settings import Settings
 
 PIPELINES = {"txt2img": Txt2ImgPipeline}
+M_ARENA_MAX = -8  # of glibc's malloc.h
 WAIT_SECONDS = 0.2  # how often a waiting job looks whether it was cancelled
 
 # What a full memory raises: torch's own error on CUDA, RuntimeError on MPS and the CPU.
@@ -47,6 +48,7 @@ class ModelManager:
     """Load, keep and lend pipelines. Safe to use from several threads."""
 
     def __init__(self, settings: Settings) -> None:
+        limit_arenas()
         self.settings = settings
         self.device = choose_device(settings.device)
         self.dtype = choose_dtype(settings.dtype, self.device)
@@ -245,11 +247,20 @@ def collect_memory() -> None:
     gc.collect()
     if torch.cuda.is_available():
         torch.cuda.empty_cache()
-    if sys.platform == "linux":
-        try:
-            ctypes.CDLL("libc.so.6").malloc_trim(0)
-        except (OSError, AttributeError):
-            return  # not glibc: its allocator has no such call
+    if libc := _glibc():
+        libc.malloc_trim(0)
+
+
+def limit_arenas() -> None:
+    """Have all threads share one heap: pieces left in many heaps are what makes memory creep up."""
+    if libc := _glibc():
+        libc.mallopt(M_ARENA_MAX, 1)
+
+
+def _glibc() -> ctypes.CDLL | None:
+    """Return glibc where it is the allocator, else None."""
+    libc = ctypes.CDLL(None) if sys.platform == "linux" else None
+    return libc if hasattr(libc, "malloc_trim") else None
 
 
 def _tell_nobody(_: str) -> None:

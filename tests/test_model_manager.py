@@ -132,7 +132,7 @@ def test_four_threads_never_have_two_jobs_on_the_model(random_models, tmp_path):
 
         return Counted()
 
-    manager.pipeline = watched  # type: ignore[method-assign, assignment]
+    manager.pipeline = watched  # type: ignore[method-assign]
 
     def work(k: int) -> None:
         pictures[k] = studio.txt2img(requests[k]).images[0].tobytes()

@@ -46,10 +46,8 @@ def main() -> None:
             memory.append(megabytes())
             seconds.append(time.perf_counter() - started)
             print(f"round {number:2}: {memory[-1]:7.1f} MB, {seconds[-1]:.2f} s for two switches")
-    growth = max(memory[2:]) - memory[1]
-    print(
-        f"largest after round 2 minus round 2: {growth:+.1f} MB; last minus round 2: {memory[-1] - memory[1]:+.1f} MB"
-    )
+    last, largest = memory[-1] - memory[1], max(memory[2:]) - memory[1]
+    print(f"growth since round 2: {last:+.1f} MB at the end, {largest:+.1f} MB at most")
 
 
 if __name__ == "__main__":

@@ -1,0 +1,36 @@
+"""Whether pictures show what the words say, read by a classifier that was trained on true drawings only."""
+
+import pytest
+
+from sd_app import Txt2ImgRequest
+from sd_app.schedulers import SCHEDULER_NAMES
+
+
+@pytest.fixture(scope="module")
+def judge():
+    from sd_app.tiny.judge import load_judge
+
+    return load_judge()
+
+
+@pytest.mark.parametrize("scheduler", SCHEDULER_NAMES)
+def test_a_prompt_for_a_red_circle_gives_a_red_circle_with_every_scheduler(studio, judge, scheduler):
+    request = Txt2ImgRequest(prompt="a red circle on the beach", seed=1, num_images=4, scheduler=scheduler)
+    seen = [(scene.subject, scene.color) for scene in judge.read(studio.txt2img(request, save=False).images)]
+    assert seen.count(("circle", "red")) >= 3, seen
+
+
+def test_other_words_give_other_pictures(studio, judge):
+    request = Txt2ImgRequest(prompt="a blue house in the snow", seed=1, num_images=4)
+    scenes = judge.read(studio.txt2img(request, save=False).images)
+    assert sum((s.subject, s.color) == ("house", "blue") for s in scenes) >= 3, scenes
+
+
+def test_words_past_the_first_75_tokens_still_count(studio, judge):
+    """The second chunk alone says what to draw."""
+    prompt = "picture, " * 37 + "BREAK a red circle on the beach"
+    assert studio.tokens(prompt).num_chunks == 2
+    scenes = judge.read(
+        studio.txt2img(Txt2ImgRequest(prompt=prompt, seed=1, num_images=4), save=False).images
+    )
+    assert sum(scene.color == "red" for scene in scenes) >= 2, scenes
