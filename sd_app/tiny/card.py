@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from sd_app.tiny import world
-from sd_app.tiny.loop import read_log
+from . import world
+from .loop import read_log
 
 STEPS, GUIDANCE_SCALE = 25, 5.0
 ROUND_TRIPS = 600

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from sd_app.tiny import drawing, world
+from . import drawing, world
 
 CAPTIONS_PER_PICTURE = 4
 CHUNK = 250
@@ -85,7 +85,7 @@ def tokenize_captions(captions: list[str], seed: int) -> np.ndarray:
 
     so that all 77 positions are trained and words without a meaning here do no harm.
     """
-    from sd_app.tiny.tokenizer import build_tokenizer
+    from .tokenizer import build_tokenizer
 
     tokenizer = build_tokenizer()
     eos = tokenizer.eos_token_id

@@ -7,8 +7,8 @@ import math
 import numpy as np
 from PIL import Image, ImageDraw, ImageFilter
 
-from sd_app.tiny.subjects import DRAWERS, SUPERSAMPLING, Color, Pen, jittered, mix
-from sd_app.tiny.world import COLORS, PICTURE_PIXELS, Scene
+from .subjects import DRAWERS, SUPERSAMPLING, Color, Pen, jittered, mix
+from .world import COLORS, PICTURE_PIXELS, Scene
 
 
 def render(scene: Scene, rng: np.random.Generator) -> Image.Image:

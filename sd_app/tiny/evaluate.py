@@ -16,10 +16,10 @@ from PIL import Image
 from torch.nn import functional as F
 from tqdm import tqdm
 
-from sd_app.tiny import data, networks, world
-from sd_app.tiny.card import GUIDANCE_SCALE, ROUND_TRIPS, STEPS, write_card
-from sd_app.tiny.export import contact_sheet
-from sd_app.tiny.judge import Judge, load_judge
+from . import data, networks, world
+from .card import GUIDANCE_SCALE, ROUND_TRIPS, STEPS, write_card
+from .export import contact_sheet
+from .judge import Judge, load_judge
 
 BATCH = 20
 FLAT, HELD_OUT, PER_STYLE = 300, 120, 40

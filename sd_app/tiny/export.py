@@ -13,11 +13,11 @@ from PIL import Image
 from safetensors.torch import save_file
 from torch import nn
 
-from sd_app.tiny import networks, world
-from sd_app.tiny.data import PictureSet
-from sd_app.tiny.judge import Judge
-from sd_app.tiny.loop import load_averages
-from sd_app.tiny.tokenizer import build_tokenizer, save_tokenizer
+from . import networks, world
+from .data import PictureSet
+from .judge import Judge
+from .loop import load_averages
+from .tokenizer import build_tokenizer, save_tokenizer
 
 SHARD_SIZE = "9900KB"
 EXAMPLE_PROMPTS = (

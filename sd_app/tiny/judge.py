@@ -11,10 +11,10 @@ from PIL import Image
 from safetensors.torch import load_file
 from torch import nn
 
-from sd_app.tiny import networks, world
-from sd_app.tiny.data import PictureSet
-from sd_app.tiny.loop import Stage
-from sd_app.tiny.stages import ATTRIBUTE_SIZES, AttributeHeads
+from . import networks, world
+from .data import PictureSet
+from .loop import Stage
+from .stages import ATTRIBUTE_SIZES, AttributeHeads
 
 DEFAULT_FOLDER = Path(__file__).parents[2] / "models" / "tiny-judge"
 WIDTHS = (24, 48, 64, 96, 96)

@@ -15,7 +15,7 @@ import torch.distributed as dist
 from torch import nn
 from tqdm import tqdm
 
-from sd_app.tiny.optim import Optimizer
+from .optim import Optimizer
 
 CHECKPOINT_SECONDS = 120
 Loss = Callable[[np.random.Generator, float], tuple[torch.Tensor, dict[str, float]]]

@@ -12,9 +12,9 @@ from diffusers.models.attention_processor import AttnProcessor
 from torch import nn
 from tqdm import tqdm
 
-from sd_app.tiny import networks, world
-from sd_app.tiny.data import CAPTIONS_PER_PICTURE, PictureSet
-from sd_app.tiny.loop import Stage, load_averages
+from . import networks, world
+from .data import CAPTIONS_PER_PICTURE, PictureSet
+from .loop import Stage, load_averages
 
 ATTRIBUTE_SIZES = [len(names) for names in world.ATTRIBUTES.values()]
 EMPTY_CAPTION_SHARE = 0.10

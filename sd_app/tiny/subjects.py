@@ -8,7 +8,7 @@ from collections.abc import Callable
 import numpy as np
 from PIL import Image, ImageDraw
 
-from sd_app.tiny.world import PLACES, SIZES, Scene
+from .world import PLACES, SIZES, Scene
 
 SUPERSAMPLING = 4
 Color = tuple[int, int, int]
