@@ -13,6 +13,7 @@ from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
+LOOPBACK_NAMES = ["127.0.0.1", "localhost", "[::1]"]  # as a browser writes them into Host
 MAX_QUEUE = 64  # events waiting in Gradio's own queue
 MAX_UPLOAD = "50mb"
 SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
@@ -92,7 +93,7 @@ def middleware(mode: str) -> list[Middleware]:
     checks = [Middleware(SameOriginMiddleware)]
     if mode == "local":
         # Without this a web page could reach the app under a name of its own that points to 127.0.0.1.
-        checks.insert(0, Middleware(TrustedHostMiddleware, allowed_hosts=list(LOOPBACK), www_redirect=False))
+        checks.insert(0, Middleware(TrustedHostMiddleware, allowed_hosts=LOOPBACK_NAMES, www_redirect=False))
     return checks
 
 

@@ -10,13 +10,26 @@ from math import isfinite
 from typing import Any
 
 from ..catalog import ModelInfo
-from ..metadata import from_infotext, parse_infotext
+from ..metadata import from_infotext
 from ..requests import Txt2ImgRequest, parse_seed
 
 Form = Mapping[str, Any]  # field name -> gradio component
 
 NUMBERS = ("num_inference_steps", "width", "height", "num_images", "clip_skip")
 FIELDS = tuple(field.name for field in fields(Txt2ImgRequest))
+LABELS = {
+    "prompt": "Prompt",
+    "negative_prompt": "Negative prompt",
+    "model": "Model",
+    "scheduler": "Sampler",
+    "num_inference_steps": "Steps",
+    "guidance_scale": "Guidance",
+    "seed": "Seed",
+    "width": "Width",
+    "height": "Height",
+    "num_images": "Pictures",
+    "clip_skip": "Clip skip",
+}
 EMPTY = {"prompt": "", "negative_prompt": "", "seed": -1, "num_images": 1, "clip_skip": 1}
 RANDOM_SEED = -1
 MODEL_FIELDS = (
@@ -86,11 +99,7 @@ def fields_of(
 
     Raise ValueError if it holds no prompt that a request accepts.
     """
-    try:
-        request = from_infotext(infotext)
-    except ValueError:
-        parsed = parse_infotext(infotext)
-        request = Txt2ImgRequest(prompt=parsed.prompt, negative_prompt=parsed.negative_prompt)
+    request = from_infotext(infotext)
     found = {name: getattr(request, name) for name in FIELDS}
     found = {name: value for name, value in found.items() if value is not None}
     return _existing(found, models, schedulers)

@@ -13,7 +13,7 @@ from ..metadata import read_infotext
 from ..requests import Step, Txt2ImgResult
 from . import stage
 from .controls import USUAL_STEPS, PromptBlock, token_line
-from .form import MODEL_FIELDS, Form, fields_of, model_defaults, read_request, valid_fields
+from .form import LABELS, MODEL_FIELDS, Form, fields_of, model_defaults, read_request, valid_fields
 from .jobs import Line, Run, Waiting, stream
 from .pictures import Keeper, shown_picture
 
@@ -21,6 +21,8 @@ log = logging.getLogger(__name__)
 
 # Event settings: fast, silent, and not part of the public API.
 QUIET: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
+# The same for events that show a message: those travel through the queue only.
+TELLING: dict[str, Any] = {**QUIET, "queue": True, "concurrency_limit": None}
 TOLD = (ValueError, MemoryError, OSError)  # errors that the studio words for the person
 
 
@@ -114,19 +116,17 @@ class Maker:
             inputs=[self.stage],
             outputs=[*self.form.values(), self.prompts.examples],
             preprocess=False,
-            **QUIET,
-        ).then(**self._save())
+            **TELLING,
+        )
         seed_js = f"(stage, seed) => ({selected})(stage)?.seed ?? seed"
         for use_seed in (self.stage.use_seed, self.again.click):
-            use_seed(
-                fn=None, js=seed_js, inputs=[self.stage, self.form["seed"]], outputs=self.form["seed"]
-            ).then(**self._save())
+            use_seed(fn=None, js=seed_js, inputs=[self.stage, self.form["seed"]], outputs=self.form["seed"])
         self.drop.upload(
             self.read_picture,
             inputs=self.drop,
             outputs=[*self.form.values(), self.prompts.examples, self.drop],
-            **QUIET,
-        ).then(**self._save())
+            **TELLING,
+        )
 
     def reuse(self, infotext: object) -> dict[Any, Any]:
         """Fill the form from the shown picture's infotext."""
@@ -190,7 +190,7 @@ class Maker:
                 trigger_mode="always_last",
                 **QUIET,
             )
-        self.prompts.examples.pick(_picked, outputs=self.form["prompt"], **QUIET).then(**self._save())
+        self.prompts.examples.pick(_picked, outputs=self.form["prompt"], **QUIET)
         chosen = [name for name in MODEL_FIELDS if name in self.form]
         self.form["model"].input(
             self.choose_model,
@@ -198,7 +198,7 @@ class Maker:
             outputs=[*(self.form[name] for name in chosen), self.prompts.examples],
             preprocess=False,
             **QUIET,
-        ).then(**self._save())
+        )
 
     def count_tokens(self, prompt: object, model: object, empty: str) -> str:
         """Return the token line of a prompt."""
@@ -226,24 +226,22 @@ class Maker:
     # -- memory of the browser
 
     def _wire_memory(self, demo: Any) -> None:
-        gr.on([component.input for component in self.form.values()], **self._save())
+        names = list(self.form)
+        gr.on(
+            [component.change for component in self.form.values()],
+            fn=None,  # in the browser alone, without a round trip
+            js=f"(...values) => Object.fromEntries({names}.map((name, i) => [name, values[i]]))",
+            inputs=list(self.form.values()),
+            outputs=self.saved_form,
+            trigger_mode="multiple",
+            **QUIET,
+        )
         demo.load(
             self.restore,
             inputs=[self.saved_form, self.saved_results],
             outputs=[*self.form.values(), self.prompts.examples, self.stage],
             **QUIET,
         )
-
-    def _save(self) -> dict[str, Any]:
-        """Return the arguments of an event that keeps the form in the browser, without a round trip."""
-        names = list(self.form)
-        return {
-            "fn": None,
-            "js": f"(...values) => Object.fromEntries({names}.map((name, i) => [name, values[i]]))",
-            "inputs": list(self.form.values()),
-            "outputs": self.saved_form,
-            **QUIET,
-        }
 
     def restore(self, saved_form: object, saved_results: object) -> dict[Any, Any]:
         """Return the updates that bring back what the browser kept. None of it is trusted."""
@@ -268,9 +266,10 @@ class Maker:
 
 
 def sentence(error: BaseException) -> str:
-    """Return an error's words with a capital and a full stop, as a page shows them."""
-    text = str(error) or type(error).__name__
-    return text[:1].upper() + text[1:] + ("" if text.endswith((".", "!", "?")) else ".")
+    """Return an error's words as the page shows them: the field's label for its name, a full stop."""
+    name, space, rest = (str(error) or type(error).__name__).partition(" ")
+    text = LABELS.get(name, name) + space + rest
+    return text + ("" if text.endswith((".", "!", "?")) else ".")
 
 
 def _picked(event: gr.EventData) -> str:

@@ -1,0 +1,178 @@
+"""The tab "Text to image", as a person uses it."""
+
+from pathlib import Path
+
+from PIL import Image, PngImagePlugin
+from playwright.sync_api import Locator, Page, expect
+
+from sd_app.metadata import read_infotext
+
+DONE = ".stage[data-phase=done]"
+RUNNING = ".stage[data-phase=running]"
+
+
+def prompt(page: Page) -> Locator:
+    return page.get_by_label("Prompt", exact=True)
+
+
+def number(page: Page, label: str) -> Locator:
+    return page.get_by_role("spinbutton", name=label)
+
+
+def generate(page: Page, text: str = "a red cat") -> None:
+    prompt(page).fill(text)
+    page.get_by_role("button", name="Generate").click()
+
+
+def seed_shown(page: Page) -> str:
+    return page.locator(".stage-seed").inner_text().removeprefix("Seed ")
+
+
+def test_generate_watch_stop_and_generate_again(page: Page) -> None:
+    number(page, "Pictures").fill("60")
+    number(page, "Steps").fill("20")
+    prompt(page).fill("a red cat on the beach")
+    prompt(page).press("Control+Enter")
+    page.wait_for_selector(RUNNING)
+    picture = page.locator(".stage-picture")
+    page.wait_for_function("document.querySelector('.stage-picture').src.startsWith('data:')")
+    first = picture.get_attribute("src")
+    assert first
+    page.wait_for_function("(old) => document.querySelector('.stage-picture').src !== old", arg=first)
+    expect(page.locator(".stage-detail")).to_contain_text("it/s")
+    expect(page.locator(".stage-detail")).to_contain_text("left")
+    page.wait_for_selector(".stage-strip img")  # a picture of the batch is finished
+    page.keyboard.press("Escape")
+    page.wait_for_selector(".stage[data-phase=stopped]")
+    kept = page.locator(".stage-strip button").count()
+    assert 2 <= kept < 60
+    expect(page.locator(".stage-summary")).to_contain_text(f"Stopped. {kept} pictures of 60 finished")
+
+    number(page, "Pictures").fill("1")
+    number(page, "Steps").fill("2")
+    page.get_by_role("button", name="Generate").click()
+    page.wait_for_selector(DONE)
+    expect(page.locator(".stage-summary")).to_contain_text("1 picture in")
+
+
+def test_the_download_is_the_saved_file(page: Page, outputs_dir: Path) -> None:
+    generate(page)
+    page.wait_for_selector(DONE)
+    with page.expect_download() as waiting:
+        page.get_by_role("link", name="Download").click()
+    name = waiting.value.suggested_filename
+    (saved,) = outputs_dir.rglob(name)
+    assert Path(waiting.value.path()).read_bytes() == saved.read_bytes()
+    assert name.endswith(f"-{seed_shown(page)}.png")
+    shown = page.locator(".stage-infotext pre").text_content()
+    assert shown == read_infotext(saved)
+    # The picture in the page is that file too, enlarged by a whole factor and not smoothed.
+    box = page.locator(".stage-picture").bounding_box()
+    assert box
+    assert box["width"] >= 256
+    assert box["width"] % 64 == 0
+    assert page.locator(".stage-picture").evaluate("i => getComputedStyle(i).imageRendering") == "pixelated"
+    expect(page.locator(".stage-note")).to_contain_text("model-a makes 64 × 64 pictures")
+
+
+def test_a_reload_brings_back_the_controls_and_the_pictures(page: Page) -> None:
+    number(page, "Pictures").fill("2")
+    number(page, "Steps").fill("3")
+    generate(page, "a blue dog, (big:1.2)")
+    page.wait_for_selector(DONE)
+    seed = seed_shown(page)
+    page.reload()
+    page.wait_for_selector(DONE)
+    expect(prompt(page)).to_have_value("a blue dog, (big:1.2)")
+    expect(number(page, "Steps")).to_have_value("3")
+    assert seed_shown(page) == seed
+    assert page.locator(".stage-strip button").count() == 2
+    assert page.evaluate("document.querySelector('.stage-picture').naturalWidth") == 64
+
+
+def test_reuse_and_seed_buttons_fill_the_form(page: Page) -> None:
+    number(page, "Pictures").fill("2")
+    generate(page, "a green boat")
+    page.wait_for_selector(DONE)
+    first = int(seed_shown(page))
+    page.locator(".stage-strip button").nth(1).click()
+    assert int(seed_shown(page)) == first + 1
+    page.get_by_role("button", name="Use this seed").click()
+    expect(number(page, "Seed")).to_have_value(str(first + 1))
+    page.get_by_role("button", name="Random").click()
+    expect(number(page, "Seed")).to_have_value("-1")
+    prompt(page).fill("something else")
+    page.get_by_role("button", name="Reuse parameters").click()
+    expect(prompt(page)).to_have_value("a green boat")
+    expect(number(page, "Seed")).to_have_value(str(first + 1))
+    expect(number(page, "Pictures")).to_have_value("1")
+
+
+def test_a_dropped_a1111_picture_fills_the_form(page: Page, tmp_path: Path) -> None:
+    chunk = PngImagePlugin.PngInfo()
+    chunk.add_text(
+        "parameters",
+        "a (big:1.3) star\nNegative prompt: blurry\nSteps: 4, Sampler: Euler a, CFG scale: 6.5, "
+        "Seed: 12345, Size: 128x64, Model hash: 6ce0161689, Model: somebody-elses, Version: v1.10.1",
+    )
+    Image.new("RGB", (8, 8)).save(tmp_path / "theirs.png", pnginfo=chunk)
+    page.locator(".drop-picture input[type=file]").set_input_files(tmp_path / "theirs.png")
+    expect(prompt(page)).to_have_value("a (big:1.3) star")
+    expect(page.get_by_label("Negative prompt")).to_have_value("blurry")
+    expect(number(page, "Seed")).to_have_value("12345")
+    expect(number(page, "Width")).to_have_value("128")
+    expect(number(page, "Height")).to_have_value("64")
+    expect(page.get_by_label("Sampler")).to_have_value("Euler a")
+    expect(page.get_by_text("somebody-elses is not here")).to_be_visible()
+    page.get_by_role("button", name="Generate").click()
+    page.wait_for_selector(DONE)
+    assert seed_shown(page) == "12345"
+
+
+def test_a_bad_value_shows_its_error_and_the_next_job_runs(page: Page) -> None:
+    generate(page)
+    page.wait_for_selector(DONE)
+    seed = seed_shown(page)
+    number(page, "Width").fill("513")
+    page.get_by_role("button", name="Generate").click()
+    expect(page.get_by_role("alert").filter(has_text="Width")).to_have_text(
+        "Width must be a multiple of 8, got 513 (try 512 or 520)."
+    )
+    assert seed_shown(page) == seed  # the last picture is still there
+    number(page, "Width").fill("64")
+    page.get_by_role("button", name="Generate").click()
+    page.wait_for_selector(DONE)
+    expect(page.locator(".stage-message")).to_be_hidden()
+    assert seed_shown(page) != seed
+
+
+def test_keys_weigh_words_and_the_token_line_follows(page: Page) -> None:
+    area = prompt(page)
+    area.fill("a red cat")
+    expect(page.locator(".token-line").first).to_contain_text("3 / 75 tokens")
+    area.press("Control+End")
+    area.press("Control+ArrowUp")
+    expect(area).to_have_value("a red (cat:1.1)")
+    area.press("Control+ArrowUp")
+    expect(area).to_have_value("a red (cat:1.2)")
+    area.press("Control+ArrowDown")
+    area.press("Control+ArrowDown")
+    expect(area).to_have_value("a red cat")
+    area.select_text()
+    area.press("Control+ArrowDown")
+    expect(area).to_have_value("(a red cat:0.9)")
+    area.fill("cat " * 74 + "zebra crossing the road")
+    expect(page.locator(".token-line").first).to_contain_text("78 tokens in 2 chunks: 75 / 75, 3 / 75")
+    expect(page.locator(".token-line").first).to_contain_text("begins with “crossing the road”")
+
+
+def test_choosing_a_model_sets_what_it_likes(page: Page) -> None:
+    number(page, "Width").fill("128")
+    number(page, "Steps").fill("9")
+    page.get_by_label("Model").click()
+    page.get_by_role("option", name="model-b").click()
+    expect(number(page, "Width")).to_have_value("64")
+    expect(number(page, "Steps")).to_have_value("4")
+    generate(page)
+    page.wait_for_selector(DONE)
+    expect(page.locator(".stage-infotext pre")).to_contain_text("Model: model-b")

@@ -1,0 +1,243 @@
+"""Who may reach the app: flags, modes, and the checks in front of the page."""
+
+import contextlib
+import sys
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import httpx
+import pytest
+from PIL import Image
+
+import app
+from sd_app import Cancelled, Settings, Step, Studio, Txt2ImgRequest
+from sd_app.metadata import save_image
+from sd_app.ui import build_ui, choose_access, launch_options, look_options
+from sd_app.ui.gpu import borrow_gpu
+
+ORIGIN = "https://elsewhere.example"
+
+
+def access(**flags: Any) -> Any:
+    return choose_access(**{"environ": {}, **flags})
+
+
+def test_by_default_only_this_machine_gets_in() -> None:
+    local = access()
+    assert (local.mode, local.host, local.share, local.auth) == ("local", "127.0.0.1", False, None)
+
+
+@pytest.mark.parametrize(
+    "flags", [{"share": True}, {"listen": True}, {"host": "0.0.0.0"}, {"host": "10.0.0.5"}]
+)
+def test_what_others_can_reach_always_has_a_password(flags: dict[str, Any]) -> None:
+    shared = access(**flags)
+    assert shared.mode == "shared"
+    assert shared.generated
+    assert shared.auth
+    assert len(shared.auth[1]) >= 12
+    assert shared.auth != access(**flags).auth
+    given = access(**flags, auth="me:a:b")
+    assert (given.auth, given.generated) == (("me", "a:b"), False)
+    with pytest.raises(ValueError, match="mode"):
+        access(**flags, mode="local")
+
+
+@pytest.mark.parametrize("auth", ["me", "me:", ":secret"])
+def test_a_login_needs_both_parts(auth: str) -> None:
+    with pytest.raises(ValueError, match="user:password"):
+        access(auth=auth)
+
+
+def test_a_space_is_known_by_its_environment_and_sets_its_own_address() -> None:
+    space = access(environ={"SPACE_ID": "me/app"}, listen=True)
+    assert (space.mode, space.host, space.auth, space.share) == ("space", None, None, False)
+
+
+def test_every_flag_has_an_environment_variable() -> None:
+    environ = {
+        "SD_APP_MODEL": "a/b",
+        "SD_APP_PORT": "7000",
+        "SD_APP_LISTEN": "true",
+        "SD_APP_MODELS_DIR": "/m",
+    }
+    flags = app.make_parser(environ).parse_args(["--port", "7001"])
+    assert (flags.model, flags.port, flags.listen, flags.models_dir) == ("a/b", 7001, True, Path("/m"))
+    assert not app.make_parser(environ).parse_args(["--no-listen"]).listen
+    usage = app.make_parser({}).format_help()
+    names = [
+        "host",
+        "port",
+        "listen",
+        "share",
+        "auth",
+        "model",
+        "models-dir",
+        "outputs-dir",
+        "device",
+        "dtype",
+        "lowvram",
+        "theme",
+    ]
+    for name in names:
+        assert f"--{name}" in usage
+        assert f"SD_APP_{name.replace('-', '_').upper()}" in usage
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--device", "tpu"], "device must be"),
+        (["--port", "0"], "port must be"),
+        (["--theme", "pink"], "theme"),
+    ],
+)
+def test_a_bad_flag_ends_with_a_message(
+    arguments: list[str], words: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        app.main(arguments)
+    assert words in capsys.readouterr().err
+
+
+# -- the served page
+
+
+@contextlib.contextmanager
+def served(settings: Settings, **flags: Any) -> Iterator[str]:
+    demo = build_ui(Studio(settings))
+    options = launch_options(access(**flags))
+    _, url, _ = demo.launch(prevent_thread_lock=True, quiet=True, **options, **look_options())
+    try:
+        yield url
+    finally:
+        demo.close()
+
+
+@pytest.fixture(scope="module")
+def settings(random_models: Path, tmp_path_factory: pytest.TempPathFactory) -> Settings:
+    folder = tmp_path_factory.mktemp("outputs")
+    return Settings(models_dir=random_models, outputs_dir=folder, model="model-a")
+
+
+@pytest.fixture(scope="module")
+def local(settings: Settings) -> Iterator[str]:
+    with served(settings) as url:
+        yield url
+
+
+def test_local_answers_only_to_loopback_names(local: str) -> None:
+    port = httpx.URL(local).port
+    for host in ("127.0.0.1", "localhost", "[::1]"):
+        assert httpx.get(local, headers={"host": f"{host}:{port}"}).status_code == 200
+    for host in ("evil.example", f"127.0.0.1.evil.example:{port}", ""):
+        assert httpx.get(local, headers={"host": host}).status_code == 400
+
+
+def test_writes_from_another_site_are_refused(local: str) -> None:
+    upload = local + "gradio_api/upload"
+    files = {"files": ("a.txt", b"hello")}
+    own = str(httpx.URL(local)).rstrip("/")
+    assert httpx.post(upload, files=files, headers={"origin": own}).status_code == 200
+    assert httpx.post(upload, files=files).status_code == 200  # a program, not a browser
+    for origin in (ORIGIN, "null", own + "1", own.replace("http://", "http://evil.")):
+        assert httpx.post(upload, files=files, headers={"origin": origin}).status_code == 403
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "gradio_api/file=http://example.com/a.png",
+        "gradio_api/file=HTTPS%3A//example.com/a.png",
+        "gradio_api/proxy=https://example.hf.space/",
+        "gradio_api/file=/etc/passwd",
+        "gradio_api/file=app.py",
+        "openapi.json",
+        "docs",
+        "monitoring",
+        "monitoring/summary",
+    ],
+)
+def test_nothing_but_the_page_and_its_pictures_is_served(local: str, path: str) -> None:
+    assert httpx.get(local + path).status_code in (403, 404)
+
+
+def test_the_outputs_folder_itself_is_not_served(local: str, settings: Settings) -> None:
+    request = Txt2ImgRequest(
+        prompt="a",
+        model="model-a",
+        scheduler="DDIM",
+        num_inference_steps=1,
+        guidance_scale=1,
+        seed=0,
+        width=64,
+        height=64,
+    )
+    path = save_image(Image.new("RGB", (64, 64)), request, outputs_dir=settings.outputs_dir, seed=0)
+    assert httpx.get(f"{local}gradio_api/file={path}").status_code == 403
+
+
+def test_jobs_cannot_be_posted_past_the_queue(local: str) -> None:
+    answer = httpx.post(local + "gradio_api/run/txt2img", json={"data": ["a cat"]})
+    assert answer.status_code == 404
+
+
+def test_the_page_reports_nothing_to_others(local: str) -> None:
+    assert "Glass-box Studio" in httpx.get(local).text
+    config = httpx.get(local + "config").json()
+    assert config["footer_links"] == []
+    assert not config["analytics_enabled"]
+
+
+def test_shared_asks_for_the_password(settings: Settings) -> None:
+    with served(replace(settings, mode="shared"), mode="shared", auth="me:secret") as url:
+        assert httpx.get(url + "config").status_code == 401
+        assert httpx.get(url + "gradio_api/info").status_code == 401
+        with httpx.Client() as visitor:
+            assert visitor.post(url + "login", data={"username": "me", "password": "no"}).status_code == 400
+            assert (
+                visitor.post(url + "login", data={"username": "me", "password": "secret"}).status_code == 200
+            )
+            assert visitor.get(url + "config").status_code == 200
+
+
+# -- a Space
+
+
+def test_a_space_runs_in_the_lent_gpu(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    lent: list[Any] = []
+
+    def lend(task: Any) -> Any:
+        lent.append(task)
+        return task  # as the real package's decorator does outside ZeroGPU
+
+    spaces = ModuleType("spaces")
+    spaces.GPU = lend  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "spaces", spaces)
+    studio = Studio(replace(settings, mode="space", batch_size=1))
+    txt2img = borrow_gpu(studio)
+    assert len(lent) == 1
+    request = Txt2ImgRequest(prompt="a cat", seed=7, num_images=3, num_inference_steps=3)
+    steps: list[Step] = []
+    result = txt2img(request, steps.append)
+    assert result.seeds == (7, 8, 9)
+    assert steps
+
+    def stop_after_one(step: Step) -> None:
+        if step.images:
+            raise Cancelled
+
+    stopped = txt2img(replace(request, num_images=20, num_inference_steps=100), stop_after_one)
+    assert stopped.stopped
+    assert 1 <= len(stopped.images) < 20
+    assert stopped.images[0].size == (64, 64)
+    with pytest.raises(ValueError, match="scheduler"):
+        txt2img(replace(request, scheduler="Magic"), steps.append)
+
+
+def test_elsewhere_no_gpu_is_borrowed(settings: Settings) -> None:
+    studio = Studio(settings)
+    assert borrow_gpu(studio) == studio.txt2img

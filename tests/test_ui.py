@@ -1,0 +1,491 @@
+"""The page without a browser: form, line of jobs, pictures on their way, events, API."""
+
+import math
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+import pytest
+from gradio_client import Client
+from gradio_client.exceptions import AppError
+from PIL import Image
+
+from sd_app import Cancelled, Settings, Step, Studio, Txt2ImgRequest
+from sd_app.metadata import read_infotext, save_image
+from sd_app.requests import Token, TokenReport
+from sd_app.ui import build_ui
+from sd_app.ui.controls import token_line
+from sd_app.ui.form import build_request, fields_of, model_defaults, valid_fields
+from sd_app.ui.jobs import Line, Waiting, stream
+from sd_app.ui.maker import Maker, sentence
+from sd_app.ui.pictures import Keeper
+from sd_app.ui.stage import EMPTY, duration, running, size_note
+from sd_app.ui.txt2img import make_run, txt2img_tab
+
+SCHEDULERS = ("DDIM", "Euler a")
+RESOLVED = Txt2ImgRequest(
+    prompt="a cat",
+    negative_prompt="a dog",
+    model="model-a",
+    scheduler="DDIM",
+    num_inference_steps=2,
+    guidance_scale=5.0,
+    seed=7,
+    width=64,
+    height=64,
+)
+
+
+# -- the form
+
+
+def test_browser_numbers_become_the_requests_types() -> None:
+    values = {"prompt": "a cat", "width": 512.0, "num_inference_steps": 20.0, "seed": -1, "height": None}
+    request = build_request(values)
+    assert request == Txt2ImgRequest(prompt="a cat", width=512, num_inference_steps=20)
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("prompt", None),
+        ("prompt", "  "),
+        ("prompt", "x" * 100_000),
+        ("prompt", ["a"]),
+        ("guidance_scale", math.nan),
+        ("guidance_scale", True),
+        ("num_inference_steps", 0),
+        ("num_inference_steps", 7.5),
+        ("num_images", True),
+        ("num_images", math.inf),
+        ("width", 513),
+        ("height", "64"),
+        ("seed", 2**70),
+        ("seed", 1.5),
+        ("seed", -2),
+        ("scheduler", ["DDIM"]),
+        ("clip_skip", 0),
+    ],
+)
+def test_a_bad_value_is_refused_by_the_fields_name(field: str, value: object) -> None:
+    with pytest.raises(ValueError, match=field):
+        build_request({"prompt": "a cat", field: value})
+
+
+def test_a_saved_form_keeps_its_good_fields_and_loses_the_rest() -> None:
+    saved = {
+        "prompt": "",
+        "width": 512,
+        "height": 513,
+        "seed": "x",
+        "steps": 3,
+        "num_images": [1],
+        "clip_skip": 2,
+    }
+    assert valid_fields(saved, ["m"], SCHEDULERS) == {"prompt": "", "width": 512, "clip_skip": 2}
+    assert valid_fields({"model": "gone", "scheduler": "Euler a"}, ["m"], SCHEDULERS) == {
+        "scheduler": "Euler a"
+    }
+    strange: list[object] = [None, [], "text", {"prompt": {"a": 1}}, {1: 2}]
+    for junk in strange:
+        assert valid_fields(junk, ["m"], SCHEDULERS) == {}
+
+
+def test_an_infotext_fills_the_form_and_names_what_is_not_here() -> None:
+    text = (
+        "a cat\nNegative prompt: a dog\nSteps: 20, Sampler: Euler a, CFG scale: 7, Seed: 965400086, "
+        "Size: 512x768, Model hash: 6ce0161689, Model: v1-5-pruned-emaonly, Clip skip: 2, Version: v1.10.1"
+    )
+    fields, remarks = fields_of(text, ["tiny-sd"], SCHEDULERS)
+    assert fields == {
+        "prompt": "a cat",
+        "negative_prompt": "a dog",
+        "scheduler": "Euler a",
+        "num_inference_steps": 20,
+        "guidance_scale": 7.0,
+        "seed": 965400086,
+        "width": 512,
+        "height": 768,
+        "num_images": 1,
+        "clip_skip": 2,
+    }
+    assert len(remarks) == 1
+    assert "v1-5-pruned-emaonly" in remarks[0]
+
+
+# -- the line of jobs
+
+
+def drain(line: Line, owner: str, run: Any) -> list[Any]:
+    return [event for event in stream(line, owner, run) if event is not None]
+
+
+def test_jobs_run_one_at_a_time_in_the_order_they_came() -> None:
+    line, running_now, most, order = Line(), [0], [0], []
+    lock = threading.Lock()
+
+    def job(number: int, on_step: Any) -> int:
+        with lock:
+            running_now[0] += 1
+            most[0] = max(most[0], running_now[0])
+            order.append(number)
+        time.sleep(0.05)
+        with lock:
+            running_now[0] -= 1
+        return number
+
+    gate = line.join("gate")
+    streams = [stream(line, str(k), partial(job, k)) for k in range(4)]
+    assert [next(events) for events in streams] == [Waiting(ahead=k + 1) for k in range(4)]
+    line.leave(gate)
+    with ThreadPoolExecutor() as pool:
+        last = list(pool.map(lambda events: list(events)[-1], reversed(streams)))
+    assert most[0] == 1
+    assert order == [0, 1, 2, 3]
+    assert last == [3, 2, 1, 0]
+
+
+def test_a_waiting_job_is_told_how_many_are_before_it_and_can_be_stopped() -> None:
+    line = Line()
+    gate = line.join("a")
+    events = stream(line, "b", lambda on_step: pytest.fail("ran although it was stopped"))
+    assert next(events) == Waiting(ahead=1)
+    assert line.stop("b") == 1
+    assert list(events) == []
+    line.leave(gate)
+    assert drain(line, "c", lambda on_step: "next") == ["next"]
+
+
+def test_stop_raises_cancelled_in_the_job_and_its_result_still_arrives() -> None:
+    line = Line()
+
+    def job(on_step: Any) -> str:
+        try:
+            for k in range(1000):
+                on_step(Step(step=k, num_steps=1000, image_index=0, num_images=1, seconds=0.0))
+                time.sleep(0.005)
+        except Cancelled:
+            return "stopped"
+        return "ran to the end"
+
+    events = stream(line, "a", job)
+    assert isinstance(next(events), Step)
+    line.stop("somebody else")
+    assert isinstance(next(events), Step)
+    line.stop("a")
+    assert list(events)[-1] == "stopped"
+
+
+def test_closing_a_stream_stops_the_job_and_frees_the_line() -> None:
+    line, ended = Line(), threading.Event()
+
+    def job(on_step: Any) -> None:
+        try:
+            while True:
+                on_step(Step(step=1, num_steps=1, image_index=0, num_images=1, seconds=0.0))
+                time.sleep(0.005)
+        finally:
+            ended.set()
+
+    events = stream(line, "a", job)
+    next(events)
+    events.close()  # type: ignore[attr-defined]
+    assert ended.wait(5)
+    assert drain(line, "b", lambda on_step: "next")[-1] == "next"
+
+
+def test_a_failing_job_raises_to_its_caller_and_the_next_one_runs() -> None:
+    line = Line()
+
+    def job(on_step: Any) -> None:
+        raise ValueError("width must be a multiple of 8")
+
+    with pytest.raises(ValueError, match="multiple of 8"):
+        drain(line, "a", job)
+    assert drain(line, "a", lambda on_step: 1) == [1]
+
+
+def test_a_full_line_turns_new_jobs_away() -> None:
+    line = Line(max_waiting=1)
+    line.join("running")
+    line.join("waiting")
+    with pytest.raises(ValueError, match="waiting already"):
+        next(stream(line, "late", lambda on_step: None))
+
+
+# -- pictures to the page and back
+
+
+@pytest.fixture
+def saved(tmp_path: Path) -> Path:
+    return save_image(Image.new("RGB", (64, 64), "red"), RESOLVED, outputs_dir=tmp_path / "outputs", seed=7)
+
+
+@pytest.mark.parametrize("shared", [False, True])
+def test_noted_pictures_come_back_as_the_same_bytes(saved: Path, shared: bool) -> None:
+    keeper = Keeper(saved.parent.parent, shared=shared)
+    (entry,) = keeper.restore(keeper.note((saved,)))
+    assert Path(entry["file"]["path"]).read_bytes() == saved.read_bytes()
+    assert entry["seed"] == 7
+    assert entry["infotext"] == read_infotext(saved)
+
+
+def test_a_visitor_cannot_restore_what_was_not_noted_for_them(saved: Path) -> None:
+    name = saved.relative_to(saved.parent.parent).as_posix()
+    keeper = Keeper(saved.parent.parent, shared=True)
+    forged = Keeper(saved.parent.parent, shared=True).note((saved,))
+    for entry in ([name, ""], [name, "0" * 64], [name, "é"], *forged):
+        assert keeper.restore([entry]) == []
+
+
+def test_only_pictures_inside_the_outputs_folder_are_restored(saved: Path) -> None:
+    outside = saved.parent.parent.parent / "secret.png"
+    outside.write_bytes(saved.read_bytes())
+    text = saved.with_suffix(".txt")
+    text.write_text("no picture")
+    keeper = Keeper(saved.parent.parent, shared=False)
+    names = [
+        "../secret.png",
+        str(outside),
+        f"{saved.parent.name}/{text.name}",
+        "gone.png",
+        "a\0.png",
+        ".",
+        "",
+    ]
+    for note in (*([[name, ""]] for name in names), "x", [1], [[1, 2]], [["a.png"]], {"a": 1}, None):
+        assert keeper.restore(note) == []
+
+
+# -- what is drawn
+
+
+def test_prompts_cannot_put_markup_into_the_token_line() -> None:
+    words = ["a"] * 75 + ["<img", "src=x>", "&", "'"]
+    tokens = tuple(Token(text=w, id=1, position=k % 75 + 1, chunk=k // 75) for k, w in enumerate(words))
+    line = token_line(TokenReport(tokens=tokens, num_chunks=2, count=len(tokens)))
+    assert "&lt;img src=x&gt; &amp; &#x27;" in line
+    assert "<img" not in line
+    assert "79 tokens in 2 chunks: 75 / 75, 4 / 75" in line
+
+
+def test_progress_names_the_pictures_the_speed_and_the_time_left() -> None:
+    step = Step(
+        step=10, num_steps=20, image_index=4, num_images=8, batch_images=4, seconds=9.0, batch_seconds=2.0
+    )
+    drawn = running(step, RESOLVED, [], None)
+    assert drawn["text"] == "Denoising 5–8 of 8"
+    assert drawn["detail"] == "step 10 of 20 · 5.0 it/s · 2.0 s left"
+    assert drawn["fraction"] == 0.75
+    assert drawn["size"] == [128, 128]
+    assert [duration(s) for s in (0.84, 12.3, 185)] == ["0.8 s", "12 s", "3:05 min"]
+
+
+def test_only_a_small_model_gets_the_line_on_full_size_pictures(random_studio: Studio) -> None:
+    small, *_ = random_studio.models()
+    assert "--model owner/name" in size_note(small, "local")
+    assert "--model" not in size_note(small, "shared")
+    assert "64 × 64" in size_note(small, "shared")
+    assert size_note(None, "local") == ""
+
+
+# -- events of the tab
+
+
+@pytest.fixture
+def tab(random_studio: Studio) -> Maker:
+    line, keeper = Line(), Keeper(random_studio.settings.outputs_dir, shared=False)
+    model = random_studio.models()[0]
+    with gr.Blocks() as demo:
+        picker = gr.Dropdown(["model-a", "model-b"], value="model-a")
+        return txt2img_tab(random_studio, line, keeper, demo=demo, picker=picker, model=model)
+
+
+def values(tab: Maker, **changed: object) -> dict[Any, object]:
+    """Return a form as the browser sends it."""
+    form = {name: component.value for name, component in tab.form.items()}
+    form |= {"prompt": "a cat", "seed": 7, "num_inference_steps": 2, **changed}
+    return {tab.form[name]: value for name, value in form.items()}
+
+
+def run(tab: Maker, **changed: object) -> list[dict[str, Any]]:
+    make = partial(make_run, tab.studio, tab.studio.txt2img)
+    events = tab.events(values(tab, **changed), make, "me")
+    return [
+        event[tab.stage]
+        for event in events
+        if isinstance(event[tab.stage], dict) and "phase" in event[tab.stage]
+    ]
+
+
+def test_a_job_draws_progress_and_then_the_saved_files(tab: Maker) -> None:
+    *before, last = run(tab, num_images=3)
+    assert {event["phase"] for event in before} == {"running"}
+    assert last["phase"] == "done"
+    assert [image["seed"] for image in last["images"]] == [7, 8, 9]
+    saved = sorted(tab.studio.settings.outputs_dir.rglob("*.png"))
+    assert [Path(i["file"]["path"]).read_bytes() for i in last["images"]] == [p.read_bytes() for p in saved]
+
+
+def test_a_refused_job_says_why_and_the_next_one_runs(tab: Maker) -> None:
+    (refused,) = run(tab, width=513)
+    assert refused["phase"] == "error"
+    assert refused["text"] == "Width must be a multiple of 8, got 513 (try 512 or 520)."
+    assert "max_images" in run(tab, num_images=101)[-1]["text"]
+    assert run(tab)[-1]["phase"] == "done"
+
+
+def test_a_broken_job_becomes_one_message_and_the_next_one_runs(
+    tab: Maker, caplog: pytest.LogCaptureFixture
+) -> None:
+    def broken(request: Txt2ImgRequest) -> Any:
+        def fail(on_step: Any) -> None:
+            raise RuntimeError("the device went away")
+
+        return fail
+
+    (event,) = tab.events(values(tab), broken, "me")
+    assert event[tab.stage]["phase"] == "error"
+    assert "the device went away" in event[tab.stage]["text"]
+    assert "a job failed" in caplog.text
+    assert run(tab)[-1]["phase"] == "done"
+
+
+def test_stop_keeps_the_finished_pictures_of_a_batch(tab: Maker) -> None:
+    make = partial(make_run, tab.studio, tab.studio.txt2img)
+    last: dict[str, Any] = EMPTY
+    for event in tab.events(values(tab, num_images=40, num_inference_steps=20), make, "me"):
+        drawn = event[tab.stage]
+        last = drawn if "phase" in drawn else last
+        if last["images"]:
+            tab.line.stop("me")
+    assert last["phase"] == "stopped"
+    assert 2 <= len(last["images"]) < 40
+    assert "of 40 finished" in last["text"]
+
+
+def test_reload_brings_back_the_form_and_the_pictures(tab: Maker) -> None:
+    make = partial(make_run, tab.studio, tab.studio.txt2img)
+    *_, last = tab.events(values(tab), make, "me")
+    kept = last[tab.saved_results]
+    form = {"prompt": "a cat", "width": 128, "model": "model-b", "num_inference_steps": 400}
+    updates = tab.restore(form, kept)
+    assert updates[tab.form["prompt"]] == "a cat"
+    assert updates[tab.form["model"]]["value"] == "model-b"
+    assert updates[tab.form["num_inference_steps"]]["maximum"] == 400
+    restored = updates[tab.stage]["images"]
+    assert [image["name"] for image in restored] == [i["name"] for i in last[tab.stage]["images"]]
+
+
+def test_a_first_visit_gets_the_models_own_defaults(tab: Maker) -> None:
+    updates = tab.restore(None, None)
+    assert tab.stage not in updates
+    model = tab.studio.models()[0]
+    assert {name: tab.form[name].value for name in model_defaults(model)} == model_defaults(model)
+
+
+def test_a_dropped_picture_fills_the_form_and_a_strange_one_does_nothing(tab: Maker, tmp_path: Path) -> None:
+    path = save_image(Image.new("RGB", (64, 64)), RESOLVED, outputs_dir=tmp_path, seed=7)
+    updates = tab.read_picture(str(path))
+    assert updates[tab.form["prompt"]] == "a cat"
+    assert updates[tab.form["seed"]] == 7
+    plain = tmp_path / "plain.png"
+    Image.new("RGB", (8, 8)).save(plain)
+    (tmp_path / "text.png").write_text("not a picture")
+    for other in (plain, tmp_path / "text.png"):
+        assert tab.read_picture(str(other)) == {tab.drop: None}
+
+
+def test_choosing_a_model_sets_what_it_likes(tab: Maker) -> None:
+    model = next(m for m in tab.studio.models() if m.name == "model-b")
+    updates = tab.choose_model("model-b")
+    assert updates[tab.form["width"]] == model.native_size
+    assert updates[tab.form["scheduler"]] == model.default_scheduler
+    with pytest.raises(gr.Error):
+        tab.choose_model("gone")
+
+
+def test_errors_are_shown_as_sentences() -> None:
+    assert sentence(ValueError("seed must be 0 or more")) == "Seed must be 0 or more."
+    assert sentence(ValueError("num_images must be 1 or more.")) == "Pictures must be 1 or more."
+    assert sentence(ValueError("x.png is no picture")) == "x.png is no picture."
+    assert sentence(MemoryError()) == "MemoryError."
+
+
+# -- the API
+
+
+@pytest.fixture(scope="module")
+def outputs_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("outputs")
+
+
+@pytest.fixture(scope="module")
+def api(random_models: Path, outputs_dir: Path) -> Iterator[Client]:
+    """A client of a page that is really served."""
+    settings = Settings(models_dir=random_models, outputs_dir=outputs_dir, model="model-a", batch_size=2)
+    demo = build_ui(Studio(settings))
+    _, url, _ = demo.launch(prevent_thread_lock=True, quiet=True)
+    yield Client(url, verbose=False)
+    demo.close()
+
+
+def test_the_api_takes_the_requests_field_names_and_returns_the_saved_files(
+    api: Client, outputs_dir: Path
+) -> None:
+    before = set(outputs_dir.rglob("*.png"))
+    answer = api.predict(prompt="a red circle", seed=7, num_images=2, api_name="/txt2img")
+    files = [Path(path).read_bytes() for path in answer["images"]]
+    assert files == [path.read_bytes() for path in sorted(set(outputs_dir.rglob("*.png")) - before)]
+    assert answer["seeds"] == [7, 8]
+    assert answer["infotexts"][1] == read_infotext(answer["images"][1])
+    assert answer["seconds"] > 0
+    assert [model["name"] for model in api.predict(api_name="/models")] == ["model-a", "model-b", "model-v"]
+    assert api.predict(prompt="a cat bozuman", api_name="/tokens")["count"] == 5
+
+
+@pytest.mark.parametrize(
+    ("changed", "words"),
+    [
+        ({"width": 513}, "width must be a multiple of 8, got 513"),
+        ({"seed": 2**70}, "seed must be a whole number"),
+        ({"prompt": ""}, "prompt must not be empty"),
+        ({"prompt": "x" * 100_000}, "prompt must have at most"),
+        ({"num_images": True}, "num_images must be a whole number"),
+        ({"num_inference_steps": 0}, "num_inference_steps must be"),
+        ({"scheduler": "Magic"}, "scheduler must be one of"),
+        ({"model": "/etc"}, "model must be one of"),
+        ({"width": 8192, "height": 8192}, "pixels"),
+    ],
+)
+def test_the_api_tells_field_value_rule_and_remedy(api: Client, changed: dict[str, Any], words: str) -> None:
+    with pytest.raises(AppError, match=words):
+        api.predict(**{"prompt": "a cat", "num_inference_steps": 1, **changed}, api_name="/txt2img")
+    assert api.predict(prompt="a cat", num_inference_steps=1, api_name="/txt2img")["images"]
+
+
+def test_the_pages_own_events_are_not_part_of_the_api(api: Client) -> None:
+    info = api.view_api(print_info=False, return_format="dict")
+    assert isinstance(info, dict)
+    assert set(info["named_endpoints"]) == {"/txt2img", "/models", "/tokens"}
+    assert not info["unnamed_endpoints"]
+
+
+def test_four_clients_at_once_each_get_their_own_picture(api: Client, random_studio: Studio) -> None:
+    def ask(seed: int) -> Image.Image:
+        answer = Client(api.src, verbose=False).predict(
+            prompt=f"picture {seed}", seed=seed, api_name="/txt2img"
+        )
+        assert answer["seeds"] == [seed]
+        return Image.open(answer["images"][0]).convert("RGB")
+
+    with ThreadPoolExecutor() as pool:
+        pictures = list(pool.map(ask, range(4)))
+    for seed, picture in enumerate(pictures):
+        alone = random_studio.txt2img(Txt2ImgRequest(prompt=f"picture {seed}", seed=seed), save=False)
+        assert picture.tobytes() == alone.images[0].tobytes()
