@@ -41,26 +41,23 @@ def txt2img(
     """Make the pictures of a request, settings.batch_size at a time; see Studio.txt2img."""
     settings = manager.settings
     info = find_model(settings, request.model)
-    if info.path is None:
-        info = download(settings, info)
-    resolved = resolve(request, info, settings)
-    job = Job(resolved, info, on_step, settings.outputs_dir if save else None, preview_every)
+    job = Job(resolve(request, info, settings), info, on_step, settings.outputs_dir if save else None)
     try:
-        with manager.pipeline("txt2img", info.name, str(resolved.scheduler), job.tell) as pipe:
-            run = partial(denoise, pipe, job, encode(pipe, resolved))
-            for first in range(0, resolved.num_images, settings.batch_size):
-                count = min(settings.batch_size, resolved.num_images - first)
+        if info.path is None:
+            job.tell(f"Downloading {info.name}")
+            download_snapshot(info.name)
+            job.info = find_model(settings, info.name)  # its size and defaults are known only now
+            job.request = resolve(replace(request, seed=job.request.seed), job.info, settings)
+        job.preview_every = preview_every if on_step and job.info.latent_rgb else 0
+        with manager.pipeline("txt2img", info.name, str(job.request.scheduler), job.tell) as pipe:
+            run = partial(denoise, pipe, job, encode(pipe, job.request))
+            for first in range(0, job.request.num_images, settings.batch_size):
+                count = min(settings.batch_size, job.request.num_images - first)
                 for images in run_batch(manager, pipe, job, run, first, count):
                     job.finish(images)
     except Cancelled:
         pass  # the result says so
     return job.result()
-
-
-def download(settings: Settings, info: ModelInfo) -> ModelInfo:
-    """Fetch a hub model and describe it anew: its size and defaults are known only now."""
-    download_snapshot(info.name)
-    return find_model(settings, info.name)
 
 
 def resolve(request: Txt2ImgRequest, info: ModelInfo, settings: Settings) -> Txt2ImgRequest:
@@ -102,11 +99,10 @@ class Job:
         info: ModelInfo,
         on_step: OnStep | None,
         outputs_dir: Path | None,
-        preview_every: int,
     ) -> None:
         self.request = request  # resolved
         self.info = info
-        self.preview_every = preview_every if on_step and info.latent_rgb else 0
+        self.preview_every = 0  # steps from one preview to the next; 0 for none
         self.images: list[Image.Image] = []
         self.paths: list[Path] = []
         self._on_step = on_step

@@ -43,6 +43,10 @@ def test_every_job_gets_a_scheduler_of_its_own_from_the_original_configuration(m
         assert pipe.scheduler.config.use_karras_sigmas is False
         assert pipe.scheduler.config.prediction_type == "v_prediction"
         assert pipe.scheduler.config.beta_end == 0.012
+    with manager.pipeline("txt2img", "model-v", "DPM++ 2M SDE Karras"):
+        pass
+    with manager.pipeline("txt2img", "model-v", "UniPC") as pipe:
+        assert pipe.scheduler.config.use_karras_sigmas is False  # what UniPC's row leaves to the model
 
 
 def test_a_model_that_makes_room_is_really_gone(random_models):
