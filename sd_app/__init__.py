@@ -3,7 +3,21 @@
 The public names. Importing them loads neither torch nor diffusers: that happens in the first job.
 """
 
-from .requests import Cancelled, Status, Step, Token, TokenReport, Txt2ImgRequest, Txt2ImgResult
+from .requests import (
+    Cancelled,
+    Drift,
+    DriftReport,
+    Img2ImgRequest,
+    Img2ImgResult,
+    InpaintRequest,
+    InpaintResult,
+    Status,
+    Step,
+    Token,
+    TokenReport,
+    Txt2ImgRequest,
+    Txt2ImgResult,
+)
 from .settings import Settings
 from .studio import Studio
 
@@ -11,6 +25,12 @@ __version__ = "0.1.0"
 
 __all__ = [
     "Cancelled",
+    "Drift",
+    "DriftReport",
+    "Img2ImgRequest",
+    "Img2ImgResult",
+    "InpaintRequest",
+    "InpaintResult",
     "Settings",
     "Status",
     "Step",

@@ -4,7 +4,7 @@ A request that exists is valid: types and ranges are checked when it is built.
 """
 
 from dataclasses import dataclass, fields, replace
-from math import isfinite
+from math import floor, isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,6 +20,12 @@ MAX_SEED = 2**32 - 1
 MIN_SIDE, MAX_SIDE = 64, 8192  # pixels
 MAX_NUM_IMAGES = 1000
 MAX_CLIP_SKIP = 12
+MAX_FEATHER = 512  # pixels
+MAX_PADDING = 1024  # pixels
+RESIZE_MODES = ("crop", "pad", "stretch")
+MASKED_CONTENTS = ("original", "fill", "noise")
+BLENDS = ("none", "poisson", "pyramid")
+MASK_MODES = ("1", "L", "RGB")
 CHUNK_TOKENS = 75  # tokens of text in one 77-token window of CLIP, without its start and end marks
 
 
@@ -75,6 +81,87 @@ class Txt2ImgRequest:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Img2ImgRequest(Txt2ImgRequest):
+    """Ask for pictures that start from another one.
+
+    `init_image` is an RGB picture, or the path of a file, which the studio then opens. It is brought to
+    width x height by `resize_mode`: "crop" fills the frame and cuts what sticks out, "pad" fits it in and
+    continues its edges, "stretch" distorts it. Without width and height its own size counts, rounded to 8.
+    `strength` 0..1 is the share of the steps that are run, so how much is made anew; at 1 only the size of
+    the picture counts.
+    """
+
+    init_image: "Image.Image | str | Path"
+    strength: float = 0.75
+    resize_mode: str = "crop"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_picture("init_image", self.init_image, ("RGB",))
+        check_float("strength", self.strength, 0.0, 1.0)
+        object.__setattr__(self, "strength", float(self.strength))
+        check_choice("resize_mode", self.resize_mode, RESIZE_MODES)
+        if self.steps_run == 0:
+            raise ValueError(
+                f"strength must be large enough to run a step, got {self.strength:g} of"
+                f" {self.num_inference_steps} steps (raise strength or num_inference_steps)"
+            )
+
+    @property
+    def steps_run(self) -> int | None:
+        """Return how many of the steps are run, None while their number is the model's own."""
+        return (
+            None if self.num_inference_steps is None else count_steps(self.num_inference_steps, self.strength)
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class InpaintRequest(Img2ImgRequest):
+    """Ask to paint a part of a picture anew and keep the rest pixel for pixel.
+
+    In `mask_image`, of the same size as `init_image`, white is repainted; with `soft_mask` grey is changed
+    less, without it grey counts as white from 128 on. `outpaint` adds pixels at (left, top, right, bottom):
+    the new border is repainted too, and the mask may be left out. Results have the size of the picture, so
+    "crop" is no `resize_mode` here. `width` and `height` are the size the model works at; without them it is
+    the picture's own, or the model's native one with `only_masked`.
+    """
+
+    resize_mode: str = "pad"
+    mask_image: "Image.Image | str | Path | None" = None
+    feather: int = 0  # pixels over which the new part fades in, from the mask's edge inwards
+    masked_content: str = "original"  # what the repainted part starts from: "original", "fill", "noise"
+    only_masked: bool = False  # work on the masked area alone, as large as the model can
+    padding: int = 32  # pixels around the masked area that the model sees with only_masked
+    invert_mask: bool = False  # repaint black instead
+    soft_mask: bool = False
+    color_match: bool = False  # shift the new part's colours towards those around it
+    blend: str = "none"  # how the new part is joined: "none", "poisson", "pyramid"
+    outpaint: tuple[int, int, int, int] = (0, 0, 0, 0)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.resize_mode == "crop":
+            raise ValueError(
+                "resize_mode must be pad or stretch for inpainting, got crop (the picture comes back whole)"
+            )
+        check_int("feather", self.feather, 0, MAX_FEATHER)
+        check_int("padding", self.padding, 0, MAX_PADDING)
+        check_choice("masked_content", self.masked_content, MASKED_CONTENTS)
+        check_choice("blend", self.blend, BLENDS)
+        for name in ("only_masked", "invert_mask", "soft_mask", "color_match"):
+            check_bool(name, getattr(self, name))
+        check_margins("outpaint", self.outpaint)
+        object.__setattr__(self, "outpaint", tuple(self.outpaint))
+        if self.mask_image is not None:
+            check_picture("mask_image", self.mask_image, MASK_MODES)
+            check_same_size(self.init_image, self.mask_image)
+        elif not any(self.outpaint):
+            raise ValueError(
+                "mask_image must be given (paint white what is to be made anew, or set outpaint)"
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
 class Step:
     """One sign of life of a running job. Several pictures are denoised together: a batch."""
 
@@ -127,6 +214,63 @@ class Txt2ImgResult:
     def request_of(self, index: int) -> Txt2ImgRequest:
         """Return the request that makes picture `index` alone."""
         return replace(self.request, seed=self.seeds[index], num_images=1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Img2ImgResult(Txt2ImgResult):
+    """What img2img made, and what it began with."""
+
+    start_images: "tuple[Image.Image, ...]" = ()  # one: the init picture encoded and decoded again
+    noised_start: "Image.Image | None" = None  # the first picture's noised latents; None: colours unknown
+
+
+@dataclass(frozen=True, kw_only=True)
+class Drift:
+    """How far kept pixels moved: per pixel the largest difference of a channel, 0..255."""
+
+    mean: float
+    maximum: int
+    changed_share: float  # of the kept pixels, 0..1: those that differ at all
+
+
+@dataclass(frozen=True, kw_only=True)
+class DriftReport:
+    """What inpainting changed where nothing was to change, and how visible the edge is.
+
+    A seam is the mean colour step, 0..255, from a repainted pixel to the kept one beside it.
+    """
+
+    raw: Drift  # the picture as the model gives it
+    composite: Drift  # the re-masked picture
+    roundtrip: Drift  # the untouched input encoded and decoded: what the VAE does alone
+    seam_input: float  # the same edge in the input: what belongs to the picture
+    seam_before: float  # in the re-masked picture without feather, colour match and blending
+    seam_after: float  # in the re-masked picture as it is returned
+    raw_heat: "Image.Image"  # heat maps of what changed outside the mask; what is repainted is grey
+    composite_heat: "Image.Image"
+
+    @property
+    def vae_share(self) -> float:
+        """Return how much of the raw picture's mean drift the VAE alone explains, 0..1."""
+        return min(1.0, self.roundtrip.mean / self.raw.mean) if self.raw.mean else 1.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class InpaintResult(Img2ImgResult):
+    """What inpainting made. `images` are re-masked, at the input's own size (with outpaint: the larger one).
+
+    The files of picture k: paths[k], and beside it the same name with -raw and -roundtrip.
+    """
+
+    raw_images: "tuple[Image.Image, ...]" = ()  # as the model gives them, before the mask is applied again
+    roundtrip_image: "Image.Image | None" = None  # the input encoded and decoded; None if nothing was run
+    drifts: tuple[DriftReport, ...] = ()  # one a picture
+    notice: str = ""  # what the user should know, for instance that the mask was empty
+
+    @property
+    def drift(self) -> DriftReport | None:
+        """Return the first picture's drift report, None if nothing was run."""
+        return self.drifts[0] if self.drifts else None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -186,6 +330,14 @@ def check_limits(request: Txt2ImgRequest, settings: Settings) -> None:
             f"width x height must be at most {settings.max_pixels:,} pixels here,"
             f" got {request.width}x{request.height} (try {side}x{side})"
         )
+
+
+def count_steps(num_inference_steps: int, strength: float) -> int:
+    """Return how many steps run at a strength: their product, rounded down.
+
+    100 * 0.69 is 68.99999999999999 for a computer, and 69 for everyone else.
+    """
+    return min(num_inference_steps, floor(num_inference_steps * strength + 1e-9))
 
 
 def parse_seed(value: object) -> int | None:
@@ -256,6 +408,56 @@ def check_side(name: str, value: object) -> None:
     if value % 8:
         low = value // 8 * 8
         raise ValueError(f"{name} must be a multiple of 8, got {value} (try {low} or {low + 8})")
+
+
+def check_bool(name: str, value: object) -> None:
+    """Refuse what is not exactly True or False."""
+    if not isinstance(value, bool):
+        raise ValueError(f"{name} must be True or False, got {_shown(value)}")
+
+
+def check_choice(name: str, value: object, choices: tuple[str, ...]) -> None:
+    """Refuse what is not one of the choices."""
+    if value not in choices:
+        raise ValueError(f"{name} must be one of {', '.join(choices)}, got {_shown(value)}")
+
+
+def check_margins(name: str, value: object) -> None:
+    """Refuse what is not four pixel counts: left, top, right, bottom."""
+    if not isinstance(value, tuple | list) or len(value) != 4:
+        raise ValueError(f"{name} must be four numbers: left, top, right, bottom; got {_shown(value)}")
+    for side, pixels in zip(("left", "top", "right", "bottom"), value, strict=True):
+        check_int(f"{name} {side}", pixels, 0, MAX_SIDE)
+
+
+def check_picture(name: str, value: object, modes: tuple[str, ...]) -> None:
+    """Refuse what is neither a path nor a picture in one of Pillow's modes."""
+    from PIL import Image  # here: who asks for text only needs no Pillow
+
+    if isinstance(value, str | Path) and str(value):
+        return
+    if not isinstance(value, Image.Image):
+        raise ValueError(
+            f"{name} must be a picture or the path of one, got {_shown(value)} (choose a picture)"
+        )
+    if value.mode not in modes:
+        raise ValueError(
+            f"{name} must have mode {' or '.join(modes)}, got {value.mode}"
+            " (give its path, or open it with open_image or open_mask of sd_app.images)"
+        )
+    if 0 in value.size:
+        raise ValueError(f"{name} must have at least one pixel, got {value.width}x{value.height}")
+
+
+def check_same_size(init_image: object, mask_image: object) -> None:
+    """Refuse a mask of another size than the picture; files are compared once they are open."""
+    sizes = [getattr(picture, "size", None) for picture in (init_image, mask_image)]
+    if None not in sizes and sizes[0] != sizes[1]:
+        (width, height), (mask_width, mask_height) = sizes  # type: ignore[misc]
+        raise ValueError(
+            f"mask_image must have the size of the picture, {width}x{height}, got {mask_width}x{mask_height}"
+            " (draw it on this picture, or scale it)"
+        )
 
 
 def _shown(value: object) -> str:

@@ -1,9 +1,23 @@
 import pickle
+import re
 from dataclasses import replace
 
 import pytest
+from PIL import Image
 
-from sd_app import Settings, Step, Token, TokenReport, Txt2ImgRequest, Txt2ImgResult
+from sd_app import (
+    Drift,
+    DriftReport,
+    Img2ImgRequest,
+    InpaintRequest,
+    InpaintResult,
+    Settings,
+    Step,
+    Token,
+    TokenReport,
+    Txt2ImgRequest,
+    Txt2ImgResult,
+)
 from sd_app.requests import check_limits, parse_seed
 
 NAN, INF = float("nan"), float("inf")
@@ -152,3 +166,98 @@ def test_a_token_report_shows_the_words_of_each_chunk():
     tokens = tuple(Token(text=t, id=1, position=1, chunk=c, ends_word=e) for t, e, c in parts)
     report = TokenReport(tokens=tokens, num_chunks=2, count=3)
     assert [report.chunk_text(0), report.chunk_text(1)] == ["bozu", "cat"]
+
+
+PICTURE = Image.new("RGB", (24, 16), "red")
+MASK = Image.new("L", (24, 16), 255)
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "words"),
+    [
+        ("init_image", None, "init_image must be a picture or the path of one, got None"),
+        ("init_image", "", "init_image must be a picture"),
+        ("init_image", Image.new("RGBA", (8, 8)), "init_image must have mode RGB, got RGBA"),
+        ("strength", 1.01, "strength must be a number from 0 to 1"),
+        ("strength", NAN, "strength must be a number from 0 to 1"),
+        ("strength", True, "strength must be a number"),
+        ("strength", 0.0, "strength must be large enough to run a step, got 0 of 10 steps"),
+        ("strength", 0.09, "strength must be large enough to run a step"),
+        ("resize_mode", "fill", "resize_mode must be one of crop, pad, stretch, got 'fill'"),
+        ("resize_mode", ["pad"], "resize_mode must be one of"),
+        ("resize_mode", "crop", "resize_mode must be pad or stretch for inpainting, got crop"),
+        ("mask_image", None, "mask_image must be given"),
+        ("mask_image", 3, "mask_image must be a picture or the path of one, got 3"),
+        ("mask_image", Image.new("RGBA", (24, 16)), "mask_image must have mode 1 or L or RGB, got RGBA"),
+        ("mask_image", Image.new("L", (16, 24)), "mask_image must have the size of the picture, 24x16"),
+        ("feather", -1, "feather must be a whole number from 0 to 512"),
+        ("feather", 2.5, "feather must be a whole number"),
+        ("padding", 1025, "padding must be a whole number from 0 to 1024"),
+        ("masked_content", "latent noise", "masked_content must be one of original, fill, noise"),
+        ("blend", None, "blend must be one of none, poisson, pyramid"),
+        ("only_masked", 1, "only_masked must be True or False, got 1"),
+        ("soft_mask", "no", "soft_mask must be True or False"),
+        ("outpaint", 8, "outpaint must be four numbers: left, top, right, bottom; got 8"),
+        ("outpaint", (0, 0, 0), "outpaint must be four numbers"),
+        ("outpaint", (0, -8, 0, 0), "outpaint top must be a whole number from 0"),
+    ],
+)
+def test_a_bad_value_of_inpainting_is_refused_in_words(field, value, words):
+    fields = {"prompt": "a", "init_image": PICTURE, "mask_image": MASK, "num_inference_steps": 10}
+    with pytest.raises(ValueError, match=f"^{re.escape(words)}"):
+        InpaintRequest(**{**fields, field: value})
+
+
+def test_a_picture_without_a_prompt_or_a_mask_without_a_picture_is_refused():
+    with pytest.raises(ValueError, match="prompt must not be empty"):
+        Img2ImgRequest(prompt="", init_image=PICTURE)
+    with pytest.raises(ValueError, match="init_image must be a picture"):
+        InpaintRequest(prompt="a", init_image=None, mask_image=MASK)
+
+
+def test_outpainting_needs_no_mask_and_paths_are_taken_unopened():
+    request = InpaintRequest(prompt="a", init_image="photo.jpg", outpaint=[8, 0, 0, 0])
+    assert request.outpaint == (8, 0, 0, 0)
+    assert InpaintRequest(prompt="a", init_image=PICTURE, mask_image="mask.png").mask_image == "mask.png"
+
+
+def test_the_steps_run_are_those_a_person_calculates():
+    def steps_run(steps: int | None, strength: float) -> int | None:
+        return Img2ImgRequest(
+            prompt="a", init_image=PICTURE, num_inference_steps=steps, strength=strength
+        ).steps_run
+
+    assert [steps_run(100, cents / 100) for cents in range(60, 100)] == list(range(60, 100))
+    assert (steps_run(25, 0.75), steps_run(25, 1.0), steps_run(1, 1.0), steps_run(None, 0.5)) == (
+        18,
+        25,
+        1,
+        None,
+    )
+
+
+def test_a_request_with_pictures_is_equal_by_what_they_show():
+    request = InpaintRequest(prompt="a", init_image=PICTURE, mask_image=MASK)
+    assert replace(request, init_image=PICTURE.copy()) == request
+    assert replace(request, init_image=Image.new("RGB", PICTURE.size)) != request
+    assert pickle.loads(pickle.dumps(request)) == request
+
+
+def test_a_drift_report_tells_what_the_vae_alone_explains():
+    small, large = (Drift(mean=mean, maximum=9, changed_share=1.0) for mean in (1.5, 6.0))
+    report = DriftReport(
+        raw=large,
+        composite=Drift(mean=0, maximum=0, changed_share=0),
+        roundtrip=small,
+        seam_input=1.0,
+        seam_before=2.0,
+        seam_after=1.5,
+        raw_heat=PICTURE,
+        composite_heat=PICTURE,
+    )
+    assert report.vae_share == 0.25
+    assert replace(report, raw=small, roundtrip=large).vae_share == 1.0
+    request = Txt2ImgRequest(prompt="a")
+    result = InpaintResult(images=(), seeds=(), request=request, seconds=0, drifts=(report,))
+    assert result.drift is report
+    assert replace(result, drifts=()).drift is None
