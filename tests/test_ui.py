@@ -20,10 +20,11 @@ from sd_app.metadata import read_infotext, save_image
 from sd_app.requests import Token, TokenReport
 from sd_app.ui import build_ui
 from sd_app.ui.controls import token_line
+from sd_app.ui.errors import sentence, words
 from sd_app.ui.form import build_request, fields_of, model_defaults, valid_fields
 from sd_app.ui.jobs import Line, Waiting, stream
-from sd_app.ui.maker import Maker, sentence
-from sd_app.ui.pictures import Keeper
+from sd_app.ui.maker import Maker
+from sd_app.ui.pictures import Shelf
 from sd_app.ui.stage import EMPTY, duration, running, size_note
 from sd_app.ui.txt2img import make_run, txt2img_tab
 
@@ -228,8 +229,8 @@ def saved(tmp_path: Path) -> Path:
 
 @pytest.mark.parametrize("shared", [False, True])
 def test_noted_pictures_come_back_as_the_same_bytes(saved: Path, shared: bool) -> None:
-    keeper = Keeper(saved.parent.parent, shared=shared)
-    (entry,) = keeper.restore(keeper.note((saved,)))
+    shelf = Shelf(saved.parent.parent, shared=shared, copies=set())
+    (entry,) = shelf.restore(shelf.note((saved,)))
     assert Path(entry["file"]["path"]).read_bytes() == saved.read_bytes()
     assert entry["seed"] == 7
     assert entry["infotext"] == read_infotext(saved)
@@ -237,10 +238,10 @@ def test_noted_pictures_come_back_as_the_same_bytes(saved: Path, shared: bool) -
 
 def test_a_visitor_cannot_restore_what_was_not_noted_for_them(saved: Path) -> None:
     name = saved.relative_to(saved.parent.parent).as_posix()
-    keeper = Keeper(saved.parent.parent, shared=True)
-    forged = Keeper(saved.parent.parent, shared=True).note((saved,))
+    shelf = Shelf(saved.parent.parent, shared=True, copies=set())
+    forged = Shelf(saved.parent.parent, shared=True, copies=set()).note((saved,))
     for entry in ([name, ""], [name, "0" * 64], [name, "é"], *forged):
-        assert keeper.restore([entry]) == []
+        assert shelf.restore([entry]) == []
 
 
 def test_only_pictures_inside_the_outputs_folder_are_restored(saved: Path) -> None:
@@ -248,7 +249,7 @@ def test_only_pictures_inside_the_outputs_folder_are_restored(saved: Path) -> No
     outside.write_bytes(saved.read_bytes())
     text = saved.with_suffix(".txt")
     text.write_text("no picture")
-    keeper = Keeper(saved.parent.parent, shared=False)
+    shelf = Shelf(saved.parent.parent, shared=False, copies=set())
     names = [
         "../secret.png",
         str(outside),
@@ -259,7 +260,7 @@ def test_only_pictures_inside_the_outputs_folder_are_restored(saved: Path) -> No
         "",
     ]
     for note in (*([[name, ""]] for name in names), "x", [1], [[1, 2]], [["a.png"]], {"a": 1}, None):
-        assert keeper.restore(note) == []
+        assert shelf.restore(note) == []
 
 
 # -- what is drawn
@@ -299,11 +300,11 @@ def test_only_a_small_model_gets_the_line_on_full_size_pictures(random_studio: S
 
 @pytest.fixture
 def tab(random_studio: Studio) -> Maker:
-    line, keeper = Line(), Keeper(random_studio.settings.outputs_dir, shared=False)
+    line, shelf = Line(), Shelf(random_studio.settings.outputs_dir, shared=False, copies=set())
     model = random_studio.models()[0]
     with gr.Blocks() as demo:
         picker = gr.Dropdown(["model-a", "model-b"], value="model-a")
-        return txt2img_tab(random_studio, line, keeper, demo=demo, picker=picker, model=model)
+        return txt2img_tab(random_studio, line, shelf, demo=demo, picker=picker, model=model)
 
 
 def values(tab: Maker, **changed: object) -> dict[Any, object]:
@@ -411,10 +412,17 @@ def test_choosing_a_model_sets_what_it_likes(tab: Maker) -> None:
 
 
 def test_errors_are_shown_as_sentences() -> None:
-    assert sentence(ValueError("seed must be 0 or more")) == "Seed must be 0 or more."
-    assert sentence(ValueError("num_images must be 1 or more.")) == "Pictures must be 1 or more."
-    assert sentence(ValueError("x.png is no picture")) == "x.png is no picture."
-    assert sentence(MemoryError()) == "MemoryError."
+    assert sentence("seed must be 0 or more") == "Seed must be 0 or more."
+    assert sentence("num_images must be 1 or more.") == "Pictures must be 1 or more."
+    assert sentence("x.png is no picture") == "x.png is no picture."
+    assert "smaller" in words(MemoryError(), "local")
+
+
+def test_visitors_learn_nothing_of_the_inside_from_an_error() -> None:
+    assert "/home/me" in words(OSError("/home/me is full"), "local")
+    for error in (OSError("/home/me is full"), RuntimeError("/home/me")):
+        assert "/home/me" not in words(error, "shared")
+    assert words(ValueError("width must be"), "shared") == "width must be"
 
 
 # -- the API

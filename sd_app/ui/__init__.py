@@ -9,7 +9,7 @@ from .api import publish_api
 from .header import header
 from .jobs import Line
 from .look import THEMES, look_options
-from .pictures import Keeper
+from .pictures import Shelf
 from .txt2img import txt2img_tab
 
 __all__ = ["THEMES", "Access", "build_ui", "choose_access", "launch_options", "look_options"]
@@ -22,16 +22,17 @@ def build_ui(studio: Any) -> gr.Blocks:
     """Build the page of a studio: header, tabs, API. Launch it with look_options and launch_options."""
     settings = studio.settings
     line = Line()
-    keeper = Keeper(settings.outputs_dir, shared=settings.mode != "local")
     models = studio.models()
     with gr.Blocks(
         title="Glass-box Studio", analytics_enabled=False, delete_cache=(DAY, DAY), fill_width=True
     ) as demo:
+        shared = settings.mode != "local"
+        shelf = Shelf(settings.outputs_dir, shared=shared, copies=demo.upload_file_set)
         top = header(studio, line)
         with gr.Tabs(elem_id="tabs"):
             model = models[0] if models else None
-            txt2img_tab(studio, line, keeper, demo=demo, picker=top.picker, model=model)
-        publish_api(studio, line)
+            txt2img_tab(studio, line, shelf, demo=demo, picker=top.picker, model=model)
+        publish_api(studio, line, shelf)
     # Only what goes through the queue is counted and bounded; the API's direct routes would bypass it.
     demo.queue(api_open=False, max_size=MAX_QUEUE)
     return demo

@@ -7,13 +7,14 @@ from typing import Any
 import gradio as gr
 
 from ..requests import Step, Txt2ImgRequest, Txt2ImgResult
+from .errors import words
 from .form import build_request
-from .gpu import TOLD, borrow_gpu
+from .gpu import borrow_gpu
 from .jobs import Line, stream
-from .pictures import served_file
+from .pictures import Shelf
 
 
-def publish_api(studio: Any, line: Line) -> None:
+def publish_api(studio: Any, line: Line, shelf: Shelf) -> None:
     """Add /txt2img, /models and /tokens to the page being built."""
     run = borrow_gpu(studio)
 
@@ -49,7 +50,7 @@ def publish_api(studio: Any, line: Line) -> None:
             "num_images": num_images,
             "clip_skip": clip_skip,
         }
-        return _told(partial(_txt2img, line, run, values, str(browser.session_hash)))
+        return told(partial(_txt2img, line, shelf, run, values, str(browser.session_hash)))
 
     def models() -> list[dict[str, Any]]:
         """List the models with native size and default steps, guidance and scheduler."""
@@ -57,7 +58,13 @@ def publish_api(studio: Any, line: Line) -> None:
 
     def tokens(prompt: str, model: str | None = None) -> dict[str, Any]:
         """Cut a prompt into the model's tokens and 75-token chunks."""
-        return _told(lambda: _report(studio.tokens(_text(prompt), model)))
+        return told(lambda: _report(studio.tokens(_text(prompt), model)))
+
+    def told(call: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+        try:
+            return call()
+        except Exception as error:  # a client gets words, whatever happened
+            raise gr.Error(words(error, studio.settings.mode), print_exception=False) from error
 
     # The line lets one job run at a time; Gradio shall not hold jobs back before they stand in it.
     gr.api(txt2img, api_name="txt2img", concurrency_limit=None)
@@ -82,6 +89,7 @@ def describe(model: Any) -> dict[str, Any]:
 
 def _txt2img(
     line: Line,
+    shelf: Shelf,
     run: Callable[[Txt2ImgRequest, Callable[[Step], None]], Txt2ImgResult],
     values: dict[str, Any],
     owner: str,
@@ -93,7 +101,7 @@ def _txt2img(
     if not isinstance(result, Txt2ImgResult) or result.stopped:
         raise ValueError("the job was stopped (send it again)")
     return {
-        "images": [served_file(path) for path in result.paths],
+        "images": [shelf.file(path) for path in result.paths],
         "seeds": list(result.seeds),
         "infotexts": list(result.infotexts),
         "seconds": round(result.seconds, 3),
@@ -112,11 +120,3 @@ def _text(value: object) -> str:
     if not isinstance(value, str):
         raise ValueError(f"prompt must be text, got {str(value)[:60]}")
     return value
-
-
-def _told(call: Callable[[], dict[str, Any]]) -> dict[str, Any]:
-    """Run the call; hand the studio's own errors to the client in their own words."""
-    try:
-        return call()
-    except TOLD as error:
-        raise gr.Error(str(error), print_exception=False) from error

@@ -26,6 +26,11 @@ function draw() {
   }));
   row.parentElement.hidden = !row.children.length;
 }
+row.addEventListener("wheel", (event) => {
+  if (!event.deltaY || row.scrollWidth <= row.clientWidth) return;
+  event.preventDefault();
+  row.scrollLeft += event.deltaY;
+});
 watch("value", draw);
 draw();
 """
@@ -114,7 +119,7 @@ def sampling_block(model: ModelInfo | None, schedulers: tuple[str, ...]) -> dict
         with gr.Row(elem_classes="field-row"):
             seed = gr.Number(RANDOM_SEED, label="Seed (−1: a new one each time)", step=1, min_width=100)
             shuffle = gr.Button("Random", elem_classes="small", min_width=60, scale=0)
-            again = gr.Button("Last", elem_classes="small", min_width=50, scale=0)
+            again = gr.Button("Reuse", elem_classes="small", min_width=60, scale=0)
     shuffle.click(fn=None, js=f"() => {RANDOM_SEED}", outputs=seed)
     return {
         "scheduler": scheduler,

@@ -1,6 +1,5 @@
 """What every making tab does: generate, stop, reuse, read a dropped picture, keep and restore."""
 
-import logging
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,17 +12,15 @@ from ..metadata import read_infotext
 from ..requests import Step, Txt2ImgResult
 from . import stage
 from .controls import USUAL_STEPS, PromptBlock, token_line
-from .form import LABELS, MODEL_FIELDS, Form, fields_of, model_defaults, read_request, valid_fields
+from .errors import sentence, words
+from .form import MODEL_FIELDS, Form, fields_of, model_defaults, read_request, valid_fields
 from .jobs import Line, Run, Waiting, stream
-from .pictures import Keeper, shown_picture
-
-log = logging.getLogger(__name__)
+from .pictures import Shelf
 
 # Event settings: fast, silent, and not part of the public API.
 QUIET: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
 # The same for events that show a message: those travel through the queue only.
 TELLING: dict[str, Any] = {**QUIET, "queue": True, "concurrency_limit": None}
-TOLD = (ValueError, MemoryError, OSError)  # errors that the studio words for the person
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,7 +30,7 @@ class Maker:
     name: str  # the tab's id
     studio: Any
     line: Line
-    keeper: Keeper
+    shelf: Shelf
     form: Form
     prompts: PromptBlock
     stage: Any
@@ -84,7 +81,7 @@ class Maker:
                         yield {self.stage: stage.waiting(event)}
                     case Step():
                         preview = stage.preview_url(event.preview) if event.preview else preview
-                        images += [_unread_picture(path) for path in event.paths[len(images) :]]
+                        images += [self.shelf.read_entry(path) for path in event.paths[len(images) :]]
                         yield {self.stage: stage.running(event, request, images, preview)}
                     case Txt2ImgResult():
                         yield self._result(event)
@@ -92,18 +89,16 @@ class Maker:
                     case None:
                         yield {self.stage: gr.skip()}
             yield {self.stage: {**stage.EMPTY, "text": "Stopped before it began"}}
-        except TOLD as error:
-            yield {self.stage: {**stage.EMPTY, "phase": "error", "text": sentence(error), "images": images}}
-        except Exception as error:  # whatever a job dies of, the page must say so and live
-            log.exception("a job failed")
-            text = f"The job failed: {type(error).__name__}: {error}"
+        except Exception as error:  # noqa: BLE001  # whatever a job dies of, the page says so and lives
+            text = sentence(words(error, self.studio.settings.mode))
             yield {self.stage: {**stage.EMPTY, "phase": "error", "text": text, "images": images}}
 
     def _result(self, result: Txt2ImgResult) -> dict[Any, Any]:
         model = self._model(result.request.model)
         note = stage.size_note(model, self.studio.settings.mode)
-        drawn = stage.finished(result, stage.gallery_of(result), note)
-        kept = {"pictures": self.keeper.note(result.paths), "text": drawn["text"]}
+        rows = zip(result.paths, result.infotexts, result.seeds, strict=True)
+        drawn = stage.finished(result, [self.shelf.entry(*row) for row in rows], note)
+        kept = {"pictures": self.shelf.note(result.paths), "text": drawn["text"]}
         return {self.stage: drawn, self.saved_results: kept}
 
     # -- parameters from a picture
@@ -145,8 +140,8 @@ class Maker:
                     "No parameters in this picture (it must be the file as Stable Diffusion saved it)"
                 )
             updates = self._fill_from(infotext)
-        except TOLD as error:
-            gr.Warning(sentence(error))
+        except (ValueError, OSError) as error:
+            gr.Warning(sentence(words(error, self.studio.settings.mode)))
             return {self.drop: None}
         gr.Info("The form holds the parameters of the picture.")
         return {**updates, self.drop: None}
@@ -155,7 +150,7 @@ class Maker:
         try:
             fields, remarks = fields_of(infotext, self._model_names(), self.studio.schedulers())
         except ValueError as error:
-            raise gr.Error(sentence(error), print_exception=False) from error
+            raise gr.Error(sentence(str(error)), print_exception=False) from error
         for remark in remarks:
             gr.Warning(remark)
         return self.fill(fields)
@@ -252,7 +247,7 @@ class Maker:
         if names:
             updates[picker] = gr.update(choices=names, value=updates.get(picker, names[0]))
         kept = saved_results if isinstance(saved_results, dict) else {}
-        images = self.keeper.restore(kept.get("pictures"))
+        images = self.shelf.restore(kept.get("pictures"))
         if images:
             model = self._model(fields.get("model"))
             updates[self.stage] = {
@@ -265,17 +260,6 @@ class Maker:
         return updates
 
 
-def sentence(error: BaseException) -> str:
-    """Return an error's words as the page shows them: the field's label for its name, a full stop."""
-    name, space, rest = (str(error) or type(error).__name__).partition(" ")
-    text = LABELS.get(name, name) + space + rest
-    return text + ("" if text.endswith((".", "!", "?")) else ".")
-
-
 def _picked(event: gr.EventData) -> str:
     text = event._data.get("text") if isinstance(event._data, dict) else None
     return text[:20_000] if isinstance(text, str) else ""
-
-
-def _unread_picture(path: Path) -> dict[str, Any]:
-    return shown_picture(path, read_infotext(path) or "", path.stem.split("-")[-1])

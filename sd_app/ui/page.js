@@ -58,7 +58,8 @@
     if (control && event.key === "Enter") {
       event.preventDefault();
       press(".generate");
-    } else if (event.key === "Escape" && !document.querySelector("dialog[open]")) {
+    } else if (event.key === "Escape" && !document.querySelector("dialog[open]")
+        && event.target.getAttribute?.("aria-expanded") !== "true") {
       press(".stop-run");
     } else if (control && ["ArrowUp", "ArrowDown"].includes(event.key)) {
       const area = event.target.closest?.(".prompt-box")?.querySelector("textarea");

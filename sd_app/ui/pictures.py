@@ -19,28 +19,35 @@ from ..metadata import parse_infotext, read_infotext
 MAX_RESTORED = 100  # pictures shown again after a reload
 
 
-def served_file(path: Path) -> dict[str, Any]:
-    """Copy the picture where Gradio serves it from; return what its clients take for a file."""
-    copy = save_file_to_cache(path, cache_dir=get_upload_folder())
-    return FileData(path=copy, orig_name=path.name, mime_type="image/png").model_dump()
-
-
-def shown_picture(path: Path, infotext: str, seed: object) -> dict[str, Any]:
-    """Return one entry of the stage's gallery."""
-    return {"file": served_file(path), "name": path.name, "seed": seed, "infotext": infotext}
-
-
-class Keeper:
-    """Hands the browser a note of its last pictures and takes it back at a reload.
+class Shelf:
+    """Hands pictures to the page, and a note of the last ones to the browser for the next reload.
 
     The note comes back from the browser, so it may name anything: only pictures inside the outputs folder
     count. Where several visitors share the folder, each name carries a signature, so that nobody reads
     another's pictures by guessing their numbers.
     """
 
-    def __init__(self, outputs_dir: Path, *, shared: bool) -> None:
+    def __init__(self, outputs_dir: Path, *, shared: bool, copies: set[str]) -> None:
+        """`copies` is the set in which Gradio keeps the files it deletes when they are old."""
         self._folder = outputs_dir.resolve()
         self._key = secrets.token_bytes(32) if shared else None
+        self._copies = copies
+
+    def file(self, path: Path) -> dict[str, Any]:
+        """Copy the picture where Gradio serves it from; return what its clients take for a file."""
+        copy = save_file_to_cache(path, cache_dir=get_upload_folder())
+        self._copies.add(copy)
+        return FileData(path=copy, orig_name=path.name, mime_type="image/png").model_dump()
+
+    def entry(self, path: Path, infotext: str, seed: object) -> dict[str, Any]:
+        """Return one entry of the stage's gallery."""
+        return {"file": self.file(path), "name": path.name, "seed": seed, "infotext": infotext}
+
+    def read_entry(self, path: Path) -> dict[str, Any]:
+        """Return the gallery entry of a saved picture by what its file says."""
+        infotext = read_infotext(path) or ""
+        seed = parse_infotext(infotext).fields.get("Seed", "") if infotext else ""
+        return self.entry(path, infotext, int(seed) if seed.isdecimal() else seed)
 
     def note(self, paths: tuple[Path, ...]) -> list[list[str]]:
         """Return what the browser shall keep for these pictures."""
@@ -50,7 +57,7 @@ class Keeper:
     def restore(self, note: object) -> list[dict[str, Any]]:
         """Return the gallery entries for the noted pictures that are still there and may be shown."""
         paths = [self._path(entry) for entry in note[:MAX_RESTORED]] if isinstance(note, list) else []
-        return [_restored(path) for path in paths if path is not None]
+        return [self.read_entry(path) for path in paths if path is not None]
 
     def _sign(self, name: str) -> str:
         return hmac.new(self._key, name.encode(), hashlib.sha256).hexdigest() if self._key else ""
@@ -66,9 +73,3 @@ class Keeper:
         path = (self._folder / name).resolve()
         inside = path.is_relative_to(self._folder) and path.suffix == ".png"
         return path if inside and path.is_file() else None
-
-
-def _restored(path: Path) -> dict[str, Any]:
-    infotext = read_infotext(path) or ""
-    seed = parse_infotext(infotext).fields.get("Seed", "") if infotext else ""
-    return shown_picture(path, infotext, int(seed) if seed.isdecimal() else seed)

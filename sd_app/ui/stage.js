@@ -93,6 +93,8 @@ function showProgress() {
     root.scrollIntoView({ behavior: "smooth", block: "start" });
   }
   wasBusy = busy();
+  const percent = busy() ? Math.round(100 * state().fraction) + "% · " : "";
+  document.title = percent + document.title.replace(/^\d+% · /, "");
 }
 
 function render() {
@@ -185,5 +187,8 @@ for (const [tab, label] of props.send_to || []) {
   button.textContent = "Send to " + label;
   find("actions").append(button);
 }
+root.closest(".maker")?.addEventListener("click", (event) => {
+  if (busy() && event.target.closest(".stop-run")) setText("text", "Stopping…");
+});
 watch("value", render);
 render();

@@ -25,7 +25,6 @@ import gradio as gr
 from ..catalog import ModelInfo
 from ..requests import Step, Txt2ImgRequest, Txt2ImgResult
 from .jobs import Waiting
-from .pictures import shown_picture
 
 ASSETS = Path(__file__).parent
 SMALL_SIDE = 256  # pixels; a model made for less gets the line on full-size pictures
@@ -119,12 +118,6 @@ def finished(result: Txt2ImgResult, images: list[dict[str, Any]], note: str) -> 
         text = f"Stopped. {count} of {result.request.num_images} finished in {duration(result.seconds)}"
     phase = "stopped" if result.stopped else "done"
     return {**EMPTY, "phase": phase, "text": text, "fraction": 1, "images": images, "note": note}
-
-
-def gallery_of(result: Txt2ImgResult) -> list[dict[str, Any]]:
-    """Return the gallery entries of a result's saved pictures."""
-    rows = zip(result.paths, result.infotexts, result.seeds, strict=True)
-    return [shown_picture(path, infotext, seed) for path, infotext, seed in rows]
 
 
 def size_note(model: ModelInfo | None, mode: str) -> str:

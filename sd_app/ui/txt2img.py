@@ -10,14 +10,14 @@ from .controls import advanced_block, prompt_block, sampling_block, size_block
 from .gpu import borrow_gpu
 from .jobs import Line, Run
 from .maker import Maker
-from .pictures import Keeper
+from .pictures import Shelf
 from .stage import stage_block
 
 NAME = "txt2img"
 
 
 def txt2img_tab(
-    studio: Any, line: Line, keeper: Keeper, *, demo: Any, picker: Any, model: ModelInfo | None
+    studio: Any, line: Line, shelf: Shelf, *, demo: Any, picker: Any, model: ModelInfo | None
 ) -> Maker:
     """Build the tab and connect it. `picker` is the header's model picker, `model` its first choice."""
     with gr.Tab("Text to image", id=NAME), gr.Row(elem_classes="maker", equal_height=False):
@@ -40,7 +40,7 @@ def txt2img_tab(
         name=NAME,
         studio=studio,
         line=line,
-        keeper=keeper,
+        shelf=shelf,
         form={**prompts.fields, "model": picker, **sampling, **sizes, **advanced},
         prompts=prompts,
         stage=stage,

@@ -1,5 +1,6 @@
 """The tab "Text to image", as a person uses it."""
 
+import base64
 from pathlib import Path
 
 from PIL import Image, PngImagePlugin
@@ -127,6 +128,41 @@ def test_a_dropped_a1111_picture_fills_the_form(page: Page, tmp_path: Path) -> N
     page.get_by_role("button", name="Generate").click()
     page.wait_for_selector(DONE)
     assert seed_shown(page) == "12345"
+
+
+def test_our_picture_dropped_anywhere_fills_the_form(page: Page, outputs_dir: Path) -> None:
+    generate(page, "a yellow star")
+    page.wait_for_selector(DONE)
+    (saved,) = outputs_dir.rglob(f"*-{seed_shown(page)}.png")
+    prompt(page).fill("")
+    page.evaluate(
+        """(base64) => {
+            const bytes = Uint8Array.from(atob(base64), (char) => char.charCodeAt(0));
+            const dataTransfer = new DataTransfer();
+            dataTransfer.items.add(new File([bytes], "ours.png", { type: "image/png" }));
+            for (const name of ["dragover", "drop"]) {
+                const event = new DragEvent(name, { dataTransfer, bubbles: true, cancelable: true });
+                document.querySelector(".stage").dispatchEvent(event);
+            }
+        }""",
+        base64.b64encode(saved.read_bytes()).decode(),
+    )
+    expect(prompt(page)).to_have_value("a yellow star")
+    expect(number(page, "Seed")).to_have_value(saved.stem.split("-")[1])
+
+
+def test_a_closed_page_gives_its_turn_to_the_next_one(page: Page) -> None:
+    other = page.context.new_page()
+    other.goto(page.url)
+    number(other, "Pictures").fill("100")
+    number(other, "Steps").fill("150")
+    generate(other)
+    other.wait_for_selector(RUNNING)
+    generate(page)
+    page.wait_for_selector(".stage[data-phase=waiting]")
+    expect(page.locator(".stage-text")).to_have_text("Waiting for 1 job before you")
+    other.close()
+    page.wait_for_selector(DONE)
 
 
 def test_a_bad_value_shows_its_error_and_the_next_job_runs(page: Page) -> None:
