@@ -1,6 +1,8 @@
 """The page without a browser: form, line of jobs, pictures on their way, events, API."""
 
 import math
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -497,3 +499,13 @@ def test_four_clients_at_once_each_get_their_own_picture(api: Client, random_stu
     for seed, picture in enumerate(pictures):
         alone = random_studio.txt2img(Txt2ImgRequest(prompt=f"picture {seed}", seed=seed), save=False)
         assert picture.tobytes() == alone.images[0].tobytes()
+
+
+def test_the_page_is_built_without_torch() -> None:
+    code = (
+        "import sys, app; from sd_app import Settings, Studio; app.build_ui(Studio(Settings()));"
+        " print(sorted({'torch', 'diffusers', 'transformers'} & set(sys.modules)))"
+    )
+    root = Path(__file__).resolve().parent.parent
+    found = subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, text=True, check=True)
+    assert found.stdout.strip() == "[]"

@@ -117,7 +117,7 @@ def sampling_block(model: ModelInfo | None, schedulers: tuple[str, ...]) -> dict
             info="Higher follows the prompt more closely",
         )
         with gr.Row(elem_classes="field-row"):
-            seed = gr.Number(RANDOM_SEED, label="Seed (−1: a new one each time)", step=1, min_width=100)
+            seed = gr.Number(RANDOM_SEED, label="Seed (−1: random)", step=1, min_width=100)
             shuffle = gr.Button("Random", elem_classes="small", min_width=60, scale=0)
             again = gr.Button("Reuse", elem_classes="small", min_width=60, scale=0)
     shuffle.click(fn=None, js=f"() => {RANDOM_SEED}", outputs=seed)

@@ -79,7 +79,6 @@ function drawActions(image) {
 }
 
 let kept = null; // the last pictures: they stay when a run ends without any
-let wasBusy = false;
 
 function keepPictures() {
   const value = state();
@@ -88,18 +87,14 @@ function keepPictures() {
   else if (kept) props.value = { ...value, ...kept };
 }
 
-function showProgress() {
-  if (busy() && !wasBusy && matchMedia("(max-width: 860px)").matches) {
-    root.scrollIntoView({ behavior: "smooth", block: "start" });
-  }
-  wasBusy = busy();
+function showInTitle() {
   const percent = busy() ? Math.round(100 * state().fraction) + "% · " : "";
   document.title = percent + document.title.replace(/^\d+% · /, "");
 }
 
 function render() {
   keepPictures();
-  showProgress();
+  showInTitle();
   const value = state();
   const images = value.images || [];
   const image = images[value.selected];
@@ -131,7 +126,7 @@ function render() {
   setText("summary", value.phase === "error" ? "" : value.text);
   setText("note", value.note);
   find("note").hidden = !value.note;
-  if (image) drawActions(image);
+  if (image && !busy()) drawActions(image);
   else {
     setText("seed", "");
     find("infotext").hidden = true;
@@ -189,6 +184,10 @@ for (const [tab, label] of props.send_to || []) {
 }
 root.closest(".maker")?.addEventListener("click", (event) => {
   if (busy() && event.target.closest(".stop-run")) setText("text", "Stopping…");
+  // On a phone the result is below the form: go there.
+  if (event.target.closest(".generate") && matchMedia("(max-width: 860px)").matches) {
+    root.scrollIntoView({ behavior: "smooth", block: "start" });
+  }
 });
 watch("value", render);
 render();

@@ -212,3 +212,16 @@ def test_choosing_a_model_sets_what_it_likes(page: Page) -> None:
     generate(page)
     page.wait_for_selector(DONE)
     expect(page.locator(".stage-infotext pre")).to_contain_text("Model: model-b")
+
+
+def test_on_a_phone_the_result_is_below_and_nothing_sticks_out(page: Page) -> None:
+    page.set_viewport_size({"width": 390, "height": 844})
+    ask, get = page.locator(".ask").bounding_box(), page.locator(".get").bounding_box()
+    assert ask
+    assert get
+    assert get["y"] >= ask["y"] + ask["height"]
+    assert ask["width"] == get["width"] == 390
+    assert page.evaluate("document.documentElement.scrollWidth") == 390
+    generate(page)
+    page.wait_for_selector(DONE)
+    expect(page.locator(".stage-picture")).to_be_in_viewport()
