@@ -16,13 +16,16 @@ from types import FrameType, NoneType
 from typing import Any, NoReturn, get_args, get_type_hints
 
 from . import metadata
-from .requests import Cancelled, Step, Txt2ImgRequest, Txt2ImgResult, parse_seed
+from .requests import Cancelled, Img2ImgRequest, Step, Txt2ImgRequest, Txt2ImgResult, parse_seed
 from .settings import Settings
 from .studio import Studio
 
 FAILED, INTERRUPTED = 2, 130  # exit codes
 
-REQUESTS = {"txt2img": (Txt2ImgRequest, "make pictures of a prompt")}
+REQUESTS: dict[str, tuple[type[Txt2ImgRequest], str]] = {
+    "txt2img": (Txt2ImgRequest, "make pictures of a prompt"),
+    "img2img": (Img2ImgRequest, "make pictures from a picture and a prompt"),
+}
 
 HELP = {
     "prompt": "what the picture shows; (word:1.2) stresses, [word] weakens",
@@ -36,6 +39,9 @@ HELP = {
     "height": "in pixels, a multiple of 8",
     "num_images": "how many pictures",
     "clip_skip": "1 takes the text encoder's last layer, 2 the one before",
+    "init_image": "the picture to start from",
+    "strength": "share of the steps that is run, 0..1: how much is made anew",
+    "resize_mode": "how the picture is brought to width and height: crop (not for inpaint), pad or stretch",
     "models_dir": "folder of models",
     "outputs_dir": "folder for finished pictures, when --output is not given",
     "device": "auto, cpu, cuda, cuda:N or mps",
@@ -153,6 +159,8 @@ def _flag(name: str, hint: Any) -> _Flag:
     options: dict[str, Any] = {"dest": name, "default": None, "help": HELP[name]}
     if name == "seed":
         options |= {"type": _seed, "metavar": "SEED"}
+    elif Path in get_args(hint):
+        options |= {"type": Path, "metavar": "PATH"}
     elif hint is bool:
         options["action"] = argparse.BooleanOptionalAction
     else:
@@ -162,13 +170,14 @@ def _flag(name: str, hint: Any) -> _Flag:
 
 
 def _add_request_flags(parser: argparse.ArgumentParser, request_type: type) -> None:
-    """Add a flag per field; a field without a default is positional."""
+    """Add a flag per field. The prompt is positional; a picture without a default must be given."""
     hints = get_type_hints(request_type)
     for field in fields(request_type):
-        if field.default is MISSING:
+        if field.name == "prompt":
             parser.add_argument(field.name, help=HELP[field.name])
             continue
         flag = _flag(field.name, hints[field.name])
+        flag.options["required"] = field.default is MISSING
         flag.options["help"] += _default_text(field)
         parser.add_argument(*flag.names, **flag.options)
 
@@ -190,7 +199,7 @@ def _add_settings_flags(
 
 
 def _default_text(field: Field[Any]) -> str:
-    if field.name == "seed" or field.default == "":
+    if field.name == "seed" or field.default in ("", MISSING):
         return ""
     if field.name == "model":
         return f" (default: {Settings.model}) [SD_APP_MODEL]"

@@ -6,24 +6,46 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from diffusers import StableDiffusionPipeline
+from diffusers import StableDiffusionImg2ImgPipeline, StableDiffusionPipeline
 from diffusers.utils import logging as diffusers_logging
 from transformers import CLIPTokenizer
 from transformers.utils import logging as transformers_logging
 
 from .catalog import PARTS, ModelInfo, find_snapshot, hub_cache, weight_files, why_unusable
+from .requests import count_steps
 
 
-class Txt2ImgPipeline(StableDiffusionPipeline):
-    """diffusers' pipeline, in which a guidance scale between 0 and 1 means what the formula says.
+class ExactGuidance:
+    """In a pipeline: a guidance scale between 0 and 1 means what the formula says.
 
     noise = uncond + guidance_scale * (cond - uncond): at 1 only cond is needed, at 0 only the negative
     prompt counts. diffusers leaves the formula out for everything up to 1.
     """
 
+    _guidance_scale: float
+    unet: Any
+
     @property
     def do_classifier_free_guidance(self) -> bool:
         return self._guidance_scale != 1 and self.unet.config.time_cond_proj_dim is None
+
+
+class Txt2ImgPipeline(ExactGuidance, StableDiffusionPipeline):
+    """diffusers' pipeline with exact guidance."""
+
+
+class Img2ImgPipeline(ExactGuidance, StableDiffusionImg2ImgPipeline):
+    """diffusers' pipeline, whose `image` is what the run begins from: noised latents, (B, 4, h, w)."""
+
+    def get_timesteps(self, num_inference_steps: int, strength: float, device: Any) -> tuple[Any, int]:
+        """Return the timesteps that are left to run and their number; see requests.count_steps."""
+        steps_run = count_steps(num_inference_steps, strength)
+        # The half keeps the product's rounding down from reaching the step below.
+        return super().get_timesteps(num_inference_steps, (steps_run + 0.5) / num_inference_steps, device)
+
+    def prepare_latents(self, image: torch.Tensor, *_: Any, **__: Any) -> torch.Tensor:
+        """Take the latents as they are."""
+        return image
 
 
 def load_components(info: ModelInfo, dtype: torch.dtype) -> dict[str, Any]:

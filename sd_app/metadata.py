@@ -16,25 +16,28 @@ import os
 import re
 import struct
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from datetime import date
 from io import BytesIO
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar, overload
 
 from PIL import Image, PngImagePlugin
 
-from .requests import Txt2ImgRequest, parse_seed
+from .requests import Img2ImgRequest, InpaintRequest, Txt2ImgRequest, parse_seed
+
+RequestT = TypeVar("RequestT", bound=Txt2ImgRequest)
 
 PNG_KEY = "parameters"
 EXACT_PROMPTS = "Exact prompts"  # our own key: JSON [prompt, negative prompt]
 NUM_IMAGES = "Number of images"  # our own key: pictures of the request, when more than one
 NEGATIVE = "Negative prompt:"
+INVERTED, ONLY_MASKED, LATENT = "Inpaint not masked", "Only masked", "latent "  # AUTOMATIC1111's values
 
 # A key begins only where no key's character precedes it, else a long line without a colon costs its square.
 _PARAMETER = re.compile(r'(?<![\w \-/])[ \-/]*+(\w[\w \-/]++):\s*("(?:\\.|[^\\"])++"|[^,]*)(?:,|$)')
 _PICTURE_NAME = re.compile(r"(\d{5,})-(\d+)\.png")
-_NUMBERED = re.compile(r"\.?(\d{5,})(?:-\d+\.png|\.partial)")
+_NUMBERED = re.compile(r"\.?(\d{5,})(?:-\d+(?:-[a-z]+)?\.png|\.partial)")
 _DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
 _FORMATS = ("PNG", "JPEG", "WEBP", "AVIF")
 _EXIF_IFD, _USER_COMMENT = 0x8769, 0x9286
@@ -61,7 +64,7 @@ class Infotext:
 
 
 def to_infotext(request: Txt2ImgRequest, *, model_hash: str | None = None, version: str | None = None) -> str:
-    """Write a resolved request as infotext. Raise ValueError if a field is None."""
+    """Write a resolved request as infotext, all but its pictures. Raise ValueError if a field is None."""
     for name, value in vars(request).items():
         if value is None:
             raise ValueError(f"{name} must be known before it can be written, got None (resolve the request)")
@@ -76,6 +79,7 @@ def to_infotext(request: Txt2ImgRequest, *, model_hash: str | None = None, versi
         "Size": f"{request.width}x{request.height}",
         "Model hash": model_hash,
         "Model": request.model,
+        **_picture_parameters(request),
         "Clip skip": request.clip_skip if request.clip_skip > 1 else None,
         NUM_IMAGES: request.num_images if request.num_images > 1 else None,
         "Version": version or _version(),
@@ -112,15 +116,23 @@ def parse_infotext(text: str) -> Infotext:
     return Infotext(prompt="\n".join(prompt), negative_prompt="\n".join(negative), fields=fields)
 
 
-def from_infotext(text: str) -> Txt2ImgRequest:
+@overload
+def from_infotext(text: str) -> Txt2ImgRequest: ...
+@overload
+def from_infotext(text: str, request_type: type[RequestT], **pictures: Any) -> RequestT: ...
+def from_infotext(text: str, request_type: type[Any] = Txt2ImgRequest, **pictures: Any) -> Any:
     """Read the request an infotext asks for. What it does not say, or what no request may hold, is None.
 
+    A text holds no pictures: an Img2ImgRequest is given its init_image, an InpaintRequest its mask_image too.
     Scheduler and model keep the names in the text, whether this app has them or not.
-    Raise ValueError if there is no prompt in the text or one too long.
+    Raise ValueError if there is no prompt in the text or one too long, or for a bad picture.
     """
     info = parse_infotext(text)
-    request = Txt2ImgRequest(prompt=info.prompt, negative_prompt=info.negative_prompt)
+    request = request_type(prompt=info.prompt, negative_prompt=info.negative_prompt, **pictures)
+    known = {field.name for field in fields(request)}
     for name, value in _field_values(info.fields):
+        if name not in known:
+            continue
         try:
             request = replace(request, **{name: value})
         except ValueError:  # another tool's value beyond our range: leave the default
@@ -145,18 +157,29 @@ def read_infotext(path_or_image: str | Path | Image.Image) -> str | None:
         ) from error
 
 
-def save_image(image: Image.Image, request: Txt2ImgRequest, *, outputs_dir: Path, seed: int) -> Path:
+def save_image(
+    image: Image.Image,
+    request: Txt2ImgRequest,
+    *,
+    outputs_dir: Path,
+    seed: int,
+    companions: Mapping[str, Image.Image] | None = None,
+) -> Path:
     """Save one picture as `outputs_dir/YYYY-MM-DD/NNNNN-<seed>.png` with its own request inside.
+
+    Its companions go under the same number, `NNNNN-<seed>-<name>.png`, and are there before it is.
 
     The number is the next free one of the day. Threads and processes may save at the same time: none gets
     another's number, and a file appears only when it is whole. Raise OSError in words when that fails.
     """
-    data = png_bytes(image, to_infotext(replace(request, seed=seed, num_images=1)))
+    infotext = to_infotext(replace(request, seed=seed, num_images=1))
+    files = {f"-{name}": png_bytes(companion, infotext) for name, companion in (companions or {}).items()}
+    files[""] = png_bytes(image, infotext)
     folder = Path(outputs_dir) / date.today().isoformat()
     try:
         folder.mkdir(parents=True, exist_ok=True)
         while True:
-            path = _save_numbered(data, folder, _next_number(folder), seed)
+            path = _save_numbered(files, folder, _next_number(folder), seed)
             if path is not None:
                 return path
     except OSError as error:
@@ -225,6 +248,34 @@ def _join_scheduler(sampler: str, schedule: str) -> str:
     return f"{sampler} {schedule}"
 
 
+def _picture_parameters(request: Txt2ImgRequest) -> dict[str, object]:
+    """Return what the requests with pictures add. As in AUTOMATIC1111, what is usual is not said."""
+    if not isinstance(request, Img2ImgRequest):
+        return {}
+    parameters: dict[str, object] = {
+        "Denoising strength": str(request.strength).removesuffix(".0"),
+        "Resize mode": _unless(type(request).resize_mode, request.resize_mode),
+    }
+    if not isinstance(request, InpaintRequest):
+        return parameters
+    latent = LATENT if request.masked_content == "noise" else ""
+    return parameters | {
+        "Mask blur": request.feather or None,
+        "Mask mode": INVERTED if request.invert_mask else None,
+        "Masked content": _unless("original", f"{latent}{request.masked_content}"),
+        "Inpaint area": ONLY_MASKED if request.only_masked else None,
+        "Masked area padding": request.padding if request.only_masked else _unless(32, request.padding),
+        "Soft mask": request.soft_mask or None,
+        "Color match": request.color_match or None,
+        "Blend": _unless("none", request.blend),
+        "Outpaint": " ".join(map(str, request.outpaint)) if any(request.outpaint) else None,
+    }
+
+
+def _unless(usual: object, value: object) -> object:
+    return None if value == usual else value
+
+
 def _join(parameters: Mapping[str, object]) -> str:
     return ", ".join(f"{key}: {_quote(str(value))}" for key, value in parameters.items() if value is not None)
 
@@ -265,11 +316,22 @@ def _field_values(fields: dict[str, str]) -> Iterator[tuple[str, Any]]:
     if "Model" in fields:
         yield "model", fields["Model"]
     readers: dict[str, tuple[str, Callable[[str], object]]] = {
+        "Denoising strength": ("strength", float),  # before the steps: few steps need a high one
         "Steps": ("num_inference_steps", int),
         "CFG scale": ("guidance_scale", float),
         NUM_IMAGES: ("num_images", int),
         "Clip skip": ("clip_skip", int),
         "Seed": ("seed", parse_seed),
+        "Resize mode": ("resize_mode", str),
+        "Mask blur": ("feather", int),
+        "Mask mode": ("invert_mask", lambda text: text == INVERTED),
+        "Masked content": ("masked_content", lambda text: text.removeprefix(LATENT)),
+        "Inpaint area": ("only_masked", lambda text: text == ONLY_MASKED),
+        "Masked area padding": ("padding", int),
+        "Soft mask": ("soft_mask", lambda text: text == "True"),
+        "Color match": ("color_match", lambda text: text == "True"),
+        "Blend": ("blend", str),
+        "Outpaint": ("outpaint", lambda text: tuple(int(pixels) for pixels in text.split())),
     }
     for key, (name, read) in readers.items():
         try:
@@ -307,14 +369,14 @@ def _decode_comment(comment: bytes) -> str | None:
     return body.decode(encoding, errors="replace").strip("\0") or None
 
 
-def _save_numbered(data: bytes, folder: Path, number: int, seed: int) -> Path | None:
-    """Try to save under a number; None if someone else took it meanwhile.
+def _save_numbered(files: Mapping[str, bytes], folder: Path, number: int, seed: int) -> Path | None:
+    """Try to save files, by what their name adds, under a number; None if someone else took it meanwhile.
 
-    The hidden partial file reserves the number: only one can create it. Whoever held it before has either
-    finished, which the second look at the folder shows, or given the number up.
+    Return the path of the last one, the picture itself. The hidden partial file reserves the number: only
+    one can create it. Whoever held it before has either finished, which the second look at the folder shows,
+    or given the number up.
     """
     partial = folder / f".{number:05}.partial"
-    path = folder / f"{number:05}-{seed}.png"
     try:
         os.close(os.open(partial, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
     except FileExistsError:
@@ -322,8 +384,20 @@ def _save_numbered(data: bytes, folder: Path, number: int, seed: int) -> Path | 
     try:
         if number in _numbers(folder, _PICTURE_NAME):
             return None
+        for ending, data in files.items():
+            path = folder / f"{number:05}-{seed}{ending}.png"
+            if not _write_new(data, path, partial.with_stem(f"{partial.stem}{ending}")):
+                return None
+        return path
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def _write_new(data: bytes, path: Path, partial: Path) -> bool:
+    """Write a file that appears whole and over no other; False if its name is taken."""
+    try:
         partial.write_bytes(data)
-        return path if _link(partial, path) else None
+        return _link(partial, path)
     finally:
         partial.unlink(missing_ok=True)
 

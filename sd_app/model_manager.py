@@ -18,12 +18,12 @@ import psutil
 import torch
 
 from .catalog import ModelInfo, find_model
-from .loaders import Txt2ImgPipeline, load_components, load_tokenizer
+from .loaders import Img2ImgPipeline, Txt2ImgPipeline, load_components, load_tokenizer
 from .requests import Status
 from .schedulers import make_scheduler
 from .settings import Settings
 
-PIPELINES = {"txt2img": Txt2ImgPipeline}
+PIPELINES: dict[str, Any] = {"txt2img": Txt2ImgPipeline, "img2img": Img2ImgPipeline}
 M_ARENA_MAX = -8  # of glibc's malloc.h
 WAIT_SECONDS = 0.2  # how often a waiting job looks whether it was cancelled
 

@@ -6,12 +6,10 @@ A request that exists is valid: types and ranges are checked when it is built.
 from dataclasses import dataclass, fields, replace
 from math import floor, isfinite
 from pathlib import Path
-from typing import TYPE_CHECKING
+
+from PIL import Image
 
 from .settings import Settings
-
-if TYPE_CHECKING:
-    from PIL import Image
 
 MAX_PROMPT = 20_000  # characters
 MAX_STEPS = 1000  # the number of steps a model was trained on
@@ -91,7 +89,7 @@ class Img2ImgRequest(Txt2ImgRequest):
     the picture counts.
     """
 
-    init_image: "Image.Image | str | Path"
+    init_image: Image.Image | str | Path
     strength: float = 0.75
     resize_mode: str = "crop"
 
@@ -127,7 +125,7 @@ class InpaintRequest(Img2ImgRequest):
     """
 
     resize_mode: str = "pad"
-    mask_image: "Image.Image | str | Path | None" = None
+    mask_image: Image.Image | str | Path | None = None
     feather: int = 0  # pixels over which the new part fades in, from the mask's edge inwards
     masked_content: str = "original"  # what the repainted part starts from: "original", "fill", "noise"
     only_masked: bool = False  # work on the masked area alone, as large as the model can
@@ -173,8 +171,8 @@ class Step:
     text: str = "Denoising"  # or "Loading NAME", "Decoding"
     batch_images: int = 1  # pictures in the running batch
     batch_seconds: float = 0.0  # since the running batch's first step began
-    preview: "Image.Image | None" = None  # the predicted end (x0) of the running batch, small
-    images: "tuple[Image.Image, ...]" = ()  # pictures finished since the call
+    preview: Image.Image | None = None  # the predicted end (x0) of the running batch, small
+    images: tuple[Image.Image, ...] = ()  # pictures finished since the call
     paths: tuple[Path, ...] = ()  # their files, if they are saved
 
     @property
@@ -203,7 +201,7 @@ class Step:
 class Txt2ImgResult:
     """What a job made. `request` is resolved: no field of it is None. All tuples have one entry a picture."""
 
-    images: "tuple[Image.Image, ...]"
+    images: tuple[Image.Image, ...]
     seeds: tuple[int, ...]
     request: Txt2ImgRequest
     seconds: float
@@ -220,8 +218,8 @@ class Txt2ImgResult:
 class Img2ImgResult(Txt2ImgResult):
     """What img2img made, and what it began with."""
 
-    start_images: "tuple[Image.Image, ...]" = ()  # one: the init picture encoded and decoded again
-    noised_start: "Image.Image | None" = None  # the first picture's noised latents; None: colours unknown
+    start_images: tuple[Image.Image, ...] = ()  # one: the init picture encoded and decoded again
+    noised_start: Image.Image | None = None  # the first picture's noised latents; None: colours unknown
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -246,8 +244,8 @@ class DriftReport:
     seam_input: float  # the same edge in the input: what belongs to the picture
     seam_before: float  # in the re-masked picture without feather, colour match and blending
     seam_after: float  # in the re-masked picture as it is returned
-    raw_heat: "Image.Image"  # heat maps of what changed outside the mask; what is repainted is grey
-    composite_heat: "Image.Image"
+    raw_heat: Image.Image  # heat maps of what changed outside the mask; what is repainted is grey
+    composite_heat: Image.Image
 
     @property
     def vae_share(self) -> float:
@@ -262,8 +260,8 @@ class InpaintResult(Img2ImgResult):
     The files of picture k: paths[k], and beside it the same name with -raw and -roundtrip.
     """
 
-    raw_images: "tuple[Image.Image, ...]" = ()  # as the model gives them, before the mask is applied again
-    roundtrip_image: "Image.Image | None" = None  # the input encoded and decoded; None if nothing was run
+    raw_images: tuple[Image.Image, ...] = ()  # as the model gives them, before the mask is applied again
+    roundtrip_image: Image.Image | None = None  # the input encoded and decoded; None if nothing was run
     drifts: tuple[DriftReport, ...] = ()  # one a picture
     notice: str = ""  # what the user should know, for instance that the mask was empty
 
@@ -432,8 +430,6 @@ def check_margins(name: str, value: object) -> None:
 
 def check_picture(name: str, value: object, modes: tuple[str, ...]) -> None:
     """Refuse what is neither a path nor a picture in one of Pillow's modes."""
-    from PIL import Image  # here: who asks for text only needs no Pillow
-
     if isinstance(value, str | Path) and str(value):
         return
     if not isinstance(value, Image.Image):

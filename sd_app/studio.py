@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from .catalog import ModelInfo, find_model, list_models
-from .requests import Status, Step, TokenReport, Txt2ImgRequest, Txt2ImgResult
+from .requests import Img2ImgRequest, Img2ImgResult, Status, Step, TokenReport, Txt2ImgRequest, Txt2ImgResult
 from .schedulers import SCHEDULER_NAMES
 from .settings import Settings
 
@@ -49,6 +49,24 @@ class Studio:
         from . import generation
 
         return generation.txt2img(manager, request, on_step, preview_every=preview_every, save=save)
+
+    def img2img(
+        self,
+        request: Img2ImgRequest,
+        on_step: Callable[[Step], None] | None = None,
+        *,
+        preview_every: int = 3,
+        save: bool = True,
+    ) -> Img2ImgResult:
+        """Make pictures from a picture; for everything else as txt2img.
+
+        Only strength's share of the steps is run, request.steps_run. The same seed has the same noise at any
+        strength; at strength 1 the picture is txt2img's. Raise ValueError also for a file that is no picture.
+        """
+        manager = self._ready_manager()
+        from . import generation
+
+        return generation.img2img(manager, request, on_step, preview_every=preview_every, save=save)
 
     def tokens(self, prompt: str, model: str | None = None) -> TokenReport:
         """Cut a prompt into the model's tokens. Loads no weights and does not wait for a running job."""

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from sd_app import Step, Txt2ImgRequest, cli
+from sd_app import Img2ImgRequest, Step, Txt2ImgRequest, cli
 from sd_app.metadata import from_infotext, read_infotext
 
 QUICK = ("--steps", "2", "--scheduler", "DDIM")
@@ -93,6 +93,17 @@ def test_without_output_pictures_go_to_the_outputs_folder(
     assert Path(capsys.readouterr().out.strip()).parent.parent == tmp_path / "flag"
 
 
+def test_img2img_starts_from_a_file(tmp_path: Path) -> None:
+    start, output = tmp_path / "start.png", tmp_path / "out.png"
+    Image.new("RGB", (80, 72), "red").save(start)
+    flags = ["--init-image", str(start), "--strength", "1", "--resize-mode", "stretch", "-o", str(output)]
+    assert cli.main(["img2img", "an orange cat", "--seed", "7", *flags, *QUICK]) == 0
+    with Image.open(start) as init_image:
+        request = from_infotext(read_infotext(output) or "", Img2ImgRequest, init_image=init_image)
+    assert (request.width, request.height, request.strength) == (80, 72, 1.0)
+    assert request.resize_mode == "stretch"
+
+
 def test_a_seed_of_minus_one_is_drawn_anew(tmp_path: Path) -> None:
     seeds = set()
     for index in range(2):
@@ -119,6 +130,12 @@ def test_a_seed_of_minus_one_is_drawn_anew(tmp_path: Path) -> None:
         (["txt2img", "cat", "--output", "out.jpg"], "output must end in .png, got out.jpg (try out.png)"),
         (["txt2img", "cat", "--output", "nowhere/out.png"], "output must lie in a folder that exists"),
         ([], "required: COMMAND"),
+        (["img2img", "cat"], "required: --init-image"),
+        (["img2img", "cat", "--init-image", "nowhere.png"], "nowhere.png does not exist"),
+        (
+            ["img2img", "cat", "--init-image", "a.png", "--strength", "2"],
+            "strength must be a number from 0 to 1",
+        ),
         (["img2music", "cat"], "invalid choice: 'img2music'"),
     ],
 )

@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from sd_app import Settings, Studio, Txt2ImgRequest, generation
+from sd_app import Settings, Studio, Txt2ImgRequest
 from sd_app.catalog import find_model
+from sd_app.generation import run
 from sd_app.loaders import _weight_patterns, download_snapshot, load_folder
 
 HUB_ID = "owner/some-model"
@@ -139,7 +140,7 @@ def test_a_downloaded_snapshot_is_not_fetched_again(hub_folder):
 def test_a_first_use_tells_that_it_downloads_and_takes_the_models_own_size(hub_folder, tmp_path, monkeypatch):
     weights = hub_folder / "unet/diffusion_pytorch_model.safetensors"
     aside = weights.rename(tmp_path / "aside")
-    monkeypatch.setattr(generation, "download_snapshot", lambda _: aside.rename(weights))
+    monkeypatch.setattr(run, "download_snapshot", lambda _: aside.rename(weights))
     studio = Studio(Settings(models_dir=tmp_path / "none", model=HUB_ID, outputs_dir=tmp_path / "out"))
     texts: list[str] = []
     request = Txt2ImgRequest(prompt="a", scheduler="DDIM", num_inference_steps=1)

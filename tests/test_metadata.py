@@ -27,7 +27,15 @@ from sd_app.metadata import (
     to_infotext,
     write_png,
 )
-from sd_app.requests import MAX_SEED, Txt2ImgRequest
+from sd_app.requests import (
+    BLENDS,
+    MASKED_CONTENTS,
+    MAX_SEED,
+    RESIZE_MODES,
+    Img2ImgRequest,
+    InpaintRequest,
+    Txt2ImgRequest,
+)
 
 PLAIN = Txt2ImgRequest(
     prompt="an orange cat, on the beach",
@@ -450,3 +458,91 @@ def test_listing_is_newest_first_and_knows_only_our_files(tmp_path: Path) -> Non
     assert list_outputs(tmp_path, 2) == [tmp_path / name for name in listed[:2]]
     assert list_outputs(tmp_path, 0) == []
     assert list_outputs(tmp_path / "nothing", 5) == []
+
+
+@st.composite
+def picture_requests(draw: st.DrawFn) -> Img2ImgRequest:
+    fields = {name: value for name, value in vars(draw(resolved_requests())).items() if value is not None}
+    fields |= {"init_image": PICTURE, "strength": draw(st.floats(0.5, 1)), "num_inference_steps": 20}
+    if draw(st.booleans()):
+        return Img2ImgRequest(**fields, resize_mode=draw(st.sampled_from(RESIZE_MODES)))
+    return InpaintRequest(
+        **fields,
+        mask_image=PICTURE.convert("L"),
+        resize_mode=draw(st.sampled_from(["pad", "stretch"])),
+        feather=draw(st.integers(0, 512)),
+        masked_content=draw(st.sampled_from(MASKED_CONTENTS)),
+        only_masked=draw(st.booleans()),
+        padding=draw(st.integers(0, 1024)),
+        invert_mask=draw(st.booleans()),
+        soft_mask=draw(st.booleans()),
+        color_match=draw(st.booleans()),
+        blend=draw(st.sampled_from(BLENDS)),
+        outpaint=draw(st.tuples(*[st.integers(0, 8192)] * 4)),
+    )
+
+
+@settings(max_examples=100, deadline=None)
+@given(picture_requests())
+def test_a_request_with_pictures_is_read_back_equal_when_they_are_given(request_: Img2ImgRequest) -> None:
+    names = ("init_image", "mask_image") if isinstance(request_, InpaintRequest) else ("init_image",)
+    pictures = {name: getattr(request_, name) for name in names}
+    assert from_infotext(to_infotext(request_), type(request_), **pictures) == request_
+
+
+def test_one_step_at_full_strength_is_read_back_equal() -> None:
+    request = Img2ImgRequest(**{**vars(PLAIN), "num_inference_steps": 1}, init_image=PICTURE, strength=1)
+    assert from_infotext(to_infotext(request), Img2ImgRequest, init_image=PICTURE) == request
+
+
+def test_inpainting_is_written_under_the_names_other_tools_know() -> None:
+    request = InpaintRequest(
+        **vars(PLAIN),
+        init_image=PICTURE,
+        mask_image=PICTURE.convert("L"),
+        strength=0.6,
+        feather=4,
+        masked_content="noise",
+        only_masked=True,
+        invert_mask=True,
+    )
+    text = to_infotext(request)
+    assert (
+        "Denoising strength: 0.6, Mask blur: 4, Mask mode: Inpaint not masked, Masked content: latent noise,"
+        " Inpaint area: Only masked, Masked area padding: 32"
+    ) in text
+    usual = to_infotext(
+        replace(request, feather=0, masked_content="original", only_masked=False, invert_mask=False)
+    )
+    assert "Denoising strength: 0.6, Version" in usual
+    assert from_infotext(text) == PLAIN
+
+
+def test_a1111s_inpainting_is_read() -> None:
+    text = A1111.replace("Mask blur: 4, ", "").replace(
+        "Clip skip: 2", "Mask blur: 4, Masked content: latent nothing"
+    )
+    request = from_infotext(text, InpaintRequest, init_image=PICTURE, mask_image=PICTURE.convert("L"))
+    assert (request.strength, request.feather, request.masked_content) == (0.75, 4, "original")
+
+
+def test_companions_are_saved_under_the_pictures_number(tmp_path: Path) -> None:
+    other = Image.new("RGB", (8, 8), "blue")
+    paths = [
+        save_image(
+            PICTURE, PLAIN, outputs_dir=tmp_path, seed=7, companions={"raw": other, "roundtrip": PICTURE}
+        )
+        for _ in range(2)
+    ]
+    names = sorted(path.name for path in paths[0].parent.iterdir())
+    assert names == [f"0000{n}-7{end}.png" for n in (0, 1) for end in ("-raw", "-roundtrip", "")]
+    assert list_outputs(tmp_path, 10) == paths[::-1]
+    with Image.open(paths[0].with_stem("00000-7-raw")) as raw:
+        assert raw.tobytes() == other.tobytes()
+    assert read_infotext(paths[0].with_stem("00000-7-raw")) == read_infotext(paths[0])
+
+
+def test_a_number_whose_picture_is_missing_is_not_given_again(tmp_path: Path) -> None:
+    first = save_image(PICTURE, PLAIN, outputs_dir=tmp_path, seed=7, companions={"raw": PICTURE})
+    first.unlink()
+    assert save_image(PICTURE, PLAIN, outputs_dir=tmp_path, seed=7).name == "00001-7.png"

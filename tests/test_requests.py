@@ -212,11 +212,11 @@ def test_a_picture_without_a_prompt_or_a_mask_without_a_picture_is_refused():
     with pytest.raises(ValueError, match="prompt must not be empty"):
         Img2ImgRequest(prompt="", init_image=PICTURE)
     with pytest.raises(ValueError, match="init_image must be a picture"):
-        InpaintRequest(prompt="a", init_image=None, mask_image=MASK)
+        InpaintRequest(prompt="a", init_image=None, mask_image=MASK)  # type: ignore[arg-type]
 
 
 def test_outpainting_needs_no_mask_and_paths_are_taken_unopened():
-    request = InpaintRequest(prompt="a", init_image="photo.jpg", outpaint=[8, 0, 0, 0])
+    request = InpaintRequest(prompt="a", init_image="photo.jpg", outpaint=[8, 0, 0, 0])  # type: ignore[arg-type]
     assert request.outpaint == (8, 0, 0, 0)
     assert InpaintRequest(prompt="a", init_image=PICTURE, mask_image="mask.png").mask_image == "mask.png"
 

@@ -1,0 +1,105 @@
+"""One job on its way: what was asked, what is made, whom to tell."""
+
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from PIL import Image
+
+from ..catalog import ModelInfo
+from ..metadata import save_image, to_infotext
+from ..requests import Step, Txt2ImgRequest, Txt2ImgResult
+
+OnStep = Callable[[Step], None]
+
+
+class Job:
+    """What a running job has made so far, and the one channel to who asked for it.
+
+    This is txt2img's; the others give the pipeline other arguments and their results more fields.
+    """
+
+    kind = "txt2img"  # of the model manager's pipelines
+
+    def __init__(
+        self,
+        request: Txt2ImgRequest,
+        info: ModelInfo,
+        on_step: OnStep | None,
+        outputs_dir: Path | None,
+    ) -> None:
+        self.request = request  # resolved
+        self.info = info
+        self.preview_every = 0  # steps from one preview to the next; 0 for none
+        self.images: list[Image.Image] = []
+        self.paths: list[Path] = []
+        self._on_step = on_step
+        self._outputs_dir = outputs_dir
+        self._started = time.perf_counter()
+
+    @property
+    def num_steps(self) -> int:
+        """Return how many steps a picture takes."""
+        assert self.request.num_inference_steps is not None
+        return self.request.num_inference_steps
+
+    def arguments(self, pipe: Any, generators: list[torch.Generator]) -> dict[str, Any]:
+        """Return what the pipeline needs besides prompt and sampling, for one picture a generator."""
+        return {"width": self.request.width, "height": self.request.height}
+
+    def after_step(self, pipe: Any, index: int, latents: torch.Tensor) -> dict[str, torch.Tensor]:
+        """Return what the pipeline shall replace after timestep `index`: nothing."""
+        return {}
+
+    def tell(self, text: str, **known: Any) -> None:
+        """Call on_step, which may raise Cancelled."""
+        if self._on_step is None:
+            return
+        defaults = {"step": 0, "num_steps": self.num_steps, "image_index": len(self.images)}
+        step = Step(
+            **(defaults | known),
+            num_images=self.request.num_images,
+            seconds=time.perf_counter() - self._started,
+            text=text,
+            images=tuple(self.images),
+            paths=tuple(self.paths),
+        )
+        self._on_step(step)
+
+    def finish(self, images: list[Image.Image]) -> None:
+        """Keep and save finished pictures at once, so that a later stop or error cannot lose them."""
+        for image in images:
+            if self._outputs_dir is not None:
+                seed = self.seed(len(self.images))
+                path = save_image(image, self._request_of(seed), outputs_dir=self._outputs_dir, seed=seed)
+                self.paths.append(path)
+            self.images.append(image)
+        self.tell("Finished")
+
+    def result(self) -> Txt2ImgResult:
+        """Return what is finished."""
+        return Txt2ImgResult(**self.result_fields())
+
+    def result_fields(self) -> dict[str, Any]:
+        """Return the fields that every result has."""
+        seeds = tuple(self.seed(index) for index in range(len(self.images)))
+        return {
+            "images": tuple(self.images),
+            "seeds": seeds,
+            "request": self.request,
+            "seconds": time.perf_counter() - self._started,
+            "paths": tuple(self.paths),
+            "infotexts": tuple(to_infotext(self._request_of(seed)) for seed in seeds),
+            "stopped": len(self.images) < self.request.num_images,
+        }
+
+    def seed(self, index: int) -> int:
+        """Return picture index's own seed."""
+        assert self.request.seed is not None
+        return self.request.seed + index
+
+    def _request_of(self, seed: int) -> Txt2ImgRequest:
+        return replace(self.request, seed=seed, num_images=1)

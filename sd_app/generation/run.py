@@ -1,0 +1,114 @@
+"""The story every job shares: resolve, load, encode, then batch by batch denoise, decode and save."""
+
+import time
+from collections.abc import Callable
+from contextlib import nullcontext
+from dataclasses import replace
+from functools import partial
+from typing import Any, TypeVar
+
+import torch
+
+from .. import prompts
+from ..catalog import find_model
+from ..loaders import download_snapshot
+from ..model_manager import ModelManager
+from ..requests import Cancelled, Txt2ImgRequest
+from ..schedulers import StepWatcher, watch_steps
+from ..visualize import preview_image
+from .job import Job, OnStep
+from .memory import Images, run_batch
+from .resolve import resolve
+
+JobT = TypeVar("JobT", bound=Job)
+
+
+def run_job(
+    job_type: type[JobT],
+    manager: ModelManager,
+    request: Txt2ImgRequest,
+    on_step: OnStep | None,
+    *,
+    preview_every: int,
+    save: bool,
+) -> JobT:
+    """Make the pictures of a request, settings.batch_size at a time; return the job with what is finished."""
+    settings = manager.settings
+    info = find_model(settings, request.model)
+    job = job_type(resolve(request, info, settings), info, on_step, settings.outputs_dir if save else None)
+    try:
+        if info.path is None:
+            job.tell(f"Downloading {info.name}")
+            download_snapshot(info.name)
+            job.info = find_model(settings, info.name)  # its size and defaults are known only now
+            job.request = resolve(replace(request, seed=job.request.seed), job.info, settings)
+        job.preview_every = preview_every if on_step and job.info.latent_rgb else 0
+        with manager.pipeline(job.kind, info.name, str(job.request.scheduler), job.tell) as pipe:
+            run = partial(denoise, pipe, job, encode(pipe, job.request))
+            for first in range(0, job.request.num_images, settings.batch_size):
+                count = min(settings.batch_size, job.request.num_images - first)
+                for images in run_batch(manager, pipe, job, run, first, count):
+                    job.finish(images)
+    except Cancelled:
+        pass  # the result says so
+    return job
+
+
+def encode(pipe: Any, request: Txt2ImgRequest) -> dict[str, torch.Tensor]:
+    """Encode the prompts to the pipeline's arguments, (1, 77*n, D) each."""
+    if request.guidance_scale == 1:  # the formula's unconditional half cancels out
+        return {"prompt_embeds": prompts.encode(pipe, request.prompt, clip_skip=request.clip_skip)}
+    positive, negative = prompts.encode_pair(
+        pipe, request.prompt, request.negative_prompt, clip_skip=request.clip_skip
+    )
+    return {"prompt_embeds": positive, "negative_prompt_embeds": negative}
+
+
+def denoise(pipe: Any, job: Job, embeds: dict[str, torch.Tensor], first: int, count: int) -> Images:
+    """Call the pipeline: the request's fields in diffusers' words, a CPU generator for each picture.
+
+    Return pictures first..first+count-1.
+    """
+    request = job.request
+    generators = [torch.Generator("cpu").manual_seed(job.seed(first + index)) for index in range(count)]
+    arguments = job.arguments(pipe, generators)
+    with watch_steps(pipe.scheduler) if job.preview_every else nullcontext() as watcher:
+        output = pipe(
+            **embeds,
+            **arguments,
+            num_inference_steps=request.num_inference_steps,
+            guidance_scale=request.guidance_scale,
+            num_images_per_prompt=count,
+            generator=generators,
+            callback_on_step_end=progress_callback(job, watcher, first, count),
+            callback_on_step_end_tensor_inputs=["latents"],
+            output_type="pil",
+        )
+    return output.images
+
+
+def progress_callback(
+    job: Job, watcher: StepWatcher | None, first: int, count: int
+) -> Callable[..., dict[str, Any]]:
+    """Make what the pipeline calls after each timestep. What it tells changes nothing; the job may."""
+    started = time.perf_counter()
+
+    def callback(pipe: Any, index: int, timestep: Any, tensors: dict[str, Any]) -> dict[str, Any]:
+        # A second-order scheduler takes two timesteps for what people count as one step.
+        order = pipe.scheduler.order
+        known = {
+            "step": index // order + 1,
+            "num_steps": -(-pipe.num_timesteps // order),
+            "image_index": first,
+            "batch_images": count,
+            "batch_seconds": time.perf_counter() - started,
+        }
+        preview = None
+        if watcher and job.info.latent_rgb and (index + 1) % job.preview_every == 0:
+            preview = preview_image(watcher.predicted_x0(), job.info.latent_rgb)
+        job.tell("Denoising", preview=preview, **known)
+        if index == pipe.num_timesteps - 1:
+            job.tell("Decoding", **known)
+        return job.after_step(pipe, index, tensors["latents"])
+
+    return callback
