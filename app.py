@@ -71,7 +71,7 @@ def main(arguments: list[str] | None = None) -> None:
         demo = build_ui(studio)
         demo.launch(prevent_thread_lock=True, **launch_options(access), **look_options(theme))
         if access.generated and access.auth:
-            print("User: {}\nPassword: {}".format(*access.auth))
+            print("User: {}\nPassword: {}".format(*access.auth), flush=True)
         Thread(target=studio.warm_up, daemon=True).start()
         demo.block_thread()
     finally:

@@ -150,9 +150,6 @@ def test_writes_from_another_site_are_refused(local: str) -> None:
 @pytest.mark.parametrize(
     "path",
     [
-        "gradio_api/file=http://example.com/a.png",
-        "gradio_api/file=HTTPS%3A//example.com/a.png",
-        "gradio_api/proxy=https://example.hf.space/",
         "gradio_api/file=/etc/passwd",
         "gradio_api/file=app.py",
         "openapi.json",
@@ -163,6 +160,14 @@ def test_writes_from_another_site_are_refused(local: str) -> None:
 )
 def test_nothing_but_the_page_and_its_pictures_is_served(local: str, path: str) -> None:
     assert httpx.get(local + path).status_code in (403, 404)
+
+
+@pytest.mark.parametrize(
+    "path", ["file=http://a.example", "file=HTTPS%3A//a.example", "proxy=https://a.hf.space"]
+)
+def test_no_address_is_fetched_for_a_client(local: str, path: str) -> None:
+    answer = httpx.get(f"{local}gradio_api/{path}")
+    assert (answer.status_code, answer.text) == (403, "This app fetches no addresses.")
 
 
 def test_the_outputs_folder_itself_is_not_served(local: str, settings: Settings) -> None:
