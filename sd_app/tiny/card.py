@@ -23,8 +23,9 @@ described by `sd_app/tiny/world.py` and drawn by `drawing.py`:
 It knows nothing else: other words have no meaning to it. No outside picture, text or weight went into it; the
 vocabulary is CLIP's.
 
-- Data: 40,000 drawn pictures with four captions each; about {world.HELD_OUT_SHARE:.0%} of the
-  subject-colour-background triples occur in none of them.
+- Data: 40,000 drawn pictures with four captions each (the U-Net sees 30,000 of them); about
+  {world.HELD_OUT_SHARE:.0%} of the subject-colour-background triples occur in none of them.
+- Weak points: the eyes of small animals, and pixel art, whose blocks the autoencoder softens.
 - Precision of the files: fp16 safetensors. Noise schedule: scaled-linear 0.00085-0.012, 1000 steps, epsilon.
 
 ## Training

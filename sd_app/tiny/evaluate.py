@@ -103,7 +103,7 @@ def _measure_ceiling(judge: Judge, pipeline: StableDiffusionPipeline, pictures: 
     seen = _read_all(judge, [Image.fromarray(pixels) for pixels in pictures.pixels])
     errors, returned = [], []
     for start in tqdm(range(0, ROUND_TRIPS, BATCH), "VAE round trip"):
-        images = networks.to_unit(torch.from_numpy(pictures.pixels[start : start + BATCH]))
+        images = networks.to_unit(pictures.pixels[start : start + BATCH])
         decoded = pipeline.vae.decode(pipeline.vae.encode(images).latent_dist.mean).sample.clamp(-1, 1)
         errors += (decoded - images).square().mean((1, 2, 3)).tolist()
         bytes_ = ((decoded + 1) * 127.5).round().byte().permute(0, 2, 3, 1).numpy()
@@ -142,7 +142,7 @@ def measure_clip(folder: Path, pictures: data.PictureSet, count: int = 1000) -> 
     rng = np.random.default_rng(7)
     attributes = pictures.attributes[:count]
     captions = [world.caption(world.from_indices(row), rng, full=True)[0] for row in attributes]
-    images = networks.to_unit(torch.from_numpy(pictures.pixels[:count]))
+    images = networks.to_unit(pictures.pixels[:count])
     tokens = open_clip.get_tokenizer("ViT-B-32")(captions)
     image_features = torch.cat([F.normalize(model.encode_image(part), dim=-1) for part in images.split(100)])
     text_features = torch.cat([F.normalize(model.encode_text(part), dim=-1) for part in tokens.split(100)])

@@ -81,7 +81,7 @@ def _save_profile(folder: Path, vae: Any, pictures: PictureSet) -> None:
 @torch.inference_mode()
 def fit_latent_rgb(vae: Any, pixels: np.ndarray) -> tuple[list[list[float]], list[float]]:
     """Least squares from scaled latents (4) to the picture reduced eightfold, RGB in [0, 1]."""
-    images = networks.to_unit(torch.from_numpy(pixels))
+    images = networks.to_unit(pixels)
     latents = vae.encode(images).latent_dist.mean * vae.config.scaling_factor
     targets = (nn.functional.avg_pool2d(images, 8).permute(0, 2, 3, 1).reshape(-1, 3) + 1) / 2
     inputs = latents.permute(0, 2, 3, 1).reshape(-1, 4)

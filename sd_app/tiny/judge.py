@@ -48,7 +48,7 @@ class Judge(nn.Module):
         pixels = np.stack(
             [np.asarray(picture.convert("RGB").resize(edge, Image.Resampling.BOX)) for picture in pictures]
         )
-        logits = self(networks.to_unit(torch.from_numpy(pixels)))
+        logits = self(networks.to_unit(pixels))
         return [
             world.from_indices(row) for row in torch.stack([part.argmax(1) for part in logits], 1).tolist()
         ]
@@ -68,7 +68,7 @@ def judge_stage(pictures: PictureSet, *, steps: int, batch: int = 64) -> Stage:
 
     def loss(rng: np.random.Generator, progress: float) -> tuple[torch.Tensor, dict[str, float]]:
         rows = rng.integers(0, len(pictures), batch)
-        images = networks.to_unit(torch.from_numpy(pictures.pixels[rows]))
+        images = networks.to_unit(pictures.pixels[rows])
         third = batch // 3
         images[:third] = nn.functional.interpolate(
             nn.functional.avg_pool2d(images[:third], 2), scale_factor=2, mode="bilinear"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import torch
 from diffusers import AutoencoderKL, DDIMScheduler, UNet2DConditionModel
 from transformers import (
@@ -114,6 +115,6 @@ def build_image_processor() -> CLIPImageProcessor:
     )
 
 
-def to_unit(pixels: torch.Tensor) -> torch.Tensor:
-    """uint8 pixels (B, H, W, 3) to floats (B, 3, H, W) in [-1, 1], channels last."""
-    return pixels.permute(0, 3, 1, 2).float().div_(127.5).sub_(1)
+def to_unit(pixels: np.ndarray) -> torch.Tensor:
+    """uint8 pixels (B, H, W, 3) as floats (B, 3, H, W) in [-1, 1]."""
+    return torch.tensor(pixels).permute(0, 3, 1, 2).float().div_(127.5).sub_(1)

@@ -54,7 +54,7 @@ def clip_stage(pictures: PictureSet, *, steps: int, batch: int) -> Stage:
     def loss(rng: np.random.Generator, progress: float) -> tuple[torch.Tensor, dict[str, float]]:
         rows = np.sort(rng.choice(len(pictures), batch, replace=False))
         which = rng.integers(0, CAPTIONS_PER_PICTURE, batch)
-        images = networks.to_unit(torch.from_numpy(pictures.pixels[rows]))
+        images = networks.to_unit(pictures.pixels[rows])
         tokens = torch.from_numpy(pictures.tokens[rows, which].astype(np.int64))
         attributes = torch.from_numpy(pictures.attributes[rows].astype(np.int64))
         stated = torch.from_numpy(pictures.stated[rows, which].astype(np.int64))
@@ -132,7 +132,7 @@ def _crops(pictures: PictureSet, rng: np.random.Generator, pixels: int, count: i
     for row in rng.integers(0, len(pictures), count):
         y, x = 8 * rng.integers(0, (world.PICTURE_PIXELS - pixels) // 8 + 1, 2)
         crops.append(pictures.pixels[row, y : y + pixels, x : x + pixels])
-    images = networks.to_unit(torch.from_numpy(np.stack(crops)))
+    images = networks.to_unit(np.stack(crops))
     return images.contiguous(memory_format=torch.channels_last)
 
 
@@ -146,7 +146,7 @@ def encode_latents(vae: Any, pictures: PictureSet, path: Path, *, start: int, en
     vae.to(memory_format=torch.channels_last)
     for first in tqdm(range(start, end, 50), "latents", mininterval=10):
         rows = slice(first, min(first + 50, end))
-        images = networks.to_unit(torch.from_numpy(pictures.pixels[rows]))
+        images = networks.to_unit(pictures.pixels[rows])
         with autocast():
             posterior = vae.encode(images.contiguous(memory_format=torch.channels_last)).latent_dist
         parts.append(torch.cat([posterior.mean.float(), posterior.std.float()], 1).half().numpy())

@@ -19,7 +19,7 @@ from .loop import load_averages, run_stage
 TRAIN_PICTURES = 40_000
 LATENT_PICTURES = 30_000  # encoded for the U-Net: encoding costs as much as training on them twice
 MEETING_PORT = 29_531
-STEPS = {"clip": 1500, "vae": 3600, "unet": 3600, "judge": 720}
+STEPS = {"clip": 1500, "vae": 3600, "unet": 3100, "judge": 720}
 BATCH = {"clip": 128, "unet": 32}
 
 
