@@ -13,6 +13,8 @@ LatentRgb = tuple[tuple[tuple[float, ...], ...], tuple[float, ...]]
 
 PICKLES = (".ckpt", ".pt", ".pth", ".bin")  # formats whose reading can run code
 PARTS = ("unet", "vae", "text_encoder")  # folders that hold weights
+PIPELINES = ("StableDiffusionPipeline", "StableDiffusionInpaintPipeline")  # of model_index.json
+INPAINT_CHANNELS = 9  # of a U-Net that also reads the mask and the masked picture: 4 + 1 + 4
 LIBRARIES = ("diffusers", "transformers")  # code we run; a folder's own code is never run
 
 # Latents as the U-Net sees them -> RGB in 0..1, by the VAE's scaling factor: one VAE, one factor.
@@ -46,6 +48,7 @@ class ModelInfo:
     # Linear map to RGB in 0..1 from latents as the U-Net sees them (times the VAE's scaling factor):
     # a row of (r, g, b) for each of the four channels, then the bias. None: no preview.
     latent_rgb: LatentRgb | None = None
+    only_inpaints: bool = False  # a checkpoint whose U-Net needs a mask
 
 
 def list_models(settings: Settings) -> list[ModelInfo]:
@@ -97,6 +100,7 @@ def describe_folder(path: Path, *, name: str | None = None, kind: str = "folder"
         example_prompts=tuple(str(prompt) for prompt in example_prompts),
         note=str(studio.get("note", "")),
         latent_rgb=_latent_rgb(studio.get("latent_rgb"), vae.get("scaling_factor")),
+        only_inpaints=unet.get("in_channels") == INPAINT_CHANNELS,
     )
 
 
@@ -112,14 +116,17 @@ def why_unusable(path: Path) -> str:
     if not index:
         return "it has no readable model_index.json: it is not a diffusers folder"
     kind = index.get("_class_name")
-    if kind != "StableDiffusionPipeline":
-        return f"it is a {kind}, and only Stable Diffusion 1 and 2 (StableDiffusionPipeline) can be used"
+    if kind not in PIPELINES:
+        return f"it is a {kind}, and only Stable Diffusion 1 and 2 ({' or '.join(PIPELINES)}) can be used"
     for part in (*PARTS, "scheduler", "tokenizer"):
         entry = index.get(part)
         if not isinstance(entry, list) or entry[0] not in LIBRARIES:
             return f"its {part} needs code of its own, which is never run"
-    if _read_json(path / "unet/config.json").get("in_channels", 4) != 4:
-        return "it is made for inpainting (its U-Net takes more than 4 channels)"
+    channels = _read_json(path / "unet/config.json").get("in_channels", 4)
+    if channels not in (4, INPAINT_CHANNELS):
+        return (
+            f"its U-Net takes {channels} channels (only 4 and, for inpainting, {INPAINT_CHANNELS} are known)"
+        )
     for part in PARTS:
         if not weight_files(path / part):
             return f"its {part} holds no .safetensors weights{_how_to_convert(path, part)}"

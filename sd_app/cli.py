@@ -13,10 +13,19 @@ from contextlib import contextmanager
 from dataclasses import MISSING, Field, dataclass, fields
 from pathlib import Path
 from types import FrameType, NoneType
-from typing import Any, NoReturn, get_args, get_type_hints
+from typing import Any, NoReturn, get_args, get_origin, get_type_hints
 
 from . import metadata
-from .requests import Cancelled, Img2ImgRequest, Step, Txt2ImgRequest, Txt2ImgResult, parse_seed
+from .requests import (
+    Cancelled,
+    Img2ImgRequest,
+    InpaintRequest,
+    InpaintResult,
+    Step,
+    Txt2ImgRequest,
+    Txt2ImgResult,
+    parse_seed,
+)
 from .settings import Settings
 from .studio import Studio
 
@@ -25,6 +34,7 @@ FAILED, INTERRUPTED = 2, 130  # exit codes
 REQUESTS: dict[str, tuple[type[Txt2ImgRequest], str]] = {
     "txt2img": (Txt2ImgRequest, "make pictures of a prompt"),
     "img2img": (Img2ImgRequest, "make pictures from a picture and a prompt"),
+    "inpaint": (InpaintRequest, "repaint a part of a picture"),
 }
 
 HELP = {
@@ -41,6 +51,16 @@ HELP = {
     "clip_skip": "1 takes the text encoder's last layer, 2 the one before",
     "init_image": "the picture to start from",
     "strength": "share of the steps that is run, 0..1: how much is made anew",
+    "mask_image": "picture of the same size: white is repainted; may be left out with --outpaint",
+    "feather": "pixels over which the new part fades in, inwards",
+    "masked_content": "what the new part starts from: original, fill or noise",
+    "only_masked": "work on the masked area alone, as large as the model can",
+    "padding": "pixels around the masked area that the model sees with --only-masked",
+    "invert_mask": "repaint black instead of white",
+    "soft_mask": "grey changes less than white",
+    "color_match": "shift the new part's colours towards those around it",
+    "blend": "how the new part is joined: none, poisson or pyramid",
+    "outpaint": "pixels to add at the left, top, right and bottom",
     "resize_mode": "how the picture is brought to width and height: crop (not for inpaint), pad or stretch",
     "models_dir": "folder of models",
     "outputs_dir": "folder for finished pictures, when --output is not given",
@@ -111,12 +131,24 @@ def make_pictures(studio: Studio, options: argparse.Namespace) -> int:
         result: Txt2ImgResult = run(request, on_step=on_step, preview_every=0, save=not paths)
     for image, infotext, path in zip(result.images, result.infotexts, paths, strict=False):
         metadata.write_png(image, infotext, path)
+    if isinstance(result, InpaintResult):
+        write_companions(result, paths)
     for path in (paths or result.paths)[: len(result.images)]:
         print(path)
     if result.stopped:
         print(f"stopped: kept {len(result.images)} of {request.num_images}", file=sys.stderr)
         return INTERRUPTED
     return 0
+
+
+def write_companions(result: InpaintResult, paths: tuple[Path, ...]) -> None:
+    """Write the raw pictures and the round trip beside the pictures; say what the user should know."""
+    for raw, infotext, path in zip(result.raw_images, result.infotexts, paths, strict=False):
+        assert result.roundtrip_image is not None
+        metadata.write_png(raw, infotext, path.with_stem(f"{path.stem}-raw"))
+        metadata.write_png(result.roundtrip_image, infotext, path.with_stem(f"{path.stem}-roundtrip"))
+    if result.notice:
+        print(result.notice, file=sys.stderr)
 
 
 def list_models(studio: Studio) -> int:
@@ -159,6 +191,8 @@ def _flag(name: str, hint: Any) -> _Flag:
     options: dict[str, Any] = {"dest": name, "default": None, "help": HELP[name]}
     if name == "seed":
         options |= {"type": _seed, "metavar": "SEED"}
+    elif get_origin(hint) is tuple:
+        options |= {"type": int, "nargs": 4, "metavar": ("LEFT", "TOP", "RIGHT", "BOTTOM")}
     elif Path in get_args(hint):
         options |= {"type": Path, "metavar": "PATH"}
     elif hint is bool:
@@ -199,7 +233,7 @@ def _add_settings_flags(
 
 
 def _default_text(field: Field[Any]) -> str:
-    if field.name == "seed" or field.default in ("", MISSING):
+    if field.name in ("seed", "mask_image", "outpaint") or field.default in ("", MISSING, False):
         return ""
     if field.name == "model":
         return f" (default: {Settings.model}) [SD_APP_MODEL]"

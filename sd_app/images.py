@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image
 
 FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "AVIF")
-WHITE = (255, 255, 255)
+WHITE, BLACK = (255, 255, 255), (0, 0, 0)
 
 # EXIF orientation -> what sets the picture upright; 1 is upright already.
 _TURNS = {
@@ -37,12 +37,14 @@ _DAMAGE = (
 )
 
 
-def open_image(path_or_bytes: str | Path | bytes, *, max_pixels: int) -> Image.Image:
+def open_image(
+    path_or_bytes: str | Path | bytes, *, max_pixels: int, background: tuple[int, int, int] = WHITE
+) -> Image.Image:
     """Decode a picture nobody vouches for into a plain RGB one.
 
     The format is told from the content, never from the file's name. Of an animation the first frame
     counts; a camera's orientation is applied; 16-bit and float values are scaled to 8 bits; transparency
-    is laid onto white. The result carries no metadata.
+    is laid onto `background`. The result carries no metadata.
     Raise ValueError for what is no picture, is damaged or has more than max_pixels (width * height);
     the last is checked before any pixel is decoded.
     """
@@ -50,7 +52,15 @@ def open_image(path_or_bytes: str | Path | bytes, *, max_pixels: int) -> Image.I
     with _open(path_or_bytes, name) as image:
         _check_pixels(image, name, max_pixels)
         _load(image, name)
-        return _upright(_to_rgb(image, name), image)
+        return _upright(_to_rgb(image, name, background), image)
+
+
+def open_mask(path_or_bytes: str | Path | bytes, *, max_pixels: int) -> Image.Image:
+    """Decode a mask nobody vouches for as open_image does, to mode L; what is transparent becomes black.
+
+    So white strokes on nothing are white, and the rest is kept.
+    """
+    return open_image(path_or_bytes, max_pixels=max_pixels, background=BLACK).convert("L")
 
 
 def image_grid(images: Sequence[Image.Image], columns: int | None = None) -> Image.Image:
@@ -120,10 +130,10 @@ def _load(image: Image.Image, name: str) -> None:
         ) from error
 
 
-def _to_rgb(image: Image.Image, name: str) -> Image.Image:
-    """Convert any mode Pillow knows to RGB; what is transparent becomes white."""
+def _to_rgb(image: Image.Image, name: str, background: tuple[int, int, int] = WHITE) -> Image.Image:
+    """Convert any mode Pillow knows to RGB; what is transparent shows the background."""
     if image.mode.startswith("I") or image.mode == "F":
-        return _deep_to_rgb(image)
+        return _deep_to_rgb(image, background)
     try:
         if not image.has_transparency_data:
             return image.convert("RGB")
@@ -132,11 +142,11 @@ def _to_rgb(image: Image.Image, name: str) -> Image.Image:
         raise ValueError(
             f"{name} has colours of a kind this app cannot read, {image.mode} (save it as RGB)"
         ) from error
-    white = Image.new("RGBA", layer.size, (*WHITE, 255))
-    return Image.alpha_composite(white, layer).convert("RGB")
+    behind = Image.new("RGBA", layer.size, (*background, 255))
+    return Image.alpha_composite(behind, layer).convert("RGB")
 
 
-def _deep_to_rgb(image: Image.Image) -> Image.Image:
+def _deep_to_rgb(image: Image.Image, background: tuple[int, int, int]) -> Image.Image:
     """Scale grey values of more than 8 bits: (H, W) integers or floats to 0..255.
 
     16-bit values count from 0 to 65535, floats within 0..1 from 0 to 1; other 32-bit values are stretched
@@ -149,7 +159,7 @@ def _deep_to_rgb(image: Image.Image) -> Image.Image:
         low, high = float(values.min()), float(values.max())
     scaled = (values - low) * (255 / ((high - low) or 1))
     if isinstance(transparent, int):
-        scaled[values == transparent] = 255
+        scaled[values == transparent] = background[0]
     return Image.fromarray(np.rint(scaled).astype(np.uint8)).convert("RGB")
 
 

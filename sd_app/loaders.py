@@ -6,12 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from diffusers import StableDiffusionImg2ImgPipeline, StableDiffusionPipeline
+from diffusers import StableDiffusionImg2ImgPipeline, StableDiffusionInpaintPipeline, StableDiffusionPipeline
 from diffusers.utils import logging as diffusers_logging
 from transformers import CLIPTokenizer
 from transformers.utils import logging as transformers_logging
 
-from .catalog import PARTS, ModelInfo, find_snapshot, hub_cache, weight_files, why_unusable
+from .catalog import INPAINT_CHANNELS, PARTS, ModelInfo, find_snapshot, hub_cache, weight_files, why_unusable
 from .requests import count_steps
 
 
@@ -34,18 +34,42 @@ class Txt2ImgPipeline(ExactGuidance, StableDiffusionPipeline):
     """diffusers' pipeline with exact guidance."""
 
 
-class Img2ImgPipeline(ExactGuidance, StableDiffusionImg2ImgPipeline):
-    """diffusers' pipeline, whose `image` is what the run begins from: noised latents, (B, 4, h, w)."""
+class ExactSteps:
+    """In a pipeline with a strength: the steps it runs are requests.count_steps."""
 
     def get_timesteps(self, num_inference_steps: int, strength: float, device: Any) -> tuple[Any, int]:
-        """Return the timesteps that are left to run and their number; see requests.count_steps."""
+        """Return the timesteps that are left to run, and their number."""
         steps_run = count_steps(num_inference_steps, strength)
         # The half keeps the product's rounding down from reaching the step below.
-        return super().get_timesteps(num_inference_steps, (steps_run + 0.5) / num_inference_steps, device)
+        parent: Any = super()
+        return parent.get_timesteps(num_inference_steps, (steps_run + 0.5) / num_inference_steps, device)
+
+
+class Img2ImgPipeline(ExactGuidance, ExactSteps, StableDiffusionImg2ImgPipeline):
+    """diffusers' pipeline, whose `image` is what the run begins from: noised latents, (B, 4, h, w)."""
 
     def prepare_latents(self, image: torch.Tensor, *_: Any, **__: Any) -> torch.Tensor:
         """Take the latents as they are."""
         return image
+
+
+class InpaintPipeline(ExactGuidance, ExactSteps, StableDiffusionInpaintPipeline):
+    """diffusers' pipeline for U-Nets that read the mask; `latents` is what the run begins from."""
+
+    def prepare_latents(self, *known: Any, **__: Any) -> tuple[torch.Tensor, torch.Tensor]:
+        """Take the latents as they are; of the noise, given second, such a U-Net makes no use."""
+        *_, latents = known
+        return latents, latents
+
+
+def choose_pipeline(kind: str, in_channels: int) -> type[Any]:
+    """Return the pipeline class for "txt2img", "img2img" or "inpaint" with a U-Net of so many channels.
+
+    A U-Net of 4 channels inpaints as img2img, and the kept latents are put back from outside.
+    """
+    if kind == "inpaint" and in_channels == INPAINT_CHANNELS:
+        return InpaintPipeline
+    return Txt2ImgPipeline if kind == "txt2img" else Img2ImgPipeline
 
 
 def load_components(info: ModelInfo, dtype: torch.dtype) -> dict[str, Any]:

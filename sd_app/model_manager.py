@@ -18,12 +18,11 @@ import psutil
 import torch
 
 from .catalog import ModelInfo, find_model
-from .loaders import Img2ImgPipeline, Txt2ImgPipeline, load_components, load_tokenizer
+from .loaders import choose_pipeline, load_components, load_tokenizer
 from .requests import Status
 from .schedulers import make_scheduler
 from .settings import Settings
 
-PIPELINES: dict[str, Any] = {"txt2img": Txt2ImgPipeline, "img2img": Img2ImgPipeline}
 M_ARENA_MAX = -8  # of glibc's malloc.h
 WAIT_SECONDS = 0.2  # how often a waiting job looks whether it was cancelled
 
@@ -171,7 +170,8 @@ class ModelManager:
 
     def _pipeline(self, checkpoint: Checkpoint, kind: str) -> Any:
         if kind not in checkpoint.pipelines:
-            pipe = PIPELINES[kind](**checkpoint.components, scheduler=None, requires_safety_checker=False)
+            pipeline_class = choose_pipeline(kind, checkpoint.components["unet"].config.in_channels)
+            pipe = pipeline_class(**checkpoint.components, scheduler=None, requires_safety_checker=False)
             pipe.set_progress_bar_config(disable=True)
             checkpoint.pipelines[kind] = pipe
         pipe = checkpoint.pipelines[kind]

@@ -1,6 +1,6 @@
 """A picture's place in the frame the model works in, and the way back. Pure PIL and NumPy."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import ceil
 
 import numpy as np
@@ -95,6 +95,12 @@ def place_whole(source: tuple[int, int], width: int, height: int, resize_mode: s
         inner_width=inner_width,
         inner_height=inner_height,
     )
+
+
+def place_box(box: Box, width: int, height: int, resize_mode: str) -> Placement:
+    """Place a box of a picture as place_whole does a whole one; "pad" and "stretch" show all of it."""
+    left, top, right, bottom = box
+    return replace(place_whole((right - left, bottom - top), width, height, resize_mode), box=box)
 
 
 def round_up_size(width: int, height: int, max_pixels: int) -> tuple[int, int]:

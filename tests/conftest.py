@@ -13,7 +13,9 @@ from sd_app import Settings, Studio
 from sd_app.settings import DEFAULT_MODELS_DIR
 
 
-def make_checkpoint(folder: Path, *, seed: int, prediction_type: str = "epsilon") -> Path:
+def make_checkpoint(
+    folder: Path, *, seed: int, prediction_type: str = "epsilon", in_channels: int = 4
+) -> Path:
     """Save a Stable Diffusion pipeline of a few layers with random weights; 64x64 pictures."""
     import torch
     from diffusers import AutoencoderKL, DDIMScheduler, StableDiffusionPipeline, UNet2DConditionModel
@@ -37,6 +39,8 @@ def make_checkpoint(folder: Path, *, seed: int, prediction_type: str = "epsilon"
         ),
         unet=UNet2DConditionModel(
             sample_size=8,
+            in_channels=in_channels,
+            out_channels=4,
             block_out_channels=(16, 32),
             down_block_types=("DownBlock2D", "CrossAttnDownBlock2D"),
             up_block_types=("CrossAttnUpBlock2D", "UpBlock2D"),
@@ -71,6 +75,14 @@ def random_models(tmp_path_factory: pytest.TempPathFactory) -> Path:
     make_checkpoint(folder / "model-a", seed=1)
     make_checkpoint(folder / "model-b", seed=2)
     make_checkpoint(folder / "model-v", seed=3, prediction_type="v_prediction")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def inpaint_models(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A models folder with painter, a checkpoint made for inpainting (random weights)."""
+    folder = tmp_path_factory.mktemp("inpaint-models")
+    make_checkpoint(folder / "painter", seed=5, in_channels=9)
     return folder
 
 

@@ -86,7 +86,7 @@ def test_a_folder_of_pickles_is_not_listed_and_says_why(copied_model):
         ("model_index.json", {"_class_name": "FluxPipeline"}, "it is a FluxPipeline"),
         ("model_index.json", {"unet": ["my_code", "MyUNet"]}, "its unet needs code of its own"),
         ("model_index.json", {"tokenizer": None}, "its tokenizer needs code of its own"),
-        ("unet/config.json", {"in_channels": 9}, "made for inpainting"),
+        ("unet/config.json", {"in_channels": 7}, "its U-Net takes 7 channels"),
         ("studio.json", {"native_size": "big"}, "studio.json or config.json is wrong"),
         ("studio.json", {"latent_rgb": {"factors": [[1, 2]], "bias": []}}, "4 rows of 3 factors"),
     ],

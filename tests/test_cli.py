@@ -104,6 +104,31 @@ def test_img2img_starts_from_a_file(tmp_path: Path) -> None:
     assert request.resize_mode == "stretch"
 
 
+def test_inpaint_writes_the_picture_and_its_companions(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    start, mask, output = (tmp_path / name for name in ("start.png", "mask.png", "out.png"))
+    Image.new("RGB", (80, 72), "red").save(start)
+    Image.new("L", (80, 72)).save(mask)
+    flags = ["--init-image", str(start), "--mask-image", str(mask), "--strength", "1", *QUICK]
+    more = ["--outpaint", "8", "0", "0", "0", "--feather", "2", "--blend", "pyramid", "--color-match"]
+    assert cli.main(["inpaint", "a cat", *flags, *more, "-o", str(output)]) == 0
+    assert capsys.readouterr().out == f"{output}\n"
+    for name in ("out.png", "out-raw.png", "out-roundtrip.png"):
+        with Image.open(tmp_path / name) as image:
+            assert image.size == (88, 72)
+            assert (
+                "Mask blur: 2, Color match: True, Blend: pyramid, Outpaint: 8 0 0 0"
+                in image.info["parameters"]
+            )
+    assert cli.main(["inpaint", "a cat", *flags, "-o", str(tmp_path / "same.png")]) == 0
+    assert "mask is empty" in capsys.readouterr().err
+    with Image.open(tmp_path / "same.png") as image, Image.open(start) as init_image:
+        assert image.tobytes() == init_image.tobytes()
+    assert cli.main(["inpaint", "a cat", "--init-image", str(start), *QUICK]) == 2
+    assert "mask_image must be given" in capsys.readouterr().err
+
+
 def test_a_seed_of_minus_one_is_drawn_anew(tmp_path: Path) -> None:
     seeds = set()
     for index in range(2):

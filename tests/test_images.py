@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from sd_app.images import _to_rgb, enlarge, image_grid, open_image
+from sd_app.images import _to_rgb, enlarge, image_grid, open_image, open_mask
 
 LIMIT = 1_000_000
 RED = (255, 0, 0)
@@ -273,3 +273,14 @@ def test_enlarging_repeats_pixels_exactly() -> None:
     assert np.array_equal(large, pixels.repeat(4, axis=0).repeat(4, axis=1))
     with pytest.raises(ValueError, match="factor must be at least 1"):
         enlarge(Image.fromarray(pixels), 0)
+
+
+def test_a_mask_is_grey_and_black_where_it_is_transparent(tmp_path: Path) -> None:
+    strokes = Image.new("LA", (3, 1))
+    strokes.putdata([(255, 255), (255, 0), (90, 255)])
+    strokes.save(tmp_path / "mask.png")
+    mask = open_mask(tmp_path / "mask.png", max_pixels=100)
+    assert (mask.mode, mask.tobytes()) == ("L", bytes([255, 0, 90]))
+    assert open_image(tmp_path / "mask.png", max_pixels=100).getpixel((1, 0)) == (255, 255, 255)
+    with pytest.raises(ValueError, match="must have at most 2 pixels"):
+        open_mask(tmp_path / "mask.png", max_pixels=2)

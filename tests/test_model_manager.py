@@ -78,14 +78,10 @@ def test_unload_drops_one_or_all(manager):
     assert manager.status().loaded == ()
 
 
-def test_pipelines_of_one_checkpoint_share_every_part(manager, monkeypatch):
-    from sd_app import model_manager
-
-    monkeypatch.setitem(model_manager.PIPELINES, "other", model_manager.Txt2ImgPipeline)
+@pytest.mark.parametrize("kind", ["img2img", "inpaint"])
+def test_pipelines_of_one_checkpoint_share_every_part(manager, kind):
     first = lend(manager, "model-a")
-    started = time.perf_counter()
-    with manager.pipeline("other", "model-a", "DDIM") as second:
-        print(f"second pipeline in {1000 * (time.perf_counter() - started):.1f} ms")
+    with manager.pipeline(kind, "model-a", "DDIM") as second:
         assert second is not first
         assert all(getattr(second, name) is getattr(first, name) for name in ("unet", "vae", "text_encoder"))
 

@@ -34,6 +34,7 @@ class Img2ImgJob(Job):
     kind = "img2img"
     request: Img2ImgRequest
     init_latents: Tensor | None = None  # (1, 4, h, w), the picture encoded
+    noise: Tensor | None = None  # (B, 4, h, w) of the running batch
     start_image: Image.Image | None = None  # decoded again
     noised_start: Image.Image | None = None
 
@@ -45,19 +46,22 @@ class Img2ImgJob(Job):
 
     def arguments(self, pipe: Any, generators: list[torch.Generator]) -> dict[str, Any]:
         if self.init_latents is None:
-            frame = self.placement().place(self.init_image())
-            init_latents = encode_image(pipe, frame)
-            self.start_image = decode_latents(pipe, init_latents)[0]
-            self.init_latents = init_latents
-        latents, _ = self.noised(pipe, self.init_latents, generators)
-        return {"image": latents, "strength": self.request.strength}
-
-    def noised(self, pipe: Any, x0: Tensor, generators: list[torch.Generator]) -> tuple[Tensor, Tensor]:
-        """Return the latents the run begins from and their noise; keep a picture of the first ones."""
-        latents, noise, shown = noised_latents(pipe, self.request, x0, generators)
+            self.init_latents = self.encode(pipe)
+        content = self.content(self.init_latents, generators)
+        latents, self.noise, shown = noised_latents(pipe, self.request, content, generators)
         if self.noised_start is None and self.info.latent_rgb:
             self.noised_start = enlarge(latents_to_images(shown[:1], self.info.latent_rgb)[0], CELL)
-        return latents, noise
+        return {"image": latents, "strength": self.request.strength}
+
+    def encode(self, pipe: Any) -> Tensor:
+        """Return the picture as latents, (1, 4, h, w)."""
+        init_latents = encode_image(pipe, self.placement().place(self.init_image()))
+        self.start_image = decode_latents(pipe, init_latents)[0]
+        return init_latents
+
+    def content(self, init_latents: Tensor, generators: list[torch.Generator]) -> Tensor:
+        """Return the latents to be noised, (1 or B, 4, h, w)."""
+        return init_latents
 
     def init_image(self) -> Image.Image:
         """Return the opened picture."""
@@ -78,14 +82,19 @@ class Img2ImgJob(Job):
         return Img2ImgResult(**self.result_fields())
 
 
-@torch.no_grad()
 def encode_image(pipe: Any, image: Image.Image) -> Tensor:
     """Encode a picture to (1, 4, h/8, w/8) latents as the U-Net sees them.
 
     The mean of the VAE's posterior is taken, not a sample: with the same picture the start differs in
     nothing but the noise.
     """
-    pixels = pipe.image_processor.preprocess(image).to(pipe._execution_device, pipe.vae.dtype)
+    return encode_pixels(pipe, pipe.image_processor.preprocess(image))
+
+
+@torch.no_grad()
+def encode_pixels(pipe: Any, pixels: Tensor) -> Tensor:
+    """Encode (1, 3, H, W) pixels in -1..1; see encode_image."""
+    pixels = pixels.to(pipe._execution_device, pipe.vae.dtype)
     return pipe.vae.encode(pixels).latent_dist.mode() * pipe.vae.config.scaling_factor
 
 

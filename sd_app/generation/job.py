@@ -1,7 +1,7 @@
 """One job on its way: what was asked, what is made, whom to tell."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -41,6 +41,11 @@ class Job:
         self._started = time.perf_counter()
 
     @property
+    def nothing_to_do(self) -> bool:
+        """Tell whether the result stands without running the model."""
+        return False
+
+    @property
     def num_steps(self) -> int:
         """Return how many steps a picture takes."""
         assert self.request.num_inference_steps is not None
@@ -72,12 +77,22 @@ class Job:
     def finish(self, images: list[Image.Image]) -> None:
         """Keep and save finished pictures at once, so that a later stop or error cannot lose them."""
         for image in images:
-            if self._outputs_dir is not None:
-                seed = self.seed(len(self.images))
-                path = save_image(image, self._request_of(seed), outputs_dir=self._outputs_dir, seed=seed)
-                self.paths.append(path)
-            self.images.append(image)
+            self.keep(image)
         self.tell("Finished")
+
+    def keep(self, image: Image.Image, companions: Mapping[str, Image.Image] | None = None) -> None:
+        """Keep and save one finished picture, and its companions under the same number."""
+        if self._outputs_dir is not None:
+            seed = self.seed(len(self.images))
+            path = save_image(
+                image,
+                self.request_of(seed),
+                outputs_dir=self._outputs_dir,
+                seed=seed,
+                companions=companions,
+            )
+            self.paths.append(path)
+        self.images.append(image)
 
     def result(self) -> Txt2ImgResult:
         """Return what is finished."""
@@ -92,7 +107,7 @@ class Job:
             "request": self.request,
             "seconds": time.perf_counter() - self._started,
             "paths": tuple(self.paths),
-            "infotexts": tuple(to_infotext(self._request_of(seed)) for seed in seeds),
+            "infotexts": tuple(to_infotext(self.request_of(seed)) for seed in seeds),
             "stopped": len(self.images) < self.request.num_images,
         }
 
@@ -101,5 +116,6 @@ class Job:
         assert self.request.seed is not None
         return self.request.seed + index
 
-    def _request_of(self, seed: int) -> Txt2ImgRequest:
+    def request_of(self, seed: int) -> Txt2ImgRequest:
+        """Return the request of one picture."""
         return replace(self.request, seed=seed, num_images=1)

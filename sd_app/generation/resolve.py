@@ -2,14 +2,14 @@
 
 import secrets
 from dataclasses import replace
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from PIL import Image
 
 from ..catalog import ModelInfo
-from ..images import open_image
-from ..placement import round_size
-from ..requests import MAX_SEED, Img2ImgRequest, Txt2ImgRequest, check_limits
+from ..images import open_image, open_mask
+from ..placement import round_size, round_up_size
+from ..requests import MAX_SEED, Img2ImgRequest, InpaintRequest, Txt2ImgRequest, check_limits
 from ..schedulers import find_scheduler
 from ..settings import Settings
 
@@ -38,19 +38,62 @@ def resolve(request: RequestT, info: ModelInfo, settings: Settings) -> RequestT:
         height=request.height or height,
     )
     check_limits(resolved, settings)
+    if isinstance(resolved, InpaintRequest):
+        check_canvas(resolved, settings)
+    check_model(resolved, info)
     return resolved
+
+
+def canvas_size(request: InpaintRequest) -> tuple[int, int]:
+    """Return the width and height of the picture with what outpaint adds."""
+    assert isinstance(request.init_image, Image.Image)
+    left, top, right, bottom = request.outpaint
+    return request.init_image.width + left + right, request.init_image.height + top + bottom
+
+
+def check_canvas(request: InpaintRequest, settings: Settings) -> None:
+    """Refuse a result larger than the owner allows."""
+    width, height = canvas_size(request)
+    if width * height > settings.max_pixels:
+        raise ValueError(
+            f"outpaint must leave at most {settings.max_pixels:,} pixels here, got {width}x{height}"
+            " (add less, or scale the picture down first)"
+        )
+
+
+def check_model(request: Txt2ImgRequest, info: ModelInfo) -> None:
+    """Refuse what a checkpoint made for inpainting cannot do."""
+    if not info.only_inpaints:
+        return
+    if not isinstance(request, InpaintRequest):
+        raise ValueError(
+            f"model must make whole pictures, and {info.name} only inpaints (choose another one)"
+        )
+    if request.soft_mask:
+        raise ValueError(f"soft_mask must be False with {info.name}, which knows hard masks only")
 
 
 def open_pictures(request: RequestT, settings: Settings) -> RequestT:
     """Open the files a request names. Raise ValueError for what is no picture."""
+    pictures: dict[str, Any] = {}
     if isinstance(request, Img2ImgRequest) and not isinstance(request.init_image, Image.Image):
-        init_image = open_image(request.init_image, max_pixels=settings.max_pixels)
-        return replace(request, init_image=init_image)
-    return request
+        pictures["init_image"] = open_image(request.init_image, max_pixels=settings.max_pixels)
+    if isinstance(request, InpaintRequest) and not isinstance(request.mask_image, Image.Image):
+        if request.mask_image is not None:
+            pictures["mask_image"] = open_mask(request.mask_image, max_pixels=settings.max_pixels)
+        else:  # only what outpaint adds is repainted
+            init_image = pictures.get("init_image", request.init_image)
+            assert isinstance(init_image, Image.Image)
+            pictures["mask_image"] = Image.new("L", init_image.size, 255 * request.invert_mask)
+    return replace(request, **pictures) if pictures else request
 
 
 def default_size(request: Txt2ImgRequest, info: ModelInfo, settings: Settings) -> tuple[int, int]:
     """Return the width and height of a request that names none."""
+    if isinstance(request, InpaintRequest):
+        if request.only_masked:
+            return info.native_size, info.native_size
+        return round_up_size(*canvas_size(request), settings.max_pixels)
     if isinstance(request, Img2ImgRequest):
         assert isinstance(request.init_image, Image.Image)
         return round_size(*request.init_image.size, settings.max_pixels)

@@ -42,6 +42,8 @@ def run_job(
             download_snapshot(info.name)
             job.info = find_model(settings, info.name)  # its size and defaults are known only now
             job.request = resolve(replace(request, seed=job.request.seed), job.info, settings)
+        if job.nothing_to_do:
+            return job
         job.preview_every = preview_every if on_step and job.info.latent_rgb else 0
         with manager.pipeline(job.kind, info.name, str(job.request.scheduler), job.tell) as pipe:
             run = partial(denoise, pipe, job, encode(pipe, job.request))
