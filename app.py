@@ -3,6 +3,8 @@
 import argparse
 import os
 import shutil
+import signal
+import sys
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -63,7 +65,9 @@ def main(arguments: list[str] | None = None) -> None:
     except ValueError as error:
         parser.error(str(error))
 
-    # Gradio's copies of pictures live as long as the app; a folder of our own leaves nothing behind.
+    # Gradio's copies of pictures live as long as the app; a folder of our own leaves nothing behind, also
+    # when a service manager ends the app.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     cache = tempfile.mkdtemp(prefix="sd_app-")
     os.environ["GRADIO_TEMP_DIR"] = cache
     try:
