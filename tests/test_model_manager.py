@@ -1,6 +1,5 @@
 import gc
 import threading
-import time
 import weakref
 
 import pytest
