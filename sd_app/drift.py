@@ -4,6 +4,7 @@ import cv2
 import numpy as np
 from PIL import Image
 
+from .masks import edge_steps
 from .requests import Drift, DriftReport
 
 HEAT_FULL = 32  # a difference of so much, of 255, and more has the hottest colour
@@ -51,11 +52,8 @@ def measure_drift(original: Image.Image, changed: Image.Image, painted: np.ndarr
 
 def measure_seam(image: Image.Image, painted: np.ndarray) -> float:
     """Return the mean colour step, 0..255, between pixels side by side of which one is painted."""
-    pixels = np.asarray(image, np.int16)
-    across = np.abs(np.diff(pixels, axis=1)).mean(axis=2)[painted[:, 1:] != painted[:, :-1]]
-    down = np.abs(np.diff(pixels, axis=0)).mean(axis=2)[painted[1:] != painted[:-1]]
-    steps = np.concatenate([across, down])
-    return float(steps.mean()) if steps.size else 0.0
+    steps = edge_steps(image, image, painted)
+    return float(np.abs(steps).mean()) if len(steps) else 0.0
 
 
 def draw_heat(original: Image.Image, changed: Image.Image, painted: np.ndarray) -> Image.Image:

@@ -13,7 +13,7 @@ from PIL import Image
 from .placement import Box
 
 HALF = 128  # from here on grey counts as white in a hard mask
-RING = 8  # pixels on either side of the edge whose colours are compared
+ENDS = ((None, -1), (1, None))  # all pixels of a side but the last, and all but the first: neighbours
 EMPTY = 1e-6  # a weight that counts as none
 MAX_LEVELS = 6  # of the pyramid
 MARGIN = 4  # pixels around the picture that OpenCV's clone needs
@@ -109,13 +109,25 @@ def feather_alpha(painted: np.ndarray, feather: int) -> np.ndarray:
 
 
 def match_colors(original: Image.Image, raw: Image.Image, painted: np.ndarray) -> Image.Image:
-    """Shift the raw picture's colours so that, along the edge, its inside has the mean of the outside."""
-    inside, outside = _ring(painted), _ring(~painted)
-    if not (inside.any() and outside.any()):
-        return raw
-    pixels = np.asarray(raw, np.float32)
-    shift = np.asarray(original, np.float32)[outside].mean(axis=0) - pixels[inside].mean(axis=0)
-    return _to_image(pixels + shift)
+    """Shift the raw picture's colours so that, along the edge, they meet those around it.
+
+    The shift is the median step across the edge: the one that makes the mean step least, and one that a few
+    things crossing the edge do not move.
+    """
+    steps = edge_steps(original, raw, painted)
+    return _to_image(np.asarray(raw, np.float32) + np.median(steps, axis=0)) if len(steps) else raw
+
+
+def edge_steps(outer: Image.Image, inner: Image.Image, painted: np.ndarray) -> np.ndarray:
+    """Return the steps from each painted pixel of `inner` to each kept one of `outer` beside it, (N, 3)."""
+    kept, new = np.asarray(outer, np.int16), np.asarray(inner, np.int16)
+    steps = []
+    for axis in (0, 1):
+        before, after = (tuple(slice(*ends) if a == axis else slice(None) for a in (0, 1)) for ends in ENDS)
+        for here, there in ((before, after), (after, before)):
+            at = painted[here] & ~painted[there]
+            steps.append(kept[there][at] - new[here][at])
+    return np.concatenate(steps)
 
 
 def blend_poisson(original: Image.Image, raw: Image.Image, painted: np.ndarray) -> Image.Image:
@@ -166,12 +178,6 @@ def blend_pyramid(original: Image.Image, raw: Image.Image, painted: np.ndarray) 
 def as_image(painted: np.ndarray) -> Image.Image:
     """Return a bool mask as a black and white picture of mode L."""
     return Image.fromarray(painted * np.uint8(255))
-
-
-def _ring(part: np.ndarray) -> np.ndarray:
-    """Return the pixels of a part that are at most RING deep in it."""
-    depth = cv2.distanceTransform(part.astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
-    return part & (depth <= RING)
 
 
 def _widen(start: int, stop: int, wanted: int, limit: int) -> tuple[int, int]:

@@ -333,7 +333,7 @@ def check_limits(request: Txt2ImgRequest, settings: Settings) -> None:
 def count_steps(num_inference_steps: int, strength: float) -> int:
     """Return how many steps run at a strength: their product, rounded down.
 
-    100 * 0.69 is 68.99999999999999 for a computer, and 69 for everyone else.
+    100 * 0.58 is 57.99999999999999 for a computer, and 69 for everyone else.
     """
     return min(num_inference_steps, floor(num_inference_steps * strength + 1e-9))
 

@@ -182,6 +182,14 @@ def test_each_option_lowers_the_seam_of_a_tinted_disc(tinted, options, share):
     assert joined < share * hard
 
 
+@given(jobs())
+@QUICK
+def test_matching_colours_never_makes_the_seam_worse(job):
+    original, raw, painted = job
+    hard, matched = (composite(original, raw, painted, color_match=match) for match in (False, True))
+    assert measure_seam(matched, painted) <= measure_seam(hard, painted) + 0.5  # rounded to whole values
+
+
 def test_matched_colours_bring_a_tinted_disc_back(tinted):
     original, raw, painted = tinted
     matched = np.asarray(match_colors(original, raw, painted), int)

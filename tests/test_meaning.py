@@ -1,8 +1,10 @@
 """Whether pictures show what the words say, read by a classifier that was trained on true drawings only."""
 
+import numpy as np
 import pytest
+from PIL import Image
 
-from sd_app import Txt2ImgRequest
+from sd_app import InpaintRequest, Txt2ImgRequest
 from sd_app.schedulers import SCHEDULER_NAMES
 
 
@@ -34,3 +36,25 @@ def test_words_past_the_first_75_tokens_still_count(studio, judge):
         studio.txt2img(Txt2ImgRequest(prompt=prompt, seed=1, num_images=4), save=False).images
     )
     assert sum(scene.color == "red" for scene in scenes) >= 2, scenes
+
+
+def test_a_cat_is_painted_where_the_house_stood_and_the_rest_is_untouched(studio, judge):
+    request = Txt2ImgRequest(prompt="a red house on grass", seed=3)
+    house = studio.txt2img(request, save=False).images[0]
+    assert judge.read([house])[0].subject == "house"
+    mask = Image.new("L", house.size)
+    mask.paste(255, (16, 16, 112, 112))
+    request = InpaintRequest(
+        prompt="an orange cat in a meadow",
+        seed=1,
+        num_images=4,
+        init_image=house,
+        mask_image=mask,
+        strength=1.0,
+    )
+    result = studio.inpaint(request, save=False)
+    seen = [(scene.subject, scene.color) for scene in judge.read(result.images)]
+    assert seen.count(("cat", "orange")) >= 3, seen
+    kept = np.asarray(mask) == 0
+    for image in result.images:
+        assert np.array_equal(np.asarray(image)[kept], np.asarray(house)[kept])

@@ -227,7 +227,7 @@ def test_the_steps_run_are_those_a_person_calculates():
             prompt="a", init_image=PICTURE, num_inference_steps=steps, strength=strength
         ).steps_run
 
-    assert [steps_run(100, cents / 100) for cents in range(60, 100)] == list(range(60, 100))
+    assert [steps_run(100, cents / 100) for cents in range(1, 101)] == list(range(1, 101))
     assert (steps_run(25, 0.75), steps_run(25, 1.0), steps_run(1, 1.0), steps_run(None, 0.5)) == (
         18,
         25,
