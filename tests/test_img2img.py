@@ -92,13 +92,14 @@ def test_the_start_shown_is_the_picture_encoded_and_decoded(studio, house):
 
 
 def test_more_strength_moves_further_from_the_picture(studio, house):
+    """On average over four seeds: what one of them leaves standing is chance."""
     request = Img2ImgRequest(
-        prompt="a blue fish in the sea", init_image=house, seed=1, num_inference_steps=10
+        prompt="a blue fish in the sea", init_image=house, seed=1, num_images=4, num_inference_steps=10
     )
-    distances = [
-        distance(studio.img2img(replace(request, strength=s), save=False).images[0], house)
-        for s in (0.1, 0.4, 0.7, 1.0)
-    ]
+    distances = []
+    for strength in (0.1, 0.4, 0.7, 1.0):
+        images = studio.img2img(replace(request, strength=strength), save=False).images
+        distances.append(np.mean([distance(image, house) for image in images]))
     assert distances == sorted(distances)
 
 
@@ -196,14 +197,15 @@ def test_a_full_memory_while_encoding_is_tried_once_more(random_studio):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_a_strength_sweep_gives_40_pictures_ever_further_from_the_start(studio, house):
     request = Img2ImgRequest(
-        prompt="a blue fish in the sea", init_image=house, seed=1, num_inference_steps=100
+        prompt="an orange cat in the snow", init_image=house, seed=1, num_images=2, num_inference_steps=100
     )
-    pictures = [
-        studio.img2img(replace(request, strength=cents / 100), save=False).images[0]
-        for cents in range(60, 100)
+    pairs = [
+        studio.img2img(replace(request, strength=cents / 100), save=False).images for cents in range(60, 100)
     ]
-    assert len({picture.tobytes() for picture in pictures}) == 40
-    ranks = np.argsort(np.argsort([distance(picture, house) for picture in pictures]))
+    assert len({pair[0].tobytes() for pair in pairs}) == 40
+    distances = [sum(distance(image, house) for image in pair) for pair in pairs]
+    ranks = np.argsort(np.argsort(distances))
     assert np.corrcoef(ranks, np.arange(40))[0, 1] > 0.9  # Spearman
