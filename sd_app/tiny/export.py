@@ -21,12 +21,12 @@ from .tokenizer import build_tokenizer, save_tokenizer
 
 SHARD_SIZE = "9900KB"
 EXAMPLE_PROMPTS = (
-    "a red cat on the beach",
+    "a big orange kitten in a meadow",
     "a big yellow star in the night sky",
+    "a green boat at sunset",
+    "a big red cat on the beach",
     "a blue house in the snow, watercolor",
-    "pixel art of an orange fish in the sea",
-    "a small green boat at sunset",
-    "a purple kitten in a meadow, in Edvard Munch style",
+    "a pink flower, in Edvard Munch style",
 )
 
 

@@ -47,7 +47,7 @@ def shoot(url: str, path: Path, prompt: str, seed: str) -> None:
         browser.close()
 
 
-def main(path: str, prompt: str = "a red cat on the beach", seed: str = "7") -> None:
+def main(path: str, prompt: str = "a big orange kitten in a meadow", seed: str = "7") -> None:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{probe.getsockname()[1]}/"
