@@ -6,7 +6,7 @@ from math import ceil
 import numpy as np
 from PIL import Image
 
-from .requests import MAX_SIDE, MIN_SIDE
+from .checks import MAX_SIDE, MIN_SIDE
 
 CELL = 8  # pixels: sides are multiples of it, and in both directions so many become one latent
 

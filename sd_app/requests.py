@@ -9,13 +9,25 @@ from pathlib import Path
 
 from PIL import Image
 
+from .checks import (
+    MAX_SEED,
+    check_bool,
+    check_choice,
+    check_float,
+    check_int,
+    check_margins,
+    check_name,
+    check_picture,
+    check_same_size,
+    check_seed,
+    check_side,
+    check_text,
+)
 from .settings import Settings
 
 MAX_PROMPT = 20_000  # characters
 MAX_STEPS = 1000  # the number of steps a model was trained on
 MAX_GUIDANCE = 30.0
-MAX_SEED = 2**32 - 1
-MIN_SIDE, MAX_SIDE = 64, 8192  # pixels
 MAX_NUM_IMAGES = 1000
 MAX_CLIP_SKIP = 12
 MAX_FEATHER = 512  # pixels
@@ -355,109 +367,3 @@ def parse_seed(value: object) -> int | None:
     check_int("seed", number, 0, MAX_SEED, "use -1 for a random one")
     assert isinstance(number, int)
     return number
-
-
-def check_text(name: str, value: object, limit: int) -> None:
-    """Refuse what is not text a tokenizer and a picture file can hold."""
-    if not isinstance(value, str):
-        raise ValueError(f"{name} must be text, got {_shown(value)}")
-    if len(value.strip()) > limit or len(value) > 2 * limit:
-        raise ValueError(f"{name} must have at most {limit:,} characters, got {len(value):,} (shorten it)")
-    if "\0" in value:
-        raise ValueError(f"{name} must not hold a NUL character (remove it)")
-    if any("\ud800" <= char <= "\udfff" for char in value):
-        raise ValueError(f"{name} must be valid Unicode, it holds half a surrogate pair (remove it)")
-
-
-def check_name(name: str, value: object) -> None:
-    """Refuse what is neither None nor a non-empty name."""
-    if value is not None and (not isinstance(value, str) or not value.strip() or len(value) > 500):
-        raise ValueError(f"{name} must be a name, got {_shown(value)} (leave it out for the default)")
-
-
-def check_int(name: str, value: object, low: int, high: int, remedy: str = "") -> None:
-    """Refuse what is not an int within low..high; True is not a number."""
-    if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
-        hint = f" ({remedy})" if remedy else ""
-        raise ValueError(f"{name} must be a whole number from {low} to {high}, got {_shown(value)}{hint}")
-
-
-def check_float(name: str, value: object, low: float, high: float) -> None:
-    """Refuse what is not a finite number within low..high; True is not a number."""
-    number = isinstance(value, int | float) and not isinstance(value, bool)
-    if not number or not low <= value <= high:  # type: ignore[operator]  # NaN fails both comparisons
-        raise ValueError(f"{name} must be a number from {low:g} to {high:g}, got {_shown(value)}")
-
-
-def check_seed(seed: object, num_images: int) -> None:
-    """Refuse a seed whose last picture, seed + num_images - 1, would leave the range."""
-    check_int("seed", seed, 0, MAX_SEED, "leave it out for a random one")
-    assert isinstance(seed, int)
-    if seed + num_images - 1 > MAX_SEED:
-        raise ValueError(
-            f"seed must be at most {MAX_SEED - num_images + 1} for {num_images} pictures, got {seed}"
-        )
-
-
-def check_side(name: str, value: object) -> None:
-    """Refuse a side that is not a multiple of 8 pixels within the range; name its neighbours."""
-    check_int(name, value, MIN_SIDE, MAX_SIDE)
-    assert isinstance(value, int)
-    if value % 8:
-        low = value // 8 * 8
-        raise ValueError(f"{name} must be a multiple of 8, got {value} (try {low} or {low + 8})")
-
-
-def check_bool(name: str, value: object) -> None:
-    """Refuse what is not exactly True or False."""
-    if not isinstance(value, bool):
-        raise ValueError(f"{name} must be True or False, got {_shown(value)}")
-
-
-def check_choice(name: str, value: object, choices: tuple[str, ...]) -> None:
-    """Refuse what is not one of the choices."""
-    if value not in choices:
-        raise ValueError(f"{name} must be one of {', '.join(choices)}, got {_shown(value)}")
-
-
-def check_margins(name: str, value: object) -> None:
-    """Refuse what is not four pixel counts: left, top, right, bottom."""
-    if not isinstance(value, tuple | list) or len(value) != 4:
-        raise ValueError(f"{name} must be four numbers: left, top, right, bottom; got {_shown(value)}")
-    for side, pixels in zip(("left", "top", "right", "bottom"), value, strict=True):
-        check_int(f"{name} {side}", pixels, 0, MAX_SIDE)
-
-
-def check_picture(name: str, value: object, modes: tuple[str, ...]) -> None:
-    """Refuse what is neither a path nor a picture in one of Pillow's modes."""
-    if isinstance(value, str | Path) and str(value):
-        return
-    if not isinstance(value, Image.Image):
-        raise ValueError(
-            f"{name} must be a picture or the path of one, got {_shown(value)} (choose a picture)"
-        )
-    if value.mode not in modes:
-        raise ValueError(
-            f"{name} must have mode {' or '.join(modes)}, got {value.mode}"
-            " (give its path, or open it with open_image or open_mask of sd_app.images)"
-        )
-    if 0 in value.size:
-        raise ValueError(f"{name} must have at least one pixel, got {value.width}x{value.height}")
-
-
-def check_same_size(init_image: object, mask_image: object) -> None:
-    """Refuse a mask of another size than the picture; files are compared once they are open."""
-    sizes = [getattr(picture, "size", None) for picture in (init_image, mask_image)]
-    if None not in sizes and sizes[0] != sizes[1]:
-        (width, height), (mask_width, mask_height) = sizes  # type: ignore[misc]
-        raise ValueError(
-            f"mask_image must have the size of the picture, {width}x{height}, got {mask_width}x{mask_height}"
-            " (draw it on this picture, or scale it)"
-        )
-
-
-def _shown(value: object) -> str:
-    if isinstance(value, int) and not isinstance(value, bool) and abs(value) > 10**30:
-        return f"a number of {value.bit_length()} bits"  # repr of a huge int is slow or refused
-    text = repr(value)
-    return text if len(text) <= 60 else text[:57] + "..."

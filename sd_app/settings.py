@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 from math import isfinite
 from pathlib import Path
 
+from .checks import check_int
+
 DTYPES = ("auto", "float16", "bfloat16", "float32")
 MODES = ("local", "shared", "space")
 DEFAULT_MODELS_DIR = Path(__file__).resolve().parent.parent / "models"
@@ -43,16 +45,11 @@ class Settings:
             raise ValueError(f"mode must be one of {', '.join(MODES)}, got {self.mode!r}")
         if not isinstance(self.lowvram, bool):
             raise ValueError(f"lowvram must be true or false, got {self.lowvram!r}")
-        _check_int("max_pixels", self.max_pixels, 64 * 64, 8192 * 8192)
-        _check_int("max_images", self.max_images, 1, 1000)
-        _check_int("batch_size", self.batch_size, 1, 64)
+        check_int("max_pixels", self.max_pixels, 64 * 64, 8192 * 8192)
+        check_int("max_images", self.max_images, 1, 1000)
+        check_int("batch_size", self.batch_size, 1, 64)
         if self.cache_gigabytes is not None:
             _check_gigabytes(self.cache_gigabytes)
-
-
-def _check_int(name: str, value: object, low: int, high: int) -> None:
-    if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
-        raise ValueError(f"{name} must be a whole number from {low:,} to {high:,}, got {value!r}")
 
 
 def _check_gigabytes(value: object) -> None:
