@@ -6,7 +6,9 @@ import argparse
 import json
 import multiprocessing
 import os
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -37,13 +39,13 @@ def main() -> None:
         "unet": lambda: _run_unet(work, steps, arguments.scale),
         "judge": lambda: _run_single("judge", work, steps, arguments.scale),
         "export": lambda: export.export(work, arguments.models_dir, _pictures(work, arguments.scale)),
-        "evaluate": lambda: _evaluate(work, arguments.models_dir),
+        "evaluate": lambda: _evaluate(work, arguments.models_dir, arguments.scale),
     }
     if arguments.stage:
         runners[arguments.stage]()
         return
     runners["data"]()
-    _run_together([("clip", work, steps, arguments.scale), ("vae", work, steps, arguments.scale)])
+    _run_together(_run_single, [(name, work, steps, arguments.scale) for name in ("clip", "vae")])
     for name in ("latents", "unet", "judge", "export", "evaluate"):
         runners[name]()
 
@@ -82,15 +84,16 @@ def _run_single(name: str, work: Path, steps: dict[str, int], scale: float) -> N
         run_stage(judge_stage(pictures, steps=steps["judge"]), work)
 
 
-def _run_together(jobs: list[tuple[str, Path, dict[str, int], float]]) -> None:
+def _run_together(target: Callable[..., None], jobs: list[tuple[Any, ...]]) -> None:
+    """Run one process a job and wait for all; end with an error if one of them did."""
     context = multiprocessing.get_context("spawn")
-    processes = [context.Process(target=_run_single, args=job) for job in jobs]
+    processes = [context.Process(target=target, args=job) for job in jobs]
     for process in processes:
         process.start()
     for process in processes:
         process.join()
-        if process.exitcode:
-            raise SystemExit(f"a stage ended with exit code {process.exitcode}")
+    if any(process.exitcode for process in processes):
+        raise SystemExit("a stage failed; what it has done is kept, so the same command goes on from there")
 
 
 def _encode(work: Path, scale: float) -> None:
@@ -98,14 +101,8 @@ def _encode(work: Path, scale: float) -> None:
     if (work / "latents.npy").exists():
         return
     count = min(LATENT_PICTURES, len(_pictures(work, scale)))
-    half = count // 2
-    context = multiprocessing.get_context("spawn")
-    spans = [(0, half), (half, count)]
-    processes = [context.Process(target=_encode_span, args=(work, scale, start, end)) for start, end in spans]
-    for process in processes:
-        process.start()
-    for process in processes:
-        process.join()
+    spans = [(0, count // 2), (count // 2, count)]
+    _run_together(_encode_span, [(work, scale, start, end) for start, end in spans])
     moments = np.concatenate([np.load(work / f"latents-{start}.npy") for start, _ in spans])
     scaling_factor = float(1 / moments[:, :4].astype(np.float32).std())
     (work / "latents.json").write_text(json.dumps({"scaling_factor": round(scaling_factor, 5)}))
@@ -118,23 +115,15 @@ def _encode_span(work: Path, scale: float, start: int, end: int) -> None:
     stages.encode_latents(vae, _pictures(work, scale), work / f"latents-{start}.npy", start=start, end=end)
 
 
-def _evaluate(work: Path, models_dir: Path) -> None:
+def _evaluate(work: Path, models_dir: Path, scale: float) -> None:
     torch.set_num_threads(_cores())
-    report = evaluate.evaluate(models_dir, work)
+    report = evaluate.evaluate(models_dir, work, count=max(10, round(evaluate.FLAT * min(1.0, scale))))
     evaluate.write_card(models_dir / "tiny-sd", report, work)
 
 
 def _run_unet(work: Path, steps: dict[str, int], scale: float) -> None:
-    context = multiprocessing.get_context("spawn")
     workers = _cores()
-    others = [
-        context.Process(target=_unet_worker, args=(k, workers, work, steps, scale)) for k in range(1, workers)
-    ]
-    for process in others:
-        process.start()
-    _unet_worker(0, workers, work, steps, scale)
-    for process in others:
-        process.join()
+    _run_together(_unet_worker, [(rank, workers, work, steps, scale) for rank in range(workers)])
 
 
 def _unet_worker(rank: int, workers: int, work: Path, steps: dict[str, int], scale: float) -> None:
