@@ -28,7 +28,7 @@ def build_ui(studio: Any) -> gr.Blocks:
     ) as demo:
         shared = settings.mode != "local"
         shelf = Shelf(settings.outputs_dir, shared=shared, copies=demo.upload_file_set)
-        top = header(studio, line)
+        top = header(studio, line, demo=demo)
         with gr.Tabs(elem_id="tabs"):
             model = models[0] if models else None
             txt2img_tab(studio, line, shelf, demo=demo, picker=top.picker, model=model)

@@ -21,7 +21,7 @@ class Header:
     picker: Any
 
 
-def header(studio: Any, line: Line) -> Header:
+def header(studio: Any, line: Line, *, demo: Any) -> Header:
     """Build the header and its events."""
     names = [model.name for model in studio.models()]
     with gr.Row(elem_id="header", equal_height=True):
@@ -50,7 +50,8 @@ def header(studio: Any, line: Line) -> Header:
         return gr.skip() if now == shown else now
 
     stop_all.click(stop_everything, **QUIET)
-    gr.Timer(BADGE_SECONDS).tick(refresh, inputs=badge, outputs=badge, **QUIET)
+    for event in (demo.load, gr.Timer(BADGE_SECONDS).tick):  # a reload shows at once what is true now
+        event(refresh, inputs=badge, outputs=badge, **QUIET)
     return Header(picker=picker)
 
 

@@ -84,6 +84,7 @@ def test_a_reload_brings_back_the_controls_and_the_pictures(page: Page) -> None:
     seed = seed_shown(page)
     page.reload()
     page.wait_for_selector(DONE)
+    expect(page.locator("#badge")).not_to_contain_text("Starting", timeout=2000)  # before its next tick
     expect(prompt(page)).to_have_value("a blue dog, (big:1.2)")
     expect(number(page, "Steps")).to_have_value("3")
     assert seed_shown(page) == seed
