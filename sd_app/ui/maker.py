@@ -58,6 +58,8 @@ class Maker:
             outputs=[self.stage, self.saved_results],
             preprocess=False,
             concurrency_limit=None,  # the line lets one run at a time
+            # A press between a job's last word and the end of its event must not get lost.
+            trigger_mode="multiple",
             show_progress="hidden",
             api_visibility="private",
         )
@@ -182,7 +184,7 @@ class Maker:
                 inputs=[self.form[name], self.form["model"]],
                 outputs=line,
                 preprocess=False,
-                trigger_mode="always_last",
+                trigger_mode="multiple",
                 **QUIET,
             )
         self.prompts.examples.pick(_picked, outputs=self.form["prompt"], **QUIET)

@@ -57,7 +57,7 @@
     const control = event.ctrlKey || event.metaKey;
     if (control && event.key === "Enter") {
       event.preventDefault();
-      press(".generate");
+      if (!event.repeat) press(".generate");
     } else if (event.key === "Escape" && !document.querySelector("dialog[open]")
         && event.target.getAttribute?.("aria-expanded") !== "true") {
       press(".stop-run");

@@ -183,6 +183,10 @@ for (const [tab, label] of props.send_to || []) {
   find("actions").append(button);
 }
 root.closest(".maker")?.addEventListener("click", (event) => {
+  // One press, one job: not again while it runs, nor by the second half of a double click.
+  if (event.target.closest(".generate") && (busy() || event.detail > 1)) event.stopImmediatePropagation();
+}, { capture: true });
+root.closest(".maker")?.addEventListener("click", (event) => {
   if (busy() && event.target.closest(".stop-run")) setText("text", "Stopping…");
   // On a phone the result is below the form: go there.
   if (event.target.closest(".generate") && matchMedia("(max-width: 860px)").matches) {

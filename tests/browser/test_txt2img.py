@@ -56,6 +56,21 @@ def test_generate_watch_stop_and_generate_again(page: Page) -> None:
     expect(page.locator(".stage-summary")).to_contain_text("1 picture in")
 
 
+def test_a_double_click_makes_one_picture_and_so_does_a_press_while_it_is_made(
+    page: Page, outputs_dir: Path
+) -> None:
+    before = len(list(outputs_dir.rglob("*.png")))
+    number(page, "Steps").fill("30")
+    prompt(page).fill("a red cat")
+    page.get_by_role("button", name="Generate").dblclick()
+    page.wait_for_selector(RUNNING)
+    prompt(page).press("Control+Enter")
+    page.wait_for_selector(DONE)
+    page.wait_for_timeout(1500)  # long enough for a second job to have begun
+    assert page.locator(RUNNING).count() == 0
+    assert len(list(outputs_dir.rglob("*.png"))) == before + 1
+
+
 def test_the_download_is_the_saved_file(page: Page, outputs_dir: Path) -> None:
     generate(page)
     page.wait_for_selector(DONE)
