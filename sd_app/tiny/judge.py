@@ -14,7 +14,7 @@ from torch import nn
 from . import networks, world
 from .data import PictureSet
 from .loop import Stage
-from .stages import ATTRIBUTE_SIZES, AttributeHeads
+from .stages import AttributeHeads
 
 DEFAULT_FOLDER = Path(__file__).parents[2] / "models" / "tiny-judge"
 WIDTHS = (24, 48, 64, 96, 96)
@@ -80,7 +80,6 @@ def judge_stage(pictures: PictureSet, *, steps: int, batch: int = 64) -> Stage:
         total = judge.heads.loss(features, attributes)
         return total, {"cross_entropy": total.item()}
 
-    assert len(judge.heads.heads) == len(ATTRIBUTE_SIZES)
     return Stage(
         name="judge", modules={"judge": judge}, loss=loss, steps=steps, muon_lr=4e-3, adam_lr=2e-3, seed=14
     )
