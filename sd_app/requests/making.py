@@ -1,7 +1,4 @@
-"""What one job asks and what it gives back. Plain data: no torch, no I/O.
-
-A request that exists is valid: types and ranges are checked when it is built.
-"""
+"""The three jobs that make pictures: what each asks and what it gives back."""
 
 from dataclasses import dataclass, fields, replace
 from math import floor, isfinite
@@ -9,7 +6,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from .checks import (
+from ..checks import (
     MAX_SEED,
     check_bool,
     check_choice,
@@ -23,7 +20,7 @@ from .checks import (
     check_side,
     check_text,
 )
-from .settings import Settings
+from ..settings import Settings
 
 MAX_PROMPT = 20_000  # characters
 MAX_STEPS = 1000  # the number of steps a model was trained on
@@ -36,11 +33,6 @@ RESIZE_MODES = ("crop", "pad", "stretch")
 MASKED_CONTENTS = ("original", "fill", "noise")
 BLENDS = ("none", "poisson", "pyramid")
 MASK_MODES = ("1", "L", "RGB")
-CHUNK_TOKENS = 75  # tokens of text in one 77-token window of CLIP, without its start and end marks
-
-
-class Cancelled(Exception):  # noqa: N818 - not an error: a wish
-    """Raise it inside on_step to stop the job: the call then returns what is finished."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -172,44 +164,6 @@ class InpaintRequest(Img2ImgRequest):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Step:
-    """One sign of life of a running job. Several pictures are denoised together: a batch."""
-
-    step: int  # finished steps of the running batch, 1-based; 0 before the first
-    num_steps: int
-    image_index: int  # the first picture of the running batch
-    num_images: int  # of the whole job
-    seconds: float  # since the call
-    text: str = "Denoising"  # or "Loading NAME", "Decoding"
-    batch_images: int = 1  # pictures in the running batch
-    batch_seconds: float = 0.0  # since the running batch's first step began
-    preview: Image.Image | None = None  # the predicted end (x0) of the running batch, small
-    images: tuple[Image.Image, ...] = ()  # pictures finished since the call
-    paths: tuple[Path, ...] = ()  # their files, if they are saved
-
-    @property
-    def fraction(self) -> float:
-        """Return how much of the whole job is done, 0..1."""
-        batch = self.step / max(self.num_steps, 1)
-        return min(1.0, (self.image_index + self.batch_images * batch) / self.num_images)
-
-    @property
-    def steps_per_second(self) -> float | None:
-        """Return the speed of the running batch, None before its first step."""
-        return self.step / self.batch_seconds if self.step and self.batch_seconds > 0 else None
-
-    @property
-    def eta_seconds(self) -> float | None:
-        """Return the expected time to the end of the job, None before the first step."""
-        speed = self.steps_per_second
-        if speed is None:
-            return None
-        later_images = max(0, self.num_images - self.image_index - self.batch_images)
-        steps = self.num_steps - self.step + self.num_steps * later_images / self.batch_images
-        return steps / speed
-
-
-@dataclass(frozen=True, kw_only=True)
 class Txt2ImgResult:
     """What a job made. `request` is resolved: no field of it is None. All tuples have one entry a picture."""
 
@@ -281,48 +235,6 @@ class InpaintResult(Img2ImgResult):
     def drift(self) -> DriftReport | None:
         """Return the first picture's drift report, None if nothing was run."""
         return self.drifts[0] if self.drifts else None
-
-
-@dataclass(frozen=True, kw_only=True)
-class Token:
-    """One piece of a prompt as the model reads it."""
-
-    text: str  # as written, without the tokenizer's end-of-word mark
-    id: int
-    position: int  # in its 77-token window; 0 is the start mark, so the first token has 1
-    chunk: int  # window it is in, from 0
-    weight: float = 1.0
-    ends_word: bool = True  # False: the next token continues the same word
-
-
-@dataclass(frozen=True, kw_only=True)
-class TokenReport:
-    """A prompt cut into tokens, start mark, end mark and padding left out."""
-
-    tokens: tuple[Token, ...]
-    num_chunks: int
-    count: int  # tokens in all
-    limit: int = CHUNK_TOKENS  # tokens a chunk holds
-
-    def chunk_tokens(self, chunk: int) -> tuple[Token, ...]:
-        """Return the tokens of one window; those of chunk 1 and later are past the model's 77 positions."""
-        return tuple(token for token in self.tokens if token.chunk == chunk)
-
-    def chunk_text(self, chunk: int) -> str:
-        """Return one window's words, to show where a long prompt is divided."""
-        return "".join(t.text + (" " if t.ends_word else "") for t in self.chunk_tokens(chunk)).rstrip()
-
-
-@dataclass(frozen=True, kw_only=True)
-class Status:
-    """What runs where. Memory is the GPU's if there is one, else the machine's; in bytes, 0 if unknown."""
-
-    device: str  # "starting" until torch is there
-    device_name: str = ""
-    dtype: str = ""
-    memory_used: int = 0
-    memory_total: int = 0
-    loaded: tuple[str, ...] = ()  # models whose weights are in memory
 
 
 def check_limits(request: Txt2ImgRequest, settings: Settings) -> None:
