@@ -63,6 +63,20 @@ def open_mask(path_or_bytes: str | Path | bytes, *, max_pixels: int) -> Image.Im
     return open_image(path_or_bytes, max_pixels=max_pixels, background=BLACK).convert("L")
 
 
+def open_layer(data: bytes, *, max_pixels: int) -> Image.Image:
+    """Decode what was painted over a picture as open_image does, but to mode RGBA, transparency kept."""
+    name = "the painted layer"
+    with _open(data, name) as image:
+        _check_pixels(image, name, max_pixels)
+        _load(image, name)
+        return image.convert("RGBA")
+
+
+def lay_over(image: Image.Image, layer: Image.Image) -> Image.Image:
+    """Lay an RGBA layer over an RGB picture of its size; where it is clear the pixels stay as they are."""
+    return Image.alpha_composite(image.convert("RGBA"), layer).convert("RGB")
+
+
 def image_grid(images: Sequence[Image.Image], columns: int | None = None) -> Image.Image:
     """Lay pictures out in rows on white, each in a cell of the largest width and height, centred.
 

@@ -223,7 +223,7 @@ def test_a_space_runs_in_the_lent_gpu(settings: Settings, monkeypatch: pytest.Mo
     spaces.GPU = lend  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "spaces", spaces)
     studio = Studio(replace(settings, mode="space", batch_size=1))
-    txt2img = borrow_gpu(studio)
+    txt2img = borrow_gpu(studio, "txt2img")
     assert len(lent) == 1
     request = Txt2ImgRequest(prompt="a cat", seed=7, num_images=3, num_inference_steps=3)
     steps: list[Step] = []
@@ -245,4 +245,4 @@ def test_a_space_runs_in_the_lent_gpu(settings: Settings, monkeypatch: pytest.Mo
 
 def test_elsewhere_no_gpu_is_borrowed(settings: Settings) -> None:
     studio = Studio(settings)
-    assert borrow_gpu(studio) == studio.txt2img
+    assert borrow_gpu(studio, "txt2img") == studio.txt2img

@@ -21,14 +21,15 @@ from sd_app import Cancelled, Settings, Step, Studio, Txt2ImgRequest
 from sd_app.metadata import read_infotext, save_image
 from sd_app.requests import Token, TokenReport
 from sd_app.ui import build_ui
+from sd_app.ui.arrivals import Arrivals
 from sd_app.ui.controls import token_line
 from sd_app.ui.errors import sentence, words
 from sd_app.ui.form import build_request, fields_of, model_defaults, valid_fields
 from sd_app.ui.jobs import Line, Waiting, stream
-from sd_app.ui.maker import Maker
+from sd_app.ui.maker import Maker, make_run
 from sd_app.ui.pictures import Shelf
 from sd_app.ui.stage import EMPTY, duration, running, size_note
-from sd_app.ui.txt2img import make_run, txt2img_tab
+from sd_app.ui.txt2img import txt2img_tab
 
 SCHEDULERS = ("DDIM", "Euler a")
 RESOLVED = Txt2ImgRequest(
@@ -49,7 +50,7 @@ RESOLVED = Txt2ImgRequest(
 
 def test_browser_numbers_become_the_requests_types() -> None:
     values = {"prompt": "a cat", "width": 512.0, "num_inference_steps": 20.0, "seed": -1, "height": None}
-    request = build_request(values)
+    request = build_request(values, Txt2ImgRequest)
     assert request == Txt2ImgRequest(prompt="a cat", width=512, num_inference_steps=20)
 
 
@@ -77,7 +78,7 @@ def test_browser_numbers_become_the_requests_types() -> None:
 )
 def test_a_bad_value_is_refused_by_the_fields_name(field: str, value: object) -> None:
     with pytest.raises(ValueError, match=field):
-        build_request({"prompt": "a cat", field: value})
+        build_request({"prompt": "a cat", field: value}, Txt2ImgRequest)
 
 
 def test_a_saved_form_keeps_its_good_fields_and_loses_the_rest() -> None:
@@ -232,7 +233,8 @@ def saved(tmp_path: Path) -> Path:
 @pytest.mark.parametrize("shared", [False, True])
 def test_noted_pictures_come_back_as_the_same_bytes(saved: Path, shared: bool) -> None:
     shelf = Shelf(saved.parent.parent, shared=shared, copies=set())
-    (entry,) = shelf.restore(shelf.note((saved,)))
+    (path,) = shelf.restore(shelf.note((saved,)))
+    entry = shelf.read_entry(path)
     assert Path(entry["file"]["path"]).read_bytes() == saved.read_bytes()
     assert entry["seed"] == 7
     assert entry["infotext"] == read_infotext(saved)
@@ -304,9 +306,9 @@ def test_only_a_small_model_gets_the_line_on_full_size_pictures(random_studio: S
 def tab(random_studio: Studio) -> Maker:
     line, shelf = Line(), Shelf(random_studio.settings.outputs_dir, shared=False, copies=set())
     model = random_studio.models()[0]
-    with gr.Blocks() as demo:
+    with gr.Blocks():
         picker = gr.Dropdown(["model-a", "model-b"], value="model-a")
-        return txt2img_tab(random_studio, line, shelf, demo=demo, picker=picker, model=model)
+        return txt2img_tab(random_studio, line, shelf, picker=picker, model=model)
 
 
 def values(tab: Maker, **changed: object) -> dict[Any, object]:
@@ -317,13 +319,9 @@ def values(tab: Maker, **changed: object) -> dict[Any, object]:
 
 
 def run(tab: Maker, **changed: object) -> list[dict[str, Any]]:
-    make = partial(make_run, tab.studio, tab.studio.txt2img)
+    make = partial(make_run, tab.studio.txt2img)
     events = tab.events(values(tab, **changed), make, "me")
-    return [
-        event[tab.stage]
-        for event in events
-        if isinstance(event[tab.stage], dict) and "phase" in event[tab.stage]
-    ]
+    return [drawn for drawn, _ in events if "phase" in drawn]
 
 
 def test_a_job_draws_progress_and_then_the_saved_files(tab: Maker) -> None:
@@ -352,18 +350,17 @@ def test_a_broken_job_becomes_one_message_and_the_next_one_runs(
 
         return fail
 
-    (event,) = tab.events(values(tab), broken, "me")
-    assert event[tab.stage]["phase"] == "error"
-    assert "the device went away" in event[tab.stage]["text"]
+    ((drawn, _),) = tab.events(values(tab), broken, "me")
+    assert drawn["phase"] == "error"
+    assert "the device went away" in drawn["text"]
     assert "a job failed" in caplog.text
     assert run(tab)[-1]["phase"] == "done"
 
 
 def test_stop_keeps_the_finished_pictures_of_a_batch(tab: Maker) -> None:
-    make = partial(make_run, tab.studio, tab.studio.txt2img)
+    make = partial(make_run, tab.studio.txt2img)
     last: dict[str, Any] = EMPTY
-    for event in tab.events(values(tab, num_images=40, num_inference_steps=20), make, "me"):
-        drawn = event[tab.stage]
+    for drawn, _ in tab.events(values(tab, num_images=40, num_inference_steps=20), make, "me"):
         last = drawn if "phase" in drawn else last
         if last["images"]:
             tab.line.stop("me")
@@ -373,16 +370,15 @@ def test_stop_keeps_the_finished_pictures_of_a_batch(tab: Maker) -> None:
 
 
 def test_reload_brings_back_the_form_and_the_pictures(tab: Maker) -> None:
-    make = partial(make_run, tab.studio, tab.studio.txt2img)
-    *_, last = tab.events(values(tab), make, "me")
-    kept = last[tab.saved_results]
+    make = partial(make_run, tab.studio.txt2img)
+    *_, (last, kept) = tab.events(values(tab), make, "me")
     form = {"prompt": "a cat", "width": 128, "model": "model-b", "num_inference_steps": 400}
     updates = tab.restore(form, kept)
     assert updates[tab.form["prompt"]] == "a cat"
-    assert updates[tab.form["model"]]["value"] == "model-b"
+    assert tab.form["model"] not in updates  # the header's
     assert updates[tab.form["num_inference_steps"]]["maximum"] == 400
     restored = updates[tab.stage]["images"]
-    assert [image["name"] for image in restored] == [i["name"] for i in last[tab.stage]["images"]]
+    assert [image["name"] for image in restored] == [i["name"] for i in last["images"]]
 
 
 def test_a_first_visit_gets_the_models_own_defaults(tab: Maker) -> None:
@@ -394,14 +390,19 @@ def test_a_first_visit_gets_the_models_own_defaults(tab: Maker) -> None:
 
 def test_a_dropped_picture_fills_the_form_and_a_strange_one_does_nothing(tab: Maker, tmp_path: Path) -> None:
     path = save_image(Image.new("RGB", (64, 64)), RESOLVED, outputs_dir=tmp_path, seed=7)
-    updates = tab.read_picture(str(path))
+    arrivals = Arrivals(maker=tab)
+    before = ["held", *[None] * (len(tab.form) - 1)]
+    updates = arrivals.read_picture(tab.shelf.file(path), *before)
     assert updates[tab.form["prompt"]] == "a cat"
     assert updates[tab.form["seed"]] == 7
+    assert updates[tab.prompts.notice]["before"]["prompt"] == "held"
     plain = tmp_path / "plain.png"
     Image.new("RGB", (8, 8)).save(plain)
     (tmp_path / "text.png").write_text("not a picture")
     for other in (plain, tmp_path / "text.png"):
-        assert tab.read_picture(str(other)) == {tab.drop: None}
+        assert arrivals.read_picture(tab.shelf.file(other), *before) == {tab.drop: None}
+    # A path that nobody uploaded is not read.
+    assert arrivals.read_picture({"path": str(path)}, *before) == {tab.drop: None}
 
 
 def test_choosing_a_model_sets_what_it_likes(tab: Maker) -> None:

@@ -76,7 +76,15 @@ class Img2ImgJob(Job):
 
     def result_fields(self) -> dict[str, Any]:
         start_images = () if self.start_image is None else (self.start_image,)
-        return super().result_fields() | {"start_images": start_images, "noised_start": self.noised_start}
+        return super().result_fields() | {
+            "input_image": self.input_image(),
+            "start_images": start_images,
+            "noised_start": self.noised_start,
+        }
+
+    def input_image(self) -> Image.Image:
+        """Return the init picture as it compares with the results, pixel for pixel."""
+        return self.placement().place(self.init_image())
 
     def result(self) -> Img2ImgResult:
         return Img2ImgResult(**self.result_fields())

@@ -108,6 +108,9 @@ class InpaintJob(Img2ImgJob):
     def init_image(self) -> Image.Image:
         return self.scene.canvas
 
+    def input_image(self) -> Image.Image:
+        return self.scene.canvas
+
     def placement(self) -> Placement:
         return self.scene.placement
 

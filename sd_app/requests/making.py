@@ -184,6 +184,7 @@ class Txt2ImgResult:
 class Img2ImgResult(Txt2ImgResult):
     """What img2img made, and what it began with."""
 
+    input_image: Image.Image | None = None  # the init picture at the size of the results
     start_images: tuple[Image.Image, ...] = ()  # one: the init picture encoded and decoded again
     noised_start: Image.Image | None = None  # the first picture's noised latents; None: colours unknown
 

@@ -6,7 +6,10 @@ import gradio as gr
 
 from .access import Access, choose_access, launch_options
 from .api import publish_api
+from .arrivals import Arrivals
 from .header import header
+from .img2img import img2img_tab
+from .inpaint import inpaint_tab
 from .jobs import Line
 from .look import THEMES, look_options
 from .pictures import Shelf
@@ -29,9 +32,19 @@ def build_ui(studio: Any) -> gr.Blocks:
         shared = settings.mode != "local"
         shelf = Shelf(settings.outputs_dir, shared=shared, copies=demo.upload_file_set)
         top = header(studio, line, demo=demo)
+        model = models[0] if models else None
         with gr.Tabs(elem_id="tabs"):
-            model = models[0] if models else None
-            txt2img_tab(studio, line, shelf, demo=demo, picker=top.picker, model=model)
+            makers = [
+                build_tab(studio, line, shelf, picker=top.picker, model=model)
+                for build_tab in (txt2img_tab, img2img_tab, inpaint_tab)
+            ]
+        for maker in makers:
+            maker.wire(demo)
+            arrivals = Arrivals(maker=maker)
+            arrivals.wire()
+            for other in makers:
+                if other is not maker:
+                    arrivals.wire_sender(other.stage)
         publish_api(studio, line, shelf)
     # Only what goes through the queue is counted and bounded; the API's direct routes would bypass it.
     demo.queue(api_open=False, max_size=MAX_QUEUE)

@@ -1,56 +1,48 @@
 """HTTP endpoints with the request's own field names, for gradio_client and curl."""
 
+import inspect
 from collections.abc import Callable
+from dataclasses import MISSING, asdict, fields
 from functools import partial
-from typing import Any
+from typing import Any, get_type_hints
 
 import gradio as gr
 
-from ..requests import Step, Txt2ImgRequest, Txt2ImgResult
+from ..images import open_image, open_mask
+from ..requests import (
+    DriftReport,
+    Img2ImgRequest,
+    InpaintRequest,
+    InpaintResult,
+    Txt2ImgRequest,
+    Txt2ImgResult,
+)
 from .errors import words
-from .form import build_request
+from .form import PICTURES, build_request
 from .gpu import borrow_gpu
 from .jobs import Line, stream
 from .pictures import Shelf
 
+RETURNS = (
+    "A seed of -1 is a random one; picture k has seed + k. What is left out takes the model's default.\n"
+    'Returns {"images": PNG files with their parameters inside, "seeds", "infotexts", "seconds"}'
+)
+MAKERS: dict[str, tuple[type[Txt2ImgRequest], str]] = {
+    "txt2img": (Txt2ImgRequest, f"Make pictures of a prompt.\n\n{RETURNS}."),
+    "img2img": (
+        Img2ImgRequest,
+        f"Make pictures from a picture: init_image is an uploaded file.\n\n{RETURNS}.",
+    ),
+    "inpaint": (
+        InpaintRequest,
+        "Repaint the white part of mask_image in init_image; both are uploaded files of one size.\n\n"
+        f'{RETURNS}, and "raw_images", "roundtrip_image", "drifts", "notice".',
+    ),
+}
+
 
 def publish_api(studio: Any, line: Line, shelf: Shelf) -> None:
-    """Add /txt2img, /models and /tokens to the page being built."""
-    run = borrow_gpu(studio)
-
-    def txt2img(
-        browser: gr.Request,
-        prompt: str,
-        negative_prompt: str = "",
-        model: str | None = None,
-        scheduler: str | None = None,
-        num_inference_steps: int | None = None,
-        guidance_scale: float | None = None,
-        seed: int | None = -1,
-        width: int | None = None,
-        height: int | None = None,
-        num_images: int = 1,
-        clip_skip: int = 1,
-    ) -> dict[str, Any]:
-        """Make pictures of a prompt.
-
-        A seed of -1 is a random one; picture k has seed + k. What is left out takes the model's default.
-        Returns {"images": PNG files with their parameters inside, "seeds", "infotexts", "seconds"}.
-        """
-        values = {
-            "prompt": prompt,
-            "negative_prompt": negative_prompt,
-            "model": model,
-            "scheduler": scheduler,
-            "num_inference_steps": num_inference_steps,
-            "guidance_scale": guidance_scale,
-            "seed": seed,
-            "width": width,
-            "height": height,
-            "num_images": num_images,
-            "clip_skip": clip_skip,
-        }
-        return told(partial(_txt2img, line, shelf, run, values, str(browser.session_hash)))
+    """Add /txt2img, /img2img, /inpaint, /models and /tokens to the page being built."""
 
     def models() -> list[dict[str, Any]]:
         """List the models with native size and default steps, guidance and scheduler."""
@@ -58,18 +50,118 @@ def publish_api(studio: Any, line: Line, shelf: Shelf) -> None:
 
     def tokens(prompt: str, model: str | None = None) -> dict[str, Any]:
         """Cut a prompt into the model's tokens and 75-token chunks."""
-        return told(lambda: _report(studio.tokens(_text(prompt), model)))
+        return told(studio, lambda: _report(studio.tokens(_text(prompt), model)))
 
-    def told(call: Callable[[], dict[str, Any]]) -> dict[str, Any]:
-        try:
-            return call()
-        except Exception as error:  # a client gets words, whatever happened
-            raise gr.Error(words(error, studio.settings.mode), print_exception=False) from error
-
-    # The line lets one job run at a time; Gradio shall not hold jobs back before they stand in it.
-    gr.api(txt2img, api_name="txt2img", concurrency_limit=None)
+    for name in MAKERS:
+        # The line lets one job run at a time; Gradio shall not hold jobs back before they stand in it.
+        gr.api(maker_endpoint(name, studio, line, shelf), api_name=name, concurrency_limit=None)
     gr.api(models, api_name="models")
     gr.api(tokens, api_name="tokens")
+
+
+def told(studio: Any, call: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    """Return what the call returns; whatever happens, the client gets words."""
+    try:
+        return call()
+    except Exception as error:
+        raise gr.Error(words(error, studio.settings.mode), print_exception=False) from error
+
+
+def maker_endpoint(name: str, studio: Any, line: Line, shelf: Shelf) -> Callable[..., dict[str, Any]]:
+    """Return the function of an endpoint; its parameters are the fields of the request."""
+    request_type, about = MAKERS[name]
+    make = borrow_gpu(studio, name)
+    parameters = _parameters(request_type)
+
+    def endpoint(browser: gr.Request, *given: Any) -> dict[str, Any]:
+        values = dict(zip(parameters, given, strict=True))
+
+        def call() -> dict[str, Any]:
+            pictures = _open_pictures(values, shelf, studio.settings.max_pixels)
+            request = build_request({**values, **pictures}, request_type)
+            return _answer(_run(line, str(browser.session_hash), partial(make, request)), shelf)
+
+        return told(studio, call)
+
+    browser = inspect.Parameter("browser", inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=gr.Request)
+    signature = inspect.Signature([browser, *parameters.values()], return_annotation=dict[str, Any])
+    endpoint.__signature__ = signature  # type: ignore[attr-defined]
+    endpoint.__annotations__ = {p.name: p.annotation for p in signature.parameters.values()}
+    endpoint.__annotations__["return"] = dict[str, Any]
+    endpoint.__doc__ = about
+    endpoint.__name__ = name
+    return endpoint
+
+
+def _parameters(request_type: type[Txt2ImgRequest]) -> dict[str, inspect.Parameter]:
+    """Return a parameter per field; a picture is a file's description, as clients send it."""
+    hints = get_type_hints(request_type)
+    found = {}
+    for field in fields(request_type):
+        hint = dict if field.name in PICTURES else hints[field.name]
+        default = inspect.Parameter.empty if field.default is MISSING else field.default
+        if field.name == "seed":
+            default = -1
+        elif field.name == "mask_image":
+            hint = dict | None
+        elif isinstance(field.default, tuple):
+            hint, default = list[int], list(field.default)
+        found[field.name] = inspect.Parameter(
+            field.name, inspect.Parameter.POSITIONAL_OR_KEYWORD, default=default, annotation=hint
+        )
+    # Fields with a default may stand before those without in a request, but not in a call.
+    return dict(sorted(found.items(), key=lambda item: item[1].default is not inspect.Parameter.empty))
+
+
+def _open_pictures(values: dict[str, Any], shelf: Shelf, max_pixels: int) -> dict[str, Any]:
+    """Open the uploaded files of a call; one that is not given stays out."""
+    opened = {}
+    for name, open_file in (("init_image", open_image), ("mask_image", open_mask)):
+        file = values.get(name)
+        if file is None:
+            continue
+        if not isinstance(file, dict) or "path" not in file:
+            raise ValueError(f"{name} must be an uploaded file (with gradio_client: handle_file(PATH))")
+        opened[name] = open_file(shelf.uploaded(file["path"]), max_pixels=max_pixels)
+    return opened
+
+
+def _run(line: Line, owner: str, run: Callable[..., Txt2ImgResult]) -> Txt2ImgResult:
+    result = None
+    for event in stream(line, owner, run):
+        result = event
+    if not isinstance(result, Txt2ImgResult) or result.stopped:
+        raise ValueError("the job was stopped (send it again)")
+    return result
+
+
+def _answer(result: Txt2ImgResult, shelf: Shelf) -> dict[str, Any]:
+    """Return what a client gets of a result."""
+    answer = {
+        "images": [shelf.file(path) for path in result.paths],
+        "seeds": list(result.seeds),
+        "infotexts": list(result.infotexts),
+        "seconds": round(result.seconds, 3),
+    }
+    if not isinstance(result, InpaintResult):
+        return answer
+    roundtrip = result.roundtrip_image
+    return answer | {
+        "images": answer["images"] or [shelf.picture(image) for image in result.images],
+        "raw_images": [shelf.picture(image) for image in result.raw_images],
+        "roundtrip_image": shelf.picture(roundtrip) if roundtrip else None,
+        "drifts": [_drift(report) for report in result.drifts],
+        "notice": result.notice,
+    }
+
+
+def _drift(report: DriftReport) -> dict[str, Any]:
+    """Return a drift report's numbers."""
+    numbers: dict[str, Any] = {
+        name: asdict(getattr(report, name)) for name in ("raw", "composite", "roundtrip")
+    }
+    seams = {name: getattr(report, name) for name in ("seam_input", "seam_before", "seam_after")}
+    return numbers | seams | {"vae_share": report.vae_share}
 
 
 def describe(model: Any) -> dict[str, Any]:
@@ -84,27 +176,6 @@ def describe(model: Any) -> dict[str, Any]:
         "default_scheduler": model.default_scheduler,
         "size_bytes": model.size_bytes,
         "example_prompts": list(model.example_prompts),
-    }
-
-
-def _txt2img(
-    line: Line,
-    shelf: Shelf,
-    run: Callable[[Txt2ImgRequest, Callable[[Step], None]], Txt2ImgResult],
-    values: dict[str, Any],
-    owner: str,
-) -> dict[str, Any]:
-    request = build_request(values)
-    result = None
-    for event in stream(line, owner, partial(run, request)):
-        result = event
-    if not isinstance(result, Txt2ImgResult) or result.stopped:
-        raise ValueError("the job was stopped (send it again)")
-    return {
-        "images": [shelf.file(path) for path in result.paths],
-        "seeds": list(result.seeds),
-        "infotexts": list(result.infotexts),
-        "seconds": round(result.seconds, 3),
     }
 
 

@@ -36,6 +36,24 @@ draw();
 """
 
 
+NO_NOTICE: dict[str, Any] = {"text": "", "before": None}
+NOTICE_JS = """
+const line = element.querySelector(".notice");
+function draw() {
+  line.querySelector("span").textContent = props.value?.text ?? "";
+  line.querySelector("button").hidden = !props.value?.before;
+  line.hidden = !props.value?.text;
+}
+line.querySelector("button").addEventListener("click", () => trigger("undo"));
+watch("value", draw);
+draw();
+"""
+STEPS_RUN_JS = """(steps, strength) => {
+  const run = Math.min(steps, Math.floor(steps * strength + 1e-9));
+  return Number.isFinite(run) ? `<span>Runs ${run} of ${steps} steps</span>` : "";
+}"""
+
+
 @dataclass(frozen=True, kw_only=True)
 class PromptBlock:
     """Prompt and negative prompt, each with its token line, and the model's example prompts."""
@@ -43,12 +61,24 @@ class PromptBlock:
     fields: Mapping[str, Any]  # field name -> component
     lines: Mapping[str, Any]  # the same names -> token line
     examples: Any
-    generate: Any
-    stop: Any
+    notice: Any  # what was put into the form from elsewhere, with a way back
+
+
+def notice_block() -> Any:
+    """Make the line that tells what was put into the form, {text, before}; it triggers `undo`."""
+    return gr.HTML(
+        value=NO_NOTICE,
+        html_template='<p class="notice" role="status" hidden><span></span>'
+        '<button type="button">Undo</button></p>',
+        js_on_load=NOTICE_JS,
+        apply_default_css=False,
+        elem_classes="notice-block",
+    )
 
 
 def prompt_block(model: ModelInfo | None) -> PromptBlock:
-    """Make what you say and the two buttons."""
+    """Make what you say."""
+    notice = notice_block()
     prompt = gr.Textbox(
         label="Prompt",
         placeholder="What the picture shows",
@@ -73,37 +103,69 @@ def prompt_block(model: ModelInfo | None) -> PromptBlock:
         elem_classes="prompt-box",
     )
     negative_line = gr.HTML("", elem_classes="token-line", apply_default_css=False)
-    with gr.Row(elem_classes="go-row"):
-        generate = gr.Button("Generate", variant="primary", elem_classes="generate", scale=4, min_width=140)
-        stop = gr.Button("Stop", variant="stop", elem_classes="stop-run", scale=1, min_width=80)
     return PromptBlock(
         fields={"prompt": prompt, "negative_prompt": negative},
         lines={"prompt": prompt_line, "negative_prompt": negative_line},
         examples=examples,
-        generate=generate,
-        stop=stop,
+        notice=notice,
     )
 
 
-def size_block(model: ModelInfo | None, max_images: int) -> dict[str, Any]:
-    """Make width, height and number."""
+def go_row() -> tuple[Any, Any]:
+    """Make the two buttons, Generate and Stop."""
+    with gr.Row(elem_classes="go-row"):
+        generate = gr.Button("Generate", variant="primary", elem_classes="generate", scale=4, min_width=140)
+        stop = gr.Button("Stop", variant="stop", elem_classes="stop-run", scale=1, min_width=80)
+    return generate, stop
+
+
+def panel_title(text: str) -> None:
+    """Write a panel's title."""
+    gr.HTML(f"<h3>{text}</h3>", apply_default_css=False, elem_classes="panel-title")
+
+
+def strength_block() -> tuple[Any, Any]:
+    """Make strength, and the line that says how many steps it runs."""
+    strength = gr.Slider(
+        0, 1, value=0.75, step=0.01, label="Strength", info="How much is made anew: 0 nothing, 1 all"
+    )
+    return strength, gr.HTML("", elem_classes="token-line steps-run", apply_default_css=False)
+
+
+def wire_steps_run(steps: Any, strength: Any, line: Any, demo: Any) -> None:
+    """Keep the line "runs n of N steps" true, in the browser alone."""
+    inputs = [steps, strength]
+    events = [steps.change, strength.change, demo.load]
+    gr.on(events, fn=None, js=STEPS_RUN_JS, inputs=inputs, outputs=line, queue=False, show_progress="hidden")
+
+
+def size_block(
+    model: ModelInfo | None, title: str = "Size and number", fits: Mapping[str, str] | None = None
+) -> dict[str, Any]:
+    """Make width, height and number; `fits` are the labels and names of ways to fit a picture in."""
     side = model.native_size if model else 512
+    fields = {}
     with gr.Group(elem_classes="panel"):
-        gr.HTML("<h3>Size and number</h3>", apply_default_css=False, elem_classes="panel-title")
+        panel_title(title)
         with gr.Row(elem_classes="field-row size-row"):
             width = gr.Number(side, label="Width", step=8, min_width=70)
             swap = gr.Button("Swap", elem_classes="small", min_width=50, scale=0)
             height = gr.Number(side, label="Height", step=8, min_width=70)
             num_images = gr.Number(1, label="Pictures", step=1, min_width=70)
+        if fits:
+            choices = [(label, name) for label, name in fits.items()]
+            fields["resize_mode"] = gr.Radio(
+                choices, value=choices[0][1], label="If the shapes differ", elem_classes="choice"
+            )
     swap.click(fn=None, js="(w, h) => [h, w]", inputs=[width, height], outputs=[width, height])
-    return {"width": width, "height": height, "num_images": num_images}
+    return {"width": width, "height": height, "num_images": num_images, **fields}
 
 
 def sampling_block(model: ModelInfo | None, schedulers: tuple[str, ...]) -> dict[str, Any]:
     """Make scheduler, steps, guidance and seed."""
     defaults: dict[str, Any] = model_defaults(model) if model else {}
     with gr.Group(elem_classes="panel"):
-        gr.HTML("<h3>Sampling</h3>", apply_default_css=False, elem_classes="panel-title")
+        panel_title("Sampling")
         scheduler = gr.Dropdown(list(schedulers), value=defaults.get("scheduler"), label="Sampler")
         steps = gr.Slider(
             1, USUAL_STEPS, value=defaults.get("num_inference_steps", 25), step=1, label="Steps"
@@ -142,6 +204,17 @@ def advanced_block() -> dict[str, Any]:
             info="1 reads the prompt with the whole text encoder, 2 leaves out its last layer",
         )
     return {"clip_skip": clip_skip}
+
+
+def parameter_drop() -> Any:
+    """Make the place that reads a dropped picture's parameters."""
+    return gr.File(
+        label="Drop a picture here to take over its parameters",
+        file_types=["image"],
+        type="filepath",
+        height=56,
+        elem_classes="drop-picture",
+    )
 
 
 def token_line(report: TokenReport | None, *, empty: str = "0 / 75 tokens") -> str:

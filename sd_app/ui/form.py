@@ -1,23 +1,41 @@
 """The form: components <-> a request, and the values it keeps between visits.
 
 A form is a dict from a request's field name to the component that holds it. Events hand over all values
-at once, keyed by component, and unprocessed: the request checks them, Gradio does not.
+at once, keyed by component, and unprocessed: the request checks them, Gradio does not. Pictures are no
+fields of the form: the easel holds them.
 """
 
 from collections.abc import Mapping
 from dataclasses import fields
 from math import isfinite
-from typing import Any
+from typing import Any, TypeVar
+
+from PIL import Image
 
 from ..catalog import ModelInfo
 from ..metadata import from_infotext
-from ..requests import Txt2ImgRequest, parse_seed
+from ..requests import Img2ImgRequest, InpaintRequest, Txt2ImgRequest, parse_seed
 
 Form = Mapping[str, Any]  # field name -> gradio component
+RequestT = TypeVar("RequestT", bound=Txt2ImgRequest)
 
-NUMBERS = ("num_inference_steps", "width", "height", "num_images", "clip_skip")
-FIELDS = tuple(field.name for field in fields(Txt2ImgRequest))
+NUMBERS = ("num_inference_steps", "width", "height", "num_images", "clip_skip", "feather", "padding")
+PICTURES = ("init_image", "mask_image")
+MARGINS = ("outpaint_left", "outpaint_top", "outpaint_right", "outpaint_bottom")  # outpaint's components
 LABELS = {
+    "init_image": "Picture",
+    "mask_image": "Mask",
+    "strength": "Strength",
+    "resize_mode": "Fit",
+    "feather": "Feather",
+    "padding": "Padding",
+    "outpaint": "Extend",
+    "masked_content": "Painted area starts from",
+    "only_masked": "Only the painted area",
+    "soft_mask": "Soft mask",
+    "invert_mask": "Invert",
+    "color_match": "Match colours",
+    "blend": "Blend",
     "prompt": "Prompt",
     "negative_prompt": "Negative prompt",
     "model": "Model",
@@ -41,23 +59,42 @@ MODEL_FIELDS = (
 )  # a model has its own
 
 
-def read_request(form: Form, values: Mapping[Any, object]) -> Txt2ImgRequest:
-    """Build the request from the values of an event; raise ValueError for a bad one."""
-    return build_request({name: values[component] for name, component in form.items()})
+def read_request(
+    form: Form,
+    values: Mapping[Any, object],
+    request_type: type[RequestT],
+    pictures: Mapping[str, Image.Image | None],
+) -> RequestT:
+    """Build the request from an event's values and the easel's pictures; raise ValueError for a bad one."""
+    return build_request(
+        {**{name: values[component] for name, component in form.items()}, **pictures}, request_type
+    )
 
 
-def build_request(values: Mapping[str, object]) -> Txt2ImgRequest:
+def build_request(values: Mapping[str, object], request_type: type[RequestT]) -> RequestT:
     """Build the request from raw values by field name. -1 as a seed means random, None the default."""
     known = {name: value for name, value in values.items() if value is not None and value != ""}
     checked: dict[str, Any] = {"prompt": "", **{name: _whole(name, value) for name, value in known.items()}}
     if "seed" in checked:
         checked["seed"] = parse_seed(checked["seed"])
-    return Txt2ImgRequest(**checked)
+    if any(name in values for name in MARGINS):
+        checked["outpaint"] = tuple(checked.pop(name, 0) for name in MARGINS)
+    if "init_image" not in checked and issubclass(request_type, Img2ImgRequest):
+        raise ValueError("init_image is missing (drop a picture on the easel, or draw one)")
+    return request_type(**checked)
+
+
+def field_names(request_type: type[Txt2ImgRequest]) -> tuple[str, ...]:
+    """Return the names that a form of this request has, pictures left out."""
+    names: list[str] = []
+    for field in fields(request_type):
+        names += MARGINS if field.name == "outpaint" else [field.name]
+    return tuple(name for name in names if name not in PICTURES)
 
 
 def _whole(name: str, value: object) -> object:
     """Return 25.0, as browsers send it, as 25; leave all else for the request to judge."""
-    if name in NUMBERS and isinstance(value, float) and isfinite(value) and value.is_integer():
+    if name in (*NUMBERS, *MARGINS) and isinstance(value, float) and isfinite(value) and value.is_integer():
         return int(value)
     return value
 
@@ -69,39 +106,65 @@ def model_defaults(model: ModelInfo) -> dict[str, object]:
     return dict(zip(MODEL_FIELDS, values, strict=True))
 
 
-def valid_fields(saved: object, models: list[str], schedulers: tuple[str, ...]) -> dict[str, object]:
+def valid_fields(
+    saved: object,
+    models: list[str],
+    schedulers: tuple[str, ...],
+    request_type: type[Txt2ImgRequest] = Txt2ImgRequest,
+) -> dict[str, object]:
     """Return the fields of a saved form that a request accepts, and drop the rest.
 
     The browser keeps the saved form, so it may hold anything.
     """
     if not isinstance(saved, dict):
         return {}
-    valid = {name: value for name, value in saved.items() if name in FIELDS and _is_valid(name, value)}
+    names = field_names(request_type)
+    valid = {
+        name: value for name, value in saved.items() if name in names and _is_valid(name, value, request_type)
+    }
     return _existing(valid, models, schedulers)[0]
 
 
-def _is_valid(name: str, value: object) -> bool:
+def _is_valid(name: str, value: object, request_type: type[Txt2ImgRequest]) -> bool:
     if name == "prompt" and value == "":
         return True
     if value is None or isinstance(value, list | dict):
         return False
     try:
-        build_request({"prompt": "a", name: value})
+        build_request({"prompt": "a", **_any_pictures(request_type), name: value}, request_type)
     except ValueError:
         return False
     return True
 
 
+def _any_pictures(request_type: type[Txt2ImgRequest]) -> dict[str, Image.Image]:
+    """Return pictures that make a request complete whose other fields are looked at."""
+    pictures = {}
+    if issubclass(request_type, Img2ImgRequest):
+        pictures["init_image"] = Image.new("RGB", (8, 8))
+    if issubclass(request_type, InpaintRequest):
+        pictures["mask_image"] = Image.new("L", (8, 8))
+    return pictures
+
+
 def fields_of(
-    infotext: str, models: list[str], schedulers: tuple[str, ...]
+    infotext: str,
+    models: list[str],
+    schedulers: tuple[str, ...],
+    request_type: type[Txt2ImgRequest] = Txt2ImgRequest,
 ) -> tuple[dict[str, object], list[str]]:
     """Read a picture's infotext, ours or AUTOMATIC1111's, into form fields and remarks on what is missing.
 
     Raise ValueError if it holds no prompt that a request accepts.
     """
-    request = from_infotext(infotext)
-    found = {name: getattr(request, name) for name in FIELDS}
-    found = {name: value for name, value in found.items() if value is not None}
+    request = from_infotext(infotext, request_type, **_any_pictures(request_type))
+    found: dict[str, object] = {}
+    for field in fields(request_type):
+        value = getattr(request, field.name)
+        if field.name == "outpaint":
+            found |= dict(zip(MARGINS, value, strict=True))
+        elif value is not None and field.name not in PICTURES:
+            found[field.name] = value
     return _existing(found, models, schedulers)
 
 

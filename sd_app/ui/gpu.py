@@ -7,36 +7,51 @@ from functools import partial
 from typing import Any
 
 from ..metadata import read_infotext
-from ..requests import MAX_NUM_IMAGES, MAX_SEED, Cancelled, Step, Txt2ImgRequest, Txt2ImgResult
+from ..requests import (
+    MAX_NUM_IMAGES,
+    MAX_SEED,
+    Cancelled,
+    Img2ImgResult,
+    InpaintResult,
+    Step,
+    Txt2ImgRequest,
+    Txt2ImgResult,
+)
 from .jobs import Line, stream
 
-Txt2Img = Callable[[Txt2ImgRequest, Callable[[Step], None]], Txt2ImgResult]
+Make = Callable[[Any, Callable[[Step], None]], Any]  # (request, on_step) -> result
+
+RESULTS = {"txt2img": Txt2ImgResult, "img2img": Img2ImgResult, "inpaint": InpaintResult}
 
 TOLD = (ValueError, MemoryError, OSError)  # errors that the studio words for the person
 
 
-def borrow_gpu(studio: Any) -> Txt2Img:
-    """Return studio.txt2img, on a Space wrapped so that it runs while a GPU is lent."""
+def borrow_gpu(studio: Any, name: str) -> Make:
+    """Return the studio's method of that name, on a Space wrapped so that it runs while a GPU is lent."""
+    make: Make = getattr(studio, name)
     if studio.settings.mode != "space":
-        return studio.txt2img
+        return make
     try:
         import spaces
     except ImportError:
-        return studio.txt2img
+        return make
 
     # The call runs in a forked process: only what is yielded comes back, and an error only by its class.
     @spaces.GPU
-    def events(request: Txt2ImgRequest) -> Iterator[Any]:
+    def events(request: Any) -> Iterator[Any]:
         try:
-            yield from stream(Line(), "space", partial(studio.txt2img, request))
+            yield from stream(Line(), "space", partial(make, request))
         except TOLD as error:
             yield error
 
-    return partial(_collect, events)
+    return partial(_collect, events, RESULTS[name])
 
 
 def _collect(
-    events: Callable[[Txt2ImgRequest], Any], request: Txt2ImgRequest, on_step: Callable[[Step], None]
+    events: Callable[[Any], Any],
+    result_type: type[Txt2ImgResult],
+    request: Txt2ImgRequest,
+    on_step: Callable[[Step], None],
 ) -> Txt2ImgResult:
     """Turn the events of a lent GPU back into a call. Closing the generator stops the run over there."""
     if request.seed is None:
@@ -56,14 +71,14 @@ def _collect(
         pass
     finally:
         run.close()
-    return _stopped(request, last)
+    return _stopped(result_type, request, last)
 
 
-def _stopped(request: Txt2ImgRequest, last: Step | None) -> Txt2ImgResult:
+def _stopped(result_type: type[Txt2ImgResult], request: Txt2ImgRequest, last: Step | None) -> Txt2ImgResult:
     """Return what was finished when the run was stopped."""
     images, paths = (last.images, last.paths) if last else ((), ())
     assert request.seed is not None
-    return Txt2ImgResult(
+    return result_type(
         images=images,
         seeds=tuple(request.seed + k for k in range(len(images))),
         request=request,

@@ -8,7 +8,7 @@ import gradio as gr
 
 from ..requests import Status
 from .jobs import Line
-from .maker import QUIET
+from .memory import QUIET, browser_state
 
 BADGE_SECONDS = 3.0
 GIGABYTE = 1e9
@@ -49,6 +49,14 @@ def header(studio: Any, line: Line, *, demo: Any) -> Header:
         now = badge_text(studio.status())
         return gr.skip() if now == shown else now
 
+    def restore(name: object) -> Any:
+        """Show the models as they are now, and choose the one chosen last."""
+        now = [model.name for model in studio.models()]
+        return gr.update(choices=now, value=name if name in now else now[0]) if now else gr.skip()
+
+    saved = browser_state("page", "model")
+    picker.change(fn=None, js="(name) => name", inputs=picker, outputs=saved, **QUIET)
+    demo.load(restore, inputs=saved, outputs=picker, **QUIET)
     stop_all.click(stop_everything, **QUIET)
     for event in (demo.load, gr.Timer(BADGE_SECONDS).tick):  # a reload shows at once what is true now
         event(refresh, inputs=badge, outputs=badge, **QUIET)

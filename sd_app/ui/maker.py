@@ -1,61 +1,73 @@
-"""What every making tab does: generate, stop, reuse, read a dropped picture, keep and restore."""
+"""What every making tab does: generate and stop, count tokens, keep and restore."""
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
+from functools import partial
 from typing import Any
 
 import gradio as gr
 
 from ..catalog import ModelInfo
-from ..metadata import read_infotext
-from ..requests import Step, Txt2ImgResult
-from . import stage
-from .controls import USUAL_STEPS, PromptBlock, token_line
+from ..requests import Step, Txt2ImgRequest, Txt2ImgResult
+from . import stage, views
+from .controls import USUAL_STEPS, PromptBlock, token_line, wire_steps_run
+from .easel import Easel, working_size
 from .errors import sentence, words
-from .form import MODEL_FIELDS, Form, fields_of, model_defaults, read_request, valid_fields
+from .form import MODEL_FIELDS, Form, model_defaults, read_request, valid_fields
+from .gpu import borrow_gpu
 from .jobs import Line, Run, Waiting, stream
+from .memory import QUIET, browser_state
 from .pictures import Shelf
 
-# Event settings: fast, silent, and not part of the public API.
-QUIET: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
-# The same for events that show a message: those travel through the queue only.
-TELLING: dict[str, Any] = {**QUIET, "queue": True, "concurrency_limit": None}
+SHOWN = "(stage) => stage?.images?.[stage.selected]"  # the picture the stage shows
+USUAL_SIDE = 512  # of a model that is not known
+MAX_KEPT = 1_500_000  # characters of an easel that the browser keeps; it has room for five million in all
 
 
 @dataclass(frozen=True, kw_only=True)
 class Maker:
     """One making tab, assembled."""
 
-    name: str  # the tab's id
+    name: str  # the tab's id, and the studio's method
+    request_type: type[Txt2ImgRequest]
     studio: Any
     line: Line
     shelf: Shelf
     form: Form
     prompts: PromptBlock
+    generate: Any
+    stop: Any
     stage: Any
     drop: Any  # the place to drop a picture on
     again: Any  # the button that takes the last seed
-    saved_form: Any
-    saved_results: Any
+    easel: Easel | None = None
+    steps_run: Any = None  # the line that says how many steps strength leaves
 
-    def wire(self, demo: Any, make_run: Callable[[Any], Run]) -> None:
-        """Connect all events. make_run(request) returns what `stream` runs."""
-        self._wire_generate(make_run)
-        self._wire_reuse()
+    def wire(self, demo: Any) -> None:
+        """Connect all events. Not inside gr.Tabs, which counts what the browser keeps as tabs."""
+        saved_results = browser_state(self.name, "results")
+        self._wire_generate(partial(make_run, borrow_gpu(self.studio, self.name)), saved_results)
+        if self.steps_run:
+            wire_steps_run(self.form["num_inference_steps"], self.form["strength"], self.steps_run, demo)
         self._wire_tokens()
-        self._wire_memory(demo)
+        self._wire_memory(demo, saved_results)
+
+    @property
+    def sheet(self) -> list[Any]:
+        """Return the easel's component, if there is one."""
+        return [self.easel.view] if self.easel else []
 
     # -- generate and stop
 
-    def _wire_generate(self, make_run: Callable[[Any], Run]) -> None:
+    def _wire_generate(self, make_run: Callable[[Any], Run], saved_results: Any) -> None:
         def generate(values: dict[Any, object], browser: gr.Request) -> Iterator[dict[Any, Any]]:
-            yield from self.events(values, make_run, str(browser.session_hash))
+            for drawn, kept in self.events(values, make_run, str(browser.session_hash)):
+                yield {self.stage: drawn} | ({saved_results: kept} if kept else {})
 
-        self.prompts.generate.click(
+        self.generate.click(
             generate,
-            inputs=set(self.form.values()),
-            outputs=[self.stage, self.saved_results],
+            inputs={*self.form.values(), *self.sheet},
+            outputs=[self.stage, saved_results],
             preprocess=False,
             concurrency_limit=None,  # the line lets one run at a time
             # A press between a job's last word and the end of its event must not get lost.
@@ -67,99 +79,49 @@ class Maker:
         def stop(browser: gr.Request) -> None:
             self.line.stop(str(browser.session_hash))
 
-        self.prompts.stop.click(stop, **QUIET)
+        self.stop.click(stop, **QUIET)
 
     def events(
         self, values: Mapping[Any, object], make_run: Callable[[Any], Run], owner: str
-    ) -> Iterator[dict[Any, Any]]:
-        """Run one job and yield what changes in the page. An error becomes a message; the rest stays."""
+    ) -> Iterator[tuple[Any, Any]]:
+        """Run one job; yield what the stage shows, and at last what the browser keeps of the result.
+
+        An error becomes a message; the rest stays.
+        """
         images: list[dict[str, Any]] = []
         try:
-            request = read_request(self.form, values)
+            pictures = self.easel.pictures(values[self.easel.view]) if self.easel else {}
+            request = read_request(self.form, values, self.request_type, pictures)
             preview = None
             for event in stream(self.line, owner, make_run(request)):
                 match event:
                     case Waiting():
-                        yield {self.stage: stage.waiting(event)}
+                        yield stage.waiting(event), None
                     case Step():
                         preview = stage.preview_url(event.preview) if event.preview else preview
-                        images += [self.shelf.read_entry(path) for path in event.paths[len(images) :]]
-                        yield {self.stage: stage.running(event, request, images, preview)}
+                        images += [views.read_entry(p, self.shelf) for p in event.paths[len(images) :]]
+                        yield stage.running(event, request, images, preview), None
                     case Txt2ImgResult():
                         yield self._result(event)
                         return
                     case None:
-                        yield {self.stage: gr.skip()}
-            yield {self.stage: {**stage.EMPTY, "text": "Stopped before it began"}}
+                        yield gr.skip(), None
+            yield {**stage.EMPTY, "text": "Stopped before it began"}, None
         except Exception as error:  # noqa: BLE001  # whatever a job dies of, the page says so and lives
             text = sentence(words(error, self.studio.settings.mode))
-            yield {self.stage: {**stage.EMPTY, "phase": "error", "text": text, "images": images}}
+            yield {**stage.EMPTY, "phase": "error", "text": text, "images": images}, None
 
-    def _result(self, result: Txt2ImgResult) -> dict[Any, Any]:
-        model = self._model(result.request.model)
-        note = stage.size_note(model, self.studio.settings.mode)
-        rows = zip(result.paths, result.infotexts, result.seeds, strict=True)
-        drawn = stage.finished(result, [self.shelf.entry(*row) for row in rows], note)
-        kept = {"pictures": self.shelf.note(result.paths), "text": drawn["text"]}
-        return {self.stage: drawn, self.saved_results: kept}
+    def _result(self, result: Txt2ImgResult) -> tuple[Any, Any]:
+        note = stage.size_note(self._model(result.request.model), self.studio.settings.mode)
+        shown = views.entries(result, self.shelf)
+        drawn = stage.finished(result, shown, views.start_of(result, self.shelf), note)
+        return drawn, {"pictures": self.shelf.note(result.paths), "text": drawn["text"]}
 
-    # -- parameters from a picture
-
-    def _wire_reuse(self) -> None:
-        selected = "(stage) => stage?.images?.[stage.selected]"
-        self.stage.reuse(
-            self.reuse,
-            js=f"{selected}?.infotext ?? ''",
-            inputs=[self.stage],
-            outputs=[*self.form.values(), self.prompts.examples],
-            preprocess=False,
-            **TELLING,
-        )
-        seed_js = f"(stage, seed) => ({selected})(stage)?.seed ?? seed"
-        for use_seed in (self.stage.use_seed, self.again.click):
-            use_seed(fn=None, js=seed_js, inputs=[self.stage, self.form["seed"]], outputs=self.form["seed"])
-        self.drop.upload(
-            self.read_picture,
-            inputs=self.drop,
-            outputs=[*self.form.values(), self.prompts.examples, self.drop],
-            **TELLING,
-        )
-
-    def reuse(self, infotext: object) -> dict[Any, Any]:
-        """Fill the form from the shown picture's infotext."""
-        if not isinstance(infotext, str) or not infotext.strip():
-            raise gr.Error("This picture holds no parameters.", print_exception=False)
-        return self._fill_from(infotext)
-
-    def read_picture(self, path: str | None) -> dict[Any, Any]:
-        """Fill the form from a dropped picture, and empty the drop place for the next one."""
-        if path is None:
-            return {self.drop: gr.skip()}
-        try:
-            infotext = read_infotext(Path(path))
-            if not infotext:
-                raise ValueError(
-                    "No parameters in this picture (it must be the file as Stable Diffusion saved it)"
-                )
-            updates = self._fill_from(infotext)
-        except (ValueError, OSError) as error:
-            gr.Warning(sentence(words(error, self.studio.settings.mode)))
-            return {self.drop: None}
-        gr.Info("The form holds the parameters of the picture.")
-        return {**updates, self.drop: None}
-
-    def _fill_from(self, infotext: str) -> dict[Any, Any]:
-        try:
-            fields, remarks = fields_of(infotext, self._model_names(), self.studio.schedulers())
-        except ValueError as error:
-            raise gr.Error(sentence(str(error)), print_exception=False) from error
-        for remark in remarks:
-            gr.Warning(remark)
-        return self.fill(fields)
+    # -- the form
 
     def fill(self, fields: Mapping[str, Any]) -> dict[Any, Any]:
         """Return the updates that put these fields into the form; the others stay as they are."""
-        updates: dict[Any, Any] = {self.form[name]: value for name, value in fields.items()}
+        updates: dict[Any, Any] = {self.form[n]: value for n, value in fields.items() if n in self.form}
         steps = fields.get("num_inference_steps")
         if steps:
             slider = self.form["num_inference_steps"]
@@ -168,6 +130,21 @@ class Maker:
             model = self._model(fields["model"])
             updates[self.prompts.examples] = list(model.example_prompts) if model else []
         return updates
+
+    def fit(self, value: object, model: object) -> dict[Any, Any]:
+        """Set width and height to what suits the easel's picture and the model."""
+        assert self.easel
+        try:
+            size = self.easel.size(value)
+        except ValueError:
+            return {}
+        return self.sides(size, model) if size else {}
+
+    def sides(self, size: tuple[int, int], model: object) -> dict[Any, Any]:
+        """Set width and height to what suits a picture of this size and the model."""
+        known = self._model(model)
+        width, height = working_size(*size, known.native_size if known else USUAL_SIDE)
+        return {self.form["width"]: width, self.form["height"]: height}
 
     # -- prompts, examples, model
 
@@ -191,7 +168,7 @@ class Maker:
         chosen = [name for name in MODEL_FIELDS if name in self.form]
         self.form["model"].input(
             self.choose_model,
-            inputs=self.form["model"],
+            inputs=[self.form["model"], *self.sheet],
             outputs=[*(self.form[name] for name in chosen), self.prompts.examples],
             preprocess=False,
             **QUIET,
@@ -207,49 +184,63 @@ class Maker:
             return token_line(None, empty="")  # the prompt or model is refused when the job starts
         return token_line(report)
 
-    def choose_model(self, name: object) -> dict[Any, Any]:
+    def choose_model(self, name: object, sheet: object = None) -> dict[Any, Any]:
         """Set size, steps, guidance and scheduler to what the model likes."""
         model = self._model(name)
         if model is None:
             raise gr.Error("This model is not here any more. Reload the page.", print_exception=False)
-        return {**self.fill(model_defaults(model)), self.prompts.examples: list(model.example_prompts)}
+        updates = self.fill(model_defaults(model)) | (self.fit(sheet, name) if self.easel else {})
+        return {**updates, self.prompts.examples: list(model.example_prompts)}
 
     def _model(self, name: object) -> ModelInfo | None:
         return next((model for model in self.studio.models() if model.name == name), None)
 
-    def _model_names(self) -> list[str]:
+    def model_names(self) -> list[str]:
         return [model.name for model in self.studio.models()]
 
     # -- memory of the browser
 
-    def _wire_memory(self, demo: Any) -> None:
+    def _wire_memory(self, demo: Any, saved_results: Any) -> None:
         names = list(self.form)
+        saved_form = browser_state(self.name, "form")
+        saved_sheet = browser_state(self.name, "easel")
         gr.on(
             [component.change for component in self.form.values()],
             fn=None,  # in the browser alone, without a round trip
             js=f"(...values) => Object.fromEntries({names}.map((name, i) => [name, values[i]]))",
             inputs=list(self.form.values()),
-            outputs=self.saved_form,
+            outputs=saved_form,
             trigger_mode="multiple",
             **QUIET,
         )
+        if self.easel:
+            self.easel.view.painted(
+                fn=None,
+                js=f"(value) => JSON.stringify(value).length < {MAX_KEPT} ? value : null",
+                inputs=self.easel.view,
+                outputs=saved_sheet,
+                preprocess=False,
+                trigger_mode="multiple",
+                **QUIET,
+            )
         demo.load(
             self.restore,
-            inputs=[self.saved_form, self.saved_results],
-            outputs=[*self.form.values(), self.prompts.examples, self.stage],
+            inputs=[saved_form, saved_results, saved_sheet],
+            outputs=[*self.form.values(), self.prompts.examples, self.stage, *self.sheet],
             **QUIET,
         )
 
-    def restore(self, saved_form: object, saved_results: object) -> dict[Any, Any]:
+    def restore(
+        self, saved_form: object, saved_results: object, saved_sheet: object = None
+    ) -> dict[Any, Any]:
         """Return the updates that bring back what the browser kept. None of it is trusted."""
-        names = self._model_names()
-        fields = valid_fields(saved_form, names, self.studio.schedulers())
-        updates = self.fill(fields)
-        picker = self.form["model"]
-        if names:
-            updates[picker] = gr.update(choices=names, value=updates.get(picker, names[0]))
+        fields = valid_fields(saved_form, self.model_names(), self.studio.schedulers(), self.request_type)
+        updates = {self.stage: gr.skip(), **self.fill(fields)}
+        updates.pop(self.form["model"], None)  # the header brings it back
+        if self.easel:
+            updates[self.easel.view] = self.easel.restore(saved_sheet)
         kept = saved_results if isinstance(saved_results, dict) else {}
-        images = self.shelf.restore(kept.get("pictures"))
+        images = [views.read_entry(path, self.shelf) for path in self.shelf.restore(kept.get("pictures"))]
         if images:
             model = self._model(fields.get("model"))
             updates[self.stage] = {
@@ -260,6 +251,11 @@ class Maker:
                 "note": stage.size_note(model, self.studio.settings.mode),
             }
         return updates
+
+
+def make_run(make: Callable[[Any, Any], Any], request: Any) -> Run:
+    """Return the job of one request."""
+    return lambda on_step: make(request, on_step)
 
 
 def _picked(event: gr.EventData) -> str:

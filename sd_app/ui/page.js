@@ -69,8 +69,13 @@
     }
   }, true);
 
-  // A picture dropped anywhere goes to the drop place of the open tab.
+  // A picture dropped or pasted anywhere goes to the open tab's easel, else to its drop place.
   const hasFiles = (event) => [...(event.dataTransfer?.types ?? [])].includes("Files");
+  const toEasel = (file) => {
+    const easel = shown(".easel");
+    if (easel) easel.dispatchEvent(new CustomEvent("easel:file", { detail: file }));
+    return Boolean(easel);
+  };
   document.addEventListener("dragover", (event) => {
     if (!hasFiles(event)) return;
     event.preventDefault();
@@ -85,9 +90,14 @@
     document.body.classList.remove("dropping");
     if (!hasFiles(event) || event.target.closest?.(".drop-picture")) return;
     event.preventDefault();
+    if (toEasel(event.dataTransfer.files[0])) return;
     const input = shown(".drop-picture")?.querySelector("input[type=file]");
     if (!input) return;
     input.files = event.dataTransfer.files;
     input.dispatchEvent(new Event("change", { bubbles: true }));
+  });
+  document.addEventListener("paste", (event) => {
+    const file = [...(event.clipboardData?.files ?? [])].find((one) => one.type.startsWith("image/"));
+    if (file && toEasel(file)) event.preventDefault();
   });
 })();

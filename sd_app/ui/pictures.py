@@ -6,16 +6,19 @@ at an address that another visitor cannot guess, while the outputs folder itself
 
 import hashlib
 import hmac
+import io
 import secrets
 from pathlib import Path
 from typing import Any
 
 from gradio.data_classes import FileData
-from gradio.processing_utils import save_file_to_cache
+from gradio.processing_utils import save_bytes_to_cache, save_file_to_cache
 from gradio.utils import get_upload_folder
+from PIL import Image
 
 from ..metadata import parse_infotext, read_infotext
 
+MAX_PATH = 4096  # characters
 MAX_RESTORED = 100  # pictures shown again after a reload
 
 
@@ -39,6 +42,26 @@ class Shelf:
         self._copies.add(copy)
         return FileData(path=copy, orig_name=path.name, mime_type="image/png").model_dump()
 
+    def picture(self, image: Image.Image, name: str = "picture.png") -> dict[str, Any]:
+        """Do as `file` for a picture that is not in the outputs folder."""
+        buffer = io.BytesIO()
+        image.save(buffer, "PNG", compress_level=1)
+        copy = save_bytes_to_cache(buffer.getvalue(), name, cache_dir=get_upload_folder())
+        self._copies.add(copy)
+        return FileData(path=copy, orig_name=name, mime_type="image/png").model_dump()
+
+    def uploaded(self, path: object) -> Path:
+        """Return the path of a file that was uploaded or handed out; raise ValueError for any other.
+
+        Its folder's name is a hash of its content, so that nobody can name a file they never had.
+        """
+        folder = Path(get_upload_folder()).resolve()
+        if isinstance(path, str) and "\0" not in path and len(path) < MAX_PATH:
+            found = Path(path).resolve()
+            if found.is_relative_to(folder) and found.is_file():
+                return found
+        raise ValueError("the picture is not here any more (open it again)")
+
     def entry(self, path: Path, infotext: str, seed: object) -> dict[str, Any]:
         """Return one entry of the stage's gallery."""
         return {"file": self.file(path), "name": path.name, "seed": seed, "infotext": infotext}
@@ -54,10 +77,10 @@ class Shelf:
         names = [path.resolve().relative_to(self._folder).as_posix() for path in paths[-MAX_RESTORED:]]
         return [[name, self._sign(name)] for name in names]
 
-    def restore(self, note: object) -> list[dict[str, Any]]:
-        """Return the gallery entries for the noted pictures that are still there and may be shown."""
+    def restore(self, note: object) -> list[Path]:
+        """Return the noted pictures that are still there and may be shown."""
         paths = [self._path(entry) for entry in note[:MAX_RESTORED]] if isinstance(note, list) else []
-        return [self.read_entry(path) for path in paths if path is not None]
+        return [path for path in paths if path is not None]
 
     def _sign(self, name: str) -> str:
         return hmac.new(self._key, name.encode(), hashlib.sha256).hexdigest() if self._key else ""

@@ -6,6 +6,8 @@ const dialog = find("dialog");
 const SMALL = 384; // pixels of the longer side; what is smaller is enlarged by whole factors, without blur
 
 const state = () => props.value || { phase: "empty", images: [] };
+let viewLabel = "Result"; // see views.js
+let comparing = false;
 const busy = () => ["waiting", "running"].includes(state().phase);
 const current = () => state().images[state().selected];
 
@@ -26,14 +28,19 @@ function fit(image, room, w, h, crisp) {
   image.classList.toggle("crisp", crisp && small);
 }
 
-function fitPicture() {
+function roomOf() {
   const room = find("room");
   const style = getComputedStyle(room);
-  const width = room.clientWidth - parseFloat(style.paddingLeft) - parseFloat(style.paddingRight);
-  const height = room.clientHeight - parseFloat(style.paddingTop) - parseFloat(style.paddingBottom);
+  return {
+    width: room.clientWidth - parseFloat(style.paddingLeft) - parseFloat(style.paddingRight),
+    height: room.clientHeight - parseFloat(style.paddingTop) - parseFloat(style.paddingBottom),
+  };
+}
+
+function fitPicture() {
   const preview = root.dataset.shows === "preview";
   const [w, h] = (preview && state().size) || [picture.naturalWidth, picture.naturalHeight];
-  fit(picture, { width, height }, w, h, !preview);
+  fit(picture, roomOf(), w, h, !preview);
 }
 
 function show(url, kind, label) {
@@ -74,8 +81,9 @@ function drawActions(image) {
   find("infotext").querySelector("pre").textContent = image.infotext;
   find("infotext").hidden = !image.infotext;
   const link = find("download");
-  link.href = image.file.url;
-  link.download = image.name;
+  const shown = shownView(image);
+  link.href = shown.file.url;
+  link.download = shown.name || image.name.replace(/\.png$/, "-" + shown.label.toLowerCase().replaceAll(" ", "-") + ".png");
 }
 
 let kept = null; // the last pictures: they stay when a run ends without any
@@ -83,7 +91,9 @@ let kept = null; // the last pictures: they stay when a run ends without any
 function keepPictures() {
   const value = state();
   if (busy()) return;
-  if (value.images.length) kept = { images: value.images, selected: value.selected, note: value.note };
+  if (value.images.length) {
+    kept = { images: value.images, selected: value.selected, start: value.start, shown: value.shown, note: value.note };
+  }
   else if (kept) props.value = { ...value, ...kept };
 }
 
@@ -113,7 +123,8 @@ function render() {
     else if (image) show(image.file.url, "image", "Finished picture, seed " + image.seed);
     else if (value.phase === "waiting" || value.fraction === 0) show("", "", "");
   } else {
-    show(image ? image.file.url : "", "image", image ? "Picture with seed " + image.seed : "");
+    const shown = shownView(image);
+    show(shown?.file.url ?? "", "image", image ? `${shown.label === "Result" ? "Picture" : shown.label} with seed ${image.seed}` : "");
   }
   find("progress").hidden = !busy();
   find("empty").hidden = busy() || Boolean(image);
@@ -122,7 +133,13 @@ function render() {
   find("after").hidden = busy();
   find("foot").hidden = !busy() && !image && (value.phase === "error" || !value.text);
   find("actions").hidden = !image;
+  drawViews(image);
+  drawCompare(image);
+  drawDrift(image);
+  drawStart();
   drawStrip(images, value.selected);
+  setText("notice", value.notice);
+  find("notice").hidden = !value.notice;
   setText("summary", value.phase === "error" ? "" : value.text);
   setText("note", value.note);
   find("note").hidden = !value.note;
@@ -137,7 +154,7 @@ function select(index) {
   const count = state().images.length;
   if (!count || busy()) return;
   props.value = { ...state(), selected: (index + count) % count };
-  render();
+  setView(viewLabel);
   find("strip").children[state().selected]?.scrollIntoView({ block: "nearest", inline: "nearest" });
 }
 
@@ -149,7 +166,7 @@ function openDialog() {
     const room = { width: window.innerWidth - 32, height: window.innerHeight - 32 };
     fit(large, room, large.naturalWidth, large.naturalHeight, true);
   };
-  large.src = current().file.url;
+  large.src = shownView(current()).file.url;
   if (!dialog.open) dialog.showModal();
 }
 
@@ -173,14 +190,19 @@ find("actions").addEventListener("click", (event) => {
   const action = event.target.closest("button")?.dataset.do;
   if (action === "reuse") trigger("reuse");
   else if (action === "use_seed") trigger("use_seed");
-  else if (action) trigger("send", { tab: action });
+  else if (action) trigger(action);
 });
-for (const [tab, label] of props.send_to || []) {
-  const button = document.createElement("button");
-  button.type = "button";
-  button.dataset.do = tab;
-  button.textContent = "Send to " + label;
-  find("actions").append(button);
+if (SEND_TO.length) {
+  const group = document.createElement("span");
+  group.className = "stage-send";
+  group.append("Send to", ...SEND_TO.map(([event, label]) => {
+    const button = document.createElement("button");
+    button.type = "button";
+    button.dataset.do = event;
+    button.textContent = label;
+    return button;
+  }));
+  find("actions").append(group);
 }
 root.closest(".maker")?.addEventListener("click", (event) => {
   // One press, one job: not again while it runs, nor by the second half of a double click.
@@ -193,5 +215,3 @@ root.closest(".maker")?.addEventListener("click", (event) => {
     root.scrollIntoView({ behavior: "smooth", block: "start" });
   }
 });
-watch("value", render);
-render();

@@ -16,14 +16,14 @@ enlarged without blur, and the pictures must stay the saved files. Its value is 
 
 import base64
 import io
-from collections.abc import Sequence
+import json
 from pathlib import Path
 from typing import Any
 
 import gradio as gr
 
 from ..catalog import ModelInfo
-from ..requests import Step, Txt2ImgRequest, Txt2ImgResult
+from ..requests import InpaintResult, Step, Txt2ImgRequest, Txt2ImgResult
 from .jobs import Waiting
 
 ASSETS = Path(__file__).parent
@@ -39,22 +39,28 @@ EMPTY: dict[str, Any] = {
     "size": None,
     "images": [],
     "selected": 0,
+    "start": [],
+    "notice": "",
     "note": "",
 }
+TARGETS = (("txt2img", "Text to image"), ("img2img", "Image to image"), ("inpaint", "Inpaint"))
+SCRIPTS = ("stage.js", "views.js")
 
 
-def stage_block(send_to: Sequence[tuple[str, str]] = ()) -> gr.HTML:
-    """Make the result block. `send_to` are (tab id, label) of the tabs a picture can be sent to.
+def stage_block(name: str) -> gr.HTML:
+    """Make the result block of the tab of this name.
 
-    It triggers `reuse` for "Reuse parameters" and `send` with the tab's id.
+    It triggers `reuse`, `use_seed`, and `send_NAME` for each other tab of TARGETS.
     """
+    # In the script, because Gradio knows an event by its name in quotes there.
+    events = [[f"send_{target}", label] for target, label in TARGETS if target != name]
+    scripts = [(ASSETS / script).read_text(encoding="utf-8") for script in SCRIPTS]
     return gr.HTML(
         value=EMPTY,
         html_template=(ASSETS / "stage.html").read_text(encoding="utf-8"),
-        js_on_load=(ASSETS / "stage.js").read_text(encoding="utf-8"),
+        js_on_load="\n".join([f"const SEND_TO = {json.dumps(events)};", *scripts]),
         apply_default_css=False,
         elem_classes="stage-block",
-        send_to=[list(target) for target in send_to],
     )
 
 
@@ -110,14 +116,20 @@ def progress_detail(step: Step) -> str:
     return " · ".join(parts)
 
 
-def finished(result: Txt2ImgResult, images: list[dict[str, Any]], note: str) -> dict[str, Any]:
-    """Draw a finished or stopped job."""
+def finished(
+    result: Txt2ImgResult, images: list[dict[str, Any]], start: list[dict[str, Any]], note: str
+) -> dict[str, Any]:
+    """Draw a finished or stopped job. `start` are the pictures it began with."""
     count = f"{len(images)} picture{'' if len(images) == 1 else 's'}"
     text = f"{count} in {duration(result.seconds)}"
     if result.stopped:
         text = f"Stopped. {count} of {result.request.num_images} finished in {duration(result.seconds)}"
     phase = "stopped" if result.stopped else "done"
-    return {**EMPTY, "phase": phase, "text": text, "fraction": 1, "images": images, "note": note}
+    notice = result.notice if isinstance(result, InpaintResult) else ""
+    if notice:
+        text = "Nothing was repainted"
+    shown = {"images": images, "start": start, "notice": notice, "note": note}
+    return {**EMPTY, "phase": phase, "text": text, "fraction": 1, **shown}
 
 
 def size_note(model: ModelInfo | None, mode: str) -> str:

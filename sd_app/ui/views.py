@@ -1,0 +1,108 @@
+"""What the stage shows of a picture besides itself: other views of it, its drift, what it began with."""
+
+from pathlib import Path
+from typing import Any
+
+from ..requests import Drift, DriftReport, Img2ImgResult, InpaintResult, Txt2ImgResult
+from .pictures import Shelf
+
+# What inpainting saves beside a picture: the end of its file's name -> label and title.
+COMPANIONS = {
+    "raw": ("Raw", "As the model returned it, before the mask was applied again"),
+    "roundtrip": ("VAE round trip", "Your picture encoded and decoded, with nothing repainted"),
+}
+HEAT = "Black: not changed. Brighter: changed more, up to 32 of 255 and beyond. Grey: repainted."
+
+
+def entries(result: Txt2ImgResult, shelf: Shelf) -> list[dict[str, Any]]:
+    """Return the stage's gallery of a result, one entry a picture."""
+    files = [(shelf.file(path), path.name) for path in result.paths]
+    if not files:  # nothing was made, so nothing was saved
+        files = [(shelf.picture(image, "unchanged.png"), "unchanged.png") for image in result.images]
+    known = enumerate(zip(files, result.infotexts, result.seeds, strict=True))
+    shared = _input_view(result, shelf)
+    return [
+        {"file": file, "name": name, "seed": seed, "infotext": infotext, **_extras(result, k, shared, shelf)}
+        for k, ((file, name), infotext, seed) in known
+    ]
+
+
+def read_entry(path: Path, shelf: Shelf) -> dict[str, Any]:
+    """Return the gallery entry of a saved picture by what lies in the outputs folder."""
+    return {**shelf.read_entry(path), "views": _companions(path, shelf)}
+
+
+def start_of(result: Txt2ImgResult, shelf: Shelf) -> list[dict[str, Any]]:
+    """Return the pictures a run began with, to be shown folded below the result."""
+    if not isinstance(result, Img2ImgResult) or not result.start_images:
+        return []
+    pictures = [
+        ("The picture, encoded and decoded: what the model can see of it", result.start_images[0]),
+        (
+            f"With noise for the last {_steps(result)} steps: the latents the run began from",
+            result.noised_start,
+        ),
+    ]
+    return [{"label": label, "file": shelf.picture(image)} for label, image in pictures if image]
+
+
+def _steps(result: Img2ImgResult) -> str:
+    request: Any = result.request
+    return f"{request.steps_run} of {request.num_inference_steps}"
+
+
+def _extras(result: Txt2ImgResult, index: int, shared: list[dict[str, Any]], shelf: Shelf) -> dict[str, Any]:
+    views = _companions(result.paths[index], shelf) if result.paths else []
+    if not isinstance(result, InpaintResult) or index >= len(result.drifts):
+        return {"views": views + shared}
+    drift = result.drifts[index]
+    heats = [
+        {"label": "Drift of raw", "title": HEAT, "file": shelf.picture(drift.raw_heat)},
+        {"label": "Drift of result", "title": HEAT, "file": shelf.picture(drift.composite_heat)},
+    ]
+    return {"views": [*views, *shared, *heats], "drift": drift_words(drift)}
+
+
+def _input_view(result: Txt2ImgResult, shelf: Shelf) -> list[dict[str, Any]]:
+    if not isinstance(result, Img2ImgResult) or result.input_image is None:
+        return []
+    file = shelf.picture(result.input_image)
+    return [{"label": "Input", "title": "The picture you gave", "file": file, "is_input": True}]
+
+
+def _companions(path: Path, shelf: Shelf) -> list[dict[str, Any]]:
+    views = []
+    for end, (label, title) in COMPANIONS.items():
+        beside = path.with_stem(f"{path.stem}-{end}")
+        if beside.is_file():
+            views.append({"label": label, "title": title, "file": shelf.file(beside), "name": beside.name})
+    return views
+
+
+def drift_words(report: DriftReport) -> dict[str, Any]:
+    """Return the drift report as the stage writes it."""
+    share = f"{100 * report.vae_share:.0f} %"
+    return {
+        "rows": [
+            ["Raw picture", *_numbers(report.raw)],
+            ["Result", *_numbers(report.composite)],
+            ["VAE alone", *_numbers(report.roundtrip)],
+        ],
+        "cause": _cause(report, share),
+        "seam": [
+            ["In your picture", f"{report.seam_input:.1f}"],
+            ["Mask applied, nothing softened", f"{report.seam_before:.1f}"],
+            ["Result", f"{report.seam_after:.1f}"],
+        ],
+    }
+
+
+def _cause(report: DriftReport, share: str) -> str:
+    if not report.raw.maximum:
+        return "Nothing outside the mask had changed."
+    kept = "The result's kept pixels are yours, to the byte." if not report.composite.maximum else ""
+    return f"The VAE alone explains {share} of what the raw picture changed outside the mask. {kept}".strip()
+
+
+def _numbers(drift: Drift) -> list[str]:
+    return [f"{drift.mean:.2f}", str(drift.maximum), f"{100 * drift.changed_share:.1f} %"]
