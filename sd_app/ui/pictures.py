@@ -43,7 +43,7 @@ class Shelf:
         return FileData(path=copy, orig_name=path.name, mime_type="image/png").model_dump()
 
     def picture(self, image: Image.Image, name: str = "picture.png") -> dict[str, Any]:
-        """Do as `file` for a picture that is not in the outputs folder."""
+        """Do as `file` for a picture that is no file yet; `name` is what a download is called."""
         buffer = io.BytesIO()
         image.save(buffer, "PNG", compress_level=1)
         copy = save_bytes_to_cache(buffer.getvalue(), name, cache_dir=get_upload_folder())

@@ -83,7 +83,7 @@ function drawActions(image) {
   const link = find("download");
   const shown = shownView(image);
   link.href = shown.file.url;
-  link.download = shown.name || image.name.replace(/\.png$/, "-" + shown.label.toLowerCase().replaceAll(" ", "-") + ".png");
+  link.download = shown.name;
 }
 
 let kept = null; // the last pictures: they stay when a run ends without any

@@ -43,7 +43,7 @@ function viewButton(label, title, action) {
 function setView(label) {
   viewLabel = label;
   const { file, name } = shownView(current()) || {};
-  props.value = { ...state(), shown: file ? { file, name: name || label } : null };
+  props.value = { ...state(), shown: file ? { file, name } : null };
   render();
 }
 

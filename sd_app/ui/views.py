@@ -3,6 +3,8 @@
 from pathlib import Path
 from typing import Any
 
+from PIL import Image
+
 from ..requests import Drift, DriftReport, Img2ImgResult, InpaintResult, Txt2ImgResult
 from .pictures import Shelf
 
@@ -16,14 +18,21 @@ HEAT = "Black: not changed. Brighter: changed more, up to 32 of 255 and beyond. 
 
 def entries(result: Txt2ImgResult, shelf: Shelf) -> list[dict[str, Any]]:
     """Return the stage's gallery of a result, one entry a picture."""
-    files = [(shelf.file(path), path.name) for path in result.paths]
-    if not files:  # nothing was made, so nothing was saved
-        files = [(shelf.picture(image, "unchanged.png"), "unchanged.png") for image in result.images]
-    known = enumerate(zip(files, result.infotexts, result.seeds, strict=True))
-    shared = _input_view(result, shelf)
+    if not result.paths:  # nothing was made, so nothing was saved
+        shown = [(shelf.picture(image, "unchanged.png"), "unchanged.png") for image in result.images]
+    else:
+        shown = [(shelf.file(path), path.name) for path in result.paths]
+    known = zip(shown, result.infotexts, result.seeds, strict=True)
     return [
-        {"file": file, "name": name, "seed": seed, "infotext": infotext, **_extras(result, k, shared, shelf)}
-        for k, ((file, name), infotext, seed) in known
+        {
+            "file": file,
+            "name": name,
+            "seed": seed,
+            "infotext": infotext,
+            "views": _views(result, index, name.removesuffix(".png"), shelf),
+            "drift": _drift(result, index),
+        }
+        for index, ((file, name), infotext, seed) in enumerate(known)
     ]
 
 
@@ -51,23 +60,27 @@ def _steps(result: Img2ImgResult) -> str:
     return f"{request.steps_run} of {request.num_inference_steps}"
 
 
-def _extras(result: Txt2ImgResult, index: int, shared: list[dict[str, Any]], shelf: Shelf) -> dict[str, Any]:
+def _views(result: Txt2ImgResult, index: int, stem: str, shelf: Shelf) -> list[dict[str, Any]]:
+    """Return the other views of picture `index`; files made for them are named after `stem`."""
+
+    def view(label: str, title: str, image: Image.Image, end: str, **more: Any) -> dict[str, Any]:
+        name = f"{stem}-{end}.png"
+        return {"label": label, "title": title, "name": name, "file": shelf.picture(image, name), **more}
+
     views = _companions(result.paths[index], shelf) if result.paths else []
+    if isinstance(result, Img2ImgResult) and result.input_image:
+        views.append(view("Input", "The picture you gave", result.input_image, "input", is_input=True))
+    if isinstance(result, InpaintResult) and index < len(result.drifts):
+        report = result.drifts[index]
+        views.append(view("Drift of raw", HEAT, report.raw_heat, "drift-raw"))
+        views.append(view("Drift of result", HEAT, report.composite_heat, "drift"))
+    return views
+
+
+def _drift(result: Txt2ImgResult, index: int) -> dict[str, Any] | None:
     if not isinstance(result, InpaintResult) or index >= len(result.drifts):
-        return {"views": views + shared}
-    drift = result.drifts[index]
-    heats = [
-        {"label": "Drift of raw", "title": HEAT, "file": shelf.picture(drift.raw_heat)},
-        {"label": "Drift of result", "title": HEAT, "file": shelf.picture(drift.composite_heat)},
-    ]
-    return {"views": [*views, *shared, *heats], "drift": drift_words(drift)}
-
-
-def _input_view(result: Txt2ImgResult, shelf: Shelf) -> list[dict[str, Any]]:
-    if not isinstance(result, Img2ImgResult) or result.input_image is None:
-        return []
-    file = shelf.picture(result.input_image)
-    return [{"label": "Input", "title": "The picture you gave", "file": file, "is_input": True}]
+        return None
+    return drift_words(result.drifts[index])
 
 
 def _companions(path: Path, shelf: Shelf) -> list[dict[str, Any]]:

@@ -1,0 +1,155 @@
+"""The HTTP endpoints, asked by a real client of a page that is really served."""
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from gradio_client import Client, handle_file
+from gradio_client.exceptions import AppError
+from PIL import Image
+
+from sd_app import Img2ImgRequest, Settings, Studio, Txt2ImgRequest
+from sd_app.metadata import read_infotext
+from sd_app.ui import build_ui
+
+
+@pytest.fixture(scope="module")
+def outputs_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("outputs")
+
+
+@pytest.fixture(scope="module")
+def api(random_models: Path, outputs_dir: Path) -> Iterator[Client]:
+    """A client of a page that is really served."""
+    settings = Settings(models_dir=random_models, outputs_dir=outputs_dir, model="model-a", batch_size=2)
+    demo = build_ui(Studio(settings))
+    _, url, _ = demo.launch(prevent_thread_lock=True, quiet=True)
+    yield Client(url, verbose=False)
+    demo.close()
+
+
+def test_the_api_takes_the_requests_field_names_and_returns_the_saved_files(
+    api: Client, outputs_dir: Path
+) -> None:
+    before = set(outputs_dir.rglob("*.png"))
+    answer = api.predict(prompt="a red circle", seed=7, num_images=2, api_name="/txt2img")
+    files = [Path(path).read_bytes() for path in answer["images"]]
+    assert files == [path.read_bytes() for path in sorted(set(outputs_dir.rglob("*.png")) - before)]
+    assert answer["seeds"] == [7, 8]
+    assert answer["infotexts"][1] == read_infotext(answer["images"][1])
+    assert answer["seconds"] > 0
+    assert [model["name"] for model in api.predict(api_name="/models")] == ["model-a", "model-b", "model-v"]
+    assert api.predict(prompt="a cat bozuman", api_name="/tokens")["count"] == 5
+
+
+@pytest.mark.parametrize(
+    ("changed", "words"),
+    [
+        ({"width": 513}, "width must be a multiple of 8, got 513"),
+        ({"seed": 2**70}, "seed must be a whole number"),
+        ({"prompt": ""}, "prompt must not be empty"),
+        ({"prompt": "x" * 100_000}, "prompt must have at most"),
+        ({"num_images": True}, "num_images must be a whole number"),
+        ({"num_inference_steps": 0}, "num_inference_steps must be"),
+        ({"scheduler": "Magic"}, "scheduler must be one of"),
+        ({"model": "/etc"}, "model must be one of"),
+        ({"width": 8192, "height": 8192}, "pixels"),
+    ],
+)
+def test_the_api_tells_field_value_rule_and_remedy(api: Client, changed: dict[str, Any], words: str) -> None:
+    with pytest.raises(AppError, match=words):
+        api.predict(**{"prompt": "a cat", "num_inference_steps": 1, **changed}, api_name="/txt2img")
+    assert api.predict(prompt="a cat", num_inference_steps=1, api_name="/txt2img")["images"]
+
+
+@pytest.fixture
+def photo(tmp_path: Path) -> Path:
+    pixels = np.random.default_rng(1).integers(0, 256, (61, 83, 3), np.uint8)
+    Image.fromarray(pixels).save(tmp_path / "photo.png")
+    mask = Image.new("L", (83, 61))
+    mask.paste(255, (20, 10, 50, 40))
+    mask.save(tmp_path / "mask.png")
+    return tmp_path / "photo.png"
+
+
+def test_the_api_makes_pictures_from_an_uploaded_picture(
+    api: Client, photo: Path, random_studio: Studio
+) -> None:
+    answer = api.predict("a cat", handle_file(photo), seed=7, strength=0.5, api_name="/img2img")
+    request = Img2ImgRequest(prompt="a cat", init_image=photo, seed=7, strength=0.5)
+    alone = random_studio.img2img(request, save=False).images[0]
+    assert Image.open(answer["images"][0]).tobytes() == alone.tobytes()
+    assert "Denoising strength: 0.5" in answer["infotexts"][0]
+
+
+def test_the_api_repaints_what_the_mask_says_and_nothing_else(api: Client, photo: Path) -> None:
+    files = {"init_image": handle_file(photo), "mask_image": handle_file(photo.with_name("mask.png"))}
+    answer = api.predict(prompt="a cat", seed=7, api_name="/inpaint", **files)
+    result, raw, roundtrip, original = (
+        np.asarray(Image.open(path))
+        for path in (answer["images"][0], answer["raw_images"][0], answer["roundtrip_image"], photo)
+    )
+    painted = np.asarray(Image.open(photo.with_name("mask.png"))) > 0
+    assert (result[~painted] == original[~painted]).all()
+    assert (result[painted] == raw[painted]).all()
+    assert roundtrip.shape == original.shape
+    assert answer["drifts"][0]["composite"] == {"mean": 0.0, "maximum": 0, "changed_share": 0.0}
+    assert answer["drifts"][0]["raw"]["maximum"] > 0
+    assert answer["notice"] == ""
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "changed", "words"),
+    [
+        ("/img2img", {"init_image": None}, "init_image is missing"),
+        ("/img2img", {"init_image": "photo.png"}, "must be an uploaded file"),
+        ("/img2img", {"init_image": {"path": "/etc/passwd"}}, "open it again"),
+        ("/img2img", {"strength": 2}, "strength must be"),
+        ("/img2img", {"strength": 0.01}, "strength must be large enough"),
+        ("/img2img", {"resize_mode": "zoom"}, "resize_mode must be one of"),
+        ("/img2img", {"prompt": " "}, "prompt must not be empty"),
+        ("/inpaint", {}, "mask_image must be given"),
+        ("/inpaint", {"outpaint": [8, 8]}, "outpaint must be four numbers"),
+        ("/inpaint", {"feather": -1, "outpaint": [8, 0, 0, 0]}, "feather must be"),
+        ("/inpaint", {"soft_mask": "no", "outpaint": [8, 0, 0, 0]}, "soft_mask must be True or False"),
+    ],
+)
+def test_the_api_refuses_bad_pictures_and_values_in_words(
+    api: Client, photo: Path, endpoint: str, changed: dict[str, Any], words: str
+) -> None:
+    values = {"prompt": "a cat", "init_image": handle_file(photo), **changed}
+    with pytest.raises(AppError, match=words):
+        api.predict(**values, api_name=endpoint)
+
+
+def test_the_api_gives_the_picture_back_when_the_mask_is_empty(api: Client, photo: Path) -> None:
+    black = photo.with_name("black.png")
+    Image.new("L", (83, 61)).save(black)
+    answer = api.predict("a cat", handle_file(photo), mask_image=handle_file(black), api_name="/inpaint")
+    assert "nothing was repainted" in answer["notice"]
+    assert Image.open(answer["images"][0]).tobytes() == Image.open(photo).tobytes()
+
+
+def test_the_pages_own_events_are_not_part_of_the_api(api: Client) -> None:
+    info = api.view_api(print_info=False, return_format="dict")
+    assert isinstance(info, dict)
+    assert set(info["named_endpoints"]) == {"/txt2img", "/img2img", "/inpaint", "/models", "/tokens"}
+    assert not info["unnamed_endpoints"]
+
+
+def test_four_clients_at_once_each_get_their_own_picture(api: Client, random_studio: Studio) -> None:
+    def ask(seed: int) -> Image.Image:
+        answer = Client(api.src, verbose=False).predict(
+            prompt=f"picture {seed}", seed=seed, api_name="/txt2img"
+        )
+        assert answer["seeds"] == [seed]
+        return Image.open(answer["images"][0]).convert("RGB")
+
+    with ThreadPoolExecutor() as pool:
+        pictures = list(pool.map(ask, range(4)))
+    for seed, picture in enumerate(pictures):
+        alone = random_studio.txt2img(Txt2ImgRequest(prompt=f"picture {seed}", seed=seed), save=False)
+        assert picture.tobytes() == alone.images[0].tobytes()
