@@ -1,9 +1,9 @@
-"""Take the README's picture from the real app.
+"""Take the README's pictures from the real app.
 
-python tests/browser/screenshots.py .github/screenshot.png [prompt] [seed]
+python tests/browser/screenshots.py .github/screenshot.png .github/inpaint.png
 
-Starts app.py with the embedded model, makes six pictures of the prompt, and saves the window as it then
-stands.
+Starts app.py with the embedded model, makes six pictures of a prompt, saves the window as it then stands;
+then sends a picture to the inpainting tab, paints over it, and saves that.
 """
 
 import os
@@ -17,7 +17,7 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 
-from playwright.sync_api import sync_playwright
+from playwright.sync_api import Locator, Page, sync_playwright
 
 ROOT = Path(__file__).resolve().parents[2]
 ARGUMENTS = ["--headless", "--no-sandbox", "--disable-gpu", "--no-first-run"]
@@ -25,41 +25,77 @@ WINDOW = (1440, 900)  # pixels
 PATIENCE = 300_000  # milliseconds
 
 
-def shoot(url: str, path: Path, prompt: str, seed: str) -> None:
-    """Use the page as a person would, and save what is on the screen."""
+PROMPT, SEED = "a big orange kitten in a meadow", "7"
+BEFORE, AFTER = "a red house in a meadow", "a big orange cat in a meadow"
+STROKE = ((0.3, 0.35), (0.7, 0.35), (0.3, 0.55), (0.7, 0.55), (0.3, 0.75), (0.7, 0.75))
+
+
+def fill(tab: Locator, prompt: str, seed: str, pictures: str = "1") -> None:
+    tab.get_by_label("Prompt", exact=True).fill(prompt)
+    tab.get_by_role("spinbutton", name="Pictures").fill(pictures)
+    tab.get_by_role("spinbutton", name="Seed").fill(seed)
+    tab.get_by_role("button", name="Generate").click()
+    tab.locator(".stage[data-phase=running]").wait_for()
+    tab.locator(".stage[data-phase=done]").wait_for()
+
+
+def shoot_txt2img(page: Page, path: Path) -> None:
+    """Make six pictures as a person would, and save what is on the screen."""
+    fill(page.locator("#tab-txt2img"), PROMPT, SEED, "6")
+    page.wait_for_function("!document.querySelector('#badge .starting')")
+    save(page, path)
+
+
+def shoot_inpaint(page: Page, path: Path) -> None:
+    """Send a picture to the inpainting tab, paint over its middle, repaint it, compare."""
+    here, there = page.locator("#tab-txt2img"), page.locator("#tab-inpaint")
+    fill(here, BEFORE, SEED)
+    here.get_by_role("button", name="Inpaint").click()
+    there.locator(".easel[data-empty=false]").wait_for()
+    there.locator(".easel-size").fill("40")
+    box = there.locator(".easel-paint").bounding_box()
+    assert box
+    points = [(box["x"] + x * box["width"], box["y"] + y * box["height"]) for x, y in STROKE]
+    page.mouse.move(*points[0])
+    page.mouse.down()
+    for point in points[1:]:
+        page.mouse.move(*point, steps=6)
+    page.mouse.up()
+    there.get_by_role("spinbutton", name="Strength").fill("1")
+    fill(there, AFTER, "3")
+    there.get_by_role("button", name="Before / after").click()
+    there.get_by_role("slider", name="Before and after").fill("42")
+    page.locator("#tab-inpaint .ask").evaluate("node => node.scrollTo(0, 0)")
+    save(page, path)
+
+
+def save(page: Page, path: Path) -> None:
+    page.mouse.move(0, WINDOW[1] - 1)
+    page.wait_for_timeout(500)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    page.screenshot(path=path)
+
+
+def shoot(url: str, paths: list[Path]) -> None:
     program = shutil.which("chromium") or shutil.which("google-chrome")
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=program, args=ARGUMENTS)
         page = browser.new_page(viewport={"width": WINDOW[0], "height": WINDOW[1]}, color_scheme="light")
         page.set_default_timeout(PATIENCE)
         page.goto(url)
-        page.wait_for_selector(".stage")
-        page.get_by_label("Prompt", exact=True).fill(prompt)
-        page.get_by_role("spinbutton", name="Pictures").fill("6")
-        page.get_by_role("spinbutton", name="Seed").fill(seed)
-        page.get_by_role("button", name="Generate").click()
-        page.wait_for_selector(".stage[data-phase=done]")
-        page.wait_for_function("!document.querySelector('#badge .starting')")
-        page.mouse.move(0, WINDOW[1] - 1)
-        page.wait_for_timeout(500)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        page.screenshot(path=path)
+        page.wait_for_function("document.querySelector('#model-picker input')?.value")
+        for take, path in zip((shoot_txt2img, shoot_inpaint), paths, strict=False):
+            take(page, path)
         browser.close()
 
 
-def main(path: str, prompt: str = "a big orange kitten in a meadow", seed: str = "7") -> None:
+def main(*paths: str) -> None:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{probe.getsockname()[1]}/"
     with tempfile.TemporaryDirectory() as outputs:
-        command = [
-            sys.executable,
-            "app.py",
-            "--port",
-            url.split(":")[-1].strip("/"),
-            "--outputs-dir",
-            outputs,
-        ]
+        port = url.split(":")[-1].strip("/")
+        command = [sys.executable, "app.py", "--port", port, "--outputs-dir", outputs]
         with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, env=os.environ) as app:
             try:
                 while app.poll() is None:
@@ -68,7 +104,7 @@ def main(path: str, prompt: str = "a big orange kitten in a meadow", seed: str =
                         break
                     except (urllib.error.URLError, ConnectionError):
                         time.sleep(0.2)
-                shoot(url, Path(path), prompt, seed)
+                shoot(url, [Path(path) for path in paths])
             finally:
                 app.terminate()
 
