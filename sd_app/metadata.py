@@ -186,16 +186,28 @@ def save_image(
         raise _explained(error, folder) from error
 
 
-def write_png(image: Image.Image, infotext: str, path: Path) -> None:
-    """Write a picture to a file of the user's choice, whole or not at all; an older file is replaced."""
+def save_beside(path: Path, ending: str, data: bytes) -> Path:
+    """Save what belongs to a saved picture as `NNNNN-<seed><ending>`, whole or not at all."""
+    companion = path.with_name(f"{path.stem}{ending}")
+    write_bytes(data, companion)
+    return companion
+
+
+def write_bytes(data: bytes, path: Path) -> None:
+    """Write a file of the user's choice, whole or not at all; an older file is replaced."""
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
-        partial.write_bytes(png_bytes(image, infotext))
+        partial.write_bytes(data)
         partial.replace(path)
     except OSError as error:
         raise _explained(error, path.parent) from error
     finally:
         partial.unlink(missing_ok=True)
+
+
+def write_png(image: Image.Image, infotext: str, path: Path) -> None:
+    """Write a picture to a file of the user's choice, whole or not at all; an older file is replaced."""
+    write_bytes(png_bytes(image, infotext), path)
 
 
 def png_bytes(image: Image.Image, infotext: str) -> bytes:
