@@ -210,10 +210,11 @@ def write_png(image: Image.Image, infotext: str, path: Path) -> None:
     write_bytes(png_bytes(image, infotext), path)
 
 
-def png_bytes(image: Image.Image, infotext: str) -> bytes:
-    """Encode as PNG with the infotext in its text chunk: tEXt, or iTXt when it is not Latin-1."""
+def png_bytes(image: Image.Image, infotext: str = "") -> bytes:
+    """Encode as PNG with the infotext, if any, in its text chunk: tEXt, or iTXt when it is not Latin-1."""
     chunks = PngImagePlugin.PngInfo()
-    chunks.add_text(PNG_KEY, infotext)
+    if infotext:
+        chunks.add_text(PNG_KEY, infotext)
     stream = BytesIO()
     image.copy().save(
         stream, "PNG", pnginfo=chunks

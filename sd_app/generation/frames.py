@@ -263,6 +263,8 @@ class BisectJob(WalkJob):
             right=self.images[right],
             left_prompt=self.frame_prompts[left],
             right_prompt=self.frame_prompts[right],
+            left_path=self.paths[left] if self.paths else None,
+            right_path=self.paths[right] if self.paths else None,
             distances=self._curve,
             history=tuple(self._history),
         )

@@ -225,6 +225,8 @@ class Jump:
     right: Image.Image
     left_prompt: str
     right_prompt: str
+    left_path: Path | None  # None when they were not saved
+    right_path: Path | None
     distances: "np.ndarray"
     history: tuple[tuple[float, float, float], ...]
 

@@ -2,9 +2,9 @@
 
     python tests/benchmarks/walk.py [--frames 18] [--rounds 5]
 
-Embedded model on the CPU, DDIM, 25 steps, no saving. The walk and its frames one by one take turns within each
-round, in alternating order. The walk also measures the distances of its frames; its ends are made alone. Processor time is printed
-beside wall time: on a busy machine it is the steadier of the two.
+Embedded model on the CPU, DDIM, 25 steps, no saving. The walk and its frames one by one take turns within
+each round, in alternating order. The walk also measures the distances of its frames; its ends are made alone.
+Processor time is printed beside wall time: on a busy machine it is the steadier of the two.
 """
 
 import argparse
