@@ -3,6 +3,7 @@
 import io
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -27,7 +28,7 @@ from sd_app.generation.run import run_job
 from sd_app.metadata import from_infotext, read_infotext
 from sd_app.requests import BRANCH_EARLY, DIFFER_AT_THE_END, PARTED, SMALL_CHANGE
 
-QUICK = {"scheduler": "DDIM", "num_inference_steps": 4, "seed": 3}
+QUICK: dict[str, Any] = {"scheduler": "DDIM", "num_inference_steps": 4, "seed": 3}
 WALK = WalkRequest(a="cat", b="dog", prompt="a {} on the beach", frames=5, film="none", **QUICK)
 
 
@@ -51,7 +52,7 @@ def test_a_blend_is_txt2img_of_its_prompt(studio):
 def test_arithmetic_is_saved_and_reproduces_the_picture_in_every_mode(studio):
     slot = 'a {row: cat - 0.5*(dog + "orange cat")}'
     picture = plain(studio, "a red house")
-    inputs = {"init_image": picture, "strength": 1.0}
+    inputs: dict[str, Any] = {"init_image": picture, "strength": 1.0}
     for request in (
         Txt2ImgRequest(prompt=slot, negative_prompt="{red + 0.2*blue}", **QUICK),
         Img2ImgRequest(prompt=slot, **inputs, **QUICK),
@@ -199,7 +200,7 @@ def test_a_plane_has_its_pictures_row_by_row(random_studio):
 
 
 def frames_of_mp4(data: bytes) -> list[np.ndarray]:
-    with av.open(io.BytesIO(data)) as container:
+    with av.open(io.BytesIO(data), "r") as container:
         assert container.streams.video[0].codec_context.name == "h264"
         assert container.streams.video[0].codec_context.pix_fmt == "yuv420p"
         assert float(container.streams.video[0].average_rate or 0) == 5
@@ -218,6 +219,7 @@ def test_a_film_shows_each_picture_once_and_no_mixture(kind):
         for frame, image in zip(frames, images, strict=True):
             assert abs(frame.astype(int) - pixels(image)[0, 0]).max() <= 4
         return
+    film: Any
     with Image.open(io.BytesIO(data)) as film:
         durations, shown = [], []
         for index in range(film.n_frames):

@@ -1,34 +1,18 @@
-"""Arithmetic with words: the slots of a prompt, such as `a drawing of {cat + 0.43*tabby}`, read and checked.
-
-    slot     = "{" [ ("all" | "row" | "input") ":" ] sum "}"
-    sum      = product { ("+" | "-") product }
-    product  = factor { ("*" | "/") factor }
-    factor   = { "-" | "+" } ( number | words | "(" sum ")" | function )
-    words    = bare words, side by side one phrase | "a quoted prompt" | <learned-word>
-    function = "lerp(" sum "," sum "," sum ")" | "slerp(" the same ")" | "mean(" sum { "," sum } ")"
-
-Numbers and words are two kinds: numbers scale words, words are added to words. What is made of numbers alone
-is worked out here, so that the tree holds words and plain factors. `\\{` is a plain brace. No torch.
-"""
+"""From the text of an expression to its tree: recursive descent, with every mistake in words."""
 
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass, field
-from functools import lru_cache
-from math import isfinite, prod
-from typing import TypeAlias
+from dataclasses import dataclass
+from math import isfinite
+
+from .errors import ExpressionError
+from .tree import Between, Mean, Node, Scaled, Slot, Sum, Words, iterate_words, weight_of
 
 SPACES = ("all", "row", "input")
 METHODS = ("lerp", "slerp")
 FUNCTIONS = (*METHODS, "mean")
 MAX_DEPTH = 32  # brackets inside brackets
 MAX_OPERANDS = 64  # phrases in one slot
-MAX_TEXTS = (
-    64  # prompts to encode for one: with two slots, every phrase of one with every phrase of the other
-)
 MAX_WEIGHT = 1000.0  # a tensor of values up to about 33 stays within float16
-EXCERPT = 30  # characters shown on either side of a mistake
-
 _TOKEN = re.compile(
     r"""\s*(?:
         (?P<number>(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?(?![\w.]))
@@ -41,186 +25,6 @@ _TOKEN = re.compile(
 _SPACE = re.compile(r"\s*(\w+)\s*:")
 
 
-class ExpressionError(ValueError):
-    """What is wrong in a slot, and where: `position` counts the text's characters from 0."""
-
-    def __init__(self, name: str, text: str, position: int, rule: str, remedy: str) -> None:
-        self.position = position
-        first, last = max(0, position - EXCERPT), position + EXCERPT
-        start, end = "…" if first else "", "…" if last < len(text) else ""
-        # One character for one, so that the caret stands under the mistake.
-        shown = "".join(char if char.isprintable() else " " for char in text[first:last])
-        caret = " " * (len(start) + position - first) + "^"
-        super().__init__(
-            f"{name} {rule}, at character {position + 1} ({remedy})\n  {start}{shown}{end}\n  {caret}"
-        )
-
-
-@dataclass(frozen=True, kw_only=True)
-class Words:
-    """A phrase as it is put in the slot's place."""
-
-    text: str
-    at: int = field(default=0, compare=False)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Scaled:
-    """A part times a number."""
-
-    factor: float
-    part: "Node"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Sum:
-    """Parts added up from left to right."""
-
-    parts: tuple["Node", ...]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Between:
-    """A point on the way from `a` (t = 0) to `b` (t = 1), straight ("lerp") or on the sphere ("slerp")."""
-
-    method: str
-    a: "Node"
-    b: "Node"
-    t: float
-
-
-@dataclass(frozen=True, kw_only=True)
-class Mean:
-    """The mean of the parts."""
-
-    parts: tuple["Node", ...]
-
-
-Node: TypeAlias = Words | Scaled | Sum | Between | Mean
-
-
-@dataclass(frozen=True, kw_only=True)
-class Slot:
-    """An expression in a prompt, and the space it is worked out in."""
-
-    expression: Node
-    space: str = "all"
-
-    @property
-    def phrases(self) -> tuple[str, ...]:
-        """Return the texts of its phrases, each once, in their order."""
-        return tuple(dict.fromkeys(words.text for words in iterate_words(self.expression)))
-
-
-@dataclass(frozen=True, kw_only=True)
-class Template:
-    """A prompt taken apart: `texts[i]` stands before slot i, the last text after the last slot."""
-
-    texts: tuple[str, ...]
-    slots: tuple[Slot, ...]
-
-    @property
-    def space(self) -> str:
-        return self.slots[0].space if self.slots else "all"
-
-    @property
-    def first_phrases(self) -> tuple[str, ...]:
-        """Return the first phrase of every slot: the words that hold its place."""
-        return tuple(slot.phrases[0] for slot in self.slots)
-
-    def fill(self, phrases: tuple[str, ...]) -> str:
-        """Return the prompt with a phrase in each slot's place; fewer phrases give its beginning."""
-        text = self.texts[0]
-        for number, phrase in enumerate(phrases):
-            text += phrase
-            if number + 1 < len(phrases) or len(phrases) == len(self.slots):
-                text += self.texts[number + 1]
-        return text
-
-
-def has_slots(prompt: str) -> bool:
-    """Tell whether a prompt holds a slot. Raise ExpressionError if one is wrong."""
-    return "{" in prompt and bool(parse_prompt(prompt).slots)
-
-
-def place_text(prompt: str) -> str:
-    """Return a prompt as a text: of every slot the first phrase, which holds its place."""
-    if "{" not in prompt:
-        return prompt
-    template = parse_prompt(prompt)
-    return template.fill(template.first_phrases)
-
-
-@lru_cache(maxsize=256)
-def parse_prompt(prompt: str, name: str = "prompt") -> Template:
-    """Take a prompt apart at its slots. Escapes and weights outside them are left as they are.
-
-    Raise ExpressionError, which names the place, the rule and a remedy.
-    """
-    texts: list[str] = [""]
-    slots: list[Slot] = []
-    position = 0
-    while position < len(prompt):
-        char = prompt[position]
-        if char == "\\":
-            texts[-1] += prompt[position : position + 2]
-            position += 2
-        elif char == "{":
-            parser = _Parser(name, prompt, position + 1)
-            slot, end = parser.slot()
-            if slots and slot.space != slots[0].space:
-                raise parser.error(position, "must have all slots in one space", f"write {slots[0].space}:")
-            slots.append(slot)
-            texts.append("")
-            position = end
-        else:
-            texts[-1] += char
-            position += 1
-    template = Template(texts=tuple(texts), slots=tuple(slots))
-    if prod(len(slot.phrases) for slot in slots) > MAX_TEXTS and template.space == "all":
-        raise ValueError(
-            f"{name} must need at most {MAX_TEXTS} texts, and each phrase of one slot meets every one of the"
-            " others (use fewer phrases)"
-        )
-    return template
-
-
-def parse_expression(text: str, name: str) -> Node:
-    """Read a text that is one expression without braces. Raise ExpressionError."""
-    parser = _Parser(name, text, 0)
-    return parser.whole()
-
-
-def iterate_words(node: Node) -> Iterator[Words]:
-    """Yield the phrases of an expression from left to right."""
-    match node:
-        case Words():
-            yield node
-        case Scaled():
-            yield from iterate_words(node.part)
-        case Between():
-            yield from iterate_words(node.a)
-            yield from iterate_words(node.b)
-        case _:
-            for part in node.parts:
-                yield from iterate_words(part)
-
-
-def weight_of(node: Node) -> float:
-    """Return how many times as large as a plain prompt the result can be."""
-    match node:
-        case Words():
-            return 1.0
-        case Scaled():
-            return abs(node.factor) * weight_of(node.part)
-        case Between():
-            return max(weight_of(node.a), weight_of(node.b))
-        case Sum():
-            return sum(map(weight_of, node.parts))
-        case _:
-            return sum(map(weight_of, node.parts)) / len(node.parts)
-
-
 @dataclass(frozen=True, kw_only=True)
 class _Token:
     kind: str  # number, quoted, word, end, or the mark itself
@@ -229,7 +33,7 @@ class _Token:
     end: int
 
 
-class _Parser:
+class Parser:
     """Recursive descent over one expression; `position` walks through the text."""
 
     def __init__(self, name: str, text: str, position: int) -> None:
