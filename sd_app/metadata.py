@@ -186,11 +186,18 @@ def save_image(
         raise _explained(error, folder) from error
 
 
-def write_png(image: Image.Image, infotext: str, path: Path) -> None:
-    """Write a picture to a file of the user's choice, whole or not at all; an older file is replaced."""
+def save_beside(path: Path, ending: str, data: bytes) -> Path:
+    """Save what belongs to a saved picture as `NNNNN-<seed><ending>`, whole or not at all."""
+    companion = path.with_name(f"{path.stem}{ending}")
+    write_bytes(data, companion)
+    return companion
+
+
+def write_bytes(data: bytes, path: Path) -> None:
+    """Write a file of the user's choice, whole or not at all; an older file is replaced."""
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
-        partial.write_bytes(png_bytes(image, infotext))
+        partial.write_bytes(data)
         partial.replace(path)
     except OSError as error:
         raise _explained(error, path.parent) from error
@@ -198,10 +205,16 @@ def write_png(image: Image.Image, infotext: str, path: Path) -> None:
         partial.unlink(missing_ok=True)
 
 
-def png_bytes(image: Image.Image, infotext: str) -> bytes:
-    """Encode as PNG with the infotext in its text chunk: tEXt, or iTXt when it is not Latin-1."""
+def write_png(image: Image.Image, infotext: str, path: Path) -> None:
+    """Write a picture to a file of the user's choice, whole or not at all; an older file is replaced."""
+    write_bytes(png_bytes(image, infotext), path)
+
+
+def png_bytes(image: Image.Image, infotext: str = "") -> bytes:
+    """Encode as PNG with the infotext, if any, in its text chunk: tEXt, or iTXt when it is not Latin-1."""
     chunks = PngImagePlugin.PngInfo()
-    chunks.add_text(PNG_KEY, infotext)
+    if infotext:
+        chunks.add_text(PNG_KEY, infotext)
     stream = BytesIO()
     image.copy().save(
         stream, "PNG", pnginfo=chunks

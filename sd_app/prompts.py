@@ -11,7 +11,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from .requests import CHUNK_TOKENS, Token, TokenReport
+from .expressions import place_text
+from .requests import CHUNK_TOKENS, Token, TokenReport, TokenRow, TokenTable
+from .requests.text import END, PADDING, START
 
 BRACKET = 1.1
 MAX_WEIGHT = 100.0  # a thousand nested brackets would overflow
@@ -78,9 +80,31 @@ def chunk(tokenizer: Any, prompt: str) -> list[list[Token]]:
 
 def tokenize(tokenizer: Any, prompt: str) -> TokenReport:
     """Report how a prompt is read: its tokens, their windows and weights. No weights of a model needed."""
-    chunks = chunk(tokenizer, prompt)
+    chunks = chunk(tokenizer, place_text(prompt))
     tokens = tuple(token for tokens in chunks for token in tokens)
     return TokenReport(tokens=tokens, num_chunks=len(chunks), count=len(tokens))
+
+
+def token_table(tokenizer: Any, prompt: str, *, num_chunks: int = 1) -> TokenTable:
+    """List every row the model reads for a prompt: of each window start mark, tokens, end mark, padding.
+
+    There are at least `num_chunks` windows.
+    """
+    chunks = chunk(tokenizer, place_text(prompt))
+    chunks += [[]] * (num_chunks - len(chunks))
+    rows: list[TokenRow] = []
+    count = 0
+    for number, tokens in enumerate(chunks):
+        rows.append(_mark(tokenizer.bos_token_id, START, 0, number))
+        for token in tokens:
+            rows.append(TokenRow(**vars(token), cut=count >= CHUNK_TOKENS))
+            count += 1
+        rows.append(_mark(tokenizer.eos_token_id, END, len(tokens) + 1, number))
+        rows += [
+            _mark(tokenizer.pad_token_id, PADDING, position, number)
+            for position in range(len(tokens) + 2, CHUNK_TOKENS + 2)
+        ]
+    return TokenTable(rows=tuple(rows), num_chunks=len(chunks))
 
 
 def encode_pair(pipe: Any, prompt: str, negative_prompt: str, *, clip_skip: int = 1) -> tuple[Tensor, Tensor]:
@@ -88,18 +112,19 @@ def encode_pair(pipe: Any, prompt: str, negative_prompt: str, *, clip_skip: int 
     chunks, negative_chunks = chunk(pipe.tokenizer, prompt), chunk(pipe.tokenizer, negative_prompt)
     num_chunks = max(len(chunks), len(negative_chunks))
     return tuple(  # type: ignore[return-value]
-        _encode_chunks(pipe, [*part, *[[]] * (num_chunks - len(part))], clip_skip)
+        encode_chunks(pipe, [*part, *[[]] * (num_chunks - len(part))], clip_skip)
         for part in (chunks, negative_chunks)
     )
 
 
 def encode(pipe: Any, prompt: str, *, clip_skip: int = 1) -> Tensor:
     """Encode one prompt to (1, 77*n, D); without weights and below 76 tokens as the pipeline itself does."""
-    return _encode_chunks(pipe, chunk(pipe.tokenizer, prompt), clip_skip)
+    return encode_chunks(pipe, chunk(pipe.tokenizer, prompt), clip_skip)
 
 
 @torch.no_grad()
-def _encode_chunks(pipe: Any, chunks: list[list[Token]], clip_skip: int) -> Tensor:
+def encode_chunks(pipe: Any, chunks: list[list[Token]], clip_skip: int) -> Tensor:
+    """Encode n chunks to (1, 77*n, D), each in a window of its own."""
     # One window at a time: a batch of windows would round differently from the same window alone.
     parts = [_weigh(_encode_window(pipe, tokens, clip_skip), tokens) for tokens in chunks]
     return torch.cat(parts, dim=1).to(dtype=pipe.text_encoder.dtype)
@@ -114,6 +139,12 @@ def _encode_window(pipe: Any, tokens: list[Token], clip_skip: int) -> Tensor:
     mask = None
     if getattr(text_encoder.config, "use_attention_mask", False):
         mask = (torch.arange(len(ids), device=input_ids.device) < len(tokens) + 2).long()[None]
+    return run_text_encoder(pipe, input_ids, mask, clip_skip)
+
+
+def run_text_encoder(pipe: Any, input_ids: Tensor, mask: Tensor | None, clip_skip: int) -> Tensor:
+    """Return the output rows of (B, L) token ids, (B, L, D), of the layer clip_skip asks for."""
+    text_encoder = pipe.text_encoder
     if clip_skip == 1:
         return text_encoder(input_ids, attention_mask=mask)[0]
     num_layers = text_encoder.config.num_hidden_layers
@@ -140,6 +171,10 @@ def _weigh(embeds: Tensor, tokens: list[Token]) -> Tensor:
     meaningful = (old_mean.abs() > 0.02 * spread) & (old_mean * new_mean > 0.25 * old_mean**2)
     scale = torch.where(meaningful, old_mean / new_mean, torch.ones_like(old_mean))
     return (weighted * scale).to(embeds.dtype)
+
+
+def _mark(token_id: int, kind: str, position: int, chunk_number: int) -> TokenRow:
+    return TokenRow(text="", id=token_id, position=position, chunk=chunk_number, kind=kind)
 
 
 def _closes_round(mark: str) -> bool:

@@ -6,15 +6,24 @@ from typing import TYPE_CHECKING
 
 from .catalog import ModelInfo, find_model, list_models
 from .requests import (
+    BlendRequest,
+    BlendResult,
+    Encoding,
     Img2ImgRequest,
     Img2ImgResult,
     InpaintRequest,
     InpaintResult,
+    PlaneRequest,
+    PlaneResult,
+    RowReport,
     Status,
     Step,
     TokenReport,
+    TokenTable,
     Txt2ImgRequest,
     Txt2ImgResult,
+    WalkRequest,
+    WalkResult,
 )
 from .schedulers import SCHEDULER_NAMES
 from .settings import Settings
@@ -95,6 +104,85 @@ class Studio:
         from . import generation
 
         return generation.inpaint(manager, request, on_step, preview_every=preview_every, save=save)
+
+    def blend(
+        self,
+        request: BlendRequest,
+        on_step: Callable[[Step], None] | None = None,
+        *,
+        preview_every: int = 3,
+        save: bool = True,
+    ) -> BlendResult:
+        """Make the picture of an expression, with its tensor; for everything else as txt2img.
+
+        The picture is txt2img's of `request.blended_prompt`, and that is the prompt saved in it.
+        """
+        manager = self._ready_manager()
+        from . import generation
+
+        return generation.blend(manager, request, on_step, preview_every=preview_every, save=save)
+
+    def walk(
+        self,
+        request: WalkRequest,
+        on_step: Callable[[Step], None] | None = None,
+        *,
+        preview_every: int = 3,
+        save: bool = True,
+    ) -> WalkResult:
+        """Make the pictures from a to b on one noise, and measure where they part; otherwise as txt2img.
+
+        Frames go through the U-Net settings.batch_size at a time, both ends alone. Each is saved with the
+        request that makes it again; beside the last one lie film, strip, sheet and plot.
+        """
+        manager = self._ready_manager()
+        from . import generation
+
+        return generation.walk(manager, request, on_step, preview_every=preview_every, save=save)
+
+    def plane(
+        self,
+        request: PlaneRequest,
+        on_step: Callable[[Step], None] | None = None,
+        *,
+        preview_every: int = 3,
+        save: bool = True,
+    ) -> PlaneResult:
+        """Make a grid of pictures on one noise, rows from a to b, columns along a direction; see walk."""
+        manager = self._ready_manager()
+        from . import generation
+
+        return generation.plane(manager, request, on_step, preview_every=preview_every, save=save)
+
+    def encode(self, prompt: str, model: str | None = None, *, clip_skip: int = 1) -> Encoding:
+        """Return a prompt as the U-Net reads it: (77*n, D) numbers with a row for each token.
+
+        The array is the pipeline's own encode_prompt tensor. Raise ValueError for a bad prompt.
+        """
+        manager = self._ready_manager()
+        from . import generation
+
+        return generation.encode(manager, prompt, model, clip_skip=clip_skip)
+
+    def look_up(
+        self, prompt: str, row: int, model: str | None = None, *, clip_skip: int = 1, count: int = 8
+    ) -> RowReport:
+        """Describe one row of an encoded prompt: length, largest channels, nearest words.
+
+        The first call of a model encodes its vocabulary once.
+        """
+        manager = self._ready_manager()
+        from . import generation
+
+        return generation.look_up(manager, prompt, row, model, clip_skip=clip_skip, count=count)
+
+    def token_table(self, prompt: str, model: str | None = None) -> TokenTable:
+        """List all rows the model reads for a prompt. Loads no weights; does not wait for a running job."""
+        info = find_model(self.settings, model)
+        manager = self._ready_manager()
+        from . import prompts
+
+        return prompts.token_table(manager.tokenizer(info.name), prompt)
 
     def tokens(self, prompt: str, model: str | None = None) -> TokenReport:
         """Cut a prompt into the model's tokens. Loads no weights and does not wait for a running job."""

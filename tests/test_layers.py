@@ -10,7 +10,10 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 
-LEAVES = {"checks", "requests", "images", "metadata", "catalog", "settings", "placement", "masks", "drift"}
+LEAVES = {
+    *("checks", "requests", "images", "metadata", "catalog", "settings", "placement", "masks", "drift"),
+    *("expressions", "films", "charts"),
+}
 TOOLS = {"schedulers", "loaders", "model_manager", "prompts", "embeddings", "probes", "visualize"}
 FEATURES = {"generation", "interrogator", "training", "sweeps"}
 PAGE_MAY = {"requests", "images", "metadata", "catalog"}

@@ -204,7 +204,7 @@ class InpaintJob(Img2ImgJob):
             fields |= {
                 "images": (self.scene.canvas.copy(),),
                 "seeds": (seed,),
-                "infotexts": (to_infotext(self.request_of(seed)),),
+                "infotexts": (to_infotext(self.request_of(0)),),
                 "stopped": False,
                 "notice": NOTHING_PAINTED,
             }

@@ -1,7 +1,7 @@
 """One job on its way: what was asked, what is made, whom to tell."""
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from PIL import Image
 
+from .. import embeddings
 from ..catalog import ModelInfo
 from ..metadata import save_image, to_infotext
 from ..requests import Step, Txt2ImgRequest, Txt2ImgResult
@@ -23,6 +24,7 @@ class Job:
     """
 
     kind = "txt2img"  # of the model manager's pipelines
+    watches = False  # whether see() wants what each step predicts
 
     def __init__(
         self,
@@ -39,6 +41,12 @@ class Job:
         self._on_step = on_step
         self._outputs_dir = outputs_dir
         self._started = time.perf_counter()
+        self._embeds: dict[str, Any] | None = None
+
+    @property
+    def num_images(self) -> int:
+        """Return how many pictures the whole job makes."""
+        return self.request.num_images
 
     @property
     def nothing_to_do(self) -> bool:
@@ -50,6 +58,20 @@ class Job:
         """Return how many steps a picture takes."""
         assert self.request.num_inference_steps is not None
         return self.request.num_inference_steps
+
+    def batches(self, batch_size: int) -> Iterator[tuple[int, int]]:
+        """Yield the first picture and the number of each batch; asked for the next when one is finished."""
+        for first in range(0, self.num_images, batch_size):
+            yield first, min(batch_size, self.num_images - first)
+
+    def prompts(self, pipe: Any, first: int, count: int) -> dict[str, Any]:
+        """Return the pipeline's arguments that say what pictures first..first+count-1 show."""
+        if self._embeds is None:
+            self._embeds = encode(pipe, self.request)
+        return {**self._embeds, "num_images_per_prompt": count}
+
+    def see(self, first: int, step: int, predicted_x0: torch.Tensor) -> None:
+        """Take what a step, counted from 0, says the batch will become, (B, 4, h, w). Changes nothing."""
 
     def arguments(self, pipe: Any, generators: list[torch.Generator]) -> dict[str, Any]:
         """Return what the pipeline needs besides prompt and sampling, for one picture a generator."""
@@ -66,7 +88,7 @@ class Job:
         defaults = {"step": 0, "num_steps": self.num_steps, "image_index": len(self.images)}
         step = Step(
             **(defaults | known),
-            num_images=self.request.num_images,
+            num_images=self.num_images,
             seconds=time.perf_counter() - self._started,
             text=text,
             images=tuple(self.images),
@@ -86,7 +108,7 @@ class Job:
             seed = self.seed(len(self.images))
             path = save_image(
                 image,
-                self.request_of(seed),
+                self.request_of(len(self.images)),
                 outputs_dir=self._outputs_dir,
                 seed=seed,
                 companions=companions,
@@ -107,8 +129,8 @@ class Job:
             "request": self.request,
             "seconds": time.perf_counter() - self._started,
             "paths": tuple(self.paths),
-            "infotexts": tuple(to_infotext(self.request_of(seed)) for seed in seeds),
-            "stopped": len(self.images) < self.request.num_images,
+            "infotexts": tuple(to_infotext(self.request_of(index)) for index in range(len(self.images))),
+            "stopped": len(self.images) < self.num_images,
         }
 
     def seed(self, index: int) -> int:
@@ -116,6 +138,16 @@ class Job:
         assert self.request.seed is not None
         return self.request.seed + index
 
-    def request_of(self, seed: int) -> Txt2ImgRequest:
+    def request_of(self, index: int) -> Txt2ImgRequest:
         """Return the request of one picture."""
-        return replace(self.request, seed=seed, num_images=1)
+        return replace(self.request, seed=self.seed(index), num_images=1)
+
+
+def encode(pipe: Any, request: Txt2ImgRequest) -> dict[str, torch.Tensor]:
+    """Encode the prompts to the pipeline's arguments, (1, 77*n, D) each."""
+    if request.guidance_scale == 1:  # the formula's unconditional half cancels out
+        return {"prompt_embeds": embeddings.encode(pipe, request.prompt, clip_skip=request.clip_skip)}
+    positive, negative = embeddings.encode_pair(
+        pipe, request.prompt, request.negative_prompt, clip_skip=request.clip_skip
+    )
+    return {"prompt_embeds": positive, "negative_prompt_embeds": negative}

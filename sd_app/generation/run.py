@@ -9,7 +9,6 @@ from typing import Any, TypeVar
 
 import torch
 
-from .. import prompts
 from ..catalog import find_model
 from ..loaders import download_snapshot
 from ..model_manager import ModelManager
@@ -46,9 +45,8 @@ def run_job(
             return job
         job.preview_every = preview_every if on_step and job.info.latent_rgb else 0
         with manager.pipeline(job.kind, info.name, str(job.request.scheduler), job.tell) as pipe:
-            run = partial(denoise, pipe, job, encode(pipe, job.request))
-            for first in range(0, job.request.num_images, settings.batch_size):
-                count = min(settings.batch_size, job.request.num_images - first)
+            run = partial(denoise, pipe, job)
+            for first, count in job.batches(settings.batch_size):
                 for images in run_batch(manager, pipe, job, run, first, count):
                     job.finish(images)
     except Cancelled:
@@ -56,31 +54,21 @@ def run_job(
     return job
 
 
-def encode(pipe: Any, request: Txt2ImgRequest) -> dict[str, torch.Tensor]:
-    """Encode the prompts to the pipeline's arguments, (1, 77*n, D) each."""
-    if request.guidance_scale == 1:  # the formula's unconditional half cancels out
-        return {"prompt_embeds": prompts.encode(pipe, request.prompt, clip_skip=request.clip_skip)}
-    positive, negative = prompts.encode_pair(
-        pipe, request.prompt, request.negative_prompt, clip_skip=request.clip_skip
-    )
-    return {"prompt_embeds": positive, "negative_prompt_embeds": negative}
-
-
-def denoise(pipe: Any, job: Job, embeds: dict[str, torch.Tensor], first: int, count: int) -> Images:
+def denoise(pipe: Any, job: Job, first: int, count: int) -> Images:
     """Call the pipeline: the request's fields in diffusers' words, a CPU generator for each picture.
 
     Return pictures first..first+count-1.
     """
     request = job.request
     generators = [torch.Generator("cpu").manual_seed(job.seed(first + index)) for index in range(count)]
-    arguments = job.arguments(pipe, generators)
-    with watch_steps(pipe.scheduler) if job.preview_every else nullcontext() as watcher:
+    prompts, arguments = job.prompts(pipe, first, count), job.arguments(pipe, generators)
+    watched = job.preview_every or job.watches
+    with watch_steps(pipe.scheduler) if watched else nullcontext() as watcher:
         output = pipe(
-            **embeds,
+            **prompts,
             **arguments,
             num_inference_steps=request.num_inference_steps,
             guidance_scale=request.guidance_scale,
-            num_images_per_prompt=count,
             generator=generators,
             callback_on_step_end=progress_callback(job, watcher, first, count),
             callback_on_step_end_tensor_inputs=["latents"],
@@ -105,8 +93,10 @@ def progress_callback(
             "batch_images": count,
             "batch_seconds": time.perf_counter() - started,
         }
+        if watcher and job.watches:
+            job.see(first, index // order, watcher.predicted_x0())
         preview = None
-        if watcher and job.info.latent_rgb and (index + 1) % job.preview_every == 0:
+        if watcher and job.preview_every and job.info.latent_rgb and (index + 1) % job.preview_every == 0:
             preview = preview_image(watcher.predicted_x0(), job.info.latent_rgb)
         job.tell("Denoising", preview=preview, **known)
         if index == pipe.num_timesteps - 1:

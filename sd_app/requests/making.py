@@ -20,6 +20,7 @@ from ..checks import (
     check_side,
     check_text,
 )
+from ..expressions import parse_prompt
 from ..settings import Settings
 
 MAX_PROMPT = 20_000  # characters
@@ -39,6 +40,7 @@ MASK_MODES = ("1", "L", "RGB")
 class Txt2ImgRequest:
     """Ask for pictures of a prompt. None means: the model's own default; for the seed: a random one.
 
+    Both prompts may hold arithmetic in braces, `a drawing of {cat + 0.43*tabby}`; see expressions.py.
     Picture k of the request has seed `seed + k`. `clip_skip` counts as in AUTOMATIC1111: 1 is the last
     layer of the text encoder, 2 the one before. Raise ValueError naming field, value, rule and remedy.
     """
@@ -60,6 +62,7 @@ class Txt2ImgRequest:
         if not self.prompt.strip():
             raise ValueError("prompt must not be empty (say what the picture should show)")
         check_text("negative_prompt", self.negative_prompt, MAX_PROMPT)
+        self._check_slots()
         check_name("model", self.model)
         check_name("scheduler", self.scheduler)
         check_int("num_images", self.num_images, 1, MAX_NUM_IMAGES)
@@ -75,6 +78,11 @@ class Txt2ImgRequest:
             check_side("width", self.width)
         if self.height is not None:
             check_side("height", self.height)
+
+    def _check_slots(self) -> None:
+        """Refuse arithmetic that cannot be read, before anything is loaded."""
+        parse_prompt(self.prompt)
+        parse_prompt(self.negative_prompt, "negative_prompt")
 
     @property
     def is_resolved(self) -> bool:

@@ -15,19 +15,24 @@ from pathlib import Path
 from types import FrameType, NoneType
 from typing import Any, NoReturn, get_args, get_origin, get_type_hints
 
-from . import metadata
-from .requests import (
+from .. import metadata
+from ..expressions import ExpressionError
+from ..requests import (
+    BlendRequest,
     Cancelled,
     Img2ImgRequest,
     InpaintRequest,
     InpaintResult,
+    PlaneRequest,
     Step,
     Txt2ImgRequest,
     Txt2ImgResult,
+    WalkRequest,
     parse_seed,
 )
-from .settings import Settings
-from .studio import Studio
+from ..settings import Settings
+from ..studio import Studio
+from . import arithmetic
 
 FAILED, INTERRUPTED = 2, 130  # exit codes
 
@@ -35,10 +40,13 @@ REQUESTS: dict[str, tuple[type[Txt2ImgRequest], str]] = {
     "txt2img": (Txt2ImgRequest, "make pictures of a prompt"),
     "img2img": (Img2ImgRequest, "make pictures from a picture and a prompt"),
     "inpaint": (InpaintRequest, "repaint a part of a picture"),
+    "blend": (BlendRequest, "make pictures of arithmetic with words"),
+    "walk": (WalkRequest, "walk from one prompt to another, on one noise"),
+    "plane": (PlaneRequest, "make a grid of pictures between and beside prompts, on one noise"),
 }
 
-HELP = {
-    "prompt": "what the picture shows; (word:1.2) stresses, [word] weakens",
+HELP = arithmetic.HELP | {
+    "prompt": "what the picture shows; (word:1.2) stresses, [word] weakens, {cat + 0.4*dog} computes",
     "negative_prompt": "what it should not show",
     "model": "a name that `python -m sd_app models` lists, or owner/name of the hub",
     "scheduler": 'the sampler, for instance "DPM++ 2M Karras"',
@@ -87,9 +95,13 @@ def main(arguments: list[str] | None = None) -> int:
         settings = Settings(**_given(vars(options), SETTINGS))
         if options.command == "models":
             return list_models(Studio(settings))
+        if options.command == "tokens":
+            return arithmetic.show_tokens(Studio(settings), options)
         return make_pictures(Studio(settings), options)
     except (ValueError, OSError, MemoryError) as error:
-        message = " ".join(str(error).split()) or type(error).__name__
+        # An expression's error has a line more, which points at the character.
+        message = str(error) if isinstance(error, ExpressionError) else " ".join(str(error).split())
+        message = message or type(error).__name__
         print(f"{parser.prog} {options.command}: error: {message}", file=sys.stderr)
         return FAILED
     except KeyboardInterrupt:
@@ -113,6 +125,9 @@ def make_parser(environ: Mapping[str, str]) -> argparse.ArgumentParser:
         _add_settings_flags(command, environ, skip=_names(request_type))
     models = commands.add_parser("models", help="list the models", description="List the models.")
     _add_settings_flags(models, environ)
+    tokens = commands.add_parser("tokens", help="show how a prompt is read", description="List its tokens.")
+    arithmetic.add_tokens_flags(tokens)
+    _add_settings_flags(tokens, environ)
     return parser
 
 
@@ -120,7 +135,8 @@ def make_pictures(studio: Studio, options: argparse.Namespace) -> int:
     """Run the request the options hold; print the path of every finished picture."""
     request_type, _ = REQUESTS[options.command]
     request = request_type(**_given(vars(options), _names(request_type)))
-    paths = _output_paths(options.output, request.num_images)
+    num_pictures = arithmetic.count_pictures(request)
+    paths = _output_paths(options.output, num_pictures)
     with _progress_bar() as show, _stop_on_ctrl_c() as check:
 
         def on_step(step: Step) -> None:
@@ -135,8 +151,11 @@ def make_pictures(studio: Studio, options: argparse.Namespace) -> int:
         write_companions(result, paths)
     for path in (paths or result.paths)[: len(result.images)]:
         print(path)
+    for path in arithmetic.write_frames_companions(result, paths):
+        print(path)
+    arithmetic.tell_jump(result)
     if result.stopped:
-        print(f"stopped: kept {len(result.images)} of {request.num_images}", file=sys.stderr)
+        print(f"stopped: kept {len(result.images)} of {num_pictures}", file=sys.stderr)
         return INTERRUPTED
     return 0
 
@@ -191,6 +210,8 @@ def _flag(name: str, hint: Any) -> _Flag:
     options: dict[str, Any] = {"dest": name, "default": None, "help": HELP[name]}
     if name == "seed":
         options |= {"type": _seed, "metavar": "SEED"}
+    elif get_origin(hint) is tuple and get_args(hint)[-1] is ...:
+        options |= {"type": get_args(hint)[0], "nargs": "+", "metavar": "X"}
     elif get_origin(hint) is tuple:
         options |= {"type": int, "nargs": 4, "metavar": ("LEFT", "TOP", "RIGHT", "BOTTOM")}
     elif Path in get_args(hint):
@@ -204,10 +225,10 @@ def _flag(name: str, hint: Any) -> _Flag:
 
 
 def _add_request_flags(parser: argparse.ArgumentParser, request_type: type) -> None:
-    """Add a flag per field. The prompt is positional; a picture without a default must be given."""
+    """Add a flag per field. A text without a default is positional; a picture without one must be given."""
     hints = get_type_hints(request_type)
     for field in fields(request_type):
-        if field.name == "prompt":
+        if hints[field.name] is str and field.default is MISSING:
             parser.add_argument(field.name, help=HELP[field.name])
             continue
         flag = _flag(field.name, hints[field.name])
@@ -233,7 +254,7 @@ def _add_settings_flags(
 
 
 def _default_text(field: Field[Any]) -> str:
-    if field.name in ("seed", "mask_image", "outpaint") or field.default in ("", MISSING, False):
+    if field.name in ("seed", "mask_image", "outpaint", "ts") or field.default in ("", MISSING, False):
         return ""
     if field.name == "model":
         return f" (default: {Settings.model}) [SD_APP_MODEL]"

@@ -1,0 +1,122 @@
+"""Pictures of an expression, and prompts as the tensors they become."""
+
+from typing import Any
+
+import torch
+
+from .. import embeddings, prompts
+from ..catalog import find_model
+from ..checks import check_int, check_text
+from ..expressions import parse_prompt
+from ..model_manager import ModelManager
+from ..requests import (
+    MAX_CLIP_SKIP,
+    MAX_PROMPT,
+    BlendRequest,
+    BlendResult,
+    Encoding,
+    NearWord,
+    RowReport,
+    Txt2ImgRequest,
+)
+from .job import Job, OnStep
+from .run import run_job
+
+MAX_NEAR = 100  # words or channels of a report
+
+
+def blend(
+    manager: ModelManager,
+    request: BlendRequest,
+    on_step: OnStep | None = None,
+    *,
+    preview_every: int = 3,
+    save: bool = True,
+) -> BlendResult:
+    """Make the picture of an expression; see Studio.blend."""
+    picture = request.picture_of(request.blended_prompt)
+    return run_job(BlendJob, manager, picture, on_step, preview_every=preview_every, save=save).result()
+
+
+class BlendJob(Job):
+    """txt2img's job, which also keeps what its prompt became."""
+
+    encoding: Encoding | None = None
+    near: tuple[tuple[NearWord, ...], ...] = ()
+
+    def prompts(self, pipe: Any, first: int, count: int) -> dict[str, Any]:
+        if self.encoding is None:
+            request = self.request
+            self.encoding = encoding_of(pipe, request.prompt, self.info.name, request.clip_skip)
+            self.near = near_tokens(pipe, request)
+        return super().prompts(pipe, first, count)
+
+    def result(self) -> BlendResult:
+        return BlendResult(**self.result_fields(), encoding=self.encoding, near=self.near)
+
+
+def encode(manager: ModelManager, prompt: str, model: str | None, *, clip_skip: int = 1) -> Encoding:
+    """Return a prompt's numbers; see Studio.encode."""
+    check_prompt(prompt, clip_skip)
+    info = find_model(manager.settings, model)
+    with manager.pipeline("txt2img", info.name, info.default_scheduler) as pipe:
+        return encoding_of(pipe, prompt, info.name, clip_skip)
+
+
+def look_up(
+    manager: ModelManager,
+    prompt: str,
+    row: int,
+    model: str | None,
+    *,
+    clip_skip: int = 1,
+    count: int = 8,
+) -> RowReport:
+    """Describe one row of an encoded prompt; see Studio.look_up."""
+    check_prompt(prompt, clip_skip)
+    check_int("count", count, 1, MAX_NEAR)
+    info = find_model(manager.settings, model)
+    with manager.pipeline("txt2img", info.name, info.default_scheduler) as pipe:
+        encoding = encoding_of(pipe, prompt, info.name, clip_skip)
+        check_int("row", row, 0, len(encoding.embeds) - 1)
+        vector = torch.from_numpy(encoding.embeds[row])
+        near = embeddings.nearest_words(pipe, vector, clip_skip=clip_skip, count=count)
+    return RowReport(
+        token=encoding.table.rows[row],
+        norm=float(encoding.norms[row]),
+        channels=encoding.largest_channels(row, count),
+        near=near,
+    )
+
+
+def check_prompt(prompt: str, clip_skip: int) -> None:
+    """Refuse what is no prompt; the empty one is."""
+    check_text("prompt", prompt, MAX_PROMPT)
+    parse_prompt(prompt)
+    check_int("clip_skip", clip_skip, 1, MAX_CLIP_SKIP)
+
+
+def encoding_of(pipe: Any, prompt: str, model: str, clip_skip: int) -> Encoding:
+    """Encode a prompt on a pipe and bring it to NumPy."""
+    embeds = embeddings.encode(pipe, prompt, clip_skip=clip_skip)[0]
+    empty = prompts.encode(pipe, "", clip_skip=clip_skip)[0]
+    windows = len(embeds) // len(empty)
+    return Encoding(
+        prompt=prompt,
+        model=model,
+        clip_skip=clip_skip,
+        embeds=embeds.float().cpu().numpy(),
+        empty=empty.repeat(windows, 1).float().cpu().numpy(),
+        table=prompts.token_table(pipe.tokenizer, prompt, num_chunks=windows),
+    )
+
+
+def near_tokens(pipe: Any, request: Txt2ImgRequest) -> tuple[tuple[NearWord, ...], ...]:
+    """Return the tokens nearest to a blended word's vectors, an entry for each row of the prompt's slots."""
+    template = parse_prompt(request.prompt)
+    encoder = embeddings.Encoder(pipe, request.clip_skip)
+    return tuple(
+        embeddings.nearest_tokens(pipe, vector)
+        for slot in range(len(template.slots))
+        for vector in encoder.input_vectors(template, slot)
+    )
