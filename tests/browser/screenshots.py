@@ -22,12 +22,12 @@ from playwright.sync_api import Locator, Page, sync_playwright
 ROOT = Path(__file__).resolve().parents[2]
 ARGUMENTS = ["--headless", "--no-sandbox", "--disable-gpu", "--no-first-run"]
 WINDOW = (1440, 900)  # pixels
-PATIENCE = 300_000  # milliseconds
+PATIENCE = 90_000  # milliseconds
 
 
 PROMPT, SEED = "a big orange kitten in a meadow", "7"
 BEFORE, AFTER = "a red house in a meadow", "a big orange cat in a meadow"
-STROKE = ((0.3, 0.35), (0.7, 0.35), (0.3, 0.55), (0.7, 0.55), (0.3, 0.75), (0.7, 0.75))
+STROKE = tuple((x, y) for y in (0.18, 0.36, 0.54, 0.72) for x in (0.28, 0.72))
 
 
 def fill(tab: Locator, prompt: str, seed: str, pictures: str = "1") -> None:
@@ -53,6 +53,7 @@ def shoot_inpaint(page: Page, path: Path) -> None:
     here.get_by_role("button", name="Inpaint").click()
     there.locator(".easel[data-empty=false]").wait_for()
     there.locator(".easel-size").fill("40")
+    page.wait_for_timeout(500)  # the sheet has found its place
     box = there.locator(".easel-paint").bounding_box()
     assert box
     points = [(box["x"] + x * box["width"], box["y"] + y * box["height"]) for x, y in STROKE]
