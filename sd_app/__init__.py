@@ -4,6 +4,7 @@ The public names. Importing them loads neither torch nor diffusers: that happens
 """
 
 from .requests import (
+    Accepted,
     Cancelled,
     Drift,
     DriftReport,
@@ -11,6 +12,12 @@ from .requests import (
     Img2ImgResult,
     InpaintRequest,
     InpaintResult,
+    InterrogateRequest,
+    InterrogateResult,
+    InterrogateStep,
+    MatchRequest,
+    MatchResult,
+    Score,
     Status,
     Step,
     Token,
@@ -24,6 +31,7 @@ from .studio import Studio
 __version__ = "0.1.0"
 
 __all__ = [
+    "Accepted",
     "Cancelled",
     "Drift",
     "DriftReport",
@@ -31,6 +39,12 @@ __all__ = [
     "Img2ImgResult",
     "InpaintRequest",
     "InpaintResult",
+    "InterrogateRequest",
+    "InterrogateResult",
+    "InterrogateStep",
+    "MatchRequest",
+    "MatchResult",
+    "Score",
     "Settings",
     "Status",
     "Step",
