@@ -15,12 +15,13 @@ from pathlib import Path
 from types import FrameType, NoneType
 from typing import Any, NoReturn, get_args, get_origin, get_type_hints
 
-from . import metadata
+from . import cli_interrogate, metadata
 from .requests import (
     Cancelled,
     Img2ImgRequest,
     InpaintRequest,
     InpaintResult,
+    InterrogateRequest,
     Step,
     Txt2ImgRequest,
     Txt2ImgResult,
@@ -67,6 +68,7 @@ HELP = {
     "device": "auto, cpu, cuda, cuda:N or mps",
     "dtype": "auto, float16, bfloat16 or float32",
     "lowvram": "move each part to the GPU only when it is needed",
+    **cli_interrogate.HELP,
 }
 ALIASES = {
     "negative_prompt": ("--negative",),
@@ -74,6 +76,10 @@ ALIASES = {
     "guidance_scale": ("--cfg",),
     "num_images": ("-n",),
     "output": ("-o",),
+}
+POSITIONAL: dict[str, dict[str, Any]] = {
+    "prompt": {},
+    "image": {"nargs": "+", "type": Path, "metavar": "PICTURE"},
 }
 SETTINGS = ("model", "models_dir", "outputs_dir", "device", "dtype", "lowvram")
 TRUE = ("1", "true", "yes", "on")
@@ -87,6 +93,10 @@ def main(arguments: list[str] | None = None) -> int:
         settings = Settings(**_given(vars(options), SETTINGS))
         if options.command == "models":
             return list_models(Studio(settings))
+        if options.command == "interrogate":
+            fields_given = _given(vars(options), _names(InterrogateRequest))
+            with _progress_bar() as show, _stop_on_ctrl_c() as check:
+                return cli_interrogate.run(Studio(settings), options, fields_given, show=show, check=check)
         return make_pictures(Studio(settings), options)
     except (ValueError, OSError, MemoryError) as error:
         message = " ".join(str(error).split()) or type(error).__name__
@@ -111,6 +121,12 @@ def make_parser(environ: Mapping[str, str]) -> argparse.ArgumentParser:
             help="write to this .png file (several pictures: NAME-0.png ...) instead of the outputs folder",
         )  # fmt: skip
         _add_settings_flags(command, environ, skip=_names(request_type))
+    interrogate = commands.add_parser(
+        "interrogate", help=cli_interrogate.SUMMARY, description=cli_interrogate.DESCRIPTION
+    )
+    _add_request_flags(interrogate, InterrogateRequest)
+    cli_interrogate.add_output(interrogate)
+    _add_settings_flags(interrogate, environ)
     models = commands.add_parser("models", help="list the models", description="List the models.")
     _add_settings_flags(models, environ)
     return parser
@@ -191,6 +207,8 @@ def _flag(name: str, hint: Any) -> _Flag:
     options: dict[str, Any] = {"dest": name, "default": None, "help": HELP[name]}
     if name == "seed":
         options |= {"type": _seed, "metavar": "SEED"}
+    elif name == "groups":
+        options |= {"nargs": "+", "metavar": "NAME"}
     elif get_origin(hint) is tuple:
         options |= {"type": int, "nargs": 4, "metavar": ("LEFT", "TOP", "RIGHT", "BOTTOM")}
     elif Path in get_args(hint):
@@ -204,11 +222,11 @@ def _flag(name: str, hint: Any) -> _Flag:
 
 
 def _add_request_flags(parser: argparse.ArgumentParser, request_type: type) -> None:
-    """Add a flag per field. The prompt is positional; a picture without a default must be given."""
+    """Add a flag per field but those of POSITIONAL; a picture without a default must be given."""
     hints = get_type_hints(request_type)
     for field in fields(request_type):
-        if field.name == "prompt":
-            parser.add_argument(field.name, help=HELP[field.name])
+        if field.name in POSITIONAL:
+            parser.add_argument(field.name, help=HELP[field.name], **POSITIONAL[field.name])
             continue
         flag = _flag(field.name, hints[field.name])
         flag.options["required"] = field.default is MISSING
@@ -233,7 +251,12 @@ def _add_settings_flags(
 
 
 def _default_text(field: Field[Any]) -> str:
-    if field.name in ("seed", "mask_image", "outpaint") or field.default in ("", MISSING, False):
+    if field.name in (
+        "seed",
+        "mask_image",
+        "outpaint",
+        *cli_interrogate.WITHOUT_DEFAULT,
+    ) or field.default in ("", MISSING, False):
         return ""
     if field.name == "model":
         return f" (default: {Settings.model}) [SD_APP_MODEL]"

@@ -29,7 +29,8 @@ HEAVY = {
 MAY_IMPORT = {
     "__init__": {"requests", "settings", "studio"},
     "__main__": {"cli"},
-    "cli": {"studio", *LEAVES},
+    "cli": {"cli_interrogate", "studio", *LEAVES},
+    "cli_interrogate": {"studio", *LEAVES},
     "studio": FEATURES | TOOLS | LEAVES,
     "ui": PAGE_MAY,
     "tiny": FEATURES | TOOLS | LEAVES,
@@ -39,7 +40,7 @@ MAY_IMPORT = {
 }
 NEVER_HEAVY = {"ui", *LEAVES}
 # These may name torch inside a function, but importing them must not load it.
-LIGHT_TO_IMPORT = {"__init__", "__main__", "cli", "studio", "schedulers"}
+LIGHT_TO_IMPORT = {"__init__", "__main__", "cli", "cli_interrogate", "studio", "schedulers"}
 
 
 def part_of(module: str) -> str:

@@ -29,7 +29,7 @@ class Clip:
     @property
     def scale(self) -> float:
         """Return what training multiplied cosines by before the softmax."""
-        return float(self.model.logit_scale.exp())
+        return float(self.model.logit_scale.detach().exp())
 
     @torch.inference_mode()
     def picture_features(self, images: Sequence[Image.Image]) -> np.ndarray:

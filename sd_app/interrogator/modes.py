@@ -67,7 +67,7 @@ def run(request: InterrogateRequest, encoder: Encoder, ranking: Ranking, chain: 
         return best
     width = request.beam_width
     beam = search.beam_search(encoder, chain, candidates, width=width, max_phrases=limit, found=found)
-    best = search.best_of(encoder, [best, beam], found=found)
+    best = search.best_of(best, beam, found=found)
     return search.drop_and_swap(encoder, best, candidates, found=found)
 
 
@@ -84,8 +84,8 @@ def _best(
         encoder, chain, candidates, min_phrases=request.min_phrases, max_phrases=limit, found=found
     )
     others = [ranking.top(limit), classic_phrases(ranking, chain.base, limit)]
-    simple = [search.take_all(encoder, chain, phrases, found=_ignore) for phrases in others]
-    return search.best_of(encoder, [longest, *simple], found=found)
+    simple = [search.measure_if_better(encoder, longest, phrases, found=found) for phrases in others]
+    return search.best_of(longest, *simple, found=found)
 
 
 def classic_phrases(ranking: Ranking, caption: str, count: int) -> list[str]:
@@ -109,7 +109,3 @@ def negative_candidates(ranking: Ranking, count: int) -> list[str]:
     """Return the least similar phrases, and the whole negative list if it is searched."""
     negative = next((table.phrases for table in ranking.tables if table.name == NEGATIVE), ())
     return list(dict.fromkeys([*ranking.top(count, -1, without=NEGATIVE), *negative]))
-
-
-def _ignore(_: Chain) -> None:
-    return None

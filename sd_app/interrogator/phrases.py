@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
+from unicodedata import category
 
 from ..checks import shown
 from ..settings import Settings
@@ -86,8 +87,8 @@ def package_files() -> dict[str, Path]:
 def read_phrases(path: Path) -> tuple[str, ...]:
     """Read one phrase a line: UTF-8, blank lines and doubles left out, white space made single.
 
-    Raise ValueError naming file and line for other bytes, a line of more than MAX_LINE characters, control
-    characters or a file that is far too large; OSError when it cannot be read.
+    Raise ValueError naming file and line for other bytes and for a line of more than MAX_LINE characters, or
+    if the file is far too large; OSError when it cannot be read.
     """
     if path.stat().st_size > MAX_FILE_BYTES:
         raise ValueError(f"{path.name} must have at most {MAX_FILE_BYTES:,} bytes (divide it)")
@@ -104,16 +105,16 @@ def read_phrases(path: Path) -> tuple[str, ...]:
 def _clean(line: bytes, name: str, number: int) -> str:
     """Return the phrase of a line of a file."""
     try:
-        text = " ".join(line.decode("utf-8-sig" if number == 1 else "utf-8").split())
+        text = line.decode("utf-8-sig" if number == 1 else "utf-8")
     except UnicodeDecodeError as error:
         raise ValueError(f"{name} must be UTF-8, line {number} is not (save it as UTF-8)") from error
+    # Control characters part words like white space; clip-interrogator's list has some.
+    text = " ".join("".join(" " if category(char) == "Cc" else char for char in text).split())
     if len(text) > MAX_LINE:
         raise ValueError(
             f"{name} must hold a phrase of at most {MAX_LINE} characters a line,"
             f" line {number} has {len(text):,} (shorten or divide it)"
         )
-    if any(ord(char) < 32 or ord(char) == 127 for char in text):
-        raise ValueError(f"{name} must be plain text, line {number} holds a control character (remove it)")
     return text
 
 

@@ -133,14 +133,27 @@ def take_all(encoder: Encoder, chain: Chain, phrases: Iterable[str], *, found: F
     return chain
 
 
-def best_of(encoder: Encoder, chains: Iterable[Chain], *, found: Found) -> Chain:
-    """Return the chain of the greatest cosine, cut at its best; of equal ones the first."""
-    best, *others = (cut_at_best(chain) for chain in chains)
+def best_of(first: Chain, *others: Chain, found: Found) -> Chain:
+    """Return the chain of the greatest cosine; of equal ones the first."""
+    best = first
     for chain in others:
         if is_better(chain, best):
             best = chain
             found(best)
     return best
+
+
+def measure_if_better(encoder: Encoder, chain: Chain, phrases: Iterable[str], *, found: Found) -> Chain:
+    """Return base and phrases, as far as they fit, cut at its best if that beats a chain; else the chain."""
+    kept: tuple[str, ...] = ()
+    for phrase in phrases:
+        if not encoder.fits(join(chain.base, kept), [phrase])[0]:
+            break
+        kept = (*kept, phrase)
+    cosine = float(encoder.cosines("", [join(chain.base, kept)])[0]) if kept else None
+    if cosine is None or (chain.cosine is not None and cosine <= chain.cosine):
+        return chain
+    return _if_better(encoder, chain, kept, found)
 
 
 def cut_at_best(chain: Chain, sign: int = 1) -> Chain:
