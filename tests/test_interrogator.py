@@ -150,9 +150,7 @@ def test_shared_pages_offer_only_what_lies_in_the_models_folder() -> None:
 def test_a_folder_without_safetensors_is_refused(tmp_path: Path) -> None:
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "open_clip_config.json").write_text("{}")
-    with pytest.raises(
-        ValueError, match="it holds no open_clip_model[.]safetensors, and pickles are refused"
-    ):
+    with pytest.raises(ValueError, match="safetensors, and pickles are refused"):
         Studio(Settings(models_dir=tmp_path)).interrogate(
             InterrogateRequest(image=held_out(0)[0], caption="", clip_model="mine")
         )
