@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ from PIL import Image
 
 from ..checks import shown
 from ..images import open_image
-from ..model_manager import Get, ModelManager
+from ..model_manager import OUT_OF_MEMORY, Get, ModelManager, is_out_of_memory
 from ..requests import (
     Cancelled,
     InterrogateRequest,
@@ -48,9 +49,17 @@ def interrogate(
         image = open_image(image, max_pixels=settings.max_pixels)
     resolved = replace(request, image=image, clip_model=found.name, groups=tuple(g.name for g in groups))
     job = Interrogation(resolved, found, on_step)
-    with suppress(Cancelled), manager.lend(job.tell) as get:
-        job.write_caption(manager, get)
-        job.search(manager, get, groups)
+    try:
+        with suppress(Cancelled), manager.lend(job.tell) as get:
+            job.write_caption(manager, get)
+            job.search(manager, get, groups)
+    except OUT_OF_MEMORY as error:
+        if not is_out_of_memory(error):
+            raise
+        raise MemoryError(
+            f"{found.name} ran out of the memory of {manager.device}"
+            " (choose a smaller clip_model, or close other programs)"
+        ) from error
     return job.result()
 
 
@@ -97,7 +106,7 @@ class Interrogation:
             return
         from .captioner import load_captioner  # type: ignore[import-not-found]
 
-        captioner = get(f"captioner {source}", partial(load_captioner, source))
+        captioner = get(f"captioner {Path(source).name}", partial(load_captioner, source))
         self.tell("Captioning")
         self._chain = Chain(base=captioner.caption(self._request.image).strip())
 
