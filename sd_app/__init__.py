@@ -4,6 +4,7 @@ The public names. Importing them loads neither torch nor diffusers: that happens
 """
 
 from .requests import (
+    Accepted,
     BlendRequest,
     BlendResult,
     Cancelled,
@@ -15,11 +16,17 @@ from .requests import (
     Img2ImgResult,
     InpaintRequest,
     InpaintResult,
+    InterrogateRequest,
+    InterrogateResult,
+    InterrogateStep,
     Jump,
+    MatchRequest,
+    MatchResult,
     NearWord,
     PlaneRequest,
     PlaneResult,
     RowReport,
+    Score,
     Status,
     Step,
     Token,
@@ -37,6 +44,7 @@ from .studio import Studio
 __version__ = "0.1.0"
 
 __all__ = [
+    "Accepted",
     "BlendRequest",
     "BlendResult",
     "Cancelled",
@@ -48,11 +56,17 @@ __all__ = [
     "Img2ImgResult",
     "InpaintRequest",
     "InpaintResult",
+    "InterrogateRequest",
+    "InterrogateResult",
+    "InterrogateStep",
     "Jump",
+    "MatchRequest",
+    "MatchResult",
     "NearWord",
     "PlaneRequest",
     "PlaneResult",
     "RowReport",
+    "Score",
     "Settings",
     "Status",
     "Step",

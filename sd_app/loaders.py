@@ -140,20 +140,23 @@ def _weight_patterns(hub_id: str, files: list[str]) -> list[str]:
 def _list_files(hub_id: str) -> list[str]:
     from huggingface_hub import HfApi
 
-    with _hub_errors(hub_id):
+    with hub_errors(hub_id):
         return HfApi().list_repo_files(hub_id)
 
 
 def _fetch(hub_id: str, patterns: list[str]) -> Path:
     from huggingface_hub import snapshot_download
 
-    with _hub_errors(hub_id):
+    with hub_errors(hub_id):
         return Path(snapshot_download(hub_id, allow_patterns=patterns, cache_dir=hub_cache()))
 
 
 @contextmanager
-def _hub_errors(hub_id: str) -> Iterator[None]:
-    """Turn what the hub's client raises into words for the person who typed the id."""
+def hub_errors(hub_id: str, instead: str = "put a diffusers folder into the models folder") -> Iterator[None]:
+    """Turn what the hub's client raises into words for the person who typed the id.
+
+    `instead` says what helps without a connection.
+    """
     # HTTPError is whatever the hub's HTTP library raises without a connection; it has changed library before.
     from huggingface_hub.errors import GatedRepoError, HFValidationError, HTTPError, RepositoryNotFoundError
 
@@ -167,6 +170,5 @@ def _hub_errors(hub_id: str) -> Iterator[None]:
         raise ValueError(f"there is no public model {hub_id} on huggingface.co") from error
     except (HTTPError, OSError, RuntimeError) as error:
         raise OSError(
-            f"{hub_id} cannot be downloaded: {error} (connect once to fetch it,"
-            " or put a diffusers folder into the models folder)"
+            f"{hub_id} cannot be downloaded: {error} (connect once to fetch it, or {instead})"
         ) from error

@@ -1,7 +1,7 @@
 """The only owner of device, dtype, lock and loaded weights.
 
 One job at a time is on the models. Pipelines of one checkpoint share its parts; a checkpoint that has to
-make room is really gone.
+make room is really gone. What is no pipeline, a CLIP say, is kept beside them by the same rules.
 """
 
 import ctypes
@@ -30,16 +30,18 @@ WAIT_SECONDS = 0.2  # how often a waiting job looks whether it was cancelled
 OUT_OF_MEMORY = (torch.OutOfMemoryError, MemoryError, RuntimeError)
 
 Event = Callable[[str], None]  # is told "Waiting" or "Loading NAME"; may raise Cancelled
+Load = Callable[[torch.device, torch.dtype], Any]  # puts a model, or what holds one, on the device
+Get = Callable[[str, Load], Any]  # returns the model of that name, loading it if it is not there
 
 
 @dataclass(kw_only=True, eq=False)
 class Checkpoint:
-    """One model in memory: its parts, and the pipelines made of them."""
+    """One model in memory: its parts, and the pipelines made of them. One that is lent has a single part."""
 
     name: str
     components: dict[str, Any]
-    scheduler_config: Any  # the original one: every job's scheduler starts from it
     size_bytes: int
+    scheduler_config: Any = None  # the original one: every job's scheduler starts from it
     pipelines: dict[str, Any] = field(default_factory=dict)
 
 
@@ -74,6 +76,21 @@ class ModelManager:
                 yield pipe
             finally:
                 pipe.maybe_free_model_hooks()
+
+    @contextmanager
+    def lend(self, on_event: Event | None = None) -> Iterator[Get]:
+        """Lend models that are no pipelines to one job at a time: yields get(name, load).
+
+        Getting another one may drop the one before, so hold none longer than it is needed. Tells as pipeline
+        does. get raises MemoryError when the weights do not fit, and what load raises.
+        """
+        tell = on_event or _tell_nobody
+
+        def get(name: str, load: Load) -> Any:
+            return self._keep(name, 0, lambda: self._load_part(name, load), tell).components["model"]
+
+        with self._exclusive(tell):
+            yield get
 
     def tokenizer(self, model: str) -> Any:
         """Return a model's tokenizer without its weights; does not wait for a running job."""
@@ -129,30 +146,37 @@ class ModelManager:
             self._lock.release()
 
     def _checkpoint(self, model: str, tell: Event) -> Checkpoint:
-        if model not in self._checkpoints:
-            info = find_model(self.settings, model)
-            tell(f"Loading {model}")
-            self._make_room(info.size_bytes)
-            self._checkpoints[model] = self._load(info)
-            self._make_room(0)  # a load can turn out larger than its files
-        self._checkpoints.move_to_end(model)
-        return self._checkpoints[model]
+        if model in self._checkpoints:
+            self._checkpoints.move_to_end(model)
+            return self._checkpoints[model]
+        info = find_model(self.settings, model)
+        return self._keep(model, info.size_bytes, lambda: self._load_once(info), tell)
 
-    def _load(self, info: ModelInfo) -> Checkpoint:
+    def _keep(self, name: str, size_bytes: int, load: Callable[[], Checkpoint], tell: Event) -> Checkpoint:
+        """Return the model of that name as the latest used one, loading it if it is not there."""
+        if name not in self._checkpoints:
+            tell(f"Loading {name}")
+            self._make_room(size_bytes)
+            self._checkpoints[name] = self._load(name, load)
+            self._make_room(0)  # a load can turn out larger than its files
+        self._checkpoints.move_to_end(name)
+        return self._checkpoints[name]
+
+    def _load(self, name: str, load: Callable[[], Checkpoint]) -> Checkpoint:
         try:
-            return self._load_once(info)
+            return load()
         except OUT_OF_MEMORY as error:
             if not is_out_of_memory(error):
                 raise
         # Only here are the failed load's tensors free: they lived as long as the exception.
         self._drop(list(self._checkpoints))
         try:
-            return self._load_once(info)
+            return load()
         except OUT_OF_MEMORY as error:
             if not is_out_of_memory(error):
                 raise
             raise MemoryError(
-                f"{info.name} does not fit into the memory of {self.device}"
+                f"{name} does not fit into the memory of {self.device}"
                 " (close other programs, start with --lowvram, or choose a smaller model)"
             ) from error
 
@@ -163,10 +187,18 @@ class ModelManager:
         if not self._offloads:
             for module in modules:
                 module.to(self.device)
-        size_bytes = sum(t.numel() * t.element_size() for module in modules for t in module.parameters())
         return Checkpoint(
-            name=info.name, components=components, scheduler_config=scheduler_config, size_bytes=size_bytes
+            name=info.name,
+            components=components,
+            scheduler_config=scheduler_config,
+            size_bytes=count_bytes(modules),
         )
+
+    def _load_part(self, name: str, load: Load) -> Checkpoint:
+        part = load(self.device, self.dtype)
+        held = [part] if isinstance(part, torch.nn.Module) else list(vars(part).values())
+        modules = [value for value in held if isinstance(value, torch.nn.Module)]
+        return Checkpoint(name=name, components={"model": part}, size_bytes=count_bytes(modules))
 
     def _pipeline(self, checkpoint: Checkpoint, kind: str) -> Any:
         if kind not in checkpoint.pipelines:
@@ -204,6 +236,11 @@ class ModelManager:
                 pipe.remove_all_hooks()
         checkpoint = pipe = None  # the last references to the weights
         collect_memory()
+
+
+def count_bytes(modules: list[torch.nn.Module]) -> int:
+    """Return what the weights of modules take."""
+    return sum(t.numel() * t.element_size() for module in modules for t in module.parameters())
 
 
 def is_out_of_memory(error: BaseException) -> bool:

@@ -1,5 +1,6 @@
 """What the owner of the machine decides once, at start: folders, device, limits."""
 
+import os
 import re
 from dataclasses import dataclass, field
 from math import isfinite
@@ -11,7 +12,13 @@ DTYPES = ("auto", "float16", "bfloat16", "float32")
 MODES = ("local", "shared", "space")
 DEFAULT_MODELS_DIR = Path(__file__).resolve().parent.parent / "models"
 
+
 _DEVICE = re.compile(r"auto|cpu|mps|cuda(:\d{1,3})?")
+
+
+def default_cache_dir() -> Path:
+    """Return the folder for what can be made again, as the environment says now."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "sd_app"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,6 +27,7 @@ class Settings:
 
     models_dir: Path = DEFAULT_MODELS_DIR
     outputs_dir: Path = field(default_factory=lambda: Path("outputs"))
+    cache_dir: Path = field(default_factory=default_cache_dir)  # tables of phrases; may be deleted
     model: str = "tiny-sd"  # the model of a request that names none; may be a hub id "owner/name"
     device: str = "auto"  # auto, cpu, cuda, cuda:N or mps
     dtype: str = "auto"  # auto: float16 on cuda and mps, float32 on the CPU
@@ -33,6 +41,7 @@ class Settings:
     def __post_init__(self) -> None:
         object.__setattr__(self, "models_dir", Path(self.models_dir).expanduser())
         object.__setattr__(self, "outputs_dir", Path(self.outputs_dir).expanduser())
+        object.__setattr__(self, "cache_dir", Path(self.cache_dir).expanduser())
         if not isinstance(self.model, str) or not self.model.strip():
             raise ValueError(
                 f"model must be a name or a hub id, got {self.model!r} (try tiny-sd or owner/name)"

@@ -1,7 +1,7 @@
 """The facade: one short method per feature. Importing it is cheap; torch loads with the first job."""
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from .catalog import ModelInfo, find_model, list_models
@@ -13,9 +13,14 @@ from .requests import (
     Img2ImgResult,
     InpaintRequest,
     InpaintResult,
+    InterrogateRequest,
+    InterrogateResult,
+    MatchRequest,
+    MatchResult,
     PlaneRequest,
     PlaneResult,
     RowReport,
+    Score,
     Status,
     Step,
     TokenReport,
@@ -29,6 +34,8 @@ from .schedulers import SCHEDULER_NAMES
 from .settings import Settings
 
 if TYPE_CHECKING:
+    from PIL import Image
+
     from .model_manager import ModelManager
 
 
@@ -191,6 +198,65 @@ class Studio:
         from . import prompts
 
         return prompts.tokenize(manager.tokenizer(info.name), prompt)
+
+    def interrogate(
+        self, request: InterrogateRequest, on_step: Callable[[Step], None] | None = None
+    ) -> InterrogateResult:
+        """Find the words that raise a picture's CLIP similarity, or lower it in negative mode.
+
+        on_step gets an InterrogateStep with the best prompt so far; raising Cancelled in it ends the search
+        at any time, and the result holds that prompt. The first job with a list and a CLIP builds its table
+        in cache_dir. Raise ValueError for unknown names, a list that cannot be used or a caption of more than
+        the CLIP's context, OSError when weights or files cannot be read, MemoryError when they do not fit.
+        """
+        manager = self._ready_manager()
+        from .interrogator import interrogation
+
+        return interrogation.interrogate(manager, request, on_step)
+
+    def score_phrases(self, result: InterrogateResult, keep: Sequence[int]) -> Score:
+        """Score a result's prompt with only the phrases of these indices; the picture is not read again."""
+        manager = self._ready_manager()
+        from .interrogator import interrogation
+
+        return interrogation.score_phrases(manager, result, keep)
+
+    def match(self, request: MatchRequest) -> MatchResult:
+        """Compare pictures with texts: cosines, and softmax both ways."""
+        manager = self._ready_manager()
+        from .interrogator import matching
+
+        return matching.match(manager, request)
+
+    def compare_pictures(
+        self, image: "Image.Image", others: "Sequence[Image.Image]", clip_model: str | None = None
+    ) -> tuple[float, ...]:
+        """Return the CLIP cosine of one RGB picture with each of the others."""
+        manager = self._ready_manager()
+        from .interrogator import matching
+
+        return matching.compare_pictures(manager, image, others, clip_model)
+
+    def clip_models(self) -> tuple[str, ...]:
+        """List the CLIPs to choose from, the default one first."""
+        from .interrogator.models import list_clips
+
+        return list_clips(self.settings)
+
+    def caption_models(self) -> tuple[str, ...]:
+        """List the caption models to choose from, the embedded one first."""
+        from .interrogator.models import list_captioners
+
+        return list_captioners(self.settings)
+
+    def phrase_groups(self, clip_model: str | None = None) -> dict[str, bool]:
+        """List the phrase lists a CLIP can search, and whether each is searched by default."""
+        from .interrogator.models import find_clip
+        from .interrogator.phrases import default_names, list_groups
+
+        folder = find_clip(self.settings, clip_model).folder
+        chosen = default_names(self.settings, folder)
+        return {name: name in chosen for name in list_groups(self.settings, folder)}
 
     def status(self) -> Status:
         """Tell device, memory and loaded models. Cheap: never waits and never imports torch itself."""

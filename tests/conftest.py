@@ -106,4 +106,5 @@ def random_studio(random_settings: Settings) -> Studio:
 @pytest.fixture(scope="session")
 def studio(tmp_path_factory: pytest.TempPathFactory) -> Studio:
     """A studio over the embedded model."""
-    return Studio(Settings(device="cpu", outputs_dir=tmp_path_factory.mktemp("outputs")))
+    folders = {name: tmp_path_factory.mktemp(name) for name in ("outputs", "cache")}
+    return Studio(Settings(device="cpu", outputs_dir=folders["outputs"], cache_dir=folders["cache"]))

@@ -23,6 +23,7 @@ from ..requests import (
     Img2ImgRequest,
     InpaintRequest,
     InpaintResult,
+    InterrogateRequest,
     PlaneRequest,
     Step,
     Txt2ImgRequest,
@@ -32,7 +33,7 @@ from ..requests import (
 )
 from ..settings import Settings
 from ..studio import Studio
-from . import arithmetic
+from . import arithmetic, interrogate
 
 FAILED, INTERRUPTED = 2, 130  # exit codes
 
@@ -75,6 +76,7 @@ HELP = arithmetic.HELP | {
     "device": "auto, cpu, cuda, cuda:N or mps",
     "dtype": "auto, float16, bfloat16 or float32",
     "lowvram": "move each part to the GPU only when it is needed",
+    **interrogate.HELP,
 }
 ALIASES = {
     "negative_prompt": ("--negative",),
@@ -82,6 +84,10 @@ ALIASES = {
     "guidance_scale": ("--cfg",),
     "num_images": ("-n",),
     "output": ("-o",),
+}
+WITHOUT_DEFAULT = ("seed", "mask_image", "outpaint", "ts", *interrogate.WITHOUT_DEFAULT)
+POSITIONAL: dict[str, dict[str, Any]] = {
+    "image": {"nargs": "+", "type": Path, "metavar": "PICTURE"},
 }
 SETTINGS = ("model", "models_dir", "outputs_dir", "device", "dtype", "lowvram")
 TRUE = ("1", "true", "yes", "on")
@@ -97,6 +103,10 @@ def main(arguments: list[str] | None = None) -> int:
             return list_models(Studio(settings))
         if options.command == "tokens":
             return arithmetic.show_tokens(Studio(settings), options)
+        if options.command == "interrogate":
+            given = _given(vars(options), _names(InterrogateRequest))
+            with _progress_bar() as show, _stop_on_ctrl_c() as check:
+                return interrogate.run(Studio(settings), options, given, show=show, check=check)
         return make_pictures(Studio(settings), options)
     except (ValueError, OSError, MemoryError) as error:
         # An expression's error has a line more, which points at the character.
@@ -123,6 +133,10 @@ def make_parser(environ: Mapping[str, str]) -> argparse.ArgumentParser:
             help="write to this .png file (several pictures: NAME-0.png ...) instead of the outputs folder",
         )  # fmt: skip
         _add_settings_flags(command, environ, skip=_names(request_type))
+    words = commands.add_parser("interrogate", help=interrogate.SUMMARY, description=interrogate.DESCRIPTION)
+    _add_request_flags(words, InterrogateRequest)
+    interrogate.add_output(words)
+    _add_settings_flags(words, environ)
     models = commands.add_parser("models", help="list the models", description="List the models.")
     _add_settings_flags(models, environ)
     tokens = commands.add_parser("tokens", help="show how a prompt is read", description="List its tokens.")
@@ -212,6 +226,8 @@ def _flag(name: str, hint: Any) -> _Flag:
         options |= {"type": _seed, "metavar": "SEED"}
     elif get_origin(hint) is tuple and get_args(hint)[-1] is ...:
         options |= {"type": get_args(hint)[0], "nargs": "+", "metavar": "X"}
+    elif name == "groups":
+        options |= {"nargs": "+", "metavar": "NAME"}
     elif get_origin(hint) is tuple:
         options |= {"type": int, "nargs": 4, "metavar": ("LEFT", "TOP", "RIGHT", "BOTTOM")}
     elif Path in get_args(hint):
@@ -225,11 +241,13 @@ def _flag(name: str, hint: Any) -> _Flag:
 
 
 def _add_request_flags(parser: argparse.ArgumentParser, request_type: type) -> None:
-    """Add a flag per field. A text without a default is positional; a picture without one must be given."""
+    """Add a flag per field. A text without a default is positional, and so are the pictures to interrogate;
+    another picture without a default must be given.
+    """
     hints = get_type_hints(request_type)
     for field in fields(request_type):
-        if hints[field.name] is str and field.default is MISSING:
-            parser.add_argument(field.name, help=HELP[field.name])
+        if field.name in POSITIONAL or (hints[field.name] is str and field.default is MISSING):
+            parser.add_argument(field.name, help=HELP[field.name], **POSITIONAL.get(field.name, {}))
             continue
         flag = _flag(field.name, hints[field.name])
         flag.options["required"] = field.default is MISSING
@@ -254,7 +272,7 @@ def _add_settings_flags(
 
 
 def _default_text(field: Field[Any]) -> str:
-    if field.name in ("seed", "mask_image", "outpaint", "ts") or field.default in ("", MISSING, False):
+    if field.name in WITHOUT_DEFAULT or field.default in ("", MISSING, False):
         return ""
     if field.name == "model":
         return f" (default: {Settings.model}) [SD_APP_MODEL]"

@@ -17,6 +17,7 @@ from . import networks, world
 from .data import PictureSet
 from .judge import Judge
 from .loop import load_averages
+from .phrases import write_phrases
 from .tokenizer import build_tokenizer, save_tokenizer
 
 SHARD_SIZE = "9900KB"
@@ -39,6 +40,7 @@ def export(work: Path, models_dir: Path, pictures: PictureSet) -> None:
     _save_pipeline(models_dir / "tiny-sd", clip, vae, unet)
     _save_profile(models_dir / "tiny-sd", vae, pictures)
     save_open_clip(models_dir / "tiny-clip", clip)
+    write_phrases(models_dir / "tiny-clip" / "phrases")
     judge = load_averages("judge", {"judge": Judge()}, work)["judge"]
     _save_half(judge.state_dict(), models_dir / "tiny-judge" / "model.safetensors")
 

@@ -1,0 +1,142 @@
+"""The interrogate command: python -m sd_app interrogate a.png --mode best; whole folders into a CSV file."""
+
+import argparse
+import csv
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, TextIO
+
+from ..requests import Cancelled, InterrogateRequest, InterrogateResult, Step
+from ..studio import Studio
+
+FAILED, INTERRUPTED = 2, 130  # exit codes, as of the other commands
+SUMMARY = "find the words for a picture"
+DESCRIPTION = "Find the words that raise a picture's CLIP similarity, not what a model makes of them."
+SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".avif")
+SCORES = ("prompt", "caption", "similarity", "percentile", "chance", "clip_model", "seconds")
+COLUMNS = ("file", "mode", *SCORES, "error")
+WITHOUT_DEFAULT = ("caption", "groups", "max_phrases", "clip_model", "caption_model")
+HELP = {
+    "image": "pictures, or folders of pictures",
+    "mode": "best, fast, classic, negative or deep",
+    "clip_model": "a folder in models, or open_clip's name such as ViT-L-14/openai (default: tiny-clip)",
+    "caption_model": "a folder in models, or a hub id of a BLIP, to write the caption (default: tiny-blip)",
+    "caption": 'what the prompt begins with, instead of a written caption; "" for nothing',
+    "groups": "phrase lists to search (default: those of the CLIP, and yours)",
+    "min_phrases": "rounds before a search may end",
+    "max_phrases": "most phrases (default: 32, classic 3)",
+    "flavor_intermediate_count": "phrases, the most similar by themselves, that a search tries",
+    "beam_width": "chains that deep follows at once",
+}
+
+Show = Callable[[Step], None]  # draws the progress bar
+Check = Callable[[], None]  # raises Cancelled once Ctrl+C was pressed
+
+
+def add_output(parser: argparse.ArgumentParser) -> None:
+    """Add the flag of the CSV file."""
+    parser.add_argument(
+        "--output", "-o", type=Path, metavar="PATH", help="write a row a picture to this .csv file"
+    )
+
+
+def run(
+    studio: Studio, options: argparse.Namespace, given: Mapping[str, Any], *, show: Show, check: Check
+) -> int:
+    """Interrogate every picture; print each prompt. A picture that fails does not stop the others."""
+    paths = find_pictures(given["image"])
+    check_output(options.output)
+    requests = [InterrogateRequest(**{**given, "image": path}) for path in paths]
+    failed = 0
+    with _rows(options.output) as write:
+        for index, request in enumerate(requests):
+
+            def on_step(step: Step, index: int = index) -> None:
+                show(replace(step, image_index=index, num_images=len(requests)))
+                check()
+
+            try:
+                check()
+                result = studio.interrogate(request, on_step)
+            except Cancelled:
+                return _stopped(index, len(requests))
+            except (ValueError, OSError) as error:
+                if len(requests) == 1:
+                    raise
+                failed += 1
+                _say(f"{paths[index]}: error: {error}", file=sys.stderr)
+                write({"file": str(paths[index]), "error": str(error)})
+                continue
+            write(row_of(paths[index], result))
+            _say(f"{paths[index]}: {result.prompt}" if len(requests) > 1 else result.prompt)
+            if result.notice and not index:
+                _say(result.notice, file=sys.stderr)
+            if result.stopped:
+                return _stopped(index + 1, len(requests))
+    return FAILED if failed else 0
+
+
+def find_pictures(given: Sequence[Path]) -> list[Path]:
+    """Return the pictures given, with those of folders in the order of their names.
+
+    Raise ValueError for a path that is not there and if there is no picture.
+    """
+    paths: list[Path] = []
+    for path in given:
+        if path.is_dir():
+            paths += sorted(file for file in path.iterdir() if file.suffix.lower() in SUFFIXES)
+        elif path.exists():
+            paths.append(path)
+        else:
+            raise ValueError(f"image must be a picture or a folder, {path} is not there (check its name)")
+    if not paths:
+        raise ValueError(f"image must name a picture, {given[0]} holds none (PNG, JPEG, WebP, ...)")
+    return paths
+
+
+def check_output(output: Path | None) -> None:
+    """Refuse a file that cannot be written, before any work is done."""
+    if output is None:
+        return
+    if output.suffix.lower() != ".csv":
+        raise ValueError(f"output must end in .csv, got {output.name} (try {output.stem or 'out'}.csv)")
+    if not output.parent.is_dir():
+        raise ValueError(f"output must lie in a folder that exists, got {output.parent} (make it first)")
+
+
+def row_of(path: Path, result: InterrogateResult) -> dict[str, Any]:
+    """Return a picture's row of the CSV file."""
+    scores = {name: getattr(result, name) for name in SCORES}
+    return {"file": str(path), "mode": result.request.mode, **scores}
+
+
+@contextmanager
+def _rows(output: Path | None) -> Iterator[Callable[[dict[str, Any]], None]]:
+    """Yield what writes a row at once, so that a stop keeps what is done; without a file it does nothing."""
+    if output is None:
+        yield lambda row: None
+        return
+    with output.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, COLUMNS)
+        writer.writeheader()
+
+        def write(row: dict[str, Any]) -> None:
+            writer.writerow(row)
+            file.flush()
+
+        yield write
+
+
+def _say(text: str, file: TextIO | None = None) -> None:
+    """Print a line above the progress bar, if there is one."""
+    from tqdm import tqdm
+
+    tqdm.write(text, file=file or sys.stdout)
+
+
+def _stopped(done: int, wanted: int) -> int:
+    _say(f"stopped: {done} of {wanted} pictures, the last with the best so far", file=sys.stderr)
+    return INTERRUPTED

@@ -1,0 +1,219 @@
+"""One interrogation: caption, tables, search, and what the words are worth."""
+
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from ..checks import shown
+from ..images import open_image
+from ..model_manager import OUT_OF_MEMORY, Get, ModelManager, is_out_of_memory
+from ..requests import (
+    Cancelled,
+    InterrogateRequest,
+    InterrogateResult,
+    InterrogateStep,
+    RankedGroup,
+    RankedPhrase,
+    Score,
+)
+from . import modes, rarity, search
+from .clip import Clip, PictureEncoder, load_clip
+from .models import ClipName, find_captioner, find_clip
+from .phrases import PhraseGroup, load_groups
+from .search import Chain
+from .tables import build_tables
+
+OnStep = Callable[[InterrogateStep], None]
+
+TOP_OF_GROUP = 10  # phrases of each list in the result
+PULSE_SECONDS = 0.1  # between signs of life while nothing new is found
+NO_CAPTIONER = "There is no caption model here, so the prompt begins with nothing (type a caption)."
+
+
+def interrogate(
+    manager: ModelManager, request: InterrogateRequest, on_step: Callable[[Any], None] | None = None
+) -> InterrogateResult:
+    """Run a request; a stop returns the best so far. For errors see Studio.interrogate."""
+    settings = manager.settings
+    found = find_clip(settings, request.clip_model)
+    groups = load_groups(settings, found.folder, request.groups, negative=request.mode == "negative")
+    image = request.image
+    if not isinstance(image, Image.Image):
+        image = open_image(image, max_pixels=settings.max_pixels)
+    resolved = replace(request, image=image, clip_model=found.name, groups=tuple(g.name for g in groups))
+    job = Interrogation(resolved, found, on_step)
+    try:
+        with suppress(Cancelled), manager.lend(job.tell) as get:
+            job.write_caption(manager, get)
+            job.search(manager, get, groups)
+    except OUT_OF_MEMORY as error:
+        if not is_out_of_memory(error):
+            raise
+        raise MemoryError(
+            f"{found.name} ran out of the memory of {manager.device}"
+            " (choose a smaller clip_model, or close other programs)"
+        ) from error
+    return job.result()
+
+
+class Interrogation:
+    """What a running interrogation has found so far, and the one channel to who asked for it."""
+
+    def __init__(self, request: InterrogateRequest, found: ClipName, on_step: OnStep | None) -> None:
+        self._request, self._found, self._on_step = request, found, on_step
+        self._started = self._told = time.perf_counter()
+        self._sign = modes.SIGNS[request.mode]
+        self._notice = ""
+        self._chain = Chain(base="" if request.mode == "negative" else (request.caption or "").strip())
+        self._picture = np.empty(0, np.float32)
+        self._ranking: modes.Ranking | None = None
+        self._finished = False
+
+    def tell(self, text: str, step: int = 0, num_steps: int = 0) -> None:
+        """Call on_step, which may raise Cancelled."""
+        self._told = time.perf_counter()
+        if self._on_step is None:
+            return
+        self._on_step(
+            InterrogateStep(
+                text=text,
+                step=step,
+                num_steps=num_steps,
+                image_index=0,
+                num_images=1,
+                seconds=self._told - self._started,
+                batch_seconds=self._told - self._started,
+                prompt=self._chain.prompt,
+                cosine=self._chain.cosine,
+                accepted=self._chain.steps(self._sign),
+            )
+        )
+
+    def write_caption(self, manager: ModelManager, get: Get) -> None:
+        """Have the caption model say what the prompt begins with, unless that is typed or not wanted."""
+        if self._request.caption is not None or self._request.mode == "negative":
+            return
+        source = find_captioner(manager.settings, self._request.caption_model)
+        if source is None:
+            self._notice = NO_CAPTIONER
+            return
+        from .captioner import load_captioner  # type: ignore[import-not-found]
+
+        captioner = get(f"captioner {Path(source).name}", partial(load_captioner, source))
+        self.tell("Captioning")
+        self._chain = Chain(base=captioner.caption(self._request.image).strip())
+
+    def search(self, manager: ModelManager, get: Get, groups: Sequence[PhraseGroup]) -> None:
+        """Rank the phrases and run the mode's search. Raise ValueError if the caption is too long."""
+        clip: Clip = get(self._found.label, partial(load_clip, self._found))
+        check_length(clip, self._chain.base)
+        self.tell("Looking at the picture")
+        self._picture = clip.picture_features([self._request.image])[0]  # type: ignore[list-item]
+        encoder = PictureEncoder(clip, self._picture, self._pulse)
+        self._chain = search.start(encoder, self._chain.base)
+        cache_dir = manager.settings.cache_dir
+        tables = build_tables(groups, clip.tower, clip.key, cache_dir, partial(self.tell, "Reading phrases"))
+        self._ranking = modes.rank(tables, self._picture)
+        self._pulse(0)
+        self._chain = modes.run(self._request, encoder, self._ranking, self._chain, self._keep)
+        self._finished = True
+
+    def result(self) -> InterrogateResult:
+        """Return what was found."""
+        chain, ranking = self._chain, self._ranking
+        random = rarity.sample_cosines(ranking.cosines) if ranking else np.empty(0, np.float32)
+        score = make_score(chain.prompt, chain.cosine, random, len(self._picture))
+        return InterrogateResult(
+            **vars(score),
+            caption=chain.base,
+            caption_similarity=chain.cosines[0],
+            steps=chain.steps(self._sign),
+            groups=rank_groups(ranking, random, len(self._picture)) if ranking else (),
+            dimensions=len(self._picture),
+            request=self._request,
+            clip_model=self._found.name,
+            seconds=time.perf_counter() - self._started,
+            stopped=not self._finished,
+            notice=self._notice,
+            image_features=tuple(self._picture.tolist()),
+            random_similarities=tuple(random.tolist()),
+        )
+
+    def _keep(self, chain: Chain) -> None:
+        """Take a chain that is better than the best so far; fast and classic take every one."""
+        if self._sign == 0 or search.is_better(chain, self._chain, self._sign):
+            self._chain = chain
+            self._tell_search()
+
+    def _pulse(self, _: int) -> None:
+        if time.perf_counter() - self._told >= PULSE_SECONDS:
+            self._tell_search()
+
+    def _tell_search(self) -> None:
+        self.tell("Searching", len(self._chain.phrases), self._request.phrase_limit)
+
+
+def score_phrases(manager: ModelManager, result: InterrogateResult, keep: Sequence[int]) -> Score:
+    """Score a result's prompt with only the phrases of these indices.
+
+    Raise ValueError for an index it does not have, and if nothing is left.
+    """
+    wrong = [index for index in keep if index not in range(len(result.phrases))]
+    if wrong:
+        raise ValueError(f"keep must hold indices from 0 to {len(result.phrases) - 1}, got {shown(wrong[0])}")
+    if not result.image_features:
+        raise ValueError("result must be one that got as far as reading the picture (do not stop it so soon)")
+    kept = [phrase for index, phrase in enumerate(result.phrases) if index in set(keep)]
+    prompt = search.join(result.caption, kept)
+    if not prompt:
+        raise ValueError("keep must leave something of the prompt (keep a phrase, or type a caption)")
+    picture = np.array(result.image_features, np.float32)
+    found = find_clip(manager.settings, result.clip_model)
+    with manager.lend() as get:
+        clip: Clip = get(found.label, partial(load_clip, found))
+        cosine = float(clip.text_features([prompt])[0] @ picture)
+    return make_score(prompt, cosine, result.random_similarities, result.dimensions)
+
+
+def make_score(
+    prompt: str, cosine: float | None, random: np.ndarray | Sequence[float], dimensions: int
+) -> Score:
+    """Return a cosine with its rarity; all NaN while there is no cosine."""
+    if cosine is None:
+        return Score(prompt=prompt, similarity=np.nan, percentile=np.nan, chance=np.nan)
+    return Score(
+        prompt=prompt,
+        similarity=cosine,
+        percentile=rarity.percentile(cosine, random),
+        chance=rarity.chance_of_cosine(cosine, dimensions),
+    )
+
+
+def rank_groups(ranking: modes.Ranking, random: np.ndarray, dimensions: int) -> tuple[RankedGroup, ...]:
+    """Return the most similar phrases of each list."""
+    groups = []
+    for table, cosines in zip(ranking.tables, ranking.cosines, strict=True):
+        scores = [
+            make_score(table.phrases[k], float(cosines[k]), random, dimensions)
+            for k in search.top_indices(cosines, TOP_OF_GROUP)
+        ]
+        phrases = tuple(
+            RankedPhrase(phrase=s.prompt, similarity=s.similarity, percentile=s.percentile, chance=s.chance)
+            for s in scores
+        )
+        groups.append(RankedGroup(name=table.name, phrases=phrases))
+    return tuple(groups)
+
+
+def check_length(clip: Clip, caption: str) -> None:
+    """Refuse a caption that the CLIP would not read to its end."""
+    count, limit = clip.tower.count_tokens(caption), clip.tower.context_length
+    if count > limit:
+        raise ValueError(f"caption must have at most {limit - 2} tokens, got {count - 2} (shorten it)")

@@ -1,0 +1,114 @@
+"""Tables of text features: built once, kept on disk in half precision, mapped into memory, never downloaded.
+
+A group of phrases is cut into pieces, a file each, named by the hash of its phrases within a folder named by
+the hash of the text tower. A stopped build goes on with the next piece; what is not whole is made again.
+"""
+
+import hashlib
+import os
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+
+from .phrases import PhraseGroup
+from .text_tower import TextTower
+
+PIECE = 4096  # phrases of a file: seconds of work, 6 MB at 768 dimensions
+KEY = "features"
+
+Progress = Callable[[int, int], None]  # phrases done, of how many; may raise Cancelled
+
+
+@dataclass(frozen=True, kw_only=True)
+class PhraseTable:
+    """A group's phrases and their unit features, float16 (n, D) a piece."""
+
+    name: str
+    phrases: tuple[str, ...]
+    pieces: tuple[np.ndarray, ...]
+
+    def cosines(self, picture: np.ndarray) -> np.ndarray:
+        """Return each phrase's cosine with a unit (D,) float32 picture, (N,)."""
+        if not self.pieces:
+            return np.empty(0, np.float32)
+        return np.concatenate([piece.astype(np.float32) @ picture for piece in self.pieces])
+
+
+def build_tables(
+    groups: Sequence[PhraseGroup], tower: TextTower, key: str, cache_dir: Path, progress: Progress
+) -> tuple[PhraseTable, ...]:
+    """Return the tables of groups, from disk as far as they are there. `key` names tower and weights.
+
+    Raise OSError when the cache cannot be written.
+    """
+    folder = cache_dir / key
+    pieces = [(group, cut) for group in groups for cut in _cut(group.phrases)]
+    total, done = sum(len(cut) for _, cut in pieces), 0
+    found: dict[str, list[np.ndarray]] = {group.name: [] for group in groups}
+    for group, cut in pieces:
+        features = read_piece(folder / _name(cut), len(cut))
+        if features is None:
+            features = _build(cut, tower, folder, partial(_tell, progress, done, total))
+        found[group.name].append(features)
+        done += len(cut)
+    progress(done, total)
+    return tuple(PhraseTable(name=g.name, phrases=g.phrases, pieces=tuple(found[g.name])) for g in groups)
+
+
+def tower_key(tower: TextTower) -> str:
+    """Return the hash of everything a text's features depend on: weights, structure and tokenizer."""
+    digest = hashlib.sha256(tower.describe().encode())
+    for name, tensor in tower.weights():
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+        digest.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data)
+    return digest.hexdigest()[:32]
+
+
+def read_piece(path: Path, count: int) -> np.ndarray | None:
+    """Map a file of `count` features into memory; None if it is not there or not whole."""
+    try:
+        with safe_open(path, "pt") as file:  # of the libraries, torch's maps the file; NumPy's reads it
+            features = file.get_tensor(KEY).numpy()
+    except (OSError, SafetensorError):
+        return None
+    return features if features.dtype == np.float16 and len(features) == count else None
+
+
+def _tell(progress: Progress, before: int, total: int, count: int) -> None:
+    progress(before + count, total)
+
+
+def _build(phrases: Sequence[str], tower: TextTower, folder: Path, tell: Callable[[int], None]) -> np.ndarray:
+    done = 0
+
+    def on_batch(count: int) -> None:
+        nonlocal done
+        done += count
+        tell(done)
+
+    features = torch.nn.functional.normalize(tower.encode(phrases, on_batch), dim=-1).half()
+    path = folder / _name(phrases)
+    folder.mkdir(parents=True, exist_ok=True)
+    unfinished = path.with_suffix(f".{os.getpid()}-{threading.get_ident()}.partial")
+    try:
+        save_file({KEY: features}, unfinished)
+        unfinished.replace(path)
+    finally:
+        unfinished.unlink(missing_ok=True)
+    mapped = read_piece(path, len(phrases))
+    return features.numpy() if mapped is None else mapped
+
+
+def _cut(phrases: Sequence[str]) -> list[Sequence[str]]:
+    return [phrases[begin : begin + PIECE] for begin in range(0, len(phrases), PIECE)]
+
+
+def _name(phrases: Sequence[str]) -> str:
+    return hashlib.sha256("\n".join(phrases).encode()).hexdigest()[:32] + ".safetensors"
