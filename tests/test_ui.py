@@ -23,9 +23,10 @@ from sd_app.ui.errors import sentence, words
 from sd_app.ui.form import build_request, fields_of, model_defaults, valid_fields
 from sd_app.ui.jobs import Line, Waiting, stream
 from sd_app.ui.maker import Maker, make_run
+from sd_app.ui.making_tab import build_making_tab
 from sd_app.ui.pictures import Shelf
 from sd_app.ui.stage import EMPTY, duration, running, size_note
-from sd_app.ui.txt2img import txt2img_tab
+from sd_app.ui.txt2img import TXT2IMG
 
 SCHEDULERS = ("DDIM", "Euler a")
 RESOLVED = Txt2ImgRequest(
@@ -304,7 +305,7 @@ def tab(random_studio: Studio) -> Maker:
     model = random_studio.models()[0]
     with gr.Blocks():
         picker = gr.Dropdown(["model-a", "model-b"], value="model-a")
-        return txt2img_tab(random_studio, line, shelf, picker=picker, model=model)
+        return build_making_tab(TXT2IMG, random_studio, line, shelf, picker=picker, model=model)
 
 
 def values(tab: Maker, **changed: object) -> dict[Any, object]:

@@ -8,12 +8,13 @@ from .access import Access, choose_access, launch_options
 from .api import publish_api
 from .arrivals import Arrivals
 from .header import header
-from .img2img import img2img_tab
-from .inpaint import inpaint_tab
+from .img2img import IMG2IMG
+from .inpaint import INPAINT
 from .jobs import Line
 from .look import THEMES, look_options
+from .making_tab import build_making_tab
 from .pictures import Shelf
-from .txt2img import txt2img_tab
+from .txt2img import TXT2IMG
 
 __all__ = ["THEMES", "Access", "build_ui", "choose_access", "launch_options", "look_options"]
 
@@ -35,8 +36,8 @@ def build_ui(studio: Any) -> gr.Blocks:
         model = models[0] if models else None
         with gr.Tabs(elem_id="tabs"):
             makers = [
-                build_tab(studio, line, shelf, picker=top.picker, model=model)
-                for build_tab in (txt2img_tab, img2img_tab, inpaint_tab)
+                build_making_tab(tab, studio, line, shelf, picker=top.picker, model=model)
+                for tab in (TXT2IMG, IMG2IMG, INPAINT)
             ]
         for maker in makers:
             maker.wire(demo)

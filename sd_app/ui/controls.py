@@ -139,9 +139,7 @@ def wire_steps_run(steps: Any, strength: Any, line: Any, demo: Any) -> None:
     gr.on(events, fn=None, js=STEPS_RUN_JS, inputs=inputs, outputs=line, queue=False, show_progress="hidden")
 
 
-def size_block(
-    model: ModelInfo | None, title: str = "Size and number", fits: Mapping[str, str] | None = None
-) -> dict[str, Any]:
+def size_block(model: ModelInfo | None, title: str, fits: Mapping[str, str]) -> dict[str, Any]:
     """Make width, height and number; `fits` are the labels and names of ways to fit a picture in."""
     side = model.native_size if model else 512
     fields = {}

@@ -4,79 +4,19 @@ from typing import Any
 
 import gradio as gr
 
-from ..catalog import ModelInfo
 from ..requests import InpaintRequest
-from .controls import (
-    advanced_block,
-    go_row,
-    panel_title,
-    parameter_drop,
-    prompt_block,
-    sampling_block,
-    size_block,
-    strength_block,
-)
-from .easel import easel_block
+from .controls import panel_title
 from .form import MARGINS
-from .jobs import Line
-from .maker import Maker
+from .making_tab import MakingTab
 from .memory import QUIET
-from .pictures import Shelf
-from .stage import stage_block
 
-NAME = "inpaint"
-FITS = {"Pad": "pad", "Stretch": "stretch"}
 CONTENTS = {"The picture": "original", "Colours around it": "fill", "Noise": "noise"}
 BLENDS = {"None": "none", "Poisson": "poisson", "Pyramid": "pyramid"}
 
 
-def inpaint_tab(studio: Any, line: Line, shelf: Shelf, *, picker: Any, model: ModelInfo | None) -> Maker:
-    """Build the tab. `picker` is the header's model picker, `model` its first choice."""
-    with (
-        gr.Tab("Inpaint", id=NAME, elem_id=f"tab-{NAME}"),
-        gr.Row(elem_classes="maker", equal_height=False),
-    ):
-        with gr.Column(elem_classes="ask", scale=0, min_width=320):
-            prompts = prompt_block(model)
-            easel = easel_block("mask", shelf, studio.settings.max_pixels)
-            strength, steps_run = strength_block()
-            generate, stop = go_row()
-            painted = painted_block()
-            seam = seam_block()
-            extend = extend_block()
-            sizes = size_block(model, "Working size and number", FITS)
-            sampling = sampling_block(model, studio.schedulers())
-            again = sampling.pop("again")
-            advanced = advanced_block()
-            drop = parameter_drop()
-        with gr.Column(elem_classes="get", scale=1, min_width=320):
-            stage = stage_block(NAME)
-    return Maker(
-        name=NAME,
-        request_type=InpaintRequest,
-        studio=studio,
-        line=line,
-        shelf=shelf,
-        form={
-            **prompts.fields,
-            "model": picker,
-            "strength": strength,
-            **painted,
-            **seam,
-            **extend,
-            **sampling,
-            **sizes,
-            **advanced,
-        },
-        prompts=prompts,
-        generate=generate,
-        stop=stop,
-        stage=stage,
-        drop=drop,
-        again=again,
-        easel=easel,
-        steps_run=steps_run,
-    )
+def own_fields() -> dict[str, Any]:
+    """Make the blocks that only this tab has."""
+    return {**painted_block(), **seam_block(), **extend_block()}
 
 
 def painted_block() -> dict[str, Any]:
@@ -143,3 +83,14 @@ def extend_block() -> dict[str, Any]:
             apply_default_css=False,
         )
     return dict(zip(MARGINS, sides, strict=True))
+
+
+INPAINT = MakingTab(
+    name="inpaint",
+    label="Inpaint",
+    request_type=InpaintRequest,
+    easel="mask",
+    own_fields=own_fields,
+    size_title="Working size and number",
+    fits={"Pad": "pad", "Stretch": "stretch"},
+)
