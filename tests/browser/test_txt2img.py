@@ -60,7 +60,7 @@ def test_a_double_click_makes_one_picture_and_so_does_a_press_while_it_is_made(
     page: Page, outputs_dir: Path
 ) -> None:
     before = len(list(outputs_dir.rglob("*.png")))
-    number(page, "Steps").fill("30")
+    number(page, "Steps").fill("150")  # so that it still runs at the second press
     prompt(page).fill("a red cat")
     page.get_by_role("button", name="Generate").dblclick()
     page.wait_for_selector(RUNNING)
