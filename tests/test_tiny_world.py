@@ -106,6 +106,27 @@ def test_orthogonalize_brings_singular_values_near_one():
     assert values.max() < 1.4
 
 
+def test_tied_weights_are_averaged_once(tmp_path):
+    """Averages start at the first weights, which a long window keeps in view; tying must not shorten it."""
+
+    def train(tied: bool) -> torch.Tensor:
+        torch.manual_seed(0)
+        module = torch.nn.Sequential(torch.nn.Linear(4, 4), torch.nn.Linear(4, 4))
+        if tied:
+            module[1].weight = module[0].weight
+
+        def loss(rng: np.random.Generator, progress: float) -> tuple[torch.Tensor, dict[str, float]]:
+            value = (module[0](torch.ones(2, 4)) - 3).square().mean()
+            return value, {"mse": value.item()}
+
+        folder = tmp_path / str(tied)
+        folder.mkdir()
+        stage = Stage(name="toy", modules={"m": module}, loss=loss, steps=5, muon_lr=0.1, adam_lr=0.1, seed=1)
+        return run_stage(stage, folder)["m"].state_dict()["0.weight"]
+
+    assert torch.equal(train(tied=True), train(tied=False))
+
+
 def test_training_goes_on_where_it_stopped(tmp_path):
     """An interrupted run ends with the weights of an unbroken one."""
 
