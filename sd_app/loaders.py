@@ -14,6 +14,10 @@ from transformers.utils import logging as transformers_logging
 from .catalog import INPAINT_CHANNELS, PARTS, ModelInfo, find_snapshot, hub_cache, weight_files, why_unusable
 from .requests import count_steps
 
+# Hugging Face's service that turns pickles into safetensors, and the title of what it proposes.
+CONVERTER = "SFconvertbot"
+CONVERTED_TITLE = "Adding `safetensors` variant of this model"
+
 
 class ExactGuidance:
     """In a pipeline: a guidance scale between 0 and 1 means what the formula says.
@@ -105,7 +109,7 @@ def load_folder(folder: Path, dtype: torch.dtype) -> dict[str, Any]:
 
 def load_tokenizer(info: ModelInfo) -> CLIPTokenizer:
     """Load a model's tokenizer alone; for a hub model that is not there yet, fetch that alone."""
-    folder = info.path or _fetch(info.name, ["tokenizer/*"])
+    folder = info.path or fetch(info.name, ["tokenizer/*"])
     return CLIPTokenizer.from_pretrained(folder / "tokenizer", local_files_only=True)
 
 
@@ -114,7 +118,7 @@ def download_snapshot(hub_id: str) -> Path:
     if (snapshot := find_snapshot(hub_id)) is not None:
         return snapshot
     patterns = ["model_index.json", "*/*.json", "tokenizer/*", *_weight_patterns(hub_id, _list_files(hub_id))]
-    folder = _fetch(hub_id, patterns)
+    folder = fetch(hub_id, patterns)
     if reason := why_unusable(folder):
         raise ValueError(f"{hub_id} cannot be used: {reason}")
     return folder
@@ -137,6 +141,29 @@ def _weight_patterns(hub_id: str, files: list[str]) -> list[str]:
     return chosen
 
 
+def find_safe_revision(hub_id: str) -> str:
+    """Return the revision of a hub model that holds safetensors in its top folder.
+
+    That is "main", or the request with the same weights which the hub's own conversion service has opened:
+    older models, BLIP's base among them, have only a pickle on their main branch. Raise ValueError if none.
+    """
+    if any("/" not in file and file.endswith(".safetensors") for file in _list_files(hub_id)):
+        return "main"
+    from huggingface_hub import HfApi
+
+    with hub_errors(hub_id):
+        requests = HfApi().get_repo_discussions(
+            hub_id, author=CONVERTER, discussion_type="pull_request", discussion_status="open"
+        )
+        for request in requests:
+            if request.title == CONVERTED_TITLE and request.author == CONVERTER:
+                return f"refs/pr/{request.num}"
+    raise ValueError(
+        f"{hub_id} holds no safetensors weights, and pickles (.bin) are refused because reading them can run"
+        " code (choose another model id, or a converted copy)"
+    )
+
+
 def _list_files(hub_id: str) -> list[str]:
     from huggingface_hub import HfApi
 
@@ -144,15 +171,18 @@ def _list_files(hub_id: str) -> list[str]:
         return HfApi().list_repo_files(hub_id)
 
 
-def _fetch(hub_id: str, patterns: list[str]) -> Path:
+def fetch(hub_id: str, patterns: list[str], *, revision: str = "main") -> Path:
+    """Download the files of those patterns and return their folder. Raise OSError or ValueError in words."""
     from huggingface_hub import snapshot_download
 
     with hub_errors(hub_id):
-        return Path(snapshot_download(hub_id, allow_patterns=patterns, cache_dir=hub_cache()))
+        return Path(
+            snapshot_download(hub_id, revision=revision, allow_patterns=patterns, cache_dir=hub_cache())
+        )
 
 
 @contextmanager
-def hub_errors(hub_id: str, instead: str = "put a diffusers folder into the models folder") -> Iterator[None]:
+def hub_errors(hub_id: str, instead: str = "give a folder that holds it") -> Iterator[None]:
     """Turn what the hub's client raises into words for the person who typed the id.
 
     `instead` says what helps without a connection.

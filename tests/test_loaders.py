@@ -113,7 +113,7 @@ def test_without_a_network_the_error_says_what_to_do(tmp_path):
     command = [sys.executable, "-c", textwrap.dedent(code)]
     output = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120, check=True)
     assert f"{HUB_ID} cannot be downloaded" in output.stdout
-    assert "connect once to fetch it, or put a diffusers folder" in output.stdout
+    assert "connect once to fetch it, or give a folder" in output.stdout
 
 
 def test_a_folder_that_cannot_be_used_is_refused_by_the_loader_too(copied_model):

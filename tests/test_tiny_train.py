@@ -8,6 +8,9 @@ from pathlib import Path
 import pytest
 import torch
 from diffusers import StableDiffusionPipeline
+from PIL import Image
+
+from sd_app.interrogator.captioner import load_captioner
 
 ROOT = Path(__file__).parents[1]
 
@@ -33,6 +36,12 @@ def test_one_command_makes_a_model_that_loads_and_a_second_run_has_nothing_left_
         json.loads((models / "tiny-sd" / "evaluation.json").read_text())["generated"]["flat"]["pictures"]
         == 10
     )
+
+    captioner = load_captioner(models / "tiny-blip", "cpu", torch.float32)
+    assert isinstance(captioner.caption(Image.new("RGB", (128, 128))), str)
+    assert "## Measured quality" in (models / "tiny-blip" / "README.md").read_text()
+    captions = json.loads((models / "tiny-blip" / "evaluation.json").read_text())["captions"]
+    assert captions["all"]["pictures"] == 10
 
     trained = (tmp_path / "work" / "unet.pt").read_bytes()
     second = train(tmp_path)

@@ -9,6 +9,8 @@ import torch
 from sd_app.tiny import data, drawing, stages, world
 from sd_app.tiny.loop import Stage, run_stage
 from sd_app.tiny.optim import orthogonalize
+from sd_app.tiny.reading import read_caption
+from sd_app.tiny.wordpiece import build_caption_tokenizer
 
 
 def scenes(count: int, *, held_out: bool | None = False) -> list[world.Scene]:
@@ -61,6 +63,39 @@ def test_a_full_caption_leaves_nothing_out():
         assert world.caption(scene, rng, full=True)[1] == scene
 
 
+def test_a_caption_reads_back_as_what_it_states():
+    rng = np.random.default_rng(1)
+    for scene in scenes(500, held_out=None):
+        text, stated = world.caption(scene, rng)
+        assert read_caption(text) == stated, text
+        assert read_caption(world.plain_caption(scene).upper()) == scene
+
+
+@pytest.mark.parametrize(
+    ("text", "subject", "color", "background"),
+    [
+        ("a cat under the stars", "cat", None, "night sky"),
+        ("orange on green", None, "orange", "green"),
+        ("a dog on a green field", "dog", None, "meadow"),
+        ("a caravan, starry", None, None, None),
+        ("", None, None, None),
+    ],
+)
+def test_words_count_whole_and_a_background_is_no_subject(text, subject, color, background):
+    read = read_caption(text)
+    assert (read.subject, read.color, read.background) == (subject, color, background)
+
+
+def test_the_captioners_vocabulary_holds_every_word_of_the_captions():
+    tokenizer = build_caption_tokenizer()
+    rng = np.random.default_rng(2)
+    for scene in scenes(200, held_out=None):
+        for text in (world.plain_caption(scene), world.caption(scene, rng, full=True)[0]):
+            pieces = tokenizer.tokenize(text)
+            assert not [piece for piece in pieces if piece.startswith("##") or piece == "[UNK]"], pieces
+            assert len(pieces) + 2 <= tokenizer.model_max_length
+
+
 def test_indices_round_trip_and_mark_the_unsaid():
     scene = dataclasses.replace(scenes(1)[0], size=None, place=None)
     indices = world.to_indices(scene)
@@ -104,6 +139,27 @@ def test_orthogonalize_brings_singular_values_near_one():
     values = torch.linalg.svdvals(orthogonalize(torch.randn(2, 24, 60)))
     assert values.min() > 0.5
     assert values.max() < 1.4
+
+
+def test_tied_weights_are_averaged_once(tmp_path):
+    """Averages start at the first weights, which a long window keeps in view; tying must not shorten it."""
+
+    def train(tied: bool) -> torch.Tensor:
+        torch.manual_seed(0)
+        module = torch.nn.Sequential(torch.nn.Linear(4, 4), torch.nn.Linear(4, 4))
+        if tied:
+            module[1].weight = module[0].weight
+
+        def loss(rng: np.random.Generator, progress: float) -> tuple[torch.Tensor, dict[str, float]]:
+            value = (module[0](torch.ones(2, 4)) - 3).square().mean()
+            return value, {"mse": value.item()}
+
+        folder = tmp_path / str(tied)
+        folder.mkdir()
+        stage = Stage(name="toy", modules={"m": module}, loss=loss, steps=5, muon_lr=0.1, adam_lr=0.1, seed=1)
+        return run_stage(stage, folder)["m"].state_dict()["0.weight"]
+
+    assert torch.equal(train(tied=True), train(tied=False))
 
 
 def test_training_goes_on_where_it_stopped(tmp_path):

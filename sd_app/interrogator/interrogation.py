@@ -104,7 +104,7 @@ class Interrogation:
         if source is None:
             self._notice = NO_CAPTIONER
             return
-        from .captioner import load_captioner  # type: ignore[import-not-found]
+        from .captioner import load_captioner
 
         captioner = get(f"captioner {Path(source).name}", partial(load_captioner, source))
         self.tell("Captioning")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 from . import world
@@ -39,11 +40,47 @@ mean squared error over {ROUND_TRIPS} test pictures of all styles. Measured by
 """
 
 
+CAPTION_CARD_HEAD = f"""# The embedded captioner
+
+A BLIP (Li et al. 2022: image tower, and a text decoder that attends to it), trained from scratch by
+`python -m sd_app.tiny.train` on the pictures and captions of the embedded model's little world:
+{WORLD_SIZE}.
+It sees nothing else: any other picture is described in these words too. No outside picture, text or weight
+went into it. `BlipForConditionalGeneration` and `BlipProcessor` of transformers read the folder as it is.
+
+- Data: the embedded model's 40,000 drawn pictures; each time one comes up its caption is made anew, all six
+  attributes in it, half of them in one plain form ("a small red cat on the left on the beach, watercolor"),
+  half in varied words. About {world.HELD_OUT_SHARE:.0%} of the subject-colour-background triples never occur.
+- Vocabulary: WordPiece of the words in these captions, and of letters, so that any text can be written in it.
+- Precision of the file: fp16 safetensors.
+
+## Training
+"""
+CAPTION_CARD_TAIL = """
+Pictures that were not in training, captioned one by one (fp32, three beams). A caption counts as right if the
+word it uses for the attribute is one that the picture world has for it. Measured by
+`python -m sd_app.tiny.evaluate --captioner`.
+"""
+SCORES = ("subject", "color", "background", "size", "place", "style", "all three")
+
+
 def write_card(folder: Path, report: dict, work: Path) -> None:
     """README.md and evaluation.json beside the weights: data, steps, losses, measured quality."""
     (folder / "evaluation.json").write_text(json.dumps(report, indent=2) + "\n")
     logs = {name: read_log(name, work) for name in ("clip", "vae", "unet", "judge")}
     (folder / "README.md").write_text(_card(report, logs))
+
+
+def write_caption_card(folder: Path, report: dict, work: Path) -> None:
+    """The same for the captioner."""
+    (folder / "evaluation.json").write_text(json.dumps(report, indent=2) + "\n")
+    parts = [
+        CAPTION_CARD_HEAD,
+        _training_table({"blip": read_log("blip", work)}),
+        _score_table(report["captions"], (*SCORES, "all six")),
+        CAPTION_CARD_TAIL,
+    ]
+    (folder / "README.md").write_text("\n".join(parts))
 
 
 def _card(report: dict, logs: dict[str, list[dict[str, float]]]) -> str:
@@ -60,18 +97,22 @@ def _training_table(logs: dict[str, list[dict[str, float]]]) -> str:
 
 
 def _quality_table(report: dict) -> str:
-    names = ["subject", "color", "background", "size", "place", "style", "all three"]
+    judged = {key: value for key, value in report.items() if key.startswith("judge")}
+    judged |= {f"generated, {key}": value for key, value in report["generated"].items()}
+    psnr = ", ".join(f"{style} {value:.1f}" for style, value in report["VAE PSNR"].items())
+    clip = ", ".join(f"{name} {value:.1f} %" for name, value in report["clip"].items())
+    table = _score_table(judged, SCORES)
+    return "\n".join([table, f"VAE round trip, PSNR in dB: {psnr}.", "", f"CLIP: {clip}."]) + "\n"
+
+
+def _score_table(sets: dict[str, dict[str, float]], names: Sequence[str]) -> str:
     lines = [
         "## Measured quality\n",
         f"| set | pictures | {' | '.join(names)} |",
         "|---" * (len(names) + 2) + "|",
     ]
-    judged = {key: value for key, value in report.items() if key.startswith("judge")}
-    judged |= {f"generated, {key}": value for key, value in report["generated"].items()}
-    for key, figures in judged.items():
+    for key, figures in sets.items():
         lines.append(
             f"| {key} | {figures['pictures']} | " + " | ".join(f"{figures[n]:.1f}" for n in names) + " |"
         )
-    psnr = ", ".join(f"{style} {value:.1f}" for style, value in report["VAE PSNR"].items())
-    clip = ", ".join(f"{name} {value:.1f} %" for name, value in report["clip"].items())
-    return "\n".join([*lines, "", f"VAE round trip, PSNR in dB: {psnr}.", "", f"CLIP: {clip}."]) + "\n"
+    return "\n".join(lines) + "\n"

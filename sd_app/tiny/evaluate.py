@@ -16,10 +16,12 @@ from PIL import Image
 from torch.nn import functional as F
 from tqdm import tqdm
 
+from ..interrogator.captioner import load_captioner
 from . import data, networks, world
-from .card import GUIDANCE_SCALE, ROUND_TRIPS, STEPS, write_card
+from .card import GUIDANCE_SCALE, ROUND_TRIPS, STEPS, write_caption_card, write_card
 from .export import contact_sheet
 from .judge import Judge, load_judge
+from .reading import read_caption
 
 BATCH = 20
 FLAT, HELD_OUT, PER_STYLE = 300, 120, 40
@@ -34,18 +36,25 @@ def main() -> None:
     )
     parser.add_argument("--count", type=int, default=FLAT, help="flat pictures to generate")
     parser.add_argument("--sheet", type=Path, help="also write a contact sheet of generated pictures here")
+    parser.add_argument("--captioner", action="store_true", help="measure the captioner alone")
     parser.add_argument("--dry", action="store_true", help="print only; leave the model card as it is")
     arguments = parser.parse_args()
-    report = evaluate(arguments.models_dir, arguments.work, count=arguments.count, sheet=arguments.sheet)
+    folder, work = arguments.models_dir, arguments.work
+    if not arguments.captioner:
+        report = evaluate(folder, work, count=arguments.count, sheet=arguments.sheet)
+        print(json.dumps(report, indent=2))
+        if not arguments.dry:
+            write_card(folder / "tiny-sd", report, work)
+    report = measure_captions(folder / "tiny-blip", load_test_pictures(work))
     print(json.dumps(report, indent=2))
     if not arguments.dry:
-        write_card(arguments.models_dir / "tiny-sd", report, arguments.work)
+        write_caption_card(folder / "tiny-blip", report, work)
 
 
 def evaluate(models_dir: Path, work: Path, *, count: int = FLAT, sheet: Path | None = None) -> dict:
     """All figures of the card, in percent except PSNR (dB); each judged set as `score` gives it."""
     judge = load_judge(models_dir / "tiny-judge")
-    pictures = data.load_or_draw(work / "test", TEST_PICTURES, seed=data.TEST_SEED, held_out=None, workers=2)
+    pictures = load_test_pictures(work)
     pipeline = StableDiffusionPipeline.from_pretrained(
         models_dir / "tiny-sd", dtype=torch.float32, local_files_only=True, safety_checker=None
     )
@@ -77,6 +86,11 @@ def evaluate(models_dir: Path, work: Path, *, count: int = FLAT, sheet: Path | N
     if sheet:
         contact_sheet(examples, 16).save(sheet)
     return report
+
+
+def load_test_pictures(work: Path) -> data.PictureSet:
+    """The pictures that no stage is trained on, of all triples; drawn first if not there."""
+    return data.load_or_draw(work / "test", TEST_PICTURES, seed=data.TEST_SEED, held_out=None, workers=2)
 
 
 def score(asked: Sequence[world.Scene], seen: Sequence[world.Scene]) -> dict[str, float]:
@@ -154,6 +168,32 @@ def measure_clip(folder: Path, pictures: data.PictureSet, count: int = 1000) -> 
         "right picture of 1,000": same[similarity.argmax(0), rows],
     }
     return {name: round(100 * hits.float().mean().item(), 1) for name, hits in figures.items()}
+
+
+def measure_captions(folder: Path, pictures: data.PictureSet, count: int = TEST_PICTURES) -> dict:
+    """What the captions of the first `count` pictures state rightly, as `score` gives it, by set.
+
+    "all six" are captions that state every attribute, and rightly.
+    """
+    captioner = load_captioner(folder, "cpu", torch.float32)
+    scenes = [world.from_indices(row) for row in pictures.attributes[:count]]
+    started = time.monotonic()
+    captions = [
+        captioner.caption(Image.fromarray(pixels))
+        for pixels in tqdm(pictures.pixels[:count], "captions", mininterval=10)
+    ]
+    seconds = (time.monotonic() - started) / len(captions)
+    seen = [read_caption(text) for text in captions]
+    sets = {"all": set(scenes), "triples never trained": {s for s in scenes if world.is_held_out(s)}}
+    sets |= {style: {scene for scene in scenes if scene.style == style} for style in world.STYLES}
+    report: dict = {"captions": {}}
+    for name, members in sets.items():
+        pairs = [(a, b) for a, b in zip(scenes, seen, strict=True) if a in members]
+        if pairs:
+            exact = sum(a == b for a, b in pairs) / len(pairs)
+            figures = score([a for a, _ in pairs], [b for _, b in pairs])
+            report["captions"][name] = figures | {"all six": round(100 * exact, 1)}
+    return report | {"seconds per caption": round(seconds, 3)}
 
 
 def _scenes(count: int, *, style: str, held_out: bool, seed: int) -> list[world.Scene]:

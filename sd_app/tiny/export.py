@@ -1,4 +1,4 @@
-"""Write the trained parts as fp16 safetensors: a diffusers folder, an open_clip folder and the judge."""
+"""Write the trained parts as fp16 safetensors: a diffusers folder, an open_clip folder, the judge, BLIP."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from diffusers import StableDiffusionPipeline
 from PIL import Image
 from safetensors.torch import save_file
 from torch import nn
+from transformers import BlipProcessor
 
 from . import networks, world
 from .data import PictureSet
@@ -19,6 +20,7 @@ from .judge import Judge
 from .loop import load_averages
 from .phrases import write_phrases
 from .tokenizer import build_tokenizer, save_tokenizer
+from .wordpiece import build_caption_tokenizer, read_vocabulary
 
 SHARD_SIZE = "9900KB"
 EXAMPLE_PROMPTS = (
@@ -32,7 +34,7 @@ EXAMPLE_PROMPTS = (
 
 
 def export(work: Path, models_dir: Path, pictures: PictureSet) -> None:
-    """Write models_dir/tiny-sd, tiny-clip and tiny-judge from the newest checkpoints in `work`."""
+    """Write models_dir/tiny-sd, tiny-clip, tiny-judge and tiny-blip from the newest checkpoints in `work`."""
     clip = load_averages("clip", {"clip": networks.build_clip()}, work)["clip"]
     vae: Any = load_averages("vae", {"vae": networks.build_vae()}, work)["vae"]
     unet = load_averages("unet", {"unet": networks.build_unet()}, work)["unet"]
@@ -43,6 +45,18 @@ def export(work: Path, models_dir: Path, pictures: PictureSet) -> None:
     write_phrases(models_dir / "tiny-clip" / "phrases")
     judge = load_averages("judge", {"judge": Judge()}, work)["judge"]
     _save_half(judge.state_dict(), models_dir / "tiny-judge" / "model.safetensors")
+    export_captioner(work, models_dir)
+
+
+def export_captioner(work: Path, models_dir: Path) -> None:
+    """Write models_dir/tiny-blip in transformers' layout."""
+    blip: Any = load_averages("blip", {"blip": networks.build_blip()}, work)["blip"]
+    folder = models_dir / "tiny-blip"
+    blip.half().save_pretrained(folder)
+    processor = BlipProcessor(networks.build_caption_image_processor(), build_caption_tokenizer())
+    processor.save_pretrained(folder)
+    (folder / "vocab.txt").write_text("\n".join(read_vocabulary()) + "\n")  # older tools ask for it
+    (folder / "model.safetensors").chmod(0o644)
 
 
 def _save_pipeline(folder: Path, clip: Any, vae: Any, unet: Any) -> None:

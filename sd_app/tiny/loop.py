@@ -143,7 +143,9 @@ def _update_averages(averages: dict[str, nn.Module], stage: Stage, step: int) ->
     for name, module in stage.modules.items():
         theirs = dict(module.state_dict(keep_vars=True))
         ours = averages[name].state_dict(keep_vars=True)
-        floats = [key for key in ours if ours[key].is_floating_point()]
+        # Tied weights have two names and one storage: averaged twice, they would run ahead.
+        once = {id(tensor): key for key, tensor in theirs.items()}.values()
+        floats = [key for key in once if ours[key].is_floating_point()]
         torch._foreach_lerp_(
             [ours[key] for key in floats], [theirs[key].detach() for key in floats], 1 - decay
         )

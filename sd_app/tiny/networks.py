@@ -8,12 +8,17 @@ import numpy as np
 import torch
 from diffusers import AutoencoderKL, DDIMScheduler, UNet2DConditionModel
 from transformers import (
+    BlipConfig,
+    BlipForConditionalGeneration,
+    BlipImageProcessor,
     CLIPConfig,
     CLIPImageProcessor,
     CLIPModel,
     CLIPTextConfig,
     CLIPTextModel,
 )
+
+from .wordpiece import MAX_TOKENS, read_vocabulary
 
 PICTURE_PIXELS = 128
 BOS_TOKEN_ID, EOS_TOKEN_ID = 49_406, 49_407
@@ -40,6 +45,22 @@ VISION: dict[str, Any] = {
     "num_attention_heads": 6,
     "hidden_act": "gelu",
     "projection_dim": 128,
+}
+BLIP_VISION: dict[str, Any] = {
+    "image_size": PICTURE_PIXELS,
+    "patch_size": 16,
+    "hidden_size": 160,
+    "intermediate_size": 320,
+    "num_hidden_layers": 4,
+    "num_attention_heads": 5,
+    "initializer_range": 0.02,  # transformers' default, 1e-10, is for loaded weights
+}
+BLIP_TEXT: dict[str, Any] = {
+    "hidden_size": 128,
+    "intermediate_size": 256,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "max_position_embeddings": MAX_TOKENS,
 }
 VAE: dict[str, Any] = {
     "sample_size": PICTURE_PIXELS,
@@ -96,6 +117,17 @@ def build_text_encoder(clip: CLIPModel) -> CLIPTextModel:
     return encoder.eval()
 
 
+def build_blip() -> BlipForConditionalGeneration:
+    """The captioner (Li et al. 2022); its token ids are those of `wordpiece.read_vocabulary`."""
+    vocabulary = read_vocabulary()
+    tokens = {"bos": "[DEC]", "eos": "[SEP]", "sep": "[SEP]", "pad": "[PAD]"}
+    ids = {f"{name}_token_id": vocabulary.index(token) for name, token in tokens.items()}
+    text = {**BLIP_TEXT, **ids, "vocab_size": len(vocabulary)}
+    config = BlipConfig(text_config=text, vision_config=dict(BLIP_VISION))
+    config._attn_implementation = "eager"  # as for CLIP
+    return BlipForConditionalGeneration(config)
+
+
 def build_vae() -> AutoencoderKL:
     return AutoencoderKL(**VAE)
 
@@ -113,6 +145,11 @@ def build_image_processor() -> CLIPImageProcessor:
     return CLIPImageProcessor(
         size={"shortest_edge": PICTURE_PIXELS}, crop_size=edge, image_mean=PIXEL_MEAN, image_std=PIXEL_STD
     )
+
+
+def build_caption_image_processor() -> BlipImageProcessor:
+    edge = {"height": PICTURE_PIXELS, "width": PICTURE_PIXELS}
+    return BlipImageProcessor(size=edge, image_mean=PIXEL_MEAN, image_std=PIXEL_STD)
 
 
 def to_unit(pixels: np.ndarray) -> torch.Tensor:

@@ -15,9 +15,11 @@ from tqdm import tqdm
 from . import networks, world
 from .data import CAPTIONS_PER_PICTURE, PictureSet
 from .loop import Stage, load_averages
+from .wordpiece import build_caption_tokenizer
 
 ATTRIBUTE_SIZES = [len(names) for names in world.ATTRIBUTES.values()]
 EMPTY_CAPTION_SHARE = 0.10
+PLAIN_CAPTION_SHARE = 0.5
 MIN_SNR = 5.0
 
 
@@ -91,6 +93,42 @@ def contrastive_loss(
     logits = logits.masked_fill(is_true, -1e4)
     targets = torch.arange(len(logits))
     return 0.5 * (F.cross_entropy(logits, targets) + F.cross_entropy(logits.T, targets))
+
+
+# --- BLIP -------------------------------------------------------------------------------------------------
+
+
+def blip_stage(pictures: PictureSet, *, steps: int, batch: int) -> Stage:
+    """Language modelling of true captions (Li et al. 2022), with attribute heads on the image tower.
+
+    Every caption states all six attributes; half are in the plain form, so that the likeliest caption is
+    that one, and half in varied words, so that a caption begun in other words can be finished too.
+    """
+    torch.manual_seed(0)
+    blip, heads = networks.build_blip().train(), AttributeHeads(networks.BLIP_VISION["hidden_size"])
+    tokenizer = build_caption_tokenizer()
+
+    def loss(rng: np.random.Generator, progress: float) -> tuple[torch.Tensor, dict[str, float]]:
+        rows = np.sort(rng.integers(0, len(pictures), batch))
+        captions = [_caption_for_blip(row, rng) for row in pictures.attributes[rows]]
+        tokens = tokenizer(captions, padding=True, return_tensors="pt")
+        tokens.input_ids[:, 0] = blip.decoder_input_ids
+        labels = tokens.input_ids.masked_fill(tokens.attention_mask == 0, -100)
+        with autocast():
+            told = blip(networks.to_unit(pictures.pixels[rows]), **tokens, labels=labels)
+        attributes = torch.from_numpy(pictures.attributes[rows].astype(np.int64))
+        details = heads.loss(told.image_embeds[:, 0].float(), attributes)
+        return told.loss + 0.5 * details, {"words": told.loss.item(), "details": details.item()}
+
+    modules = {"blip": blip, "heads": heads}
+    return Stage(name="blip", modules=modules, loss=loss, steps=steps, muon_lr=2e-3, adam_lr=1e-3, seed=15)
+
+
+def _caption_for_blip(attributes: np.ndarray, rng: np.random.Generator) -> str:
+    scene = world.from_indices(attributes)
+    if rng.random() < PLAIN_CAPTION_SHARE:
+        return world.plain_caption(scene)
+    return world.caption(scene, rng, full=True)[0]
 
 
 # --- VAE --------------------------------------------------------------------------------------------------

@@ -21,8 +21,8 @@ from .loop import load_averages, run_stage
 TRAIN_PICTURES = 40_000
 LATENT_PICTURES = 30_000  # encoded for the U-Net: encoding costs as much as training on them twice
 MEETING_PORT = 29_531
-STEPS = {"clip": 1500, "vae": 3600, "unet": 3100, "judge": 720}
-BATCH = {"clip": 128, "unet": 32}
+STEPS = {"clip": 1500, "vae": 3600, "unet": 3100, "judge": 720, "blip": 4000}
+BATCH = {"clip": 128, "unet": 32, "blip": 64}
 
 
 def main() -> None:
@@ -38,6 +38,7 @@ def main() -> None:
         "latents": lambda: _encode(work, arguments.scale),
         "unet": lambda: _run_unet(work, steps, arguments.scale),
         "judge": lambda: _run_single("judge", work, steps, arguments.scale),
+        "blip": lambda: _run_single("blip", work, steps, arguments.scale),
         "export": lambda: export.export(work, arguments.models_dir, _pictures(work, arguments.scale)),
         "evaluate": lambda: _evaluate(work, arguments.models_dir, arguments.scale),
     }
@@ -46,7 +47,10 @@ def main() -> None:
         return
     runners["data"]()
     _run_together(_run_single, [(name, work, steps, arguments.scale) for name in ("clip", "vae")])
-    for name in ("latents", "unet", "judge", "export", "evaluate"):
+    for name in ("latents", "unet"):
+        runners[name]()
+    _run_together(_run_single, [(name, work, steps, arguments.scale) for name in ("judge", "blip")])
+    for name in ("export", "evaluate"):
         runners[name]()
 
 
@@ -59,7 +63,7 @@ def _parse() -> argparse.Namespace:
     parser.add_argument(
         "--scale", type=float, default=1.0, help="share of the pictures and steps, for a trial"
     )
-    names = ("data", "clip", "vae", "latents", "unet", "judge", "export", "evaluate")
+    names = ("data", "clip", "vae", "latents", "unet", "judge", "blip", "export", "evaluate")
     parser.add_argument("--stage", choices=names, help="run this stage alone; without it, all in order")
     return parser.parse_args()
 
@@ -80,6 +84,8 @@ def _run_single(name: str, work: Path, steps: dict[str, int], scale: float) -> N
         run_stage(stages.clip_stage(pictures, steps=steps["clip"], batch=BATCH["clip"]), work)
     elif name == "vae":
         run_stage(stages.vae_stage(pictures, steps=steps["vae"]), work)
+    elif name == "blip":
+        run_stage(stages.blip_stage(pictures, steps=steps["blip"], batch=BATCH["blip"]), work)
     else:
         run_stage(judge_stage(pictures, steps=steps["judge"]), work)
 
@@ -117,8 +123,12 @@ def _encode_span(work: Path, scale: float, start: int, end: int) -> None:
 
 def _evaluate(work: Path, models_dir: Path, scale: float) -> None:
     torch.set_num_threads(_cores())
-    report = evaluate.evaluate(models_dir, work, count=max(10, round(evaluate.FLAT * min(1.0, scale))))
+    share = min(1.0, scale)
+    report = evaluate.evaluate(models_dir, work, count=max(10, round(evaluate.FLAT * share)))
     evaluate.write_card(models_dir / "tiny-sd", report, work)
+    count = max(10, round(evaluate.TEST_PICTURES * share))
+    captions = evaluate.measure_captions(models_dir / "tiny-blip", evaluate.load_test_pictures(work), count)
+    evaluate.write_caption_card(models_dir / "tiny-blip", captions, work)
 
 
 def _run_unet(work: Path, steps: dict[str, int], scale: float) -> None:

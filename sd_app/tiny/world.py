@@ -168,6 +168,24 @@ def caption(scene: Scene, rng: np.random.Generator, *, full: bool = False) -> tu
     return _sentence(stated, rng), stated
 
 
+def plain_caption(scene: Scene) -> str:
+    """The one sentence the captioner prefers: all six attributes, each in its first word, in one order.
+
+    "a small red cat on the left on the beach, watercolor". The scene must state them all.
+    """
+    places = {name: words[0] for name, words in PLACE_WORDS.items()}
+    scenes = {name: words[0] for name, words in SCENE_WORDS.items()}
+    colors = {name: f"on {_article(name)} {name} background" for name in COLORS}
+    background = (scenes | colors)[str(scene.background)]
+    size = SIZE_WORDS[str(scene.size)][0]
+    style = STYLE_WORDS[str(scene.style)][0]
+    return f"a {size} {scene.color} {scene.subject} {places[str(scene.place)]} {background}, {style}"
+
+
+def _article(word: str) -> str:
+    return "an" if word[0] == "o" else "a"
+
+
 def _sentence(stated: Scene, rng: np.random.Generator) -> str:
     adjectives = []
     if stated.size:
@@ -214,7 +232,5 @@ def _background_words(background: str, rng: np.random.Generator) -> str:
     if background in SCENE_WORDS:
         return _choose(rng, SCENE_WORDS[background])
     color = _choose(rng, COLOR_WORDS[background])
-    article = "an" if color[0] == "o" else "a"
-    return _choose(
-        rng, (f"on {article} {color} background", f"on {article} {color} background", f"on {color}")
-    )
+    backdrop = f"on {_article(color)} {color} background"
+    return _choose(rng, (backdrop, backdrop, f"on {color}"))
