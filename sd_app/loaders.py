@@ -168,7 +168,8 @@ def _list_files(hub_id: str) -> list[str]:
     from huggingface_hub import HfApi
 
     with hub_errors(hub_id):
-        return HfApi().list_repo_files(hub_id)
+        # Not list_repo_files: without a network that one tries again for 23 seconds.
+        return [file.rfilename for file in HfApi().model_info(hub_id).siblings or ()]
 
 
 def fetch(hub_id: str, patterns: list[str], *, revision: str = "main") -> Path:

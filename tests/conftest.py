@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 
 os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+if "PYTEST_XDIST_WORKER" in os.environ:  # two processes that want all cores each only wait for each other
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 from sd_app import Settings, Studio
 from sd_app.settings import DEFAULT_MODELS_DIR

@@ -219,6 +219,8 @@ class Hub(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         path = unquote(urlsplit(self.path).path)
+        if path == f"/api/models/{HUB_ID}":
+            path += "/revision/main"
         api, pages = f"/api/models/{HUB_ID}", f"/{HUB_ID}/resolve/"
         if path.startswith(pages):
             self._send_file(path.removeprefix(pages))
