@@ -6,8 +6,8 @@ Random weights of open_clip, fp32, CPU, the same lists, the caption given. The t
 the pictures one by one, by the two in turn, so that what else the machine does hits both alike. Peak memory
 is the process's largest growth while one of them works. Both prompts are compared by encode_text.
 
-The whole sample takes hours for the package. Fewer --phrases, --candidates and --pictures lower the ratios: both
-encode every phrase, and every candidate in every round, but ours has more that does not grow with them.
+The whole sample takes hours for the package. Fewer --phrases, --candidates and --pictures lower the ratios:
+both encode every phrase, and every candidate in every round, but ours has more that does not grow with them.
 """
 
 import argparse
