@@ -14,6 +14,8 @@ if "PYTEST_XDIST_WORKER" in os.environ:  # two processes that want all cores eac
 from sd_app import Settings, Studio
 from sd_app.settings import DEFAULT_MODELS_DIR
 
+INTERROGATORS = ("tiny-clip", "tiny-blip")
+
 
 def make_checkpoint(
     folder: Path, *, seed: int, prediction_type: str = "epsilon", in_channels: int = 4
@@ -72,8 +74,11 @@ def make_checkpoint(
 
 @pytest.fixture(scope="session")
 def random_models(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A models folder with model-a and model-b (random weights) and model-v (v-prediction)."""
+    """A models folder with model-a and model-b (random weights), model-v (v-prediction), the own CLIP."""
     folder = tmp_path_factory.mktemp("models")
+    for name in INTERROGATORS:
+        if (DEFAULT_MODELS_DIR / name).exists():
+            (folder / name).symlink_to(DEFAULT_MODELS_DIR / name)
     make_checkpoint(folder / "model-a", seed=1)
     make_checkpoint(folder / "model-b", seed=2)
     make_checkpoint(folder / "model-v", seed=3, prediction_type="v_prediction")

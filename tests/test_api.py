@@ -11,9 +11,10 @@ from gradio_client import Client, handle_file
 from gradio_client.exceptions import AppError
 from PIL import Image
 
-from sd_app import Img2ImgRequest, Settings, Studio, Txt2ImgRequest
+from sd_app import Img2ImgRequest, InterrogateRequest, MatchRequest, Settings, Studio, Txt2ImgRequest
 from sd_app.metadata import read_infotext
 from sd_app.ui import build_ui
+from tests.interrogating import held_out
 
 
 @pytest.fixture(scope="module")
@@ -22,9 +23,19 @@ def outputs_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def api(random_models: Path, outputs_dir: Path) -> Iterator[Client]:
+def settings(random_models: Path, outputs_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Settings:
+    return Settings(
+        models_dir=random_models,
+        outputs_dir=outputs_dir,
+        cache_dir=tmp_path_factory.mktemp("cache"),
+        model="model-a",
+        batch_size=2,
+    )
+
+
+@pytest.fixture(scope="module")
+def api(settings: Settings) -> Iterator[Client]:
     """A client of a page that is really served."""
-    settings = Settings(models_dir=random_models, outputs_dir=outputs_dir, model="model-a", batch_size=2)
     demo = build_ui(Studio(settings))
     _, url, _ = demo.launch(prevent_thread_lock=True, quiet=True)
     yield Client(url, verbose=False)
@@ -125,6 +136,74 @@ def test_the_api_refuses_bad_pictures_and_values_in_words(
         api.predict(**values, api_name=endpoint)
 
 
+def test_the_api_finds_the_words_that_python_finds(api: Client, photo: Path, settings: Settings) -> None:
+    asked: dict[str, Any] = {"caption": "a drawing", "groups": ["things", "styles"], "max_phrases": 4}
+    answer = api.predict(handle_file(photo), **asked, api_name="/interrogate")
+    alone = Studio(settings).interrogate(InterrogateRequest(image=photo, **asked))
+    assert answer["prompt"] == alone.prompt
+    assert answer["caption"] == "a drawing"
+    for name in ("similarity", "percentile", "chance"):
+        assert answer[name] == pytest.approx(getattr(alone, name))
+    assert [tuple(step["phrases"]) for step in answer["steps"]] == [step.phrases for step in alone.steps]
+    assert [group["name"] for group in answer["groups"]] == ["things", "styles"]
+    assert answer["groups"][0]["phrases"][0]["similarity"] == alone.groups[0].phrases[0].similarity
+    assert (answer["clip_model"], answer["notice"]) == ("tiny-clip", "")
+    assert answer["seconds"] > 0
+    # An empty caption says "begin with nothing"; it is not the same as none.
+    nothing = api.predict(handle_file(photo), caption="", mode="fast", max_phrases=1, api_name="/interrogate")
+    assert (nothing["caption"], nothing["notice"]) == ("", "")
+
+
+def test_the_api_matches_pictures_with_texts(api: Client, tmp_path: Path, settings: Settings) -> None:
+    paths = [tmp_path / f"{index}.png" for index in (1, 2)]
+    for index, path in enumerate(paths, 1):
+        held_out(index)[0].save(path)
+    texts = ["a gray heart on the beach", "a purple moon in the snow", "a red house"]
+    answer = api.predict([handle_file(path) for path in paths], texts, api_name="/match")
+    alone = Studio(settings).match(MatchRequest(images=paths, texts=texts))
+    for name in ("cosines", "text_chances", "image_chances"):
+        assert np.allclose(answer[name], getattr(alone, name), atol=1e-6)
+    assert np.argmax(answer["text_chances"], axis=1).tolist() == [0, 1]
+    assert (answer["clip_model"], answer["scale"]) == ("tiny-clip", pytest.approx(alone.scale))
+
+
+@pytest.mark.parametrize(
+    ("changed", "words"),
+    [
+        ({"image": None}, "image is missing"),
+        ({"image": {"path": "/etc/passwd"}}, "open it again"),
+        ({"mode": "worst"}, "mode must be one of best, fast"),
+        ({"clip_model": "../tiny-clip"}, "clip_model must name"),
+        ({"caption": 5}, "caption must be text"),
+        ({"groups": ["poets"]}, "groups must be among"),
+        ({"groups": "artists"}, "groups must be one name or more"),
+        ({"max_phrases": 0}, "max_phrases must be a whole number"),
+    ],
+)
+def test_the_api_refuses_bad_searches_in_words(
+    api: Client, photo: Path, changed: dict[str, Any], words: str
+) -> None:
+    with pytest.raises(AppError, match=words):
+        api.predict(**{"image": handle_file(photo), "caption": "", **changed}, api_name="/interrogate")
+
+
+@pytest.mark.parametrize(
+    ("changed", "words"),
+    [
+        ({"images": []}, "images must be 1 to 12 of them, got 0"),
+        ({"images": ["a.png"]}, "images 1 must be an uploaded file"),
+        ({"images": [{"path": "/etc/passwd"}] * 13}, "images must be 1 to 12 of them, got 13"),
+        ({"texts": []}, "texts must be 1 to 12 of them"),
+        ({"texts": ["a", " "]}, "texts 2 must not be empty"),
+    ],
+)
+def test_the_api_refuses_bad_matches_in_words(
+    api: Client, photo: Path, changed: dict[str, Any], words: str
+) -> None:
+    with pytest.raises(AppError, match=words):
+        api.predict(**{"images": [handle_file(photo)], "texts": ["a"], **changed}, api_name="/match")
+
+
 def test_the_api_gives_the_picture_back_when_the_mask_is_empty(api: Client, photo: Path) -> None:
     black = photo.with_name("black.png")
     Image.new("L", (83, 61)).save(black)
@@ -136,7 +215,8 @@ def test_the_api_gives_the_picture_back_when_the_mask_is_empty(api: Client, phot
 def test_the_pages_own_events_are_not_part_of_the_api(api: Client) -> None:
     info = api.view_api(print_info=False, return_format="dict")
     assert isinstance(info, dict)
-    assert set(info["named_endpoints"]) == {"/txt2img", "/img2img", "/inpaint", "/models", "/tokens"}
+    makers = {"/txt2img", "/img2img", "/inpaint", "/interrogate", "/match"}
+    assert set(info["named_endpoints"]) == {*makers, "/models", "/tokens"}
     assert not info["unnamed_endpoints"]
 
 

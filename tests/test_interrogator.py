@@ -22,6 +22,9 @@ def result(studio):
 def test_the_result_says_what_it_is_worth(result) -> None:
     assert result.caption == "a drawing"
     assert result.caption_similarity == result.curve[0] < result.similarity
+    assert [score.similarity for score in result.scores] == list(result.curve)
+    assert result.scores[-1].prompt == result.prompt
+    assert result.scores[-1].percentile == result.percentile
     assert sum(step.gain for step in result.steps) == pytest.approx(result.similarity - result.curve[0])
     assert result.dimensions == 128
     assert result.percentile > 99
@@ -159,11 +162,7 @@ def test_a_folder_without_safetensors_is_refused(tmp_path: Path) -> None:
 def test_the_clip_is_kept_beside_the_pipelines_and_unloaded_with_them(random_settings) -> None:
     from sd_app import Txt2ImgRequest
 
-    both = Settings(models_dir=random_settings.models_dir, model="model-a", device="cpu")
-    clip_folder = both.models_dir / "tiny-clip"
-    if not clip_folder.exists():
-        clip_folder.symlink_to(Settings().models_dir / "tiny-clip")
-    studio = Studio(both)
+    studio = Studio(Settings(models_dir=random_settings.models_dir, model="model-a", device="cpu"))
     studio.txt2img(Txt2ImgRequest(prompt="a", num_inference_steps=1), save=False)
     studio.match(MatchRequest(images=[held_out(0)[0]], texts=["a cat"]))
     assert studio.status().loaded == ("model-a", "CLIP tiny-clip")
@@ -175,8 +174,6 @@ def test_a_clip_makes_room_for_a_checkpoint_and_the_other_way_round(random_setti
     from sd_app import Txt2ImgRequest
 
     models_dir = random_settings.models_dir
-    if not (models_dir / "tiny-clip").exists():
-        (models_dir / "tiny-clip").symlink_to(Settings().models_dir / "tiny-clip")
     studio = Studio(Settings(models_dir=models_dir, model="model-a", device="cpu", cache_gigabytes=0))
     for _ in range(2):
         studio.txt2img(Txt2ImgRequest(prompt="a", num_inference_steps=1), save=False)

@@ -15,6 +15,7 @@ from ..checks import shown
 from ..images import open_image
 from ..model_manager import OUT_OF_MEMORY, Get, ModelManager, is_out_of_memory
 from ..requests import (
+    Accepted,
     Cancelled,
     InterrogateRequest,
     InterrogateResult,
@@ -92,6 +93,8 @@ class Interrogation:
                 batch_seconds=self._told - self._started,
                 prompt=self._chain.prompt,
                 cosine=self._chain.cosine,
+                caption=self._chain.base,
+                caption_similarity=self._chain.cosines[0],
                 accepted=self._chain.steps(self._sign),
             )
         )
@@ -130,11 +133,13 @@ class Interrogation:
         chain, ranking = self._chain, self._ranking
         random = rarity.sample_cosines(ranking.cosines) if ranking else np.empty(0, np.float32)
         score = make_score(chain.prompt, chain.cosine, random, len(self._picture))
+        steps = chain.steps(self._sign)
         return InterrogateResult(
             **vars(score),
             caption=chain.base,
             caption_similarity=chain.cosines[0],
-            steps=chain.steps(self._sign),
+            steps=steps,
+            scores=score_steps(chain, steps, random, len(self._picture)),
             groups=rank_groups(ranking, random, len(self._picture)) if ranking else (),
             dimensions=len(self._picture),
             request=self._request,
@@ -194,6 +199,20 @@ def make_score(
         percentile=rarity.percentile(cosine, random),
         chance=rarity.chance_of_cosine(cosine, dimensions),
     )
+
+
+def score_steps(
+    chain: Chain, steps: Sequence[Accepted], random: np.ndarray, dimensions: int
+) -> tuple[Score, ...]:
+    """Return the score of the caption, unless it is empty, and of the prompt after each step."""
+    scores = []
+    if chain.cosines[0] is not None:
+        scores.append(make_score(chain.base, chain.cosines[0], random, dimensions))
+    phrases: tuple[str, ...] = ()
+    for step in steps:
+        phrases += step.phrases
+        scores.append(make_score(search.join(chain.base, phrases), step.cosine, random, dimensions))
+    return tuple(scores)
 
 
 def rank_groups(ranking: modes.Ranking, random: np.ndarray, dimensions: int) -> tuple[RankedGroup, ...]:

@@ -79,6 +79,8 @@ class InterrogateStep(Step):
 
     prompt: str = ""
     cosine: float | None = None  # None until something was compared
+    caption: str = ""  # what the prompt begins with
+    caption_similarity: float | None = None
     accepted: tuple[Accepted, ...] = ()
 
 
@@ -122,6 +124,7 @@ class InterrogateResult(Score):
     request: InterrogateRequest
     clip_model: str
     seconds: float
+    scores: tuple[Score, ...] = ()  # of the caption, if any, and of the prompt after each step
     stopped: bool = False  # cancelled: holds the best so far
     notice: str = ""  # what the user should know
     image_features: tuple[float, ...] = field(default=(), repr=False)  # of length 1

@@ -10,6 +10,7 @@ from .arrivals import Arrivals
 from .header import header
 from .img2img import IMG2IMG
 from .inpaint import INPAINT
+from .interrogate import interrogate_tab
 from .jobs import Line
 from .look import THEMES, look_options
 from .making_tab import build_making_tab
@@ -39,10 +40,15 @@ def build_ui(studio: Any) -> gr.Blocks:
                 build_making_tab(tab, studio, line, shelf, picker=top.picker, model=model)
                 for tab in (TXT2IMG, IMG2IMG, INPAINT)
             ]
+            interrogator, matcher = interrogate_tab(studio, line, shelf, picker=top.picker)
+        interrogator.wire(demo)
+        matcher.wire(demo)
         for maker in makers:
             maker.wire(demo)
             arrivals = Arrivals(maker=maker)
             arrivals.wire()
+            arrivals.wire_words(interrogator)
+            interrogator.wire_sender(maker.stage)
             for other in makers:
                 if other is not maker:
                     arrivals.wire_sender(other.stage)

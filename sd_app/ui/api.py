@@ -4,22 +4,31 @@ import inspect
 from collections.abc import Callable
 from dataclasses import MISSING, asdict, fields
 from functools import partial
+from math import isnan
+from pathlib import Path
 from typing import Any, get_type_hints
 
 import gradio as gr
 
 from ..images import open_image, open_mask
 from ..requests import (
+    MAX_MATCHES,
     DriftReport,
     Img2ImgRequest,
     InpaintRequest,
     InpaintResult,
+    InterrogateRequest,
+    InterrogateResult,
+    MatchRequest,
+    MatchResult,
+    RankedPhrase,
+    Score,
     Txt2ImgRequest,
     Txt2ImgResult,
 )
 from .errors import words
-from .form import PICTURES, build_request
-from .gpu import borrow_gpu
+from .form import build_request
+from .gpu import borrow_call, borrow_gpu
 from .jobs import Line, stream
 from .pictures import Shelf
 
@@ -27,7 +36,7 @@ RETURNS = (
     "A seed of -1 is a random one; picture k has seed + k. What is left out takes the model's default.\n"
     'Returns {"images": PNG files with their parameters inside, "seeds", "infotexts", "seconds"}'
 )
-MAKERS: dict[str, tuple[type[Txt2ImgRequest], str]] = {
+MAKERS: dict[str, tuple[type[Any], str]] = {
     "txt2img": (Txt2ImgRequest, f"Make pictures of a prompt.\n\n{RETURNS}."),
     "img2img": (
         Img2ImgRequest,
@@ -38,11 +47,34 @@ MAKERS: dict[str, tuple[type[Txt2ImgRequest], str]] = {
         "Repaint the white part of mask_image in init_image; both are uploaded files of one size.\n\n"
         f'{RETURNS}, and "raw_images", "roundtrip_image", "drifts", "notice".',
     ),
+    "interrogate": (
+        InterrogateRequest,
+        "Find the words that raise the CLIP similarity to image, an uploaded file.\n\n"
+        'caption is what the prompt begins with: leave it out to have it written, "" for nothing.\n'
+        'Returns {"prompt", "caption", "similarity", "percentile", "chance", "steps", "groups", "clip_model",'
+        ' "seconds", "notice"}.',
+    ),
+    "match": (
+        MatchRequest,
+        "Compare images, up to 12 uploaded files, with up to 12 texts.\n\n"
+        'Returns {"cosines", "text_chances", "image_chances": a row an image and a column a text, "scale",'
+        ' "clip_model", "seconds"}.',
+    ),
+}
+
+# A picture comes as a file's description, as clients send it. Lists arrive as such.
+PICTURE_HINTS: dict[str, Any] = {
+    "init_image": dict,
+    "mask_image": dict | None,
+    "image": dict,
+    "images": list[dict],
+    "texts": list[str],
+    "groups": list[str] | None,
 }
 
 
 def publish_api(studio: Any, line: Line, shelf: Shelf) -> None:
-    """Add /txt2img, /img2img, /inpaint, /models and /tokens to the page being built."""
+    """Add an endpoint for each of MAKERS, /models and /tokens to the page being built."""
 
     def models() -> list[dict[str, Any]]:
         """List the models with native size and default steps, guidance and scheduler."""
@@ -70,7 +102,7 @@ def told(studio: Any, call: Callable[[], dict[str, Any]]) -> dict[str, Any]:
 def maker_endpoint(name: str, studio: Any, line: Line, shelf: Shelf) -> Callable[..., dict[str, Any]]:
     """Return the function of an endpoint; its parameters are the fields of the request."""
     request_type, about = MAKERS[name]
-    make = borrow_gpu(studio, name)
+    make = _borrow(studio, name)
     parameters = _parameters(request_type)
 
     def endpoint(browser: gr.Request, *given: Any) -> dict[str, Any]:
@@ -93,17 +125,23 @@ def maker_endpoint(name: str, studio: Any, line: Line, shelf: Shelf) -> Callable
     return endpoint
 
 
-def _parameters(request_type: type[Txt2ImgRequest]) -> dict[str, inspect.Parameter]:
+def _borrow(studio: Any, name: str) -> Callable[..., Any]:
+    """Return what makes a result of (request, on_step)."""
+    if name != "match":
+        return borrow_gpu(studio, name)
+    call = borrow_call(studio, name)
+    return lambda request, on_step: call(request)
+
+
+def _parameters(request_type: type[Any]) -> dict[str, inspect.Parameter]:
     """Return a parameter per field; a picture is a file's description, as clients send it."""
     hints = get_type_hints(request_type)
     found = {}
     for field in fields(request_type):
-        hint = dict if field.name in PICTURES else hints[field.name]
+        hint = PICTURE_HINTS.get(field.name, hints[field.name])
         default = inspect.Parameter.empty if field.default is MISSING else field.default
         if field.name == "seed":
             default = -1
-        elif field.name == "mask_image":
-            hint = dict | None
         elif isinstance(field.default, tuple):
             hint, default = list[int], list(field.default)
         found[field.name] = inspect.Parameter(
@@ -115,28 +153,42 @@ def _parameters(request_type: type[Txt2ImgRequest]) -> dict[str, inspect.Paramet
 
 def _open_pictures(values: dict[str, Any], shelf: Shelf, max_pixels: int) -> dict[str, Any]:
     """Open the uploaded files of a call; one that is not given stays out."""
-    opened = {}
-    for name, open_file in (("init_image", open_image), ("mask_image", open_mask)):
-        file = values.get(name)
-        if file is None:
-            continue
-        if not isinstance(file, dict) or "path" not in file:
-            raise ValueError(f"{name} must be an uploaded file (with gradio_client: handle_file(PATH))")
-        opened[name] = open_file(shelf.uploaded(file["path"]), max_pixels=max_pixels)
+    opened: dict[str, Any] = {}
+    for name in ("init_image", "mask_image", "image"):
+        if values.get(name) is not None:
+            open_file = open_mask if name == "mask_image" else open_image
+            opened[name] = open_file(_path(name, values[name], shelf), max_pixels=max_pixels)
+    files = values.get("images")
+    if isinstance(files, list) and len(files) <= MAX_MATCHES:
+        paths = [_path(f"images {k}", file, shelf) for k, file in enumerate(files, 1)]
+        opened["images"] = [open_image(path, max_pixels=max_pixels) for path in paths]
     return opened
 
 
-def _run(line: Line, owner: str, run: Callable[..., Txt2ImgResult]) -> Txt2ImgResult:
+def _path(name: str, file: object, shelf: Shelf) -> Path:
+    if not isinstance(file, dict) or "path" not in file:
+        raise ValueError(f"{name} must be an uploaded file (with gradio_client: handle_file(PATH))")
+    return shelf.uploaded(file["path"])
+
+
+def _run(line: Line, owner: str, run: Callable[..., Any]) -> Any:
     result = None
     for event in stream(line, owner, run):
         result = event
-    if not isinstance(result, Txt2ImgResult) or result.stopped:
+    if not isinstance(result, Txt2ImgResult | InterrogateResult | MatchResult) or getattr(
+        result, "stopped", False
+    ):
         raise ValueError("the job was stopped (send it again)")
     return result
 
 
-def _answer(result: Txt2ImgResult, shelf: Shelf) -> dict[str, Any]:
+def _answer(result: Any, shelf: Shelf) -> dict[str, Any]:
     """Return what a client gets of a result."""
+    if isinstance(result, InterrogateResult):
+        return _found(result)
+    if isinstance(result, MatchResult):
+        names = ("cosines", "text_chances", "image_chances", "scale", "clip_model")
+        return {name: getattr(result, name) for name in names} | {"seconds": round(result.seconds, 3)}
     answer = {
         "images": [shelf.file(path) for path in result.paths],
         "seeds": list(result.seeds),
@@ -153,6 +205,29 @@ def _answer(result: Txt2ImgResult, shelf: Shelf) -> dict[str, Any]:
         "drifts": [_drift(report) for report in result.drifts],
         "notice": result.notice,
     }
+
+
+def _found(result: InterrogateResult) -> dict[str, Any]:
+    """Return the words and what they are worth; a number that is not known is None."""
+    groups = [
+        {"name": group.name, "phrases": [{"phrase": p.phrase, **_score(p)} for p in group.phrases]}
+        for group in result.groups
+    ]
+    return {
+        "prompt": result.prompt,
+        "caption": result.caption,
+        **_score(result),
+        "steps": [asdict(step) for step in result.steps],
+        "groups": groups,
+        "clip_model": result.clip_model,
+        "seconds": round(result.seconds, 3),
+        "notice": result.notice,
+    }
+
+
+def _score(score: Score | RankedPhrase) -> dict[str, float | None]:
+    values = {name: getattr(score, name) for name in ("similarity", "percentile", "chance")}
+    return {name: None if isnan(value) else value for name, value in values.items()}
 
 
 def _drift(report: DriftReport) -> dict[str, Any]:

@@ -6,9 +6,11 @@ from typing import Any
 import gradio as gr
 
 from ..metadata import read_infotext
-from .easel import Easel
+from ..requests import MAX_PROMPT
+from .easel import Easel, upload_of
 from .errors import sentence, words
 from .form import fields_of
+from .interrogator import Interrogator
 from .maker import SHOWN, Maker
 from .memory import QUIET, TELLING
 
@@ -155,6 +157,42 @@ class Arrivals:
         fields, _ = fields_of(infotext, [], (), self.maker.request_type)
         return self.maker.fill({name: fields[name] for name in ("prompt", "negative_prompt")})
 
+    # -- words that were found for a picture
+
+    def wire_words(self, source: Interrogator) -> None:
+        """Let the tab "Interrogate" send its prompt and its picture here."""
+        maker = self.maker
+        sent = getattr(source.words, f"send_{maker.name}")(
+            self.receive_words,
+            inputs=[source.words, source.easel.view, *maker.form.values()],
+            outputs=[*self._filled, *maker.sheet],
+            preprocess=False,
+            **TELLING,
+        )
+        sent.success(fn=None, js=f"() => document.getElementById('tab-{maker.name}-button').click()", **QUIET)
+
+    def receive_words(self, found: object, sheet: object, *form: object) -> Updates:
+        """Take over a prompt, least-like words as the negative one, and its picture where there is an easel.
+
+        What was there before can be brought back.
+        """
+        match found:
+            case {"prompt": str(prompt), "mode": mode} if prompt:
+                name = "negative_prompt" if mode == "negative" else "prompt"
+            case _:
+                raise gr.Error("There are no words to send yet.", print_exception=False)
+        before = dict(zip(self.maker.form, form, strict=True))
+        updates = self.maker.fill({name: prompt[:MAX_PROMPT]})
+        text = "The words found are here."
+        match sheet:
+            case {"picture": {"file": {"path": path}, "name": title}} if self.maker.easel:
+                try:
+                    updates |= self._put_on_easel(self.maker.easel, path, title, before["model"])
+                except (ValueError, OSError) as error:
+                    raise gr.Error(self._words(error), print_exception=False) from error
+                text = "The words found are here, and the picture is on the easel; Undo there takes it back."
+        return updates | self._tell(text, form)
+
     # -- the easel
 
     def _wire_easel(self, easel: Easel) -> None:
@@ -177,7 +215,7 @@ class Arrivals:
         """Put an uploaded picture on the easel."""
         assert self.maker.easel
         try:
-            return self._put_on_easel(self.maker.easel, *_upload(event), model)
+            return self._put_on_easel(self.maker.easel, *upload_of(event), model)
         except (ValueError, OSError) as error:
             return self._refuse(self.maker.easel, value, error)
 
@@ -185,7 +223,7 @@ class Arrivals:
         """Put an uploaded mask over the picture."""
         assert self.maker.easel
         try:
-            return {self.maker.easel.view: self.maker.easel.take_mask(value, _upload(event)[0])}
+            return {self.maker.easel.view: self.maker.easel.take_mask(value, upload_of(event)[0])}
         except (ValueError, OSError) as error:
             return self._refuse(self.maker.easel, value, error)
 
@@ -199,9 +237,3 @@ class Arrivals:
 
     def _words(self, error: Exception) -> str:
         return sentence(words(error, self.maker.studio.settings.mode))
-
-
-def _upload(event: gr.EventData) -> tuple[object, object]:
-    """Return path and name of the file that an easel's event is about."""
-    data = event._data if isinstance(event._data, dict) else {}
-    return data.get("path"), data.get("name")

@@ -111,10 +111,10 @@ def prompt_block(model: ModelInfo | None) -> PromptBlock:
     )
 
 
-def go_row() -> tuple[Any, Any]:
-    """Make the two buttons, Generate and Stop."""
+def go_row(label: str = "Generate") -> tuple[Any, Any]:
+    """Make the two buttons: the one that begins, and Stop."""
     with gr.Row(elem_classes="go-row"):
-        generate = gr.Button("Generate", variant="primary", elem_classes="generate", scale=4, min_width=140)
+        generate = gr.Button(label, variant="primary", elem_classes="generate", scale=4, min_width=140)
         stop = gr.Button("Stop", variant="stop", elem_classes="stop-run", scale=1, min_width=80)
     return generate, stop
 

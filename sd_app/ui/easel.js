@@ -2,7 +2,7 @@
 // The painted layer has the picture's own pixels; as a mask, its opacity says how white a pixel is.
 const root = element.querySelector(".easel");
 const find = (name) => root.querySelector(".easel-" + name);
-const isMask = KIND === "mask";
+const isMask = KIND === "mask", isView = KIND === "view"; // else a sketch
 root.dataset.kind = KIND;
 const room = find("room"), sheet = find("sheet"), picture = find("picture"), ring = find("ring");
 const canvas = find("paint"), ink = canvas.getContext("2d", { willReadFrequently: true });
@@ -214,7 +214,7 @@ canvas.addEventListener("pointerdown", (event) => {
   if (pointers.size === 2) {
     endStroke(false); // two fingers move the sheet, one draws
     pinch = { ...span(), zoom };
-  } else if (pointers.size === 1 && event.button === 0) startStroke(event);
+  } else if (pointers.size === 1 && event.button === 0 && !isView) startStroke(event);
 });
 canvas.addEventListener("pointermove", (event) => {
   showRing(event);
@@ -232,7 +232,7 @@ canvas.addEventListener("pointermove", (event) => {
     if (!event.getCoalescedEvents?.().length) stroke.points.push(place(event));
     restoreUnder();
     drawStroke(stroke);
-  } else { // the middle button
+  } else { // the middle button, or nothing to draw with
     room.scrollLeft -= event.clientX - last[0];
     room.scrollTop -= event.clientY - last[1];
   }
@@ -330,12 +330,18 @@ find("file").addEventListener("change", (event) => {
   if (file) take(file, event.target.dataset.event || "picked");
 });
 // Pasted and dropped files come from page.js.
-root.addEventListener("easel:file", (event) => take(event.detail, "picked"));
+root.addEventListener("pictures", (event) => take(event.detail[0], "picked"));
 new ResizeObserver(layout).observe(room);
 
 if (isMask) for (const node of [root.querySelector("[data-do=blank]"), find("colors")]) node.remove();
 else for (const node of [root.querySelector("[data-do=mask]"), find("grey")]) node.hidden = true;
-if (!isMask) {
+if (isView) {
+  const drawing = ["blank", "brush", "eraser", "fill", "clear"].map((name) => root.querySelector(`[data-do=${name}]`));
+  for (const node of [...drawing, find("size").parentElement, find("colors")]) node.hidden = true;
+  room.setAttribute("aria-label", "Picture, large");
+  root.querySelector("[data-do=large]").title = "Show on the whole window (F); Esc ends it";
+}
+if (!isMask && !isView) {
   const custom = document.createElement("input");
   custom.type = "color";
   custom.title = "Another colour";
@@ -358,7 +364,8 @@ if (!isMask) {
   custom.addEventListener("input", () => pick(custom.value));
   pick(COLORS[0]);
 }
-find("more").textContent = isMask ? "Then paint over what shall be made anew." : "Or draw one on a blank canvas.";
+const MORE = { mask: "Then paint over what shall be made anew.", sketch: "Or draw one on a blank canvas.", view: "" };
+find("more").textContent = MORE[KIND];
 find("legend").textContent = isMask ? "What you paint is white in the mask: white is repainted, the rest is kept to the pixel." : "";
 find("legend").hidden = !isMask;
 setTool("brush");

@@ -1,4 +1,4 @@
-"""The easel: a picture to start from, with what a person draws on it - colours, or a mask.
+"""The easel: a picture to start from, with what a person draws on it - colours, a mask, or nothing.
 
 Its value travels as plain data: {picture, blank, paint, text}. `picture` is a file the server made with the
 one safe decoder, so what is shown is what the model gets; `blank` is a sheet [width, height, colour];
@@ -30,7 +30,7 @@ LEAST_AREA, MOST_AREA = 0.5, 2.25
 class Easel:
     """The component, and what turns its value into pictures."""
 
-    kind: str  # "sketch": what is painted are colours; "mask": what is painted is made anew
+    kind: str  # "sketch": what is painted are colours; "mask": it is made anew; "view": nothing is painted
     view: Any
     shelf: Shelf
     max_pixels: int
@@ -42,9 +42,8 @@ class Easel:
 
     def show(self, image: Image.Image, name: object) -> dict[str, Any]:
         """Return the value that shows a picture, with nothing painted."""
-        shown_name = str(name)[:100] if isinstance(name, str) else "picture"
-        picture = {"file": self.shelf.picture(image), "name": shown_name}
-        return {**EMPTY, "picture": {**picture, "width": image.width, "height": image.height}}
+        size = {"width": image.width, "height": image.height}
+        return {**EMPTY, "picture": {**picture_entry(self.shelf, image, name), **size}}
 
     def take_mask(self, value: object, path: object) -> dict[str, Any]:
         """Return the value with an uploaded mask painted. Raise ValueError if it does not fit the picture."""
@@ -61,11 +60,13 @@ class Easel:
         return {**EMPTY, **_known(value), "paint": _png_url(layer)}
 
     def pictures(self, value: object) -> dict[str, Image.Image | None]:
-        """Return init_image and, of a mask easel, mask_image; None where there is no picture.
+        """Return init_image and, of a mask easel, mask_image (image, to look at); None without a picture.
 
         Raise ValueError for a value that did not come from the page.
         """
         base = self._base(value)
+        if self.kind == "view":
+            return {"image": base}
         layer = self._layer(value, base)
         if self.kind == "sketch":
             painted = lay_over(base, layer) if base and layer else base
@@ -128,6 +129,17 @@ def easel_block(kind: str, shelf: Shelf, max_pixels: int) -> Easel:
         elem_classes="easel-block",
     )
     return Easel(kind=kind, view=view, shelf=shelf, max_pixels=max_pixels)
+
+
+def picture_entry(shelf: Shelf, image: Image.Image, name: object) -> dict[str, Any]:
+    """Return {file, name} of a picture that was decoded from an uploaded file of that name."""
+    return {"file": shelf.picture(image), "name": name[:100] if isinstance(name, str) else "picture"}
+
+
+def upload_of(event: gr.EventData) -> tuple[object, object]:
+    """Return path and name of the file that an easel's event is about."""
+    data = event._data if isinstance(event._data, dict) else {}
+    return data.get("path"), data.get("name")
 
 
 def working_size(width: int, height: int, native_size: int) -> tuple[int, int]:

@@ -6,7 +6,7 @@ fields of the form: the easel holds them.
 """
 
 from collections.abc import Mapping
-from dataclasses import fields
+from dataclasses import MISSING, fields
 from math import isfinite
 from typing import Any, TypeVar
 
@@ -14,13 +14,24 @@ from PIL import Image
 
 from ..catalog import ModelInfo
 from ..metadata import from_infotext
-from ..requests import Img2ImgRequest, InpaintRequest, Txt2ImgRequest, parse_seed
+from ..requests import (
+    Img2ImgRequest,
+    InpaintRequest,
+    InterrogateRequest,
+    MatchRequest,
+    Txt2ImgRequest,
+    parse_seed,
+)
 
 Form = Mapping[str, Any]  # field name -> gradio component
-RequestT = TypeVar("RequestT", bound=Txt2ImgRequest)
+RequestT = TypeVar("RequestT", bound=Txt2ImgRequest | InterrogateRequest | MatchRequest)
 
-NUMBERS = ("num_inference_steps", "width", "height", "num_images", "clip_skip", "feather", "padding")
-PICTURES = ("init_image", "mask_image")
+NUMBERS = (
+    *("num_inference_steps", "width", "height", "num_images", "clip_skip", "feather", "padding"),
+    *("min_phrases", "max_phrases", "flavor_intermediate_count", "beam_width"),
+)
+PICTURES = ("init_image", "mask_image", "image", "images")
+MAY_BE_EMPTY = ("caption",)  # an empty text says something else than none
 MARGINS = ("outpaint_left", "outpaint_top", "outpaint_right", "outpaint_bottom")  # outpaint's components
 LABELS = {
     "init_image": "Picture",
@@ -36,6 +47,19 @@ LABELS = {
     "invert_mask": "Invert",
     "color_match": "Match colours",
     "blend": "Blend",
+    "image": "Picture",
+    "images": "Pictures",
+    "texts": "Texts",
+    "mode": "Search",
+    "clip_model": "CLIP model",
+    "caption_model": "Caption model",
+    "caption": "Caption",
+    "groups": "Lists",
+    "min_phrases": "Fewest rounds",
+    "max_phrases": "Most phrases",
+    "flavor_intermediate_count": "Candidates",
+    "beam_width": "Chains of deep",
+    "keep": "Phrases",
     "prompt": "Prompt",
     "negative_prompt": "Negative prompt",
     "model": "Model",
@@ -73,14 +97,23 @@ def read_request(
 
 def build_request(values: Mapping[str, object], request_type: type[RequestT]) -> RequestT:
     """Build the request from raw values by field name. -1 as a seed means random, None the default."""
-    known = {name: value for name, value in values.items() if value is not None and value != ""}
-    checked: dict[str, Any] = {"prompt": "", **{name: _whole(name, value) for name, value in known.items()}}
+    known = {
+        name: value
+        for name, value in values.items()
+        if value is not None and (value != "" or name in MAY_BE_EMPTY)
+    }
+    checked: dict[str, Any] = {name: _whole(name, value) for name, value in known.items()}
+    for field in fields(request_type):
+        if field.default is MISSING and field.name not in PICTURES:
+            checked.setdefault(field.name, "")  # an empty text, which the request refuses in words
     if "seed" in checked:
         checked["seed"] = parse_seed(checked["seed"])
     if any(name in values for name in MARGINS):
         checked["outpaint"] = tuple(checked.pop(name, 0) for name in MARGINS)
     if "init_image" not in checked and issubclass(request_type, Img2ImgRequest):
         raise ValueError("init_image is missing (drop a picture on the easel, or draw one)")
+    if "image" not in checked and issubclass(request_type, InterrogateRequest):
+        raise ValueError("image is missing (open, paste or drop one)")
     return request_type(**checked)
 
 

@@ -4,6 +4,7 @@ import random
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
+from math import nan
 from typing import Any
 
 from ..metadata import read_infotext
@@ -13,6 +14,9 @@ from ..requests import (
     Cancelled,
     Img2ImgResult,
     InpaintResult,
+    InterrogateRequest,
+    InterrogateResult,
+    InterrogateStep,
     Step,
     Txt2ImgRequest,
     Txt2ImgResult,
@@ -21,7 +25,12 @@ from .jobs import Line, stream
 
 Make = Callable[[Any, Callable[[Step], None]], Any]  # (request, on_step) -> result
 
-RESULTS = {"txt2img": Txt2ImgResult, "img2img": Img2ImgResult, "inpaint": InpaintResult}
+RESULTS: dict[str, type[Any]] = {
+    "txt2img": Txt2ImgResult,
+    "img2img": Img2ImgResult,
+    "inpaint": InpaintResult,
+    "interrogate": InterrogateResult,
+}
 
 TOLD = (ValueError, MemoryError, OSError)  # errors that the studio words for the person
 
@@ -47,20 +56,46 @@ def borrow_gpu(studio: Any, name: str) -> Make:
     return partial(_collect, events, RESULTS[name])
 
 
+def borrow_call(studio: Any, name: str) -> Callable[..., Any]:
+    """Do as borrow_gpu for a method that is quick and tells nothing on its way."""
+    call: Callable[..., Any] = getattr(studio, name)
+    if studio.settings.mode != "space":
+        return call
+    try:
+        import spaces
+    except ImportError:
+        return call
+
+    @spaces.GPU
+    def told(*args: Any) -> Any:
+        try:
+            return call(*args)
+        except TOLD as error:
+            return error
+
+    def lent(*args: Any) -> Any:
+        answer = told(*args)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    return lent
+
+
 def _collect(
     events: Callable[[Any], Any],
-    result_type: type[Txt2ImgResult],
-    request: Txt2ImgRequest,
-    on_step: Callable[[Step], None],
-) -> Txt2ImgResult:
+    result_type: type[Any],
+    request: Any,
+    on_step: Callable[[Any], None],
+) -> Any:
     """Turn the events of a lent GPU back into a call. Closing the generator stops the run over there."""
-    if request.seed is None:
+    if isinstance(request, Txt2ImgRequest) and request.seed is None:
         request = replace(request, seed=random.randint(0, MAX_SEED - MAX_NUM_IMAGES))
-    last: Step | None = None
+    last: Any = None
     run = events(request)
     try:
         for event in run:
-            if isinstance(event, Txt2ImgResult):
+            if isinstance(event, result_type):
                 return event
             if isinstance(event, Exception):
                 raise event
@@ -71,6 +106,8 @@ def _collect(
         pass
     finally:
         run.close()
+    if isinstance(request, InterrogateRequest):
+        return _stopped_words(request, last)
     return _stopped(result_type, request, last)
 
 
@@ -85,5 +122,24 @@ def _stopped(result_type: type[Txt2ImgResult], request: Txt2ImgRequest, last: St
         seconds=last.seconds if last else 0.0,
         paths=paths,
         infotexts=tuple(read_infotext(path) or "" for path in paths),
+        stopped=True,
+    )
+
+
+def _stopped_words(request: InterrogateRequest, last: InterrogateStep | None) -> InterrogateResult:
+    """Return the best prompt so far; what its words are worth was not worked out."""
+    return InterrogateResult(
+        prompt=last.prompt if last else "",
+        similarity=nan if last is None or last.cosine is None else last.cosine,
+        percentile=nan,
+        chance=nan,
+        caption=last.caption if last else "",
+        caption_similarity=last.caption_similarity if last else None,
+        steps=last.accepted if last else (),
+        groups=(),
+        dimensions=0,
+        request=request,
+        clip_model=request.clip_model or "",
+        seconds=last.seconds if last else 0.0,
         stopped=True,
     )

@@ -16,12 +16,11 @@ from .errors import sentence, words
 from .form import MODEL_FIELDS, Form, model_defaults, read_request, valid_fields
 from .gpu import borrow_gpu
 from .jobs import Line, Run, Waiting, stream
-from .memory import QUIET, browser_state
+from .memory import QUIET, browser_state, keep_form, keep_pictures
 from .pictures import Shelf
 
 SHOWN = "(stage) => stage?.images?.[stage.selected]"  # the picture the stage shows
 USUAL_SIDE = 512  # of a model that is not known
-MAX_KEPT = 1_500_000  # characters of an easel that the browser keeps; it has room for five million in all
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -201,28 +200,11 @@ class Maker:
     # -- memory of the browser
 
     def _wire_memory(self, demo: Any, saved_results: Any) -> None:
-        names = list(self.form)
         saved_form = browser_state(self.name, "form")
         saved_sheet = browser_state(self.name, "easel")
-        gr.on(
-            [component.change for component in self.form.values()],
-            fn=None,  # in the browser alone, without a round trip
-            js=f"(...values) => Object.fromEntries({names}.map((name, i) => [name, values[i]]))",
-            inputs=list(self.form.values()),
-            outputs=saved_form,
-            trigger_mode="multiple",
-            **QUIET,
-        )
+        keep_form(self.form, saved_form)
         if self.easel:
-            self.easel.view.painted(
-                fn=None,
-                js=f"(value) => JSON.stringify(value).length < {MAX_KEPT} ? value : null",
-                inputs=self.easel.view,
-                outputs=saved_sheet,
-                preprocess=False,
-                trigger_mode="multiple",
-                **QUIET,
-            )
+            keep_pictures(self.easel.view, saved_sheet)
         demo.load(
             self.restore,
             inputs=[saved_form, saved_results, saved_sheet],

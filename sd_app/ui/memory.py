@@ -1,13 +1,23 @@
 """How events behave, and what the browser keeps between visits."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import gradio as gr
 
+MAX_KEPT = 1_500_000  # characters of an easel that the browser keeps; it has room for five million in all
 # Event settings: fast, silent, and not part of the public API.
 QUIET: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
 # The same for events that show a message: those travel through the queue only.
 TELLING: dict[str, Any] = {**QUIET, "queue": True, "concurrency_limit": None}
+
+# Jobs: the line lets one run at a time, and requests check their own values.
+RUN: dict[str, Any] = {
+    "concurrency_limit": None,
+    "show_progress": "hidden",
+    "api_visibility": "private",
+    "preprocess": False,
+}
 
 
 def browser_state(tab: str, what: str) -> Any:
@@ -16,3 +26,29 @@ def browser_state(tab: str, what: str) -> Any:
     The secret protects nothing: Gradio hands it to the page.
     """
     return gr.BrowserState(storage_key=f"sd_app.{tab}.{what}", secret="sd_app")  # noqa: S106
+
+
+def keep_form(form: Mapping[str, Any], saved: Any) -> None:
+    """Write a form's values down at each change, in the browser alone, without a round trip."""
+    gr.on(
+        [component.change for component in form.values()],
+        fn=None,
+        js=f"(...values) => Object.fromEntries({list(form)}.map((name, i) => [name, values[i]]))",
+        inputs=list(form.values()),
+        outputs=saved,
+        trigger_mode="multiple",
+        **QUIET,
+    )
+
+
+def keep_pictures(view: Any, saved: Any) -> None:
+    """Write down what an easel or an album holds, when it triggers `painted`."""
+    view.painted(
+        fn=None,
+        js=f"(value) => JSON.stringify(value).length < {MAX_KEPT} ? value : null",
+        inputs=view,
+        outputs=saved,
+        preprocess=False,
+        trigger_mode="multiple",
+        **QUIET,
+    )

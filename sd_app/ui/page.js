@@ -69,12 +69,17 @@
     }
   }, true);
 
-  // A picture dropped or pasted anywhere goes to the open tab's easel, else to its drop place.
+  // On a phone the row of tabs scrolls; the chosen one shall be seen.
+  document.addEventListener("click", (event) => {
+    event.target.closest?.('[role="tab"]')?.scrollIntoView({ block: "nearest", inline: "nearest" });
+  });
+
+  // Pictures dropped or pasted anywhere go to the open tab's easel or album, else to its drop place.
   const hasFiles = (event) => [...(event.dataTransfer?.types ?? [])].includes("Files");
-  const toEasel = (file) => {
-    const easel = shown(".easel");
-    if (easel) easel.dispatchEvent(new CustomEvent("easel:file", { detail: file }));
-    return Boolean(easel);
+  const toEasel = (files) => {
+    const easel = shown(".easel, .album");
+    if (easel && files.length) easel.dispatchEvent(new CustomEvent("pictures", { detail: files }));
+    return Boolean(easel && files.length);
   };
   document.addEventListener("dragover", (event) => {
     if (!hasFiles(event)) return;
@@ -90,14 +95,14 @@
     document.body.classList.remove("dropping");
     if (!hasFiles(event) || event.target.closest?.(".drop-picture")) return;
     event.preventDefault();
-    if (toEasel(event.dataTransfer.files[0])) return;
+    if (toEasel([...event.dataTransfer.files])) return;
     const input = shown(".drop-picture")?.querySelector("input[type=file]");
     if (!input) return;
     input.files = event.dataTransfer.files;
     input.dispatchEvent(new Event("change", { bubbles: true }));
   });
   document.addEventListener("paste", (event) => {
-    const file = [...(event.clipboardData?.files ?? [])].find((one) => one.type.startsWith("image/"));
-    if (file && toEasel(file)) event.preventDefault();
+    const files = [...(event.clipboardData?.files ?? [])].filter((one) => one.type.startsWith("image/"));
+    if (toEasel(files)) event.preventDefault();
   });
 })();

@@ -1,20 +1,11 @@
 // Draws the stage's value (see stage.py). The markup of stage.html never changes, so nothing flickers.
-const root = element.querySelector(".stage");
-const find = (name) => root.querySelector(".stage-" + name);
 const picture = find("picture");
 const dialog = find("dialog");
 const SMALL = 384; // pixels of the longer side; what is smaller is enlarged by whole factors, without blur
 
-const state = () => props.value || { phase: "empty", images: [] };
 let viewLabel = "Result"; // see views.js
 let comparing = false;
-const busy = () => ["waiting", "running"].includes(state().phase);
 const current = () => state().images[state().selected];
-
-function setText(name, text) {
-  const node = find(name);
-  if (node.textContent !== text) node.textContent = text || "";
-}
 
 // A preview takes the place and size of the picture to come; w and h are that picture's.
 function fit(image, room, w, h, crisp) {
@@ -97,28 +88,13 @@ function keepPictures() {
   else if (kept) props.value = { ...value, ...kept };
 }
 
-function showInTitle() {
-  const percent = busy() ? Math.round(100 * state().fraction) + "% · " : "";
-  document.title = percent + document.title.replace(/^\d+% · /, "");
-}
-
 function render() {
   keepPictures();
-  showInTitle();
   const value = state();
   const images = value.images || [];
   const image = images[value.selected];
-  root.dataset.phase = value.phase;
-  root.closest(".maker")?.setAttribute("data-busy", String(busy()));
-  const message = find("message");
-  message.hidden = value.phase !== "error";
-  message.textContent = value.phase === "error" ? value.text : "";
+  drawJob(value);
   if (busy()) {
-    setText("text", value.text);
-    setText("detail", value.detail);
-    find("bar").style.width = 100 * value.fraction + "%";
-    find("progress").setAttribute("aria-valuenow", Math.round(100 * value.fraction));
-    find("progress").setAttribute("aria-valuetext", value.text + " " + value.detail);
     if (value.preview) show(value.preview, "preview", "Preview of the picture being made");
     else if (image) show(image.file.url, "image", "Finished picture, seed " + image.seed);
     else if (value.phase === "waiting" || value.fraction === 0) show("", "", "");
@@ -126,7 +102,6 @@ function render() {
     const shown = shownView(image);
     show(shown?.file.url ?? "", "image", image ? `${shown.label === "Result" ? "Picture" : shown.label} with seed ${image.seed}` : "");
   }
-  find("progress").hidden = !busy();
   find("empty").hidden = busy() || Boolean(image);
   find("open").hidden = !root.dataset.shows;
   find("open").disabled = busy();
@@ -138,8 +113,6 @@ function render() {
   drawDrift(image);
   drawStart();
   drawStrip(images, value.selected);
-  setText("notice", value.notice);
-  find("notice").hidden = !value.notice;
   setText("summary", value.phase === "error" ? "" : value.text);
   setText("note", value.note);
   find("note").hidden = !value.note;
@@ -192,26 +165,4 @@ find("actions").addEventListener("click", (event) => {
   else if (action === "use_seed") trigger("use_seed");
   else if (action) trigger(action);
 });
-if (SEND_TO.length) {
-  const group = document.createElement("span");
-  group.className = "stage-send";
-  group.append("Send to", ...SEND_TO.map(([event, label]) => {
-    const button = document.createElement("button");
-    button.type = "button";
-    button.dataset.do = event;
-    button.textContent = label;
-    return button;
-  }));
-  find("actions").append(group);
-}
-root.closest(".maker")?.addEventListener("click", (event) => {
-  // One press, one job: not again while it runs, nor by the second half of a double click.
-  if (event.target.closest(".generate") && (busy() || event.detail > 1)) event.stopImmediatePropagation();
-}, { capture: true });
-root.closest(".maker")?.addEventListener("click", (event) => {
-  if (busy() && event.target.closest(".stop-run")) setText("text", "Stopping…");
-  // On a phone the result is below the form: go there.
-  if (event.target.closest(".generate") && matchMedia("(max-width: 860px)").matches) {
-    root.scrollIntoView({ behavior: "smooth", block: "start" });
-  }
-});
+find("actions").append(...sendButtons());

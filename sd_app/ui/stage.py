@@ -43,8 +43,13 @@ EMPTY: dict[str, Any] = {
     "notice": "",
     "note": "",
 }
-TARGETS = (("txt2img", "Text to image"), ("img2img", "Image to image"), ("inpaint", "Inpaint"))
-SCRIPTS = ("stage.js", "views.js")
+TARGETS = (
+    ("txt2img", "Text to image"),
+    ("img2img", "Image to image"),
+    ("inpaint", "Inpaint"),
+    ("interrogate", "Interrogate"),
+)
+SCRIPTS = ("job.js", "stage.js", "views.js")
 
 
 def stage_block(name: str) -> gr.HTML:
@@ -52,13 +57,18 @@ def stage_block(name: str) -> gr.HTML:
 
     It triggers `reuse`, `use_seed`, and `send_NAME` for each other tab of TARGETS.
     """
+    return result_block(name, EMPTY, "stage.html", SCRIPTS)
+
+
+def result_block(name: str, value: dict[str, Any], template: str, scripts: tuple[str, ...]) -> gr.HTML:
+    """Make a component of these files that shows a job of the tab of this name; see job.js."""
     # In the script, because Gradio knows an event by its name in quotes there.
     events = [[f"send_{target}", label] for target, label in TARGETS if target != name]
-    scripts = [(ASSETS / script).read_text(encoding="utf-8") for script in SCRIPTS]
+    read = [(ASSETS / script).read_text(encoding="utf-8") for script in scripts]
     return gr.HTML(
-        value=EMPTY,
-        html_template=(ASSETS / "stage.html").read_text(encoding="utf-8"),
-        js_on_load="\n".join([f"const SEND_TO = {json.dumps(events)};", *scripts]),
+        value=value,
+        html_template=(ASSETS / template).read_text(encoding="utf-8"),
+        js_on_load="\n".join([f"const SEND_TO = {json.dumps(events)};", *read]),
         apply_default_css=False,
         elem_classes="stage-block",
     )
@@ -66,8 +76,7 @@ def stage_block(name: str) -> gr.HTML:
 
 def waiting(event: Waiting) -> dict[str, Any]:
     """Draw a job that stands in line."""
-    jobs = "1 job" if event.ahead == 1 else f"{event.ahead} jobs"
-    return {**EMPTY, "phase": "waiting", "text": f"Waiting for {jobs} before you"}
+    return {**EMPTY, "phase": "waiting", "text": event.text}
 
 
 def running(

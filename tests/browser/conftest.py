@@ -47,9 +47,17 @@ def outputs_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def address(random_models: Path, outputs_dir: Path, browser: Browser) -> Iterator[str]:
+def address(
+    random_models: Path, outputs_dir: Path, tmp_path_factory: pytest.TempPathFactory, browser: Browser
+) -> Iterator[str]:
     """The page's address. Its models have random weights: quick, and noise is a picture too."""
-    settings = Settings(models_dir=random_models, outputs_dir=outputs_dir, model="model-a", batch_size=2)
+    settings = Settings(
+        models_dir=random_models,
+        outputs_dir=outputs_dir,
+        cache_dir=tmp_path_factory.mktemp("cache"),
+        model="model-a",
+        batch_size=2,
+    )
     studio = Studio(settings)
     demo = build_ui(studio)
     access = choose_access(environ={})

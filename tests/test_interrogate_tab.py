@@ -1,0 +1,428 @@
+"""The tab "Interrogate" without a browser: searching, switching phrases, drawing, matching, remembering."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from functools import partial
+from math import nan
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+import pytest
+from PIL import Image
+
+from sd_app import (
+    Cancelled,
+    InterrogateRequest,
+    InterrogateResult,
+    InterrogateStep,
+    MatchRequest,
+    Settings,
+    Step,
+    Studio,
+)
+from sd_app.requests import Score
+from sd_app.ui import gpu, words
+from sd_app.ui.arrivals import Arrivals
+from sd_app.ui.finds import Finds
+from sd_app.ui.interrogate import interrogate_tab
+from sd_app.ui.interrogator import Interrogator
+from sd_app.ui.jobs import Line, stream
+from sd_app.ui.making_tab import build_making_tab
+from sd_app.ui.match import Matcher
+from sd_app.ui.pictures import Shelf
+from sd_app.ui.txt2img import TXT2IMG
+from tests.interrogating import held_out
+
+
+@pytest.fixture(scope="module")
+def quick_studio(random_models: Path, tmp_path_factory: pytest.TempPathFactory) -> Studio:
+    """Random checkpoints to draw with, the embedded CLIP to look with."""
+    outputs, cache = (tmp_path_factory.mktemp(name) for name in ("outputs", "cache"))
+    settings = Settings(models_dir=random_models, outputs_dir=outputs, cache_dir=cache, model="model-a")
+    return Studio(settings)
+
+
+@pytest.fixture
+def views(quick_studio: Studio) -> tuple[Interrogator, Matcher]:
+    line, shelf = Line(), Shelf(quick_studio.settings.outputs_dir, shared=False, copies=set())
+    with gr.Blocks():
+        picker = gr.Dropdown(["model-a", "model-b"], value="model-a")
+        with gr.Tabs():
+            return interrogate_tab(quick_studio, line, shelf, picker=picker)
+
+
+@pytest.fixture
+def tab(views: tuple[Interrogator, Matcher]) -> Interrogator:
+    return views[0]
+
+
+@pytest.fixture
+def matcher(views: tuple[Interrogator, Matcher]) -> Matcher:
+    return views[1]
+
+
+def values(tab: Interrogator, **changed: object) -> dict[Any, object]:
+    """Return a form and an easel as the browser sends them."""
+    form = tab.question.form
+    given: dict[str, object] = {name: component.value for name, component in form.items()}
+    given |= {"begins": "typed", "caption": "a drawing", "max_phrases": 4, **changed}
+    sheet = tab.easel.show(held_out(3)[0], "heart.png")
+    return {**{form[name]: value for name, value in given.items()}, tab.easel.view: sheet}
+
+
+def drawn(events: Iterator[tuple[Any, Any]]) -> list[dict[str, Any]]:
+    return [value for value, _ in events if "phase" in value]
+
+
+def search(tab: Interrogator, **changed: object) -> list[dict[str, Any]]:
+    return drawn(tab.search(values(tab, **changed), tab.studio.interrogate, "me"))
+
+
+def toggle(tab: Interrogator, token: str, off: list[int], turn: int = -1) -> dict[str, Any]:
+    asked = {"token": token, "asked": off, "turn": turn}
+    return drawn(tab.toggle(asked, tab.studio.score_phrases, "me"))[-1]
+
+
+# -- searching
+
+
+def test_a_search_draws_what_python_finds(tab: Interrogator) -> None:
+    *_, last = search(tab)
+    request = InterrogateRequest(image=held_out(3)[0], caption="a drawing", max_phrases=4)
+    alone = tab.studio.interrogate(request)
+    assert last["phase"] == "done"
+    assert last["prompt"] == alone.prompt
+    assert last["score"]["cosine"] == f"{alone.similarity:.4f}"
+    assert last["curve"] == list(alone.curve)
+    assert [tuple(step["phrases"]) for step in last["steps"]] == [step.phrases for step in alone.steps]
+    assert last["caption"]["text"] == "a drawing"
+    assert last["caption"]["title"].startswith(f"cosine {alone.caption_similarity:.4f}, above ")
+    assert last["groups"][0]["rows"][0][0] == alone.groups[0].phrases[0].phrase
+
+
+def test_the_prompt_grows_in_what_is_drawn() -> None:
+    steps = [
+        InterrogateStep(
+            step=k, num_steps=4, image_index=0, num_images=1, seconds=1.0, text="Searching", caption="a cat",
+            caption_similarity=0.2, prompt="a cat" + ", red" * k, cosine=0.2 + k / 100,
+        )
+        for k in range(3)
+    ]  # fmt: skip
+    shown = [words.running(step, "best") for step in steps]
+    assert [one["prompt"] for one in shown] == ["a cat", "a cat, red", "a cat, red, red"]
+    assert shown[2]["score"]["cosine"] == "0.2200"
+    assert shown[2]["detail"] == "2 of at most 4 phrases"
+    assert shown[0]["curve"] == [0.2]
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"begins": "typed", "caption": " "}, "Caption must not be empty"),
+        ({"groups": []}, "Lists must name a list to search, none is chosen"),
+        ({"groups": ["poets"]}, "Lists must be among"),
+        ({"max_phrases": 0}, "Most phrases must be a whole number"),
+        ({"mode": "worst"}, "Search must be one of best, fast"),
+        ({"clip_model": "nobody/nothing", "groups": ["mediums"]}, "CLIP model must name an architecture"),
+        ({"caption_model": "nobody", "begins": "written"}, "Caption model must be one of"),
+        ({"caption": "word " * 76}, "Caption must have at most 75 tokens"),
+    ],
+)
+def test_a_refused_search_says_why_and_the_next_one_runs(tab, changed, message) -> None:
+    last = search(tab, **changed)[-1]
+    assert (last["phase"], last["token"]) == ("error", "")
+    assert last["text"].startswith(message)
+    assert last["text"].endswith((".", "!", "?"))
+    assert search(tab, mode="fast", max_phrases=1)[-1]["phase"] == "done"
+
+
+def test_without_a_picture_it_says_so(tab: Interrogator) -> None:
+    empty = {**values(tab), tab.easel.view: {"picture": None}}
+    ((last, _),) = tab.search(empty, tab.studio.interrogate, "me")
+    assert last["text"] == "Picture is missing (open, paste or drop one)."
+
+
+def test_the_prompt_begins_as_chosen(tab: Interrogator) -> None:
+    image = held_out(1)[0]
+
+    def read(**changed: object) -> InterrogateRequest:
+        return tab.question.read(values(tab, **changed), image)
+
+    assert read(begins="written").caption is None
+    assert read(begins="nothing").caption == ""
+    assert read(begins="typed").caption == "a drawing"
+    # The usual lists are the mode's own choice; others are named.
+    assert read().groups is None
+    assert read(groups=["things"]).groups == ("things",)
+    assert search(tab, begins="nothing", mode="fast", max_phrases=1)[-1]["caption"]["text"] == ""
+
+
+def test_stop_keeps_the_best_so_far(tab: Interrogator) -> None:
+    seen: dict[str, Any] = {}
+    for shown, _ in tab.search(values(tab, mode="deep", max_phrases=12), tab.studio.interrogate, "me"):
+        seen = shown if "phase" in shown else seen
+        if seen["steps"]:
+            tab.line.stop("me")
+    assert seen["phase"] == "stopped"
+    assert seen["prompt"].startswith("a drawing, ")
+    assert seen["text"].startswith("Stopped.")
+    assert toggle(tab, seen["token"], [0])["phase"] == "stopped"  # and its phrases can be switched
+
+
+def test_a_waiting_search_is_told_and_can_be_stopped(tab: Interrogator) -> None:
+    gate = tab.line.join("somebody")
+    events = tab.search(values(tab), tab.studio.interrogate, "me")
+    assert next(events)[0]["text"] == "Waiting for 1 job before you"
+    tab.line.stop("me")
+    assert drawn(events)[-1]["text"] == "Stopped before it began"
+    tab.line.leave(gate)
+
+
+# -- phrases off and on
+
+
+def test_a_phrase_switched_off_changes_prompt_and_cosine_and_back_again(tab: Interrogator) -> None:
+    last = search(tab)[-1]
+    result = tab.finds.get(last["token"]).result
+    without = toggle(tab, last["token"], [1], turn=-3)
+    score = tab.studio.score_phrases(result, [k for k in range(len(result.phrases)) if k != 1])
+    assert (without["off"], without["turn"]) == ([1], 3)
+    assert without["prompt"] == score.prompt != last["prompt"]
+    assert without["score"]["cosine"] == f"{score.similarity:.4f}"
+    again = toggle(tab, last["token"], [])
+    assert (again["prompt"], again["score"]) == (last["prompt"], last["score"])
+
+
+def test_what_cannot_be_switched_says_so_and_keeps_the_words(tab: Interrogator) -> None:
+    last = search(tab, begins="nothing", mode="fast", max_phrases=1)[-1]
+    refused = toggle(tab, last["token"], [0], turn=-7)
+    assert refused["phase"] == "error"
+    assert refused["text"].startswith("Phrases must leave something of the prompt")
+    assert (refused["prompt"], refused["off"], refused["turn"]) == (last["prompt"], [], 7)
+    gone = toggle(tab, "forged", [0], turn=-8)
+    assert gone["text"].startswith("The search behind these words is not in memory any more")
+    assert (gone["prompt"], gone["turn"]) == ("", 8)  # the page keeps the words it shows
+    strange: list[object] = [None, [], {"token": 3}, {"token": last["token"], "asked": ["x", 99], "turn": 1}]
+    for junk in strange:
+        assert drawn(tab.toggle(junk, tab.studio.score_phrases, "me"))[-1]["phase"] in ("error", "done")
+
+
+def test_the_server_keeps_so_many_finds_and_their_pictures_only_as_files(tab: Interrogator) -> None:
+    image = held_out(1)[0]
+    result = tab.studio.interrogate(InterrogateRequest(image=image, caption="", mode="fast", max_phrases=1))
+    entry: dict[str, Any] = {"file": tab.shelf.picture(image), "name": "a.png"}
+    finds = Finds(limit=2)
+    first, second = (finds.add(result, entry) for _ in range(2))
+    assert finds.get(first.token).result.request.image == entry["file"]["path"]
+    third = finds.add(result, entry)  # the second was not used for longest
+    assert finds.get(first.token).token != finds.get(third.token).token
+    with pytest.raises(ValueError, match="press Interrogate again"):
+        finds.get(second.token)
+
+
+# -- check by drawing
+
+
+def test_four_pictures_are_drawn_and_compared_with_the_picture(tab: Interrogator) -> None:
+    token = search(tab)[-1]["token"]
+    check = partial(tab.check, {"token": token}, "model-a", tab.studio.txt2img, tab.studio.compare_pictures)
+    *before, last = drawn(check("me"))
+    assert {shown["phase"] for shown in before} == {"running"}
+    assert last["phase"] == "done"
+    yours, *images = last["drawn"]["images"]
+    assert yours["label"] == "Your picture"
+    paths = [Path(image["file"]["path"]) for image in images]
+    pictures = [Image.open(path).convert("RGB") for path in paths]
+    cosines = tab.studio.compare_pictures(held_out(3)[0], pictures, "tiny-clip")
+    assert [image["label"] for image in images] == [
+        f"{words.number(c, '.3f')} · seed {k}" for k, c in enumerate(cosines)
+    ]
+    assert f"{words.number(sum(cosines) / 4, '.3f')} on average" in last["drawn"]["text"]
+    assert last["prompt"] in last["drawn"]["text"]
+    # It stays when a phrase is switched, and a model that is gone is an error that keeps the words.
+    assert toggle(tab, token, [0])["drawn"] == last["drawn"]
+    gone = drawn(tab.check({"token": token}, "gone", tab.studio.txt2img, tab.studio.compare_pictures, "me"))
+    assert gone[-1]["text"] == "Model is not here any more (choose another one above)."
+    assert gone[-1]["steps"] == last["steps"]
+
+
+def test_stopped_while_drawing_it_compares_what_is_finished(tab: Interrogator) -> None:
+    token = search(tab, mode="fast")[-1]["token"]
+
+    one_by_one = Studio(replace(tab.studio.settings, batch_size=1))
+
+    def draw(request: Any, on_step: Any) -> Any:
+        def stop_after_one(step: Step) -> None:
+            on_step(step)
+            if step.images:
+                raise Cancelled
+
+        return one_by_one.txt2img(request, stop_after_one)
+
+    last = drawn(tab.check({"token": token}, "model-a", draw, tab.studio.compare_pictures, "me"))[-1]
+    assert last["text"] == "Stopped"
+    assert 1 <= len(last["drawn"]["images"]) - 1 < 4
+
+
+# -- matching
+
+
+def test_matching_draws_what_python_finds(matcher: Matcher) -> None:
+    pictures = [held_out(index)[0] for index in (1, 2)]
+    files = [{"path": matcher.album.shelf.picture(image)["path"], "name": "a.png"} for image in pictures]
+    album, errors = matcher.album.add(None, files)
+    assert errors == []
+    form = {
+        matcher.form["texts"]: "a gray heart\n\n a purple moon \n",
+        matcher.form["clip_model"]: "tiny-clip",
+    }
+    *_, last = matcher.match({**form, matcher.album.view: album}, matcher.studio.match, "me")
+    texts = ["a gray heart", "a purple moon"]
+    alone = matcher.studio.match(MatchRequest(images=pictures, texts=texts))
+    assert (last["phase"], last["texts"]) == ("done", texts)
+    assert last["tables"] == {
+        "cosines": alone.cosines, "by_text": alone.text_chances, "by_image": alone.image_chances
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("texts", "pictures", "message"),
+    [
+        ("", 1, "Texts must be 1 to 12 of them, there is none (write one a line)."),
+        ("a\n" * 13, 1, "Texts must be 1 to 12 of them, got 13 (leave some out)."),
+        ("a", 0, "Pictures must be 1 to 12 of them, there is none (add one)."),
+    ],
+)
+def test_a_refused_match_says_why(matcher: Matcher, texts: str, pictures: int, message: str) -> None:
+    image = matcher.album.shelf.picture(Image.new("RGB", (8, 8)))
+    album = {"pictures": [{"file": image, "name": "a.png"}] * pictures}
+    form = {matcher.form["texts"]: texts, matcher.form["clip_model"]: "tiny-clip"}
+    *_, last = matcher.match({**form, matcher.album.view: album}, matcher.studio.match, "me")
+    assert (last["phase"], last["text"]) == ("error", message)
+
+
+def test_an_album_takes_twelve_pictures_and_names_what_is_none(matcher: Matcher, tmp_path: Path) -> None:
+    album = matcher.album
+    good = album.shelf.picture(Image.new("RGB", (8, 8)))["path"]
+    (tmp_path / "words.png").write_text("no picture")
+    bad = album.shelf.file(tmp_path / "words.png")["path"]
+    files = [{"path": path, "name": "x.png"} for path in (good, bad, str(tmp_path / "words.png"), good)]
+    value, errors = album.add(None, files)
+    assert len(value["pictures"]) == 2
+    assert "not a picture" in str(errors[0])
+    assert "open it again" in str(errors[1])
+    value, errors = album.add(value, [{"path": good, "name": "x.png"}] * 11)
+    assert len(value["pictures"]) == 12
+    assert str(errors[0]) == "images must be at most 12 (remove one first)"
+    for junk in (
+        None,
+        3,
+        {"pictures": "x"},
+        {"pictures": [None, {"file": {"path": "/etc/passwd"}, "name": "a"}]},
+    ):
+        assert album.entries(junk) == []
+
+
+# -- memory, arrivals, numbers
+
+
+def test_a_reload_brings_back_form_picture_and_words(tab: Interrogator) -> None:
+    given = values(tab)
+    last, kept = list(tab.search(given, tab.studio.interrogate, "me"))[-1]
+    form = {
+        "mode": "deep",
+        "begins": "typed",
+        "caption": "a cat",
+        "max_phrases": 7,
+        "groups": ["things", "x"],
+    }
+    updates = tab.restore(form, kept, given[tab.easel.view])
+    fields = tab.question.form
+    assert updates[fields["mode"]] == "deep"
+    assert updates[fields["max_phrases"]] == 7
+    assert updates[fields["groups"]]["value"] == ["things"]
+    assert (updates[fields["caption"]]["value"], updates[fields["caption"]]["visible"]) == ("a cat", True)
+    assert updates[tab.easel.view]["picture"]["name"] == "heart.png"
+    assert updates[tab.words] == last
+    # After a restart of the app the words are still shown.
+    tab.finds._finds.clear()
+    shown = tab.restore(form, kept, None)[tab.words]
+    assert [shown[name] for name in words.KEPT] == [last[name] for name in words.KEPT]
+
+
+def test_what_the_browser_kept_is_not_trusted(tab: Interrogator) -> None:
+    kept = list(tab.search(values(tab, mode="fast"), tab.studio.interrogate, "me"))[-1][1]
+    strange: list[object] = [
+        None,
+        3,
+        {},
+        {**kept, "steps": "x"},
+        {**kept, "curve": ["x"]},
+        {**kept, "off": None},
+    ]
+    for junk in strange:
+        updates = tab.restore(junk, junk, junk)
+        assert updates[tab.words] == gr.skip()
+    file = {"path": "/etc/passwd", "meta": {"_type": "gradio.FileData"}}
+    forged = {
+        **kept,
+        "token": "x",
+        "drawn": {"images": [{"file": file}]},
+        "caption": {**kept["caption"], **file},
+    }
+    assert "/etc/passwd" not in str(tab.restore({}, forged, None)[tab.words])
+    bad = {"mode": "worst", "begins": "x", "max_phrases": -1, "clip_model": [3], "groups": 5, "beam_width": 2}
+    assert tab.restore(bad, None, None).keys() - {tab.words, tab.easel.view} == {
+        tab.question.form["beam_width"]
+    }
+
+
+def test_words_sent_to_a_tab_replace_its_prompt_alone_and_can_be_taken_back(quick_studio: Studio) -> None:
+    line, shelf = Line(), Shelf(quick_studio.settings.outputs_dir, shared=False, copies=set())
+    with gr.Blocks():
+        picker = gr.Dropdown(["model-a"], value="model-a")
+        maker = build_making_tab(TXT2IMG, quick_studio, line, shelf, picker=picker, model=None)
+    arrivals = Arrivals(maker=maker)
+    form = ["mine"] * len(maker.form)
+    updates = arrivals.receive_words({"prompt": "a red cat", "mode": "best"}, None, *form)
+    assert updates[maker.form["prompt"]] == "a red cat"
+    assert maker.form["negative_prompt"] not in updates
+    assert updates[maker.prompts.notice]["before"]["prompt"] == "mine"
+    updates = arrivals.receive_words({"prompt": "a grey moon", "mode": "negative"}, None, *form)
+    assert updates[maker.form["negative_prompt"]] == "a grey moon"
+    assert maker.form["prompt"] not in updates
+    with pytest.raises(gr.Error):
+        arrivals.receive_words({"prompt": "", "mode": "best"}, None, *form)
+
+
+def test_numbers_are_shown_in_few_words() -> None:
+    assert [words.one_in(c) for c in (0.5, 0.03, 0.004, 1.2e-7, 1.1e-8, 8e-12, 3e-19, 0.0, nan)] == [
+        *("50 %", "3 %", "1 in 250", "1 in 8.3 million", "1 in 91 million", "1 in 125 billion"),
+        *("1 in 10¹⁸", "never", ""),
+    ]
+    assert [words.percent(p) for p in (50.0, 99.44, 99.98, 100.0, nan)] == [
+        *("50.0 %", "99.4 %", "99.98 %", "100 %", "")
+    ]
+    score = Score(prompt="a", similarity=0.2, percentile=97.5, chance=1.1e-8)
+    assert words.score_title(score) == (
+        "cosine 0.2000, above 97.5 % of random phrases, for random directions 1 in 91 million"
+    )
+
+
+def test_on_a_lent_gpu_a_stopped_search_returns_the_best_so_far(quick_studio: Studio) -> None:
+    request = InterrogateRequest(image=held_out(3)[0], caption="a drawing", mode="deep")
+
+    def events(asked: Any) -> Iterator[Any]:
+        yield from stream(Line(), "space", partial(quick_studio.interrogate, asked))
+
+    def stop(step: Any) -> None:
+        if step.accepted:
+            raise Cancelled
+
+    result = gpu._collect(events, InterrogateResult, request, stop)
+    assert result.stopped
+    assert result.prompt == ", ".join(["a drawing", *result.phrases])
+    assert len(result.phrases) >= 1
+    quick = replace(request, mode="fast", max_phrases=1)
+    assert not gpu._collect(events, InterrogateResult, quick, lambda step: None).stopped
