@@ -25,6 +25,7 @@ from .blending import (
     PlaneResult,
     WalkRequest,
     WalkResult,
+    take_apart,
 )
 from .making import (
     BLENDS,
@@ -115,4 +116,5 @@ __all__ = [
     "check_limits",
     "count_steps",
     "parse_seed",
+    "take_apart",
 ]

@@ -7,12 +7,14 @@ import gradio as gr
 from .access import Access, choose_access, launch_options
 from .api import publish_api
 from .arrivals import Arrivals
+from .embeddings import embeddings_tab
 from .header import header
 from .img2img import img2img_tab
 from .inpaint import inpaint_tab
 from .jobs import Line
 from .look import THEMES, look_options
 from .pictures import Shelf
+from .stage import TARGETS
 from .txt2img import txt2img_tab
 
 __all__ = ["THEMES", "Access", "build_ui", "choose_access", "launch_options", "look_options"]
@@ -36,12 +38,14 @@ def build_ui(studio: Any) -> gr.Blocks:
         with gr.Tabs(elem_id="tabs"):
             makers = [
                 build_tab(studio, line, shelf, picker=top.picker, model=model)
-                for build_tab in (txt2img_tab, img2img_tab, inpaint_tab)
+                for build_tab in (txt2img_tab, img2img_tab, inpaint_tab, embeddings_tab)
             ]
         for maker in makers:
             maker.wire(demo)
             arrivals = Arrivals(maker=maker)
             arrivals.wire()
+            if maker.name not in dict(TARGETS):
+                continue
             for other in makers:
                 if other is not maker:
                     arrivals.wire_sender(other.stage)

@@ -10,18 +10,31 @@ from ..metadata import read_infotext
 from ..requests import (
     MAX_NUM_IMAGES,
     MAX_SEED,
+    ArithmeticRequest,
+    BlendResult,
     Cancelled,
     Img2ImgResult,
     InpaintResult,
+    PlaneRequest,
+    PlaneResult,
     Step,
     Txt2ImgRequest,
     Txt2ImgResult,
+    WalkRequest,
+    WalkResult,
 )
 from .jobs import Line, stream
 
 Make = Callable[[Any, Callable[[Step], None]], Any]  # (request, on_step) -> result
 
-RESULTS = {"txt2img": Txt2ImgResult, "img2img": Img2ImgResult, "inpaint": InpaintResult}
+RESULTS = {
+    "txt2img": Txt2ImgResult,
+    "img2img": Img2ImgResult,
+    "inpaint": InpaintResult,
+    "blend": BlendResult,
+    "walk": WalkResult,
+    "plane": PlaneResult,
+}
 
 TOLD = (ValueError, MemoryError, OSError)  # errors that the studio words for the person
 
@@ -45,6 +58,19 @@ def borrow_gpu(studio: Any, name: str) -> Make:
             yield error
 
     return partial(_collect, events, RESULTS[name])
+
+
+def borrow_call(studio: Any, name: str) -> Callable[..., Any]:
+    """Do as borrow_gpu for a method that is quick and tells nothing on its way."""
+    call: Callable[..., Any] = getattr(studio, name)
+    if studio.settings.mode != "space":
+        return call
+    try:
+        import spaces
+    except ImportError:
+        return call
+    lent: Callable[..., Any] = spaces.GPU(call)
+    return lent
 
 
 def _collect(
@@ -78,12 +104,24 @@ def _stopped(result_type: type[Txt2ImgResult], request: Txt2ImgRequest, last: St
     """Return what was finished when the run was stopped."""
     images, paths = (last.images, last.paths) if last else ((), ())
     assert request.seed is not None
+    one_noise = isinstance(request, ArithmeticRequest)
     return result_type(
         images=images,
-        seeds=tuple(request.seed + k for k in range(len(images))),
+        seeds=tuple(request.seed + (0 if one_noise else k) for k in range(len(images))),
         request=request,
         seconds=last.seconds if last else 0.0,
         paths=paths,
         infotexts=tuple(read_infotext(path) or "" for path in paths),
         stopped=True,
+        **_frames(request, len(images)),
     )
+
+
+def _frames(request: Txt2ImgRequest, count: int) -> dict[str, Any]:
+    """Return what a result with frames says of the first `count` of them."""
+    if isinstance(request, PlaneRequest):
+        return {"prompts": request.prompts[:count], "columns": request.columns}
+    if isinstance(request, WalkRequest):
+        ts = request.places[:count]
+        return {"ts": ts, "prompts": tuple(map(request.frame_prompt, ts))}
+    return {}

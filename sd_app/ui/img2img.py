@@ -45,7 +45,7 @@ def img2img_tab(studio: Any, line: Line, shelf: Shelf, *, picker: Any, model: Mo
             stage = stage_block(NAME)
     return Maker(
         name=NAME,
-        request_type=Img2ImgRequest,
+        kinds={NAME: Img2ImgRequest},
         studio=studio,
         line=line,
         shelf=shelf,

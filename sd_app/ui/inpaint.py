@@ -53,7 +53,7 @@ def inpaint_tab(studio: Any, line: Line, shelf: Shelf, *, picker: Any, model: Mo
             stage = stage_block(NAME)
     return Maker(
         name=NAME,
-        request_type=InpaintRequest,
+        kinds={NAME: InpaintRequest},
         studio=studio,
         line=line,
         shelf=shelf,

@@ -28,6 +28,11 @@ class Waiting:
 
     ahead: int  # jobs before it, the running one included
 
+    @property
+    def text(self) -> str:
+        jobs = "1 job" if self.ahead == 1 else f"{self.ahead} jobs"
+        return f"Waiting for {jobs} before you"
+
 
 @dataclass(eq=False, kw_only=True)
 class Job:

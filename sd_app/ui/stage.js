@@ -53,19 +53,24 @@ function show(url, kind, label) {
 
 function drawStrip(images, selected) {
   const strip = find("strip");
-  const urls = images.map((image) => image.file.url).join("\n");
+  const urls = images.map((image) => image.file.url + image.caption).join("\n");
   if (strip.dataset.urls !== urls) {
     strip.dataset.urls = urls;
     strip.replaceChildren(...images.map((image, index) => {
       const button = document.createElement("button");
       button.type = "button";
       button.dataset.index = index;
-      button.setAttribute("aria-label", "Picture " + (index + 1) + ", seed " + image.seed);
+      button.setAttribute("aria-label", "Picture " + (index + 1) + ", seed " + image.seed + (image.caption ? ", " + image.caption : ""));
       const thumb = new Image();
       thumb.src = image.file.url;
       thumb.alt = "";
       thumb.onload = () => thumb.classList.toggle("crisp", thumb.naturalWidth <= SMALL);
       button.append(thumb);
+      if (image.caption) {
+        const words = document.createElement("span");
+        words.textContent = image.caption.replace("t = ", "");
+        button.append(words);
+      }
       return button;
     }));
   }
@@ -77,7 +82,7 @@ function drawStrip(images, selected) {
 
 function drawActions(image) {
   const seed = image.seed === "" || image.seed == null ? "" : "Seed " + image.seed;
-  setText("seed", seed);
+  setText("seed", [seed, image.caption].filter(Boolean).join(" · "));
   find("infotext").querySelector("pre").textContent = image.infotext;
   find("infotext").hidden = !image.infotext;
   const link = find("download");
@@ -92,7 +97,7 @@ function keepPictures() {
   const value = state();
   if (busy()) return;
   if (value.images.length) {
-    kept = { images: value.images, selected: value.selected, start: value.start, shown: value.shown, note: value.note };
+    kept = { images: value.images, selected: value.selected, start: value.start, shown: value.shown, note: value.note, frames: value.frames };
   }
   else if (kept) props.value = { ...value, ...kept };
 }
@@ -110,9 +115,7 @@ function render() {
   const image = images[value.selected];
   root.dataset.phase = value.phase;
   root.closest(".maker")?.setAttribute("data-busy", String(busy()));
-  const message = find("message");
-  message.hidden = value.phase !== "error";
-  message.textContent = value.phase === "error" ? value.text : "";
+  drawMessage(find("message"), value.phase === "error" ? value.text : "");
   if (busy()) {
     setText("text", value.text);
     setText("detail", value.detail);
@@ -138,6 +141,7 @@ function render() {
   drawDrift(image);
   drawStart();
   drawStrip(images, value.selected);
+  drawFrames();
   setText("notice", value.notice);
   find("notice").hidden = !value.notice;
   setText("summary", value.phase === "error" ? "" : value.text);
@@ -154,6 +158,7 @@ function select(index) {
   const count = state().images.length;
   if (!count || busy()) return;
   props.value = { ...state(), selected: (index + count) % count };
+  if (state().frames?.views?.some((one) => one.label === viewLabel)) viewLabel = "Result";
   setView(viewLabel);
   find("strip").children[state().selected]?.scrollIntoView({ block: "nearest", inline: "nearest" });
 }
@@ -180,11 +185,11 @@ find("strip").addEventListener("click", (event) => {
 });
 root.addEventListener("keydown", (event) => {
   const move = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
-  if (!move || event.target.closest("pre")) return;
+  if (!move || event.target.closest("pre, input, video, .plot-chart")) return;
   event.preventDefault();
   select(state().selected + move);
   if (dialog.open) openDialog();
-  else find("strip").children[state().selected]?.focus();
+  else root.querySelector(`:is(.stage-strip, .stage-grid):not([hidden]) [data-index="${state().selected}"]`)?.focus();
 });
 find("actions").addEventListener("click", (event) => {
   const action = event.target.closest("button")?.dataset.do;
@@ -206,12 +211,12 @@ if (SEND_TO.length) {
 }
 root.closest(".maker")?.addEventListener("click", (event) => {
   // One press, one job: not again while it runs, nor by the second half of a double click.
-  if (event.target.closest(".generate") && (busy() || event.detail > 1)) event.stopImmediatePropagation();
+  if (event.target.closest(".go-row:not(.show-numbers) .generate") && (busy() || event.detail > 1)) event.stopImmediatePropagation();
 }, { capture: true });
 root.closest(".maker")?.addEventListener("click", (event) => {
   if (busy() && event.target.closest(".stop-run")) setText("text", "Stopping…");
   // On a phone the result is below the form: go there.
-  if (event.target.closest(".generate") && matchMedia("(max-width: 860px)").matches) {
+  if (event.target.closest(".go-row:not(.show-numbers) .generate") && matchMedia("(max-width: 860px)").matches) {
     root.scrollIntoView({ behavior: "smooth", block: "start" });
   }
 });

@@ -33,7 +33,7 @@ def txt2img_tab(studio: Any, line: Line, shelf: Shelf, *, picker: Any, model: Mo
             stage = stage_block(NAME)
     return Maker(
         name=NAME,
-        request_type=Txt2ImgRequest,
+        kinds={NAME: Txt2ImgRequest},
         studio=studio,
         line=line,
         shelf=shelf,
