@@ -54,7 +54,6 @@ WAYS = {  # a, b and the prompt around them
     "red → blue": ("red", "blue", "a big {} circle on the beach"),
 }
 PLANES = {"cat → kitten, ± dog": ("cat", "kitten", "dog", "a drawing of {}")}
-MODE_JS = f"(mode) => {{ document.getElementById('tab-{NAME}').dataset.mode = mode; }}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,9 +69,6 @@ class Mixer(Maker):
 
     def wire(self, demo: Any) -> None:
         super().wire(demo)
-        mode = self.form["mode"]
-        for event in (mode.change, demo.load):
-            event(fn=None, js=MODE_JS, inputs=mode, **QUIET)
         self.tokens.wire(dict(self.form), self.show)
         self.stop_reading.click(self.stop_mine, **QUIET)
         self._wire_spelling()
@@ -143,7 +139,7 @@ def embeddings_tab(studio: Any, line: Line, shelf: Shelf, *, picker: Any, model:
                 elem_classes=["choice", *only("walk", "plane")],
             )
             plane = plane_block()
-            with gr.Column(elem_classes=["making", *making()]):
+            with gr.Column(elem_classes=["making", *making()], scale=0, min_width=0):
                 sampling = sampling_block(model, studio.schedulers())
                 sizes = size_block(model, "Size", several=False)
             again = sampling.pop("again")
@@ -279,6 +275,6 @@ def plane_block() -> dict[str, Any]:
         with gr.Row(elem_classes="field-row"):
             rows = gr.Number(5, label="Rows", step=1, min_width=60)
             columns = gr.Number(7, label="Columns", step=1, min_width=60)
-            low = gr.Number(-0.43, label="First column ×", step=0.01, min_width=60)
-            high = gr.Number(0.43, label="Last column ×", step=0.01, min_width=60)
+            low = gr.Number(-0.43, label="First ×", step=0.01, min_width=60)
+            high = gr.Number(0.43, label="Last ×", step=0.01, min_width=60)
     return {"rows": rows, "columns": columns, "low": low, "high": high}

@@ -152,8 +152,9 @@ function pairWords(plot, ts, k) {
 function ticks(most, least) {
   if (scale === "log") {
     const powers = [];
-    for (let power = Math.ceil(Math.log10(least)); power <= Math.log10(most); power++) powers.push(10 ** power);
-    return powers;
+    for (let power = Math.floor(Math.log10(least)); power <= Math.log10(most); power++) powers.push(...[1, 2, 5].map((one) => one * 10 ** power));
+    const inside = powers.filter((value) => value >= least && value <= most);
+    return inside.length > 7 ? inside.filter((value) => Number.isInteger(Math.round(1e6 * Math.log10(value)) / 1e6)) : inside;
   }
   const rough = most / 4, base = 10 ** Math.floor(Math.log10(rough));
   const size = [1, 2, 5, 10].map((factor) => factor * base).find((one) => one >= rough);

@@ -82,8 +82,8 @@ def caption(result: Txt2ImgResult, index: int) -> str:
 
 
 def number(value: float) -> str:
-    """Write a factor with its sign: −0.43, 0, +0.29."""
-    return f"{value:+.2g}".replace("-", "−") if value else "0"
+    """Write a factor with its sign: −0.43, 0, +0.215."""
+    return f"{value:+.3g}".replace("-", "−") if value else "0"
 
 
 def _row_labels(request: PlaneRequest) -> list[str]:

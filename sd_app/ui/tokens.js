@@ -304,6 +304,7 @@ body.addEventListener("pointermove", (event) => {
 body.addEventListener("keydown", (event) => {
   const line = event.target.closest("tr[data-row]");
   if (!line) return;
+  pointed = Number(line.dataset.row);
   const step = { ArrowDown: 1, ArrowUp: -1, PageDown: 10, PageUp: -10, Home: -1e6, End: 1e6 }[event.key];
   if (step) focusRow(pointed + step);
   else if (event.key === "Enter" || event.key === " ") openRow(pointed);
