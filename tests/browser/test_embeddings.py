@@ -104,7 +104,7 @@ def test_a_blend_is_checked_as_it_is_typed_made_and_sent_on(page: Page, tab: Loc
     expect(wrong).to_contain_text(POINTED)
     assert wrong.locator("pre").inner_text() == "  cat*dog\n     ^"
     press_generate(tab)
-    expect(tab.locator(".stage-message")).to_contain_text(POINTED)
+    expect(tab.locator(".stage .stage-message")).to_contain_text(POINTED)
     expect(expression).to_have_value("cat*dog")
 
     expression.fill("cat + 0.43*tabby")
@@ -113,7 +113,7 @@ def test_a_blend_is_checked_as_it_is_typed_made_and_sent_on(page: Page, tab: Loc
     press_generate(tab)
     expect(done(tab)).to_be_visible()
     prompt = "a drawing of {cat + 0.43*tabby}"
-    assert tab.locator(".stage-infotext pre").inner_text().startswith(prompt)
+    assert (tab.locator(".stage-infotext pre").text_content() or "").startswith(prompt)
 
     tab.locator(".stage-send").get_by_role("button", name="Image to image").click()
     expect(there.get_by_label("Prompt", exact=True)).to_have_value(prompt)
