@@ -53,7 +53,10 @@ def test_the_api_takes_the_requests_field_names_and_returns_the_saved_files(
     assert answer["infotexts"][1] == read_infotext(answer["images"][1])
     assert answer["seconds"] > 0
     assert [model["name"] for model in api.predict(api_name="/models")] == ["model-a", "model-b", "model-v"]
-    assert api.predict(prompt="a cat bozuman", api_name="/tokens")["count"] == 5
+    tokens = api.predict(prompt="a cat bozuman", api_name="/tokens")
+    assert tokens["count"] == tokens["kept"] == 5
+    assert [row["kind"] for row in tokens["rows"]] == ["start", *["text"] * 5, "end", *["padding"] * 70]
+    assert {row["id"] for row in tokens["rows"][6:]} == {49407}
 
 
 @pytest.mark.parametrize(
@@ -204,6 +207,65 @@ def test_the_api_refuses_bad_matches_in_words(
         api.predict(**{"images": [handle_file(photo)], "texts": ["a"], **changed}, api_name="/match")
 
 
+def test_the_api_blends_as_txt2img_does_with_the_expression_in_the_prompt(api: Client) -> None:
+    answer = api.predict("cat + 0.43*tabby", prompt="a drawing of {}", seed=7, api_name="/blend")
+    plain = api.predict("a drawing of {cat + 0.43*tabby}", seed=7, api_name="/txt2img")
+    assert answer["infotexts"] == plain["infotexts"]
+    assert Path(answer["images"][0]).read_bytes() == Path(plain["images"][0]).read_bytes()
+    assert [row[0]["text"] for row in answer["near"]] == ["cat"]
+
+
+def test_the_api_walks_and_finds_the_jump(api: Client) -> None:
+    asked: dict[str, Any] = {"prompt": "a {}", "seed": 7, "num_inference_steps": 2}
+    answer = api.predict("cat", "dog", ts=[0, 0.5, 1], bisect=True, film="webp", **asked, api_name="/walk")
+    assert answer["ts"] == [0, 0.5, 1]
+    assert answer["prompts"][1] == "a {lerp(cat, dog, 0.5)}"
+    assert np.shape(answer["distances"]) == (2, 2)
+    assert len(answer["images"]) == len(answer["kinds"]) + 1 == 3
+    assert Image.open(answer["film"]).n_frames == 3  # type: ignore[attr-defined]
+    assert Image.open(answer["strip"]).size == (3 * 64, 64)
+    jump = answer["jump"]
+    assert 0 < jump["t_right"] - jump["t_left"] <= 1 / 1024
+    assert len(jump["history"]) == 10
+    assert "lerp" in (read_infotext(jump["left"]) or "")
+
+
+def test_the_api_makes_a_plane(api: Client) -> None:
+    asked: dict[str, Any] = {"rows": 2, "columns": 3, "num_inference_steps": 1, "seed": 7}
+    answer = api.predict("cat", "kitten", "tabby", **asked, api_name="/plane")
+    assert len(answer["images"]) == 6
+    assert answer["prompts"][0].startswith("{lerp(cat, kitten, 0.0) + -0.42")
+    assert Image.open(answer["sheet"]).size == (3 * 64, 2 * 64)
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "changed", "words"),
+    [
+        ("/blend", {"expression": "cat +"}, "expression must have words or a number here, got the end"),
+        ("/blend", {"expression": "cat / 0"}, "must not divide by 0, at character 7"),
+        ("/blend", {"expression": "(" * 10_000}, "must nest at most"),
+        ("/blend", {"expression": "nan*cat"}, "expression must"),
+        ("/blend", {"prompt": "no slot"}, "prompt must hold {} once"),
+        ("/blend", {"space": "outer"}, "space must be one of"),
+        ("/walk", {"frames": 10**6}, "frames must be a whole number from 2 to 400"),
+        ("/walk", {"ts": [0, "x"]}, "ts must be a number"),
+        ("/walk", {"ts": [1, 0]}, "ts must not fall"),
+        ("/walk", {"method": "jump"}, "method must be one of"),
+        ("/walk", {"film": "gif"}, "film must be one of"),
+        ("/walk", {"b": ""}, "b must not have an empty expression"),
+        ("/plane", {"rows": 200, "columns": 3}, "400 pictures in all"),
+        ("/plane", {"direction": "3"}, "direction must hold words"),
+    ],
+)
+def test_the_api_refuses_nonsense_before_anything_is_loaded(
+    api: Client, endpoint: str, changed: dict[str, Any], words: str
+) -> None:
+    values = {"/blend": {"expression": "cat"}, "/walk": {"a": "cat", "b": "dog"}}
+    plane = {"a": "cat", "b": "dog", "direction": "red"}
+    with pytest.raises(AppError, match=words):
+        api.predict(**{**values.get(endpoint, plane), "model": "gone", **changed}, api_name=endpoint)
+
+
 def test_the_api_gives_the_picture_back_when_the_mask_is_empty(api: Client, photo: Path) -> None:
     black = photo.with_name("black.png")
     Image.new("L", (83, 61)).save(black)
@@ -215,7 +277,7 @@ def test_the_api_gives_the_picture_back_when_the_mask_is_empty(api: Client, phot
 def test_the_pages_own_events_are_not_part_of_the_api(api: Client) -> None:
     info = api.view_api(print_info=False, return_format="dict")
     assert isinstance(info, dict)
-    makers = {"/txt2img", "/img2img", "/inpaint", "/interrogate", "/match"}
+    makers = {"/txt2img", "/img2img", "/inpaint", "/blend", "/walk", "/plane", "/interrogate", "/match"}
     assert set(info["named_endpoints"]) == {*makers, "/models", "/tokens"}
     assert not info["unnamed_endpoints"]
 

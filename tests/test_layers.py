@@ -16,7 +16,8 @@ LEAVES = {
 }
 TOOLS = {"schedulers", "loaders", "model_manager", "prompts", "embeddings", "probes", "visualize"}
 FEATURES = {"generation", "interrogator", "training", "sweeps"}
-PAGE_MAY = {"requests", "images", "metadata", "catalog"}
+# Expressions, which the page reads as they are typed, and the colours of charts: no torch, no file of ours.
+PAGE_MAY = {"requests", "images", "metadata", "catalog", "expressions", "charts"}
 HEAVY = {
     "torch",
     "torchvision",

@@ -149,7 +149,7 @@ def make_pictures(studio: Studio, options: argparse.Namespace) -> int:
     """Run the request the options hold; print the path of every finished picture."""
     request_type, _ = REQUESTS[options.command]
     request = request_type(**_given(vars(options), _names(request_type)))
-    num_pictures = arithmetic.count_pictures(request)
+    num_pictures = request.num_pictures
     paths = _output_paths(options.output, num_pictures)
     with _progress_bar() as show, _stop_on_ctrl_c() as check:
 

@@ -8,10 +8,8 @@ from pathlib import Path
 from .. import metadata
 from ..requests import (
     Encoding,
-    PlaneRequest,
     PlaneResult,
     TokenTable,
-    Txt2ImgRequest,
     Txt2ImgResult,
     WalkRequest,
     WalkResult,
@@ -114,15 +112,6 @@ def write_heat_map(encoding: Encoding, path: Path, *, minus_empty: bool) -> None
     values = encoding.minus_empty if minus_empty else encoding.embeds
     cell = max(1, 768 // values.shape[1])
     metadata.write_bytes(metadata.png_bytes(heat_map(values, cell=cell)), path)
-
-
-def count_pictures(request: Txt2ImgRequest) -> int:
-    """Return how many pictures a request gives."""
-    if isinstance(request, WalkRequest):
-        return len(request.places)
-    if isinstance(request, PlaneRequest):
-        return len(request.prompts)
-    return request.num_images
 
 
 def write_frames_companions(result: Txt2ImgResult, paths: tuple[Path, ...]) -> Iterator[Path]:

@@ -25,6 +25,7 @@ from .blending import (
     PlaneResult,
     WalkRequest,
     WalkResult,
+    take_apart,
 )
 from .interrogating import (
     INTERROGATE_MODES,
@@ -139,4 +140,5 @@ __all__ = [
     "check_limits",
     "count_steps",
     "parse_seed",
+    "take_apart",
 ]

@@ -128,6 +128,10 @@ class WalkRequest(ArithmeticRequest):
         """Return where on the way each frame is, 0..1."""
         return self.ts or tuple(index / (self.frames - 1) for index in range(self.frames))
 
+    @property
+    def num_pictures(self) -> int:
+        return len(self.places)
+
     def frame_prompt(self, t: float) -> str:
         """Return the prompt of the frame at t. Its number is written so that reading it gives t exactly."""
         return self.prompt_of(f"{self.method}({self.a}, {self.b}, {t!r})")
@@ -157,10 +161,24 @@ class PlaneRequest(ArithmeticRequest):
             _check_expression(name, getattr(self, name))
         parse_prompt(self.cell_prompt(0, 0))
 
+    @property
+    def num_pictures(self) -> int:
+        return self.rows * self.columns
+
+    @property
+    def row_places(self) -> tuple[float, ...]:
+        """Return how far on the way from a to b each row is, 0..1."""
+        return tuple(row / (self.rows - 1) for row in range(self.rows))
+
+    @property
+    def column_factors(self) -> tuple[float, ...]:
+        """Return how many times each column adds the direction."""
+        last = self.columns - 1
+        return tuple(self.low + (self.high - self.low) * column / last for column in range(self.columns))
+
     def cell_prompt(self, row: int, column: int) -> str:
         """Return the prompt of a cell, counted from the top left."""
-        t = row / (self.rows - 1)
-        factor = self.low + (self.high - self.low) * column / (self.columns - 1)
+        t, factor = self.row_places[row], self.column_factors[column]
         direction = self.direction
         if not isinstance(parse_expression(direction, "direction"), Words):
             direction = f"({direction})"
@@ -297,6 +315,27 @@ class PlaneResult(FramesResult):
         from ..images import image_grid
 
         return image_grid(self.images, columns=self.columns)
+
+
+def take_apart(prompt: str) -> dict[str, str]:
+    """Return the prompt, space and expression of a BlendRequest whose blended prompt is this one.
+
+    A prompt without a slot is one quoted phrase. Raise ValueError if it has several slots.
+    """
+    template = parse_prompt(prompt)
+    if len(template.slots) > 1:
+        raise ValueError(
+            f"prompt must have one slot here, got {len(template.slots)} (use it in another tab, as it is)"
+        )
+    if not template.slots:
+        quoted = prompt.replace('"', '\\"')
+        return {"prompt": PLACE, "space": "all", "expression": f'"{quoted}"'}
+    before, after = template.texts
+    inside = prompt[len(before) + 1 : len(prompt) - len(after) - 1]
+    space, colon, expression = inside.partition(":")
+    if not colon or space.strip() not in SPACES:
+        expression = inside
+    return {"prompt": f"{before}{PLACE}{after}", "space": template.space, "expression": expression.strip()}
 
 
 def first_parted(distances: list[float]) -> int | None:

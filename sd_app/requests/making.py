@@ -85,6 +85,11 @@ class Txt2ImgRequest:
         parse_prompt(self.negative_prompt, "negative_prompt")
 
     @property
+    def num_pictures(self) -> int:
+        """Return how many pictures the result holds when nothing stops it."""
+        return self.num_images
+
+    @property
     def is_resolved(self) -> bool:
         """Tell whether every field has a value, so that the request means the same picture everywhere."""
         return all(getattr(self, field.name) is not None for field in fields(self))

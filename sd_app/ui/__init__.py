@@ -7,6 +7,7 @@ import gradio as gr
 from .access import Access, choose_access, launch_options
 from .api import publish_api
 from .arrivals import Arrivals
+from .embeddings import embeddings_tab
 from .header import header
 from .img2img import IMG2IMG
 from .inpaint import INPAINT
@@ -15,6 +16,7 @@ from .jobs import Line
 from .look import THEMES, look_options
 from .making_tab import build_making_tab
 from .pictures import Shelf
+from .stage import TARGETS
 from .txt2img import TXT2IMG
 
 __all__ = ["THEMES", "Access", "build_ui", "choose_access", "launch_options", "look_options"]
@@ -41,14 +43,17 @@ def build_ui(studio: Any) -> gr.Blocks:
                 for tab in (TXT2IMG, IMG2IMG, INPAINT)
             ]
             interrogator, matcher = interrogate_tab(studio, line, shelf, picker=top.picker)
+            makers.append(embeddings_tab(studio, line, shelf, picker=top.picker, model=model))
         interrogator.wire(demo)
         matcher.wire(demo)
         for maker in makers:
             maker.wire(demo)
             arrivals = Arrivals(maker=maker)
             arrivals.wire()
-            arrivals.wire_words(interrogator)
             interrogator.wire_sender(maker.stage)
+            if maker.name not in dict(TARGETS):
+                continue
+            arrivals.wire_words(interrogator)
             for other in makers:
                 if other is not maker:
                     arrivals.wire_sender(other.stage)

@@ -6,25 +6,32 @@ from dataclasses import MISSING, asdict, fields
 from functools import partial
 from math import isnan
 from pathlib import Path
-from typing import Any, get_type_hints
+from typing import Any, get_args, get_type_hints
 
 import gradio as gr
 
 from ..images import open_image, open_mask
 from ..requests import (
     MAX_MATCHES,
+    BlendRequest,
+    BlendResult,
     DriftReport,
+    FramesResult,
     Img2ImgRequest,
     InpaintRequest,
     InpaintResult,
     InterrogateRequest,
     InterrogateResult,
+    Jump,
     MatchRequest,
     MatchResult,
+    PlaneRequest,
     RankedPhrase,
     Score,
     Txt2ImgRequest,
     Txt2ImgResult,
+    WalkRequest,
+    WalkResult,
 )
 from .errors import words
 from .form import build_request
@@ -60,6 +67,22 @@ MAKERS: dict[str, tuple[type[Any], str]] = {
         'Returns {"cosines", "text_chances", "image_chances": a row an image and a column a text, "scale",'
         ' "clip_model", "seconds"}.',
     ),
+    "blend": (
+        BlendRequest,
+        "Make the picture of an expression such as cat + 0.43*tabby, put where the prompt has {}.\n\n"
+        f'{RETURNS}, and "near": for each row of the slot the tokens nearest to it.',
+    ),
+    "walk": (
+        WalkRequest,
+        "Make the pictures on the way from one expression to another, on one noise.\n\n"
+        f'{RETURNS}, and "ts", "prompts", "film", "strip", "sheet", "plot", "distances", "parted", "kinds",'
+        ' "jump".',
+    ),
+    "plane": (
+        PlaneRequest,
+        "Make a grid of pictures on one noise: rows from a to b, columns along a direction.\n\n"
+        f'{RETURNS}, and "prompts", "sheet".',
+    ),
 }
 
 # A picture comes as a file's description, as clients send it. Lists arrive as such.
@@ -81,8 +104,17 @@ def publish_api(studio: Any, line: Line, shelf: Shelf) -> None:
         return [describe(model) for model in studio.models()]
 
     def tokens(prompt: str, model: str | None = None) -> dict[str, Any]:
-        """Cut a prompt into the model's tokens and 75-token chunks."""
-        return told(studio, lambda: _report(studio.tokens(_text(prompt), model)))
+        """Cut a prompt into the model's tokens and 75-token chunks.
+
+        "rows" are all that the model reads, start mark, end mark and padding too; a single window of 77 rows
+        would keep "kept" tokens and cut the others.
+        """
+
+        def report() -> dict[str, Any]:
+            text = _text(prompt)
+            return _report(studio.tokens(text, model)) | _table(studio.token_table(text, model))
+
+        return told(studio, report)
 
     for name in MAKERS:
         # The line lets one job run at a time; Gradio shall not hold jobs back before they stand in it.
@@ -143,7 +175,7 @@ def _parameters(request_type: type[Any]) -> dict[str, inspect.Parameter]:
         if field.name == "seed":
             default = -1
         elif isinstance(field.default, tuple):
-            hint, default = list[int], list(field.default)
+            hint, default = list[get_args(hint)[0]], list(field.default)  # type: ignore[misc]
         found[field.name] = inspect.Parameter(
             field.name, inspect.Parameter.POSITIONAL_OR_KEYWORD, default=default, annotation=hint
         )
@@ -195,6 +227,10 @@ def _answer(result: Any, shelf: Shelf) -> dict[str, Any]:
         "infotexts": list(result.infotexts),
         "seconds": round(result.seconds, 3),
     }
+    if isinstance(result, BlendResult):
+        return answer | {"near": [[asdict(word) for word in row] for row in result.near]}
+    if isinstance(result, FramesResult):
+        return answer | _frames(result, shelf)
     if not isinstance(result, InpaintResult):
         return answer
     roundtrip = result.roundtrip_image
@@ -230,6 +266,33 @@ def _score(score: Score | RankedPhrase) -> dict[str, float | None]:
     return {name: None if isnan(value) else value for name, value in values.items()}
 
 
+def _frames(result: FramesResult, shelf: Shelf) -> dict[str, Any]:
+    """Return what walks and planes have besides their pictures."""
+    names = ("sheet", "film", "strip", "plot") if isinstance(result, WalkResult) else ("sheet",)
+    paths = {name: getattr(result, f"{name}_path") for name in names}
+    answer: dict[str, Any] = {name: path and shelf.file(path) for name, path in paths.items()}
+    answer["prompts"] = list(result.prompts)
+    if not isinstance(result, WalkResult):
+        return answer
+    answer |= {"ts": list(result.ts), "jump": result.jump and _jump(result.jump, shelf)}
+    if divergence := result.divergence:
+        answer |= {name: list(getattr(divergence, name)) for name in ("parted", "kinds")}
+        answer["distances"] = divergence.distances.tolist()
+    return answer
+
+
+def _jump(jump: Jump, shelf: Shelf) -> dict[str, Any]:
+    assert jump.left_path
+    assert jump.right_path
+    names = ("t_left", "t_right", "left_prompt", "right_prompt", "parted", "kind", "meaning")
+    return {name: getattr(jump, name) for name in names} | {
+        "left": shelf.file(jump.left_path),
+        "right": shelf.file(jump.right_path),
+        "distances": jump.distances.tolist(),
+        "history": [list(entry) for entry in jump.history],
+    }
+
+
 def _drift(report: DriftReport) -> dict[str, Any]:
     """Return a drift report's numbers."""
     numbers: dict[str, Any] = {
@@ -260,6 +323,10 @@ def _report(report: Any) -> dict[str, Any]:
         for t in report.tokens
     ]
     return {"count": report.count, "limit": report.limit, "num_chunks": report.num_chunks, "tokens": rows}
+
+
+def _table(table: Any) -> dict[str, Any]:
+    return {"rows": [asdict(row) for row in table.rows], "kept": table.kept}
 
 
 def _text(value: object) -> str:

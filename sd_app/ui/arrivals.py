@@ -132,8 +132,9 @@ class Arrivals:
     def receive(self, entry: object, *form: object) -> Updates:
         """Take over a picture that another tab made.
 
-        An easel takes the picture, and the prompts only where there are none yet; without an easel the
-        parameters go into the form. What was there before can be brought back.
+        An easel takes the picture, and the prompts only where there are none yet, or if they are arithmetic,
+        which is what is sent then; without an easel the parameters go into the form. What was there before
+        can be brought back.
         """
         match entry:
             case {"file": {"path": path}, "infotext": str(infotext), "name": str(name)}:
@@ -147,15 +148,17 @@ class Arrivals:
             updates = self._put_on_easel(self.maker.easel, path, name, before["model"])
         except (ValueError, OSError) as error:
             raise gr.Error(self._words(error), print_exception=False) from error
-        if not before["prompt"]:
-            updates |= self._prompts_of(infotext)
-        return updates | self._tell(f"{name} is on the easel. Undo there brings back what it held.")
+        held = f"{name} is on the easel. Undo there brings back what it held."
+        prompts = self._prompts_of(infotext)
+        if before["prompt"] and "{" in prompts.get("prompt", ""):
+            return updates | self.maker.fill(prompts) | self._tell(f"Its prompt is here. {held}", form)
+        return updates | (self.maker.fill(prompts) if not before["prompt"] else {}) | self._tell(held)
 
-    def _prompts_of(self, infotext: str) -> Updates:
+    def _prompts_of(self, infotext: str) -> dict[str, Any]:
         if not infotext:
             return {}
         fields, _ = fields_of(infotext, [], (), self.maker.request_type)
-        return self.maker.fill({name: fields[name] for name in ("prompt", "negative_prompt")})
+        return {name: fields[name] for name in ("prompt", "negative_prompt")}
 
     # -- words that were found for a picture
 

@@ -62,6 +62,7 @@ class PromptBlock:
     lines: Mapping[str, Any]  # the same names -> token line
     examples: Any
     notice: Any  # what was put into the form from elsewhere, with a way back
+    example_for: str = "prompt"  # the form's field that an example fills
 
 
 def notice_block() -> Any:
@@ -76,32 +77,36 @@ def notice_block() -> Any:
     )
 
 
-def prompt_block(model: ModelInfo | None) -> PromptBlock:
-    """Make what you say."""
-    notice = notice_block()
-    prompt = gr.Textbox(
-        label="Prompt",
-        placeholder="What the picture shows",
-        lines=3,
-        max_lines=8,
-        elem_classes="prompt-box",
-        autofocus=True,
-    )
-    prompt_line = gr.HTML(token_line(None), elem_classes="token-line", apply_default_css=False)
-    examples = gr.HTML(
-        value=list(model.example_prompts) if model else [],
+def examples_block(texts: list[str], *classes: str) -> Any:
+    """Make a row of texts to take over by a click; it triggers `pick`."""
+    return gr.HTML(
+        value=texts,
         html_template='<div><span class="examples-label">Try</span><div class="examples"></div></div>',
         js_on_load=EXAMPLES_JS,
         apply_default_css=False,
-        elem_classes="examples-block",
+        elem_classes=["examples-block", *classes],
     )
-    negative = gr.Textbox(
-        label="Negative prompt",
-        placeholder="What it must not show",
-        lines=1,
+
+
+def text_box(label: str, placeholder: str, *classes: str, lines: int = 1, **more: Any) -> Any:
+    """Make a field for words, in which Ctrl+Up and Ctrl+Down weigh them."""
+    return gr.Textbox(
+        label=label,
+        placeholder=placeholder,
+        lines=lines,
         max_lines=8,
-        elem_classes="prompt-box",
+        elem_classes=["prompt-box", *classes],
+        **more,
     )
+
+
+def prompt_block(model: ModelInfo | None) -> PromptBlock:
+    """Make what you say."""
+    notice = notice_block()
+    prompt = text_box("Prompt", "What the picture shows", lines=3, autofocus=True)
+    prompt_line = gr.HTML(token_line(None), elem_classes="token-line", apply_default_css=False)
+    examples = examples_block(list(model.example_prompts) if model else [])
+    negative = text_box("Negative prompt", "What it must not show")
     negative_line = gr.HTML("", elem_classes="token-line", apply_default_css=False)
     return PromptBlock(
         fields={"prompt": prompt, "negative_prompt": negative},
@@ -111,9 +116,9 @@ def prompt_block(model: ModelInfo | None) -> PromptBlock:
     )
 
 
-def go_row(label: str = "Generate") -> tuple[Any, Any]:
+def go_row(label: str = "Generate", *classes: str) -> tuple[Any, Any]:
     """Make the two buttons: the one that begins, and Stop."""
-    with gr.Row(elem_classes="go-row"):
+    with gr.Row(elem_classes=["go-row", *classes]):
         generate = gr.Button(label, variant="primary", elem_classes="generate", scale=4, min_width=140)
         stop = gr.Button("Stop", variant="stop", elem_classes="stop-run", scale=1, min_width=80)
     return generate, stop
@@ -139,24 +144,27 @@ def wire_steps_run(steps: Any, strength: Any, line: Any, demo: Any) -> None:
     gr.on(events, fn=None, js=STEPS_RUN_JS, inputs=inputs, outputs=line, queue=False, show_progress="hidden")
 
 
-def size_block(model: ModelInfo | None, title: str, fits: Mapping[str, str]) -> dict[str, Any]:
-    """Make width, height and number; `fits` are the labels and names of ways to fit a picture in."""
+def size_block(
+    model: ModelInfo | None, title: str, fits: Mapping[str, str] | None = None, *, several: bool = True
+) -> dict[str, Any]:
+    """Make width, height and, for `several`, number; `fits` are labels and names of ways to fit a picture."""
     side = model.native_size if model else 512
-    fields = {}
+    fields: dict[str, Any] = {}
     with gr.Group(elem_classes="panel"):
         panel_title(title)
         with gr.Row(elem_classes="field-row size-row"):
             width = gr.Number(side, label="Width", step=8, min_width=70)
             swap = gr.Button("Swap", elem_classes="small", min_width=50, scale=0)
             height = gr.Number(side, label="Height", step=8, min_width=70)
-            num_images = gr.Number(1, label="Pictures", step=1, min_width=70)
+            if several:
+                fields["num_images"] = gr.Number(1, label="Pictures", step=1, min_width=70)
         if fits:
             choices = [(label, name) for label, name in fits.items()]
             fields["resize_mode"] = gr.Radio(
                 choices, value=choices[0][1], label="If the shapes differ", elem_classes="choice"
             )
     swap.click(fn=None, js="(w, h) => [h, w]", inputs=[width, height], outputs=[width, height])
-    return {"width": width, "height": height, "num_images": num_images, **fields}
+    return {"width": width, "height": height, **fields}
 
 
 def sampling_block(model: ModelInfo | None, schedulers: tuple[str, ...]) -> dict[str, Any]:

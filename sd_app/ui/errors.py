@@ -23,7 +23,12 @@ def words(error: Exception, mode: str) -> str:
 
 
 def sentence(text: str) -> str:
-    """Return an error's words as the page shows them: the field's label for its name, a full stop."""
+    """Return an error's words as the page shows them: the field's label for its name, a full stop.
+
+    An error that points at a character keeps its further lines as they are.
+    """
+    text, _, pointer = text.partition("\n")
     name, space, rest = text.partition(" ")
     shown = LABELS.get(name, name.capitalize() if name in ("the", "there") else name) + space + rest
-    return shown + ("" if shown.endswith((".", "!", "?")) else ".")
+    shown += "" if shown.endswith((".", "!", "?")) else "."
+    return f"{shown}\n{pointer}" if pointer else shown

@@ -15,12 +15,15 @@ from PIL import Image
 from ..catalog import ModelInfo
 from ..metadata import from_infotext
 from ..requests import (
+    MAX_PROMPT,
+    ArithmeticRequest,
     Img2ImgRequest,
     InpaintRequest,
     InterrogateRequest,
     MatchRequest,
     Txt2ImgRequest,
     parse_seed,
+    take_apart,
 )
 
 Form = Mapping[str, Any]  # field name -> gradio component
@@ -29,7 +32,11 @@ RequestT = TypeVar("RequestT", bound=Txt2ImgRequest | InterrogateRequest | Match
 NUMBERS = (
     *("num_inference_steps", "width", "height", "num_images", "clip_skip", "feather", "padding"),
     *("min_phrases", "max_phrases", "flavor_intermediate_count", "beam_width"),
+    *("frames", "fps", "rows", "columns"),
 )
+# What is kept between visits as it was typed, half an expression too. The last two are no request's.
+TEXTS = ("prompt", "negative_prompt", "expression", "a", "b", "direction", "text", "other")
+MODES = ("tokens", "blend", "walk", "plane")  # of the tab that has several
 PICTURES = ("init_image", "mask_image", "image", "images")
 MAY_BE_EMPTY = ("caption",)  # an empty text says something else than none
 MARGINS = ("outpaint_left", "outpaint_top", "outpaint_right", "outpaint_bottom")  # outpaint's components
@@ -60,6 +67,19 @@ LABELS = {
     "flavor_intermediate_count": "Candidates",
     "beam_width": "Chains of deep",
     "keep": "Phrases",
+    "expression": "Expression",
+    "space": "Space",
+    "a": "From",
+    "b": "To",
+    "frames": "Frames",
+    "method": "Way",
+    "film": "Film",
+    "fps": "Frames a second",
+    "direction": "Add in columns",
+    "rows": "Rows",
+    "columns": "Columns",
+    "low": "First column",
+    "high": "Last column",
     "prompt": "Prompt",
     "negative_prompt": "Negative prompt",
     "model": "Model",
@@ -89,10 +109,13 @@ def read_request(
     request_type: type[RequestT],
     pictures: Mapping[str, Image.Image | None],
 ) -> RequestT:
-    """Build the request from an event's values and the easel's pictures; raise ValueError for a bad one."""
-    return build_request(
-        {**{name: values[component] for name, component in form.items()}, **pictures}, request_type
-    )
+    """Build the request from an event's values and the easel's pictures; raise ValueError for a bad one.
+
+    A form may hold fields of other requests too.
+    """
+    names = field_names(request_type)
+    asked = {name: values[component] for name, component in form.items() if name in names}
+    return build_request({**asked, **pictures}, request_type)
 
 
 def build_request(values: Mapping[str, object], request_type: type[RequestT]) -> RequestT:
@@ -117,7 +140,7 @@ def build_request(values: Mapping[str, object], request_type: type[RequestT]) ->
     return request_type(**checked)
 
 
-def field_names(request_type: type[Txt2ImgRequest]) -> tuple[str, ...]:
+def field_names(request_type: type[Any]) -> tuple[str, ...]:
     """Return the names that a form of this request has, pictures left out."""
     names: list[str] = []
     for field in fields(request_type):
@@ -151,7 +174,7 @@ def valid_fields(
     """
     if not isinstance(saved, dict):
         return {}
-    names = field_names(request_type)
+    names = {*field_names(request_type), *TEXTS, "mode"}
     valid = {
         name: value for name, value in saved.items() if name in names and _is_valid(name, value, request_type)
     }
@@ -159,15 +182,23 @@ def valid_fields(
 
 
 def _is_valid(name: str, value: object, request_type: type[Txt2ImgRequest]) -> bool:
-    if name == "prompt" and value == "":
-        return True
+    if name in TEXTS:
+        return isinstance(value, str) and len(value) <= MAX_PROMPT
+    if name == "mode":
+        return value in MODES
     if value is None or isinstance(value, list | dict):
         return False
     try:
-        build_request({"prompt": "a", **_any_pictures(request_type), name: value}, request_type)
+        build_request({**_any_texts(request_type), **_any_pictures(request_type), name: value}, request_type)
     except ValueError:
         return False
     return True
+
+
+def _any_texts(request_type: type[Txt2ImgRequest]) -> dict[str, str]:
+    """Return words for the texts that a request must have."""
+    names = [field.name for field in fields(request_type) if field.default is MISSING]
+    return {name: "a" for name in names if name in TEXTS}
 
 
 def _any_pictures(request_type: type[Txt2ImgRequest]) -> dict[str, Image.Image]:
@@ -190,14 +221,18 @@ def fields_of(
 
     Raise ValueError if it holds no prompt that a request accepts.
     """
-    request = from_infotext(infotext, request_type, **_any_pictures(request_type))
+    arithmetic = issubclass(request_type, ArithmeticRequest)
+    saved_type = Txt2ImgRequest if arithmetic else request_type
+    request = from_infotext(infotext, saved_type, **_any_pictures(saved_type))
     found: dict[str, object] = {}
-    for field in fields(request_type):
+    for field in fields(saved_type):
         value = getattr(request, field.name)
         if field.name == "outpaint":
             found |= dict(zip(MARGINS, value, strict=True))
         elif value is not None and field.name not in PICTURES:
             found[field.name] = value
+    if arithmetic:
+        found |= {**take_apart(request.prompt), "mode": "blend"}
     return _existing(found, models, schedulers)
 
 

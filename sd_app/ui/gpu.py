@@ -11,15 +11,21 @@ from ..metadata import read_infotext
 from ..requests import (
     MAX_NUM_IMAGES,
     MAX_SEED,
+    ArithmeticRequest,
+    BlendResult,
     Cancelled,
     Img2ImgResult,
     InpaintResult,
     InterrogateRequest,
     InterrogateResult,
     InterrogateStep,
+    PlaneRequest,
+    PlaneResult,
     Step,
     Txt2ImgRequest,
     Txt2ImgResult,
+    WalkRequest,
+    WalkResult,
 )
 from .jobs import Line, stream
 
@@ -29,6 +35,9 @@ RESULTS: dict[str, type[Any]] = {
     "txt2img": Txt2ImgResult,
     "img2img": Img2ImgResult,
     "inpaint": InpaintResult,
+    "blend": BlendResult,
+    "walk": WalkResult,
+    "plane": PlaneResult,
     "interrogate": InterrogateResult,
 }
 
@@ -115,14 +124,16 @@ def _stopped(result_type: type[Txt2ImgResult], request: Txt2ImgRequest, last: St
     """Return what was finished when the run was stopped."""
     images, paths = (last.images, last.paths) if last else ((), ())
     assert request.seed is not None
+    one_noise = isinstance(request, ArithmeticRequest)
     return result_type(
         images=images,
-        seeds=tuple(request.seed + k for k in range(len(images))),
+        seeds=tuple(request.seed + (0 if one_noise else k) for k in range(len(images))),
         request=request,
         seconds=last.seconds if last else 0.0,
         paths=paths,
         infotexts=tuple(read_infotext(path) or "" for path in paths),
         stopped=True,
+        **_frames(request, len(images)),
     )
 
 
@@ -143,3 +154,13 @@ def _stopped_words(request: InterrogateRequest, last: InterrogateStep | None) ->
         seconds=last.seconds if last else 0.0,
         stopped=True,
     )
+
+
+def _frames(request: Txt2ImgRequest, count: int) -> dict[str, Any]:
+    """Return what a result with frames says of the first `count` of them."""
+    if isinstance(request, PlaneRequest):
+        return {"prompts": request.prompts[:count], "columns": request.columns}
+    if isinstance(request, WalkRequest):
+        ts = request.places[:count]
+        return {"ts": ts, "prompts": tuple(map(request.frame_prompt, ts))}
+    return {}

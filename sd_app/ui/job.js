@@ -2,6 +2,7 @@
 const root = element.querySelector(".stage");
 const find = (name) => root.querySelector(".stage-" + name);
 const state = () => props.value || { phase: "empty", images: [] };
+const BEGIN = ".go-row:not(.show-numbers) .generate"; // the button that begins a job
 const busy = () => ["waiting", "running"].includes(state().phase);
 
 function setText(name, text) {
@@ -18,9 +19,7 @@ function drawJob(value) {
   showInTitle();
   root.dataset.phase = value.phase;
   root.closest(".maker")?.setAttribute("data-busy", String(busy()));
-  const message = find("message");
-  message.hidden = value.phase !== "error";
-  message.textContent = value.phase === "error" ? value.text : "";
+  drawMessage(find("message"), value.phase === "error" ? value.text : "");
   setText("notice", value.notice);
   find("notice").hidden = !value.notice;
   find("progress").hidden = !busy();
@@ -48,12 +47,12 @@ function sendButtons() {
 
 root.closest(".maker")?.addEventListener("click", (event) => {
   // One press, one job: not again while it runs, nor by the second half of a double click.
-  if (event.target.closest(".generate") && (busy() || event.detail > 1)) event.stopImmediatePropagation();
+  if (event.target.closest(BEGIN) && (busy() || event.detail > 1)) event.stopImmediatePropagation();
 }, { capture: true });
 root.closest(".maker")?.addEventListener("click", (event) => {
   if (busy() && event.target.closest(".stop-run")) setText("text", "Stopping…");
   // On a phone the result is below the form: go there.
-  if (event.target.closest(".generate") && matchMedia("(max-width: 860px)").matches) {
+  if (event.target.closest(BEGIN) && matchMedia("(max-width: 860px)").matches) {
     root.scrollIntoView({ behavior: "smooth", block: "start" });
   }
 });

@@ -7,6 +7,7 @@ from urllib.parse import quote
 import gradio as gr
 
 ASSETS = Path(__file__).parent
+STYLES = ("style.css", "embeddings.css")
 THEMES = ("system", "light", "dark")
 
 SANS = ("ui-sans-serif", "system-ui", "Segoe UI", "Roboto", "Helvetica Neue", "sans-serif")
@@ -27,7 +28,7 @@ def look_options(theme: str = "system") -> dict[str, Any]:
     if theme not in THEMES:
         raise ValueError(f"theme must be one of {', '.join(THEMES)}, got {theme!r}")
     script = (ASSETS / "page.js").read_text(encoding="utf-8")
-    style = (ASSETS / "style.css").read_text(encoding="utf-8")
+    style = "".join((ASSETS / name).read_text(encoding="utf-8") for name in STYLES)
     head = (
         f'<link rel="icon" href="data:image/svg+xml,{quote(ICON)}"><style>{style}</style>'
         f"<script>window.studioTheme = '{theme}';\n{script}</script>"

@@ -2,14 +2,13 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import gradio as gr
 
 from ..catalog import ModelInfo
-from ..requests import Step, Txt2ImgRequest, Txt2ImgResult
-from . import stage, views
+from ..requests import FramesResult, Step, Txt2ImgRequest, Txt2ImgResult
+from . import frames, stage, views
 from .controls import USUAL_STEPS, PromptBlock, token_line, wire_steps_run
 from .easel import Easel, working_size
 from .errors import sentence, words
@@ -27,8 +26,9 @@ USUAL_SIDE = 512  # of a model that is not known
 class Maker:
     """One making tab, assembled."""
 
-    name: str  # the tab's id, and the studio's method
-    request_type: type[Txt2ImgRequest]
+    name: str  # the tab's id
+    # The studio's methods that the tab calls, and what each is asked; the first is what arrivals are read as.
+    kinds: Mapping[str, type[Txt2ImgRequest]]
     studio: Any
     line: Line
     shelf: Shelf
@@ -42,10 +42,15 @@ class Maker:
     easel: Easel | None = None
     steps_run: Any = None  # the line that says how many steps strength leaves
 
+    @property
+    def request_type(self) -> type[Txt2ImgRequest]:
+        return next(iter(self.kinds.values()))
+
     def wire(self, demo: Any) -> None:
         """Connect all events. Not inside gr.Tabs, which counts what the browser keeps as tabs."""
         saved_results = browser_state(self.name, "results")
-        self._wire_generate(partial(make_run, borrow_gpu(self.studio, self.name)), saved_results)
+        makes = {kind: borrow_gpu(self.studio, name) for name, kind in self.kinds.items()}
+        self._wire_generate(lambda request: make_run(makes[type(request)], request), saved_results)
         if self.steps_run:
             wire_steps_run(self.form["num_inference_steps"], self.form["strength"], self.steps_run, demo)
         self._wire_tokens()
@@ -75,10 +80,11 @@ class Maker:
             api_visibility="private",
         )
 
-        def stop(browser: gr.Request) -> None:
-            self.line.stop(str(browser.session_hash))
+        self.stop.click(self.stop_mine, **QUIET)
 
-        self.stop.click(stop, **QUIET)
+    def stop_mine(self, browser: gr.Request) -> None:
+        """Stop the visitor's own jobs."""
+        self.line.stop(str(browser.session_hash))
 
     def events(
         self, values: Mapping[Any, object], make_run: Callable[[Any], Run], owner: str
@@ -90,7 +96,7 @@ class Maker:
         images: list[dict[str, Any]] = []
         try:
             pictures = self.easel.pictures(values[self.easel.view]) if self.easel else {}
-            request = read_request(self.form, values, self.request_type, pictures)
+            request = read_request(self.form, values, self._asked(values), pictures)
             preview = None
             for event in stream(self.line, owner, make_run(request)):
                 match event:
@@ -110,11 +116,28 @@ class Maker:
             text = sentence(words(error, self.studio.settings.mode))
             yield {**stage.EMPTY, "phase": "error", "text": text, "images": images}, None
 
+    def _asked(self, values: Mapping[Any, object]) -> type[Txt2ImgRequest]:
+        """Return the type of the request that the form's mode, if it has one, asks for."""
+        if len(self.kinds) == 1:
+            return self.request_type
+        mode = values[self.form["mode"]]
+        if not isinstance(mode, str) or mode not in self.kinds:
+            raise ValueError(f"the mode must be one of {', '.join(self.kinds)} (choose one above)")
+        return self.kinds[mode]
+
     def _result(self, result: Txt2ImgResult) -> tuple[Any, Any]:
         note = stage.size_note(self._model(result.request.model), self.studio.settings.mode)
         shown = views.entries(result, self.shelf)
-        drawn = stage.finished(result, shown, views.start_of(result, self.shelf), note)
-        return drawn, {"pictures": self.shelf.note(result.paths), "text": drawn["text"]}
+        beside = {"start": views.start_of(result, self.shelf), "frames": frames.frames_of(result, self.shelf)}
+        drawn = stage.finished(result, shown, note, **beside)
+        return drawn, {**self._note(result), "text": drawn["text"]}
+
+    def _note(self, result: Txt2ImgResult) -> dict[str, Any]:
+        sheet = result.sheet_path if isinstance(result, FramesResult) else None
+        return {
+            "pictures": self.shelf.note(result.paths),
+            "sheet": self.shelf.note((sheet,) if sheet else ()),
+        }
 
     # -- the form
 
@@ -163,7 +186,7 @@ class Maker:
                 trigger_mode="multiple",
                 **QUIET,
             )
-        self.prompts.examples.pick(_picked, outputs=self.form["prompt"], **QUIET)
+        self.prompts.examples.pick(picked, outputs=self.form[self.prompts.example_for], **QUIET)
         chosen = [name for name in MODEL_FIELDS if name in self.form]
         self.form["model"].input(
             self.choose_model,
@@ -216,13 +239,16 @@ class Maker:
         self, saved_form: object, saved_results: object, saved_sheet: object = None
     ) -> dict[Any, Any]:
         """Return the updates that bring back what the browser kept. None of it is trusted."""
-        fields = valid_fields(saved_form, self.model_names(), self.studio.schedulers(), self.request_type)
+        fields: dict[str, object] = {}
+        for request_type in self.kinds.values():
+            fields |= valid_fields(saved_form, self.model_names(), self.studio.schedulers(), request_type)
         updates = {self.stage: gr.skip(), **self.fill(fields)}
         updates.pop(self.form["model"], None)  # the header brings it back
         if self.easel:
             updates[self.easel.view] = self.easel.restore(saved_sheet)
         kept = saved_results if isinstance(saved_results, dict) else {}
         images = [views.read_entry(path, self.shelf) for path in self.shelf.restore(kept.get("pictures"))]
+        sheets = self.shelf.restore(kept.get("sheet"))
         if images:
             model = self._model(fields.get("model"))
             updates[self.stage] = {
@@ -230,6 +256,7 @@ class Maker:
                 "phase": "done",
                 "text": str(kept.get("text", ""))[:200],
                 "images": images,
+                "frames": frames.saved_frames(sheets[0], self.shelf) if sheets else None,
                 "note": stage.size_note(model, self.studio.settings.mode),
             }
         return updates
@@ -240,6 +267,7 @@ def make_run(make: Callable[[Any, Any], Any], request: Any) -> Run:
     return lambda on_step: make(request, on_step)
 
 
-def _picked(event: gr.EventData) -> str:
+def picked(event: gr.EventData) -> str:
+    """Return the text of the example that was picked."""
     text = event._data.get("text") if isinstance(event._data, dict) else None
     return text[:20_000] if isinstance(text, str) else ""

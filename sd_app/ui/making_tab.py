@@ -68,7 +68,7 @@ def build_making_tab(
             stage = stage_block(tab.name)
     return Maker(
         name=tab.name,
-        request_type=tab.request_type,
+        kinds={tab.name: tab.request_type},
         studio=studio,
         line=line,
         shelf=shelf,

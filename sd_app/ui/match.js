@@ -81,5 +81,3 @@ find("views").addEventListener("click", (event) => {
   chosen = event.target.closest("button")?.dataset.table ?? chosen;
   render();
 });
-watch("value", render);
-render();

@@ -134,7 +134,7 @@ def match_columns(studio: Any, line: Line, shelf: Shelf) -> Matcher:
         with gr.Group(elem_classes="panel"):
             clip_model = clip_picker(studio)
     with gr.Column(elem_classes="get", scale=1, min_width=320):
-        table = result_block(NAME, EMPTY, "match.html", ("job.js", "match.js"))
+        table = result_block(NAME, EMPTY, "match.html", ("match.js",))
     return Matcher(
         studio=studio,
         line=line,

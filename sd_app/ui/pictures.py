@@ -7,6 +7,7 @@ at an address that another visitor cannot guess, while the outputs folder itself
 import hashlib
 import hmac
 import io
+import mimetypes
 import secrets
 from pathlib import Path
 from typing import Any
@@ -37,10 +38,11 @@ class Shelf:
         self._copies = copies
 
     def file(self, path: Path) -> dict[str, Any]:
-        """Copy the picture where Gradio serves it from; return what its clients take for a file."""
+        """Copy a picture or film where Gradio serves it from; return what its clients take for a file."""
         copy = save_file_to_cache(path, cache_dir=get_upload_folder())
         self._copies.add(copy)
-        return FileData(path=copy, orig_name=path.name, mime_type="image/png").model_dump()
+        kind, _ = mimetypes.guess_type(path.name)
+        return FileData(path=copy, orig_name=path.name, mime_type=kind).model_dump()
 
     def picture(self, image: Image.Image, name: str = "picture.png") -> dict[str, Any]:
         """Do as `file` for a picture that is no file yet; `name` is what a download is called."""

@@ -44,19 +44,24 @@ function show(url, kind, label) {
 
 function drawStrip(images, selected) {
   const strip = find("strip");
-  const urls = images.map((image) => image.file.url).join("\n");
+  const urls = images.map((image) => image.file.url + image.caption).join("\n");
   if (strip.dataset.urls !== urls) {
     strip.dataset.urls = urls;
     strip.replaceChildren(...images.map((image, index) => {
       const button = document.createElement("button");
       button.type = "button";
       button.dataset.index = index;
-      button.setAttribute("aria-label", "Picture " + (index + 1) + ", seed " + image.seed);
+      button.setAttribute("aria-label", "Picture " + (index + 1) + ", seed " + image.seed + (image.caption ? ", " + image.caption : ""));
       const thumb = new Image();
       thumb.src = image.file.url;
       thumb.alt = "";
       thumb.onload = () => thumb.classList.toggle("crisp", thumb.naturalWidth <= SMALL);
       button.append(thumb);
+      if (image.caption) {
+        const words = document.createElement("span");
+        words.textContent = image.caption.replace("t = ", "");
+        button.append(words);
+      }
       return button;
     }));
   }
@@ -68,7 +73,7 @@ function drawStrip(images, selected) {
 
 function drawActions(image) {
   const seed = image.seed === "" || image.seed == null ? "" : "Seed " + image.seed;
-  setText("seed", seed);
+  setText("seed", [seed, image.caption].filter(Boolean).join(" · "));
   find("infotext").querySelector("pre").textContent = image.infotext;
   find("infotext").hidden = !image.infotext;
   const link = find("download");
@@ -83,7 +88,7 @@ function keepPictures() {
   const value = state();
   if (busy()) return;
   if (value.images.length) {
-    kept = { images: value.images, selected: value.selected, start: value.start, shown: value.shown, note: value.note };
+    kept = { images: value.images, selected: value.selected, start: value.start, shown: value.shown, note: value.note, frames: value.frames };
   }
   else if (kept) props.value = { ...value, ...kept };
 }
@@ -113,6 +118,7 @@ function render() {
   drawDrift(image);
   drawStart();
   drawStrip(images, value.selected);
+  drawFrames();
   setText("summary", value.phase === "error" ? "" : value.text);
   setText("note", value.note);
   find("note").hidden = !value.note;
@@ -127,6 +133,7 @@ function select(index) {
   const count = state().images.length;
   if (!count || busy()) return;
   props.value = { ...state(), selected: (index + count) % count };
+  if (state().frames?.views?.some((one) => one.label === viewLabel)) viewLabel = "Result";
   setView(viewLabel);
   find("strip").children[state().selected]?.scrollIntoView({ block: "nearest", inline: "nearest" });
 }
@@ -153,11 +160,11 @@ find("strip").addEventListener("click", (event) => {
 });
 root.addEventListener("keydown", (event) => {
   const move = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
-  if (!move || event.target.closest("pre")) return;
+  if (!move || event.target.closest("pre, input, video, .plot-chart")) return;
   event.preventDefault();
   select(state().selected + move);
   if (dialog.open) openDialog();
-  else find("strip").children[state().selected]?.focus();
+  else root.querySelector(`:is(.stage-strip, .stage-grid):not([hidden]) [data-index="${state().selected}"]`)?.focus();
 });
 find("actions").addEventListener("click", (event) => {
   const action = event.target.closest("button")?.dataset.do;

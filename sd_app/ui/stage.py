@@ -9,9 +9,10 @@ enlarged without blur, and the pictures must stay the saved files. Its value is 
     fraction   0..1
     preview    data URL of a small picture, or None
     size       [width, height] of the picture being made, which the preview is drawn as, or None
-    images     list of {file, name, seed, infotext}
+    images     list of {file, name, seed, infotext, caption, views, drift}
     selected   index into images
     note       one line below the picture
+    frames     what frames.js draws of a walk or a plane, or None; see frames.py
 """
 
 import base64
@@ -42,6 +43,7 @@ EMPTY: dict[str, Any] = {
     "start": [],
     "notice": "",
     "note": "",
+    "frames": None,
 }
 TARGETS = (
     ("txt2img", "Text to image"),
@@ -49,28 +51,32 @@ TARGETS = (
     ("inpaint", "Inpaint"),
     ("interrogate", "Interrogate"),
 )
-SCRIPTS = ("job.js", "stage.js", "views.js")
+SCRIPTS = ("stage.js", "views.js", "frames.js")
+COMMON = ("message.js", "job.js")
+START = 'watch("value", render);\nrender();'
 
 
-def stage_block(name: str) -> gr.HTML:
+def stage_block(name: str, *classes: str) -> gr.HTML:
     """Make the result block of the tab of this name.
 
     It triggers `reuse`, `use_seed`, and `send_NAME` for each other tab of TARGETS.
     """
-    return result_block(name, EMPTY, "stage.html", SCRIPTS)
+    return result_block(name, EMPTY, "stage.html", SCRIPTS, *classes)
 
 
-def result_block(name: str, value: dict[str, Any], template: str, scripts: tuple[str, ...]) -> gr.HTML:
+def result_block(
+    name: str, value: dict[str, Any], template: str, scripts: tuple[str, ...], *classes: str
+) -> gr.HTML:
     """Make a component of these files that shows a job of the tab of this name; see job.js."""
     # In the script, because Gradio knows an event by its name in quotes there.
     events = [[f"send_{target}", label] for target, label in TARGETS if target != name]
-    read = [(ASSETS / script).read_text(encoding="utf-8") for script in scripts]
+    read = [(ASSETS / script).read_text(encoding="utf-8") for script in (*COMMON, *scripts)]
     return gr.HTML(
         value=value,
         html_template=(ASSETS / template).read_text(encoding="utf-8"),
-        js_on_load="\n".join([f"const SEND_TO = {json.dumps(events)};", *read]),
+        js_on_load="\n".join([f"const SEND_TO = {json.dumps(events)};", *read, START]),
         apply_default_css=False,
-        elem_classes="stage-block",
+        elem_classes=["stage-block", *classes],
     )
 
 
@@ -125,19 +131,17 @@ def progress_detail(step: Step) -> str:
     return " · ".join(parts)
 
 
-def finished(
-    result: Txt2ImgResult, images: list[dict[str, Any]], start: list[dict[str, Any]], note: str
-) -> dict[str, Any]:
-    """Draw a finished or stopped job. `start` are the pictures it began with."""
-    count = f"{len(images)} picture{'' if len(images) == 1 else 's'}"
+def finished(result: Txt2ImgResult, images: list[dict[str, Any]], note: str, **beside: Any) -> dict[str, Any]:
+    """Draw a finished or stopped job. `beside` is what the value holds besides the pictures."""
+    count = f"{len(result.images)} picture{'' if len(result.images) == 1 else 's'}"
     text = f"{count} in {duration(result.seconds)}"
     if result.stopped:
-        text = f"Stopped. {count} of {result.request.num_images} finished in {duration(result.seconds)}"
+        text = f"Stopped. {count} of {result.request.num_pictures} finished in {duration(result.seconds)}"
     phase = "stopped" if result.stopped else "done"
     notice = result.notice if isinstance(result, InpaintResult) else ""
     if notice:
         text = "Nothing was repainted"
-    shown = {"images": images, "start": start, "notice": notice, "note": note}
+    shown = {"images": images, "notice": notice, "note": note, **beside}
     return {**EMPTY, "phase": phase, "text": text, "fraction": 1, **shown}
 
 

@@ -1,6 +1,6 @@
 // Other views of the shown picture: raw, input, drift; the before/after slider; what the run began with.
 function viewsOf(image) {
-  return image ? [{ label: "Result", title: "The finished picture", file: image.file, name: image.name }, ...(image.views || [])] : [];
+  return image ? [{ label: "Result", title: "The finished picture", file: image.file, name: image.name }, ...(image.views || []), ...(state().frames?.views || [])] : [];
 }
 
 function shownView(image) {
@@ -79,7 +79,13 @@ function drawDrift(image) {
   const drift = busy() ? null : image?.drift;
   find("drift").hidden = !drift;
   if (!drift) return;
-  const fill = (body, rows) => body.replaceChildren(...rows.map(([head, ...cells]) => {
+  fillRows(find("kept").tBodies[0], drift.rows);
+  fillRows(find("seam").tBodies[0], drift.seam);
+  setText("cause", drift.cause);
+}
+
+function fillRows(body, rows) {
+  body.replaceChildren(...rows.map(([head, ...cells]) => {
     const row = document.createElement("tr");
     const first = document.createElement("th");
     first.scope = "row";
@@ -91,9 +97,6 @@ function drawDrift(image) {
     }));
     return row;
   }));
-  fill(find("kept").tBodies[0], drift.rows);
-  fill(find("seam").tBodies[0], drift.seam);
-  setText("cause", drift.cause);
 }
 
 function drawStart() {
@@ -120,5 +123,3 @@ find("divide").addEventListener("input", (event) => {
 });
 find("compare").querySelector("img").addEventListener("load", fitCompare);
 new ResizeObserver(fitCompare).observe(find("room"));
-watch("value", render);
-render();

@@ -5,7 +5,8 @@ from typing import Any
 
 from PIL import Image
 
-from ..requests import Drift, DriftReport, Img2ImgResult, InpaintResult, Txt2ImgResult
+from ..requests import Drift, DriftReport, Img2ImgResult, InpaintResult, Txt2ImgResult, WalkResult
+from .frames import caption
 from .pictures import Shelf
 
 # What inpainting saves beside a picture: the end of its file's name -> label and title.
@@ -23,17 +24,28 @@ def entries(result: Txt2ImgResult, shelf: Shelf) -> list[dict[str, Any]]:
     else:
         shown = [(shelf.file(path), path.name) for path in result.paths]
     known = zip(shown, result.infotexts, result.seeds, strict=True)
-    return [
+    pictures = [
         {
             "file": file,
             "name": name,
             "seed": seed,
             "infotext": infotext,
+            "caption": caption(result, index),
             "views": _views(result, index, name.removesuffix(".png"), shelf),
             "drift": _drift(result, index),
         }
         for index, ((file, name), infotext, seed) in enumerate(known)
     ]
+    return pictures + _jump_entries(result, shelf)
+
+
+def _jump_entries(result: Txt2ImgResult, shelf: Shelf) -> list[dict[str, Any]]:
+    """Return the two pictures either side of a walk's narrowed jump."""
+    jump = result.jump if isinstance(result, WalkResult) else None
+    if jump is None or jump.left_path is None or jump.right_path is None:
+        return []
+    sides = ((jump.left_path, jump.t_left), (jump.right_path, jump.t_right))
+    return [{**read_entry(path, shelf), "caption": f"t = {t:.6g}"} for path, t in sides]
 
 
 def read_entry(path: Path, shelf: Shelf) -> dict[str, Any]:

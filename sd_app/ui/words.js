@@ -209,5 +209,3 @@ find("copy").addEventListener("click", async () => {
   setTimeout(() => setText("copy", "Copy"), 1500);
 });
 find("actions").append(...sendButtons());
-watch("value", render);
-render();

@@ -69,7 +69,7 @@ DIGITS = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 def words_block(name: str) -> gr.HTML:
     """Make the block. It triggers `toggle`, `check`, and `send_NAME` for each making tab."""
-    return result_block(name, EMPTY, "words.html", ("job.js", "words.js"))
+    return result_block(name, EMPTY, "words.html", ("words.js",))
 
 
 def waiting(event: Waiting) -> dict[str, Any]:

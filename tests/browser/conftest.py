@@ -9,6 +9,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from sd_app import Settings, Studio
+from sd_app.requests import Encoding
 from sd_app.ui import build_ui, choose_access, launch_options, look_options
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
@@ -85,3 +86,10 @@ def page(browser: Browser, address: str) -> Iterator[Page]:
     context.close()
     assert errors == []
     assert [url for url in foreign if not url.startswith((address, "data:", "blob:"))] == []
+
+
+@pytest.fixture(scope="session")
+def encodings(random_models: Path) -> list[Encoding]:
+    """Two prompts that differ in one word, as the page's model reads them."""
+    studio = Studio(Settings(models_dir=random_models, model="model-a"))
+    return [studio.encode(prompt) for prompt in ("a drawing of bozuman", "a drawing of a cat")]

@@ -1,0 +1,253 @@
+"""The tab "Embeddings" without a browser: its form, what is read along, what its views hold."""
+
+import base64
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+import numpy as np
+import pytest
+
+from sd_app import BlendRequest, PlaneRequest, Studio, WalkRequest
+from sd_app.requests import take_apart
+from sd_app.ui.arrivals import Arrivals
+from sd_app.ui.embeddings import BLENDS, PLANES, WAYS, Mixer, embeddings_tab, plane_of, way_of
+from sd_app.ui.errors import sentence
+from sd_app.ui.form import fields_of, valid_fields
+from sd_app.ui.frames import caption, number
+from sd_app.ui.gpu import _stopped
+from sd_app.ui.img2img import IMG2IMG
+from sd_app.ui.jobs import Line
+from sd_app.ui.maker import make_run
+from sd_app.ui.making_tab import build_making_tab
+from sd_app.ui.pictures import Shelf
+from sd_app.ui.spelling import expression_line, prompt_line
+from sd_app.ui.tokens import EMPTY, MAX_WINDOWS, numbers_of, side_of
+
+STEPS = "Steps: 2, Sampler: DDIM, CFG scale: 5, Seed: 7, Size: 64x64"
+
+
+@pytest.fixture
+def tab(random_studio: Studio) -> Mixer:
+    line, shelf = Line(), Shelf(random_studio.settings.outputs_dir, shared=False, copies=set())
+    with gr.Blocks():
+        picker = gr.Dropdown(["model-a"], value="model-a")
+        return embeddings_tab(random_studio, line, shelf, picker=picker, model=random_studio.models()[0])
+
+
+def run(tab: Mixer, mode: str, **changed: object) -> list[tuple[dict[str, Any], Any]]:
+    form = {name: component.value for name, component in tab.form.items()}
+    form |= {"mode": mode, "seed": 7, "num_inference_steps": 2, "film": "webp", **changed}
+    values = {tab.form[name]: value for name, value in form.items()}
+    studio = tab.studio
+    makes = {BlendRequest: studio.blend, WalkRequest: studio.walk, PlaneRequest: studio.plane}
+    events = tab.events(values, lambda request: make_run(makes[type(request)], request), "me")
+    return [(drawn, kept) for drawn, kept in events if "phase" in drawn]
+
+
+# -- taking prompts apart
+
+
+@pytest.mark.parametrize(
+    "prompt", [*BLENDS, "{cat}", 'a {row: "a: b" - dog} here', r"a \(b\) {input: cat/2}", '{"say \\"hi\\""}']
+)
+def test_a_prompt_taken_apart_is_made_again(prompt: str) -> None:
+    fields = take_apart(prompt)
+    assert BlendRequest(**fields).blended_prompt == prompt  # type: ignore[arg-type]
+
+
+def test_a_prompt_without_a_slot_is_one_phrase_and_two_slots_are_refused() -> None:
+    assert take_apart('a "big" cat') == {"prompt": "{}", "space": "all", "expression": '"a \\"big\\" cat"'}
+    with pytest.raises(ValueError, match="must have one slot here, got 2"):
+        take_apart("{cat} and {dog}")
+
+
+def test_every_example_can_be_made() -> None:
+    for text in WAYS:
+        assert WalkRequest(**way_of(text)).frames == 9  # type: ignore[arg-type]
+    for text in PLANES:
+        assert PlaneRequest(**plane_of(text)).num_pictures == 35  # type: ignore[arg-type]
+    assert way_of("made up") == {}
+
+
+# -- what is read along
+
+
+def test_the_line_below_an_expression_names_its_phrases_or_points_at_the_mistake() -> None:
+    assert (
+        expression_line("a", "cat + 0.5*orange cat")
+        == "<span>2 phrases: <b>cat</b> · <b>orange cat</b></span>"
+    )
+    line = expression_line("a", "cat +")
+    assert "From must have words or a number here" in line
+    assert "<pre>  cat +\n       ^</pre>" in line
+    assert expression_line("a", "  ") == expression_line("a", None) == ""
+    for nonsense in ("(" * 10_000, "cat / 0", "nan", "<b & c", "cat\0", "{" * 99, ["cat"]):
+        line = expression_line("b", nonsense)
+        assert "<b><" not in line
+        assert ("wrong" in line) == isinstance(nonsense, str)
+
+
+def test_the_prompt_line_shows_the_whole_prompt_or_what_is_wrong_with_its_frame() -> None:
+    assert "a {row: cat - dog}" in prompt_line("a {}", "cat - dog", "row")
+    assert "must hold {} once" in prompt_line("a cat", "dog", "all")
+    assert prompt_line("a {}", "cat -", "all") == ""  # said below the expression
+    assert "<i>" not in prompt_line("<i> {}", "cat", "all")
+
+
+def test_an_error_that_points_keeps_its_lines() -> None:
+    with pytest.raises(ValueError) as error:
+        BlendRequest(expression="cat*dog")
+    assert sentence(str(error.value)).endswith("0.5*cat).\n  cat*dog\n     ^")
+
+
+# -- the form
+
+
+def test_a_half_written_expression_and_the_mode_survive_a_reload(tab: Mixer) -> None:
+    saved = {"mode": "walk", "a": "cat +", "b": "dog", "frames": 12, "fps": 0, "low": -0.5, "film": "gif"}
+    updates = tab.restore(saved, None)
+    held = {name: updates[tab.form[name]] for name in saved if tab.form[name] in updates}
+    assert held == {"mode": "walk", "a": "cat +", "b": "dog", "frames": 12, "low": -0.5}
+    for junk in ({"mode": "magic"}, {"a": 3}, {"b": "x" * 100_000}, {"mode": ["walk"]}):
+        assert valid_fields(junk, [], (), WalkRequest) == {}
+
+
+def test_a_pictures_parameters_become_prompt_and_expression() -> None:
+    fields, _ = fields_of(f"a {{row: cat - dog}} here\n{STEPS}", [], ("DDIM",), BlendRequest)
+    assert {fields[name] for name in ("prompt", "space", "expression", "mode")} == {
+        *("a {} here", "row", "cat - dog", "blend")
+    }
+    assert fields["num_inference_steps"] == 2
+
+
+def test_an_expression_sent_on_replaces_the_prompt_and_can_be_undone(
+    tab: Mixer, random_studio: Studio
+) -> None:
+    (*_, (drawn, _)) = run(tab, "blend", expression="cat - dog", prompt="a {}")
+    with gr.Blocks():
+        there = build_making_tab(
+            IMG2IMG,
+            random_studio,
+            tab.line,
+            tab.shelf,
+            picker=gr.Dropdown(["model-a"]),
+            model=random_studio.models()[0],
+        )
+    form = ["mine" if name == "prompt" else component.value for name, component in there.form.items()]
+    updates = Arrivals(maker=there).receive(drawn["images"][0], *form)
+    assert updates[there.form["prompt"]] == "a {cat - dog}"
+    assert updates[there.prompts.notice]["before"]["prompt"] == "mine"
+    assert there.easel
+    assert updates[there.easel.view]["picture"]["width"] == 64
+
+
+# -- what is made
+
+
+def test_each_mode_asks_its_own_request_and_nonsense_makes_nothing(tab: Mixer) -> None:
+    (*_, (blended, _)) = run(tab, "blend", expression="cat", a="not read )))")
+    assert blended["phase"] == "done"
+    assert blended["frames"] is None
+    for mode, changed, words in (
+        ("blend", {"expression": ""}, "Expression must not have an empty expression"),
+        ("walk", {"a": "cat", "b": "dog)"}, "To must have the end"),
+        ("walk", {"a": "cat", "b": "dog", "frames": 1e6}, "Frames must be a whole number"),
+        ("plane", {"a": "cat", "b": "dog", "direction": "red", "low": float("nan")}, "First column must be"),
+        ("tokens", {}, "The mode must be one of"),
+    ):
+        ((drawn, _),) = run(tab, mode, **changed)
+        assert drawn["phase"] == "error"
+        assert drawn["text"].startswith(words)
+
+
+def test_a_walk_shows_its_numbers_and_its_film_comes_back_after_a_reload(tab: Mixer) -> None:
+    (*_, (drawn, kept)) = run(tab, "walk", a="cat", b="dog", prompt="a {}", frames=3, bisect=True)
+    frames = drawn["frames"]
+    assert frames["ts"] == [0, 0.5, 1]
+    assert np.shape(frames["plot"]["curves"]) == (2, 2)
+    assert [image["caption"] for image in drawn["images"]][:3] == ["t = 0", "t = 0.5", "t = 1"]
+    left, right = frames["jump"]["pictures"]
+    assert "lerp(cat, dog, " in drawn["images"][left]["infotext"]
+    assert drawn["images"][right]["caption"] == f"t = {frames['jump']['places'][1]:.6g}"
+    assert drawn["text"].startswith("3 pictures in")
+    film = tab.shelf.file(next(tab.studio.settings.outputs_dir.rglob("*-film.webp")))
+    assert frames["film"]["file"] == film
+    assert film["mime_type"] == "image/webp"
+
+    again = tab.restore(None, kept)[tab.stage]
+    assert [image["file"] for image in again["images"]] == [image["file"] for image in drawn["images"][:3]]
+    assert again["frames"]["film"] == frames["film"]
+    assert [view["label"] for view in again["frames"]["views"]] == ["Sheet", "Strip", "Plot"]
+
+
+def test_a_plane_is_labelled(tab: Mixer) -> None:
+    (*_, (drawn, _)) = run(tab, "plane", a="cat", b="kitten", direction="tabby", rows=3.0, columns=2.0)
+    assert drawn["frames"]["rows"] == ["cat", "0.5", "kitten"]
+    assert drawn["frames"]["columns"] == ["−0.43", "+0.43"]
+    assert drawn["images"][5]["caption"] == "t = 1, +0.43 × tabby"
+    assert number(0.0) == "0"
+
+
+def test_what_a_lent_gpu_finished_is_a_walk_with_its_places(tmp_path: Path, random_studio: Studio) -> None:
+    from sd_app import Step, WalkResult
+
+    request = WalkRequest(a="cat", b="dog", frames=5, seed=7, num_inference_steps=1, film="none")
+    made = random_studio.walk(request)
+    last = Step(
+        step=1,
+        num_steps=1,
+        image_index=2,
+        num_images=5,
+        seconds=1.0,
+        images=made.images[:2],
+        paths=made.paths[:2],
+    )
+    stopped = _stopped(WalkResult, request, last)
+    assert isinstance(stopped, WalkResult)
+    assert stopped.seeds == (7, 7)
+    assert [caption(stopped, index) for index in range(2)] == ["t = 0", "t = 0.25"]
+    assert stopped.prompts == made.prompts[:2]
+
+
+# -- the token view
+
+
+def test_the_numbers_travel_exactly(random_studio: Studio) -> None:
+    encodings = [random_studio.encode(prompt) for prompt in ("a cat", "a dog")]
+    sides = [side_of(encoding.prompt, encoding.table) for encoding in encodings]
+    drawn = {**EMPTY, **numbers_of(sides, encodings)}
+    for side, encoding in zip(drawn["sides"], encodings, strict=True):
+        values = np.frombuffer(base64.b64decode(side["values"]), "<f4").reshape(77, -1)
+        assert (values == encoding.embeds).all()
+    empty = np.frombuffer(base64.b64decode(drawn["empty"]), "<f4").reshape(77, -1)
+    assert (encodings[0].embeds - empty == encodings[0].minus_empty).all()
+    assert drawn["unlike"] == list(range(2, 77))
+
+
+def test_a_very_long_prompt_shows_its_first_windows(random_studio: Studio) -> None:
+    table = random_studio.token_table("cat " * 750)
+    side = side_of("cat", table)
+    assert side["num_chunks"] == 10
+    assert len(side["rows"]) == 77 * MAX_WINDOWS
+
+
+def test_the_token_view_asks_looks_up_and_refuses_in_words(tab: Mixer) -> None:
+    view = tab.tokens
+    assert view.table("", None, "model-a", 1) == EMPTY
+    assert view.table("a {cat*dog}", "", "model-a", 1)["text"].startswith("Prompt must not multiply")
+    browser: Any = gr.Request(session_hash="me")
+    *_, last = view.numbers("a cat", "a dog", "model-a", 1.0, browser)
+    assert last["phase"] == "done"
+    assert last["unlike"][0] == 2
+    *_, last = view.numbers("a cat", "", "gone", 1, browser)
+    assert last["phase"] == "error"
+    assert "model must be one of" in last["text"].lower()
+    known = {"prompt": "a cat", "row": 2, "side": 0, "model": "model-a", "clip_skip": 1}
+    first, *_, last = view.look_up(browser, gr.EventData(None, known))
+    assert first["text"] == "Reading the vocabulary…"
+    assert len(last["near"]) == 8
+    for wrong in ({**known, "row": 77}, {**known, "row": "2"}, {**known, "prompt": None}, None):
+        *_, last = view.look_up(browser, gr.EventData(None, wrong))
+        assert "must be" in last["text"]
+        assert last["near"] == []
