@@ -11,7 +11,7 @@ import pytest
 from sd_app import BlendRequest, PlaneRequest, Studio, WalkRequest
 from sd_app.requests import take_apart
 from sd_app.ui.arrivals import Arrivals
-from sd_app.ui.embeddings import BLENDS, PLANES, WAYS, Mixer, embeddings_tab, plane_of, way_of
+from sd_app.ui.embeddings import Mixer, embeddings_tab
 from sd_app.ui.errors import sentence
 from sd_app.ui.form import fields_of, valid_fields
 from sd_app.ui.frames import caption, number
@@ -20,6 +20,7 @@ from sd_app.ui.img2img import IMG2IMG
 from sd_app.ui.jobs import Line
 from sd_app.ui.maker import make_run
 from sd_app.ui.making_tab import build_making_tab
+from sd_app.ui.mixing import BLENDS, PLANES, WAYS, plane_of, way_of
 from sd_app.ui.pictures import Shelf
 from sd_app.ui.spelling import expression_line, prompt_line
 from sd_app.ui.tokens import EMPTY, MAX_WINDOWS, numbers_of, side_of
