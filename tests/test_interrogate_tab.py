@@ -1,5 +1,6 @@
 """The tab "Interrogate" without a browser: searching, switching phrases, drawing, matching, remembering."""
 
+import json
 from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
@@ -337,7 +338,7 @@ def test_a_reload_brings_back_form_picture_and_words(tab: Interrogator) -> None:
         "max_phrases": 7,
         "groups": ["things", "x"],
     }
-    updates = tab.restore(form, kept, given[tab.easel.view])
+    updates = tab.restore(form, kept, json.dumps(given[tab.easel.view]))
     fields = tab.question.form
     assert updates[fields["mode"]] == "deep"
     assert updates[fields["max_phrases"]] == 7
@@ -397,8 +398,16 @@ def test_words_sent_to_a_tab_replace_its_prompt_alone_and_can_be_taken_back(quic
 
 
 def test_numbers_are_shown_in_few_words() -> None:
-    assert [words.one_in(c) for c in (0.5, 0.03, 0.004, 1.2e-7, 1.1e-8, 8e-12, 3e-19, 0.0, nan)] == [
-        *("50 %", "3 %", "1 in 250", "1 in 8.3 million", "1 in 91 million", "1 in 125 billion"),
+    assert [words.one_in(c) for c in (0.5, 0.03, 0.004, 8.5e-5, 1.2e-7, 1.1e-8, 8e-12, 3e-19, 0.0, nan)] == [
+        *(
+            "50 %",
+            "3 %",
+            "1 in 250",
+            "1 in 12,000",
+            "1 in 8.3 million",
+            "1 in 91 million",
+            "1 in 125 billion",
+        ),
         *("1 in 10¹⁸", "never", ""),
     ]
     assert [words.percent(p) for p in (50.0, 99.44, 99.98, 100.0, nan)] == [

@@ -18,7 +18,7 @@ from .finds import Find, Finds
 from .gpu import borrow_call, borrow_gpu
 from .jobs import Line, Waiting, stream
 from .maker import SHOWN, make_run
-from .memory import QUIET, RUN, TELLING, browser_state, keep_form, keep_pictures
+from .memory import QUIET, RUN, TELLING, browser_state, keep_form, keep_pictures, read_pictures
 from .pictures import Shelf
 from .question import Question
 from .stage import duration, preview_url, progress_detail
@@ -238,7 +238,10 @@ class Interrogator:
 
     def restore(self, saved_form: object, saved_words: object, saved_sheet: object) -> dict[Any, Any]:
         """Return the updates that bring back what the browser kept. None of it is trusted."""
-        updates: dict[Any, Any] = {self.words: gr.skip(), self.easel.view: self.easel.restore(saved_sheet)}
+        updates: dict[Any, Any] = {
+            self.words: gr.skip(),
+            self.easel.view: self.easel.restore(read_pictures(saved_sheet)),
+        }
         updates |= self.question.restore(saved_form)
         kept = words.restore(saved_words)
         if kept:

@@ -15,7 +15,7 @@ from .errors import sentence, words
 from .form import MODEL_FIELDS, Form, model_defaults, read_request, valid_fields
 from .gpu import borrow_gpu
 from .jobs import Line, Run, Waiting, stream
-from .memory import QUIET, browser_state, keep_form, keep_pictures
+from .memory import QUIET, browser_state, keep_form, keep_pictures, read_pictures
 from .pictures import Shelf
 
 SHOWN = "(stage) => stage?.images?.[stage.selected]"  # the picture the stage shows
@@ -245,7 +245,7 @@ class Maker:
         updates = {self.stage: gr.skip(), **self.fill(fields)}
         updates.pop(self.form["model"], None)  # the header brings it back
         if self.easel:
-            updates[self.easel.view] = self.easel.restore(saved_sheet)
+            updates[self.easel.view] = self.easel.restore(read_pictures(saved_sheet))
         kept = saved_results if isinstance(saved_results, dict) else {}
         images = [views.read_entry(path, self.shelf) for path in self.shelf.restore(kept.get("pictures"))]
         sheets = self.shelf.restore(kept.get("sheet"))

@@ -22,7 +22,7 @@ from .errors import sentence, words
 from .form import Form
 from .gpu import borrow_call
 from .jobs import Line, Waiting, stream
-from .memory import QUIET, RUN, browser_state, keep_form, keep_pictures
+from .memory import QUIET, RUN, browser_state, keep_form, keep_pictures, read_pictures
 from .pictures import Shelf
 from .question import clip_picker
 from .stage import duration, result_block
@@ -109,7 +109,9 @@ class Matcher:
 
     def restore(self, saved_form: object, saved_album: object) -> dict[Any, Any]:
         """Return the updates that bring back what the browser kept. None of it is trusted."""
-        updates: dict[Any, Any] = {self.album.view: {"pictures": self.album.entries(saved_album), "text": ""}}
+        updates: dict[Any, Any] = {
+            self.album.view: {"pictures": self.album.entries(read_pictures(saved_album)), "text": ""}
+        }
         saved = saved_form if isinstance(saved_form, dict) else {}
         for name, component in self.form.items():
             if isinstance(saved.get(name), str) and len(saved[name]) < 20_000:

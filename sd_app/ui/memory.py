@@ -1,5 +1,6 @@
 """How events behave, and what the browser keeps between visits."""
 
+import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -42,13 +43,24 @@ def keep_form(form: Mapping[str, Any], saved: Any) -> None:
 
 
 def keep_pictures(view: Any, saved: Any) -> None:
-    """Write down what an easel or an album holds, when it triggers `painted`."""
+    """Write down what an easel or an album holds, when it triggers `painted`; read_pictures reads it.
+
+    As text: Gradio would take the files in it for uploads, and refuse the whole event once one is gone.
+    """
     view.painted(
         fn=None,
-        js=f"(value) => JSON.stringify(value).length < {MAX_KEPT} ? value : null",
+        js=f"(value) => (text => text.length < {MAX_KEPT} ? text : null)(JSON.stringify(value))",
         inputs=view,
         outputs=saved,
         preprocess=False,
         trigger_mode="multiple",
         **QUIET,
     )
+
+
+def read_pictures(saved: object) -> object:
+    """Return what keep_pictures wrote, None for anything else. It may still name files that are gone."""
+    try:
+        return json.loads(saved) if isinstance(saved, str) else None
+    except ValueError:
+        return None

@@ -3,6 +3,8 @@ let kept = null; // the last words: they stay when a job ends without any
 let turn = 0; // presses on phrases; an answer to an earlier one must not undo a later one
 let wanted = null; // the phrases that are off, while the server has not answered yet
 
+const RAISES = find("caveat").textContent;
+const LOWERS = "These words lower CLIP's similarity to your picture. That is not the probability that a model leaves something out.";
 const phrasesOf = (value) => value.steps.flatMap((step) => step.phrases);
 
 function node(tag, className, text) {
@@ -87,7 +89,7 @@ function drawCurve(curve) {
   ]);
   const label = (index, anchor) => svg("text", {
     x: at[index][0], y: at[index][1] - 9, "text-anchor": anchor,
-  }, curve[index].toFixed(2));
+  }, curve[index].toFixed(2).replace("-", "−"));
   const dots = at.map(([x, y], index) => {
     const dot = svg("circle", { cx: x, cy: y, r: 3 });
     dot.append(svg("title", {}, (index ? "after step " + index + ": " : "start: ") + curve[index].toFixed(4)));
@@ -164,6 +166,7 @@ function render() {
   find("actions").hidden = !some;
   setText("summary", value.phase === "error" ? "" : value.text);
   setText("note", value.note);
+  setText("caveat", value.mode === "negative" ? LOWERS : RAISES);
   find("note").hidden = !value.note;
   drawDrawn(value.drawn ?? null);
   drawGroups(value.groups ?? []);

@@ -63,7 +63,7 @@ KEPT: dict[str, Any] = {
     "curve": [0.0],
     "groups": [{"name": "", "rows": [[""]]}],
 }
-LARGE = ((1e12, "trillion"), (1e9, "billion"), (1e6, "million"), (1e3, "thousand"))
+LARGE = ((1e12, "trillion"), (1e9, "billion"), (1e6, "million"))
 DIGITS = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
@@ -215,16 +215,17 @@ def percent(value: float) -> str:
 
 
 def one_in(chance: float) -> str:
-    """Return 1 in 8.3 million; 1 in 10¹⁷ for what has no name; 12 % for what is not rare; "" for NaN."""
+    """Return 1 in 12,000; 1 in 8.3 million; 1 in 10¹⁷ for what has no name; 12 % if it is not rare."""
     if isnan(chance):
         return ""
     if chance >= 0.01:
         return f"{100 * chance:.0f} %"
     if chance <= 0:
         return "never"  # smaller than a float can say
-    number = 1 / chance
-    if number >= 1e15:
-        return "1 in 10" + f"{number:e}".partition("e+")[2].lstrip("0").translate(DIGITS)
-    size, word = next(((size, word) for size, word in LARGE if number >= size), (1.0, ""))
-    shown = f"{number / size:.2g}" if number < 100 * size else f"{number / size:.0f}"
-    return f"1 in {shown} {word}".rstrip()
+    times = 1 / chance
+    if times >= 1e15:
+        return "1 in 10" + f"{times:e}".partition("e+")[2].lstrip("0").translate(DIGITS)
+    if times < 1e6:
+        return f"1 in {float(f'{times:.2g}'):,.0f}"
+    size, word = next((size, word) for size, word in LARGE if times >= size)
+    return f"1 in {times / size:.2g} {word}" if times < 100 * size else f"1 in {times / size:.0f} {word}"

@@ -141,6 +141,21 @@ def test_errors_and_stop_lose_nothing(tab: Locator, heart: Path) -> None:
     assert "things" not in names
 
 
+def test_after_a_restart_the_form_and_the_words_come_back_though_the_picture_is_gone(
+    tab: Locator, heart: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    interrogate(tab, heart, caption="a small drawing", phrases=2)
+    expect(found(tab)).to_be_visible()
+    whole = prompt(tab)
+    tab.page.wait_for_timeout(500)  # the browser writes it down
+    monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path))  # as after a restart: no upload of before is known
+    tab.page.reload()
+    tab.page.get_by_role("tab", name="Interrogate", exact=True).click()
+    expect(tab.locator(".stage-prompt")).to_have_text(whole)
+    expect(tab.get_by_label("Caption", exact=True)).to_have_value("a small drawing")
+    expect(tab.locator(".easel[data-empty=true]")).to_be_visible()
+
+
 def test_pictures_are_matched_with_texts(tab: Locator, tmp_path: Path) -> None:
     texts = []
     for index in (1, 2, 6):
