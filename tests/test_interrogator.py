@@ -57,6 +57,14 @@ def test_an_empty_prompt_has_no_score(studio) -> None:
         studio.score_phrases(result, [])
 
 
+@pytest.mark.parametrize("mode", ["best", "fast", "deep", "negative"])
+def test_no_prompt_has_more_phrases_than_asked_for(studio, mode: str) -> None:
+    for index in range(3):
+        image = held_out(index)[0]
+        request = InterrogateRequest(image=image, caption="a drawing", mode=mode, max_phrases=2)
+        assert 1 <= len(studio.interrogate(request).phrases) <= 2
+
+
 @pytest.mark.parametrize(("cosine", "chance"), [(0.2, 1.1e-8), (0.24, 7.7e-12)])
 def test_the_chance_of_a_cosine_in_768_dimensions(cosine: float, chance: float) -> None:
     assert chance_of_cosine(cosine, 768) == pytest.approx(chance, rel=0.02)

@@ -27,7 +27,7 @@ HELP = {
     "caption": 'what the prompt begins with, instead of a written caption; "" for nothing',
     "groups": "phrase lists to search (default: those of the CLIP, and yours)",
     "min_phrases": "rounds before a search may end",
-    "max_phrases": "most phrases (default: 32, classic 3)",
+    "max_phrases": "most phrases (default: 32); in classic most flavors (default: 3)",
     "flavor_intermediate_count": "phrases, the most similar by themselves, that a search tries",
     "beam_width": "chains that deep follows at once",
 }

@@ -83,7 +83,7 @@ def _best(
     longest = search.greedy(
         encoder, chain, candidates, min_phrases=request.min_phrases, max_phrases=limit, found=found
     )
-    others = [ranking.top(limit), classic_phrases(ranking, chain.base, limit)]
+    others = [ranking.top(limit), classic_phrases(ranking, chain.base, limit)[:limit]]
     simple = [search.measure_if_better(encoder, longest, phrases, found=found) for phrases in others]
     return search.best_of(longest, *simple, found=found)
 
