@@ -44,7 +44,7 @@ def test_open_a_picture_generate_and_see_what_it_began_from(tab: Locator, tmp_pa
     expect(figures.first).to_contain_text("encoded and decoded")
     expect(figures.last).to_contain_text("With noise for the last 4 of 8 steps")
     tab.get_by_role("button", name="Input").click()
-    assert tab.locator(".stage-picture").evaluate("i => i.naturalWidth") == 72
+    tab.page.wait_for_function("document.querySelector('#tab-img2img .stage-picture').naturalWidth === 72")
     expect(tab.locator(".stage-infotext pre")).to_contain_text("Denoising strength: 0.6")
 
 
