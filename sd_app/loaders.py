@@ -11,8 +11,10 @@ from diffusers.utils import logging as diffusers_logging
 from transformers import CLIPTokenizer
 from transformers.utils import logging as transformers_logging
 
-from .catalog import INPAINT_CHANNELS, PARTS, ModelInfo, find_snapshot, hub_cache, weight_files, why_unusable
+from .catalog import INPAINT_CHANNELS, PARTS, find_snapshot, hub_cache, weight_files, why_unusable
+from .model_info import ModelInfo
 from .requests import count_steps
+from .single_file import build_tokenizers, load_file
 
 
 class ExactGuidance:
@@ -77,8 +79,10 @@ def load_components(info: ModelInfo, dtype: torch.dtype) -> dict[str, Any]:
 
     Raise OSError when files are damaged or cannot be fetched, ValueError when they cannot be used.
     """
-    folder = info.path or download_snapshot(info.name)
-    return load_folder(folder, dtype)
+    if info.kind == "file":
+        assert info.path is not None
+        return load_file(info.path, dtype)
+    return load_folder(info.path or download_snapshot(info.name), dtype)
 
 
 def load_folder(folder: Path, dtype: torch.dtype) -> dict[str, Any]:
@@ -105,6 +109,8 @@ def load_folder(folder: Path, dtype: torch.dtype) -> dict[str, Any]:
 
 def load_tokenizer(info: ModelInfo) -> CLIPTokenizer:
     """Load a model's tokenizer alone; for a hub model that is not there yet, fetch that alone."""
+    if info.kind == "file":
+        return build_tokenizers(info.family)["tokenizer"]
     folder = info.path or _fetch(info.name, ["tokenizer/*"])
     return CLIPTokenizer.from_pretrained(folder / "tokenizer", local_files_only=True)
 

@@ -17,8 +17,9 @@ from typing import Any
 import psutil
 import torch
 
-from .catalog import ModelInfo, find_model
+from .catalog import find_model
 from .loaders import choose_pipeline, load_components, load_tokenizer
+from .model_info import ModelInfo
 from .requests import Status
 from .schedulers import make_scheduler
 from .settings import Settings

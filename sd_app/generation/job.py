@@ -10,8 +10,8 @@ import torch
 from PIL import Image
 
 from .. import embeddings
-from ..catalog import ModelInfo
 from ..metadata import save_image, to_infotext
+from ..model_info import ModelInfo
 from ..requests import Step, Txt2ImgRequest, Txt2ImgResult
 
 OnStep = Callable[[Step], None]
