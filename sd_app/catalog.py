@@ -9,15 +9,15 @@ from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
-from .checkpoints import SCALING_FACTORS, SUFFIX, TITLES, inspect, may_be_checkpoint
+from .checkpoints import SCALING_FACTORS, SUFFIX, inspect, may_be_checkpoint
 from .model_info import LATENT_RGB, ModelInfo, describe_model
 from .settings import Settings
 
 PICKLES = (".ckpt", ".pt", ".pth", ".bin")  # formats whose reading can run code
-PARTS = ("unet", "vae", "text_encoder")  # folders that hold weights
-PIPELINES = ("StableDiffusionPipeline", "StableDiffusionInpaintPipeline")  # of model_index.json
+PARTS = ("unet", "vae", "text_encoder", "text_encoder_2")  # folders that hold weights; only SDXL has all
+XL_PIPELINES = ("StableDiffusionXLPipeline", "StableDiffusionXLInpaintPipeline")  # of model_index.json
+PIPELINES = ("StableDiffusionPipeline", "StableDiffusionInpaintPipeline", *XL_PIPELINES)
 INPAINT_CHANNELS = 9  # of a U-Net that also reads the mask and the masked picture: 4 + 1 + 4
-FAMILIES = ("sd1", "sd2")  # of single files
 LIBRARIES = ("diffusers", "transformers")  # code we run; a folder's own code is never run
 
 
@@ -60,8 +60,10 @@ def describe_folder(path: Path, *, name: str | None = None, kind: str = "folder"
         "name": name or path.name,
         "kind": kind,
         "path": path,
-        "family": "sd2" if unet.get("cross_attention_dim") == 1024 else "sd1",
-        "size_bytes": sum(file.stat().st_size for part in PARTS for file in weight_files(path / part)),
+        "family": _family(path, unet),
+        "size_bytes": sum(
+            file.stat().st_size for part in parts_of(path) for file in weight_files(path / part)
+        ),
         "only_inpaints": unet.get("in_channels") == INPAINT_CHANNELS,
     }
     return describe_model(
@@ -78,8 +80,6 @@ def describe_file(path: Path, *, name: str | None = None) -> ModelInfo:
     Raise ValueError saying why it cannot be used, OSError if it cannot be read; see checkpoints.inspect.
     """
     facts = inspect(path)
-    if facts.family not in FAMILIES:
-        raise ValueError(f"it is of {TITLES[facts.family]}, which cannot be used yet")
     known = {
         "name": name or path.stem,
         "kind": "file",
@@ -100,6 +100,21 @@ def describe_file(path: Path, *, name: str | None = None) -> ModelInfo:
         raise ValueError(f"a value in {path.stem}.json beside it is wrong: {error}") from error
 
 
+def parts_of(path: Path) -> tuple[str, ...]:
+    """Return the parts of a diffusers folder that hold weights."""
+    return PARTS if _is_xl(path) else PARTS[:-1]
+
+
+def _is_xl(path: Path) -> bool:
+    return _read_json(path / "model_index.json").get("_class_name") in XL_PIPELINES
+
+
+def _family(path: Path, unet: dict[str, Any]) -> str:
+    if _is_xl(path):
+        return "sdxl"
+    return "sd2" if unet.get("cross_attention_dim") == 1024 else "sd1"
+
+
 def weight_files(part: Path) -> list[Path]:
     """List the safetensors files a load would read: the fp16 ones where a part has both."""
     files = sorted(part.glob("*.safetensors"))
@@ -113,8 +128,9 @@ def why_unusable(path: Path) -> str:
         return "it has no readable model_index.json: it is not a diffusers folder"
     kind = index.get("_class_name")
     if kind not in PIPELINES:
-        return f"it is a {kind}, and only Stable Diffusion 1 and 2 ({' or '.join(PIPELINES)}) can be used"
-    for part in (*PARTS, "scheduler", "tokenizer"):
+        return f"it is a {kind}, and only Stable Diffusion 1, 2 and XL ({', '.join(PIPELINES)}) can be used"
+    parts, tokenizers = parts_of(path), ("tokenizer", "tokenizer_2")[: 1 + _is_xl(path)]
+    for part in (*parts, *tokenizers, "scheduler"):
         entry = index.get(part)
         if not isinstance(entry, list) or entry[0] not in LIBRARIES:
             return f"its {part} needs code of its own, which is never run"
@@ -123,7 +139,7 @@ def why_unusable(path: Path) -> str:
         return (
             f"its U-Net takes {channels} channels (only 4 and, for inpainting, {INPAINT_CHANNELS} are known)"
         )
-    for part in PARTS:
+    for part in parts:
         if not weight_files(path / part):
             return f"its {part} holds no .safetensors weights{_how_to_convert(path, part)}"
     try:

@@ -3,15 +3,31 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
-from diffusers import StableDiffusionImg2ImgPipeline, StableDiffusionInpaintPipeline, StableDiffusionPipeline
+from diffusers import (
+    StableDiffusionImg2ImgPipeline,
+    StableDiffusionInpaintPipeline,
+    StableDiffusionPipeline,
+    StableDiffusionXLImg2ImgPipeline,
+    StableDiffusionXLInpaintPipeline,
+    StableDiffusionXLPipeline,
+)
 from diffusers.utils import logging as diffusers_logging
 from transformers import CLIPTokenizer
 from transformers.utils import logging as transformers_logging
 
-from .catalog import INPAINT_CHANNELS, PARTS, find_snapshot, hub_cache, weight_files, why_unusable
+from .catalog import (
+    INPAINT_CHANNELS,
+    PARTS,
+    describe_folder,
+    find_snapshot,
+    hub_cache,
+    parts_of,
+    weight_files,
+    why_unusable,
+)
 from .model_info import ModelInfo
 from .requests import count_steps
 from .single_file import build_tokenizers, load_file
@@ -32,14 +48,12 @@ class ExactGuidance:
         return self._guidance_scale != 1 and self.unet.config.time_cond_proj_dim is None
 
 
-class Txt2ImgPipeline(ExactGuidance, StableDiffusionPipeline):
-    """diffusers' pipeline with exact guidance."""
-
-
 class ExactSteps:
     """In a pipeline with a strength: the steps it runs are requests.count_steps."""
 
-    def get_timesteps(self, num_inference_steps: int, strength: float, device: Any) -> tuple[Any, int]:
+    def get_timesteps(
+        self, num_inference_steps: int, strength: float, device: Any, **_: Any
+    ) -> tuple[Any, int]:
         """Return the timesteps that are left to run, and their number."""
         steps_run = count_steps(num_inference_steps, strength)
         # The half keeps the product's rounding down from reaching the step below.
@@ -47,16 +61,16 @@ class ExactSteps:
         return parent.get_timesteps(num_inference_steps, (steps_run + 0.5) / num_inference_steps, device)
 
 
-class Img2ImgPipeline(ExactGuidance, ExactSteps, StableDiffusionImg2ImgPipeline):
-    """diffusers' pipeline, whose `image` is what the run begins from: noised latents, (B, 4, h, w)."""
+class GivenImage:
+    """In an img2img pipeline: `image` is what the run begins from, noised latents, (B, 4, h, w)."""
 
     def prepare_latents(self, image: torch.Tensor, *_: Any, **__: Any) -> torch.Tensor:
         """Take the latents as they are."""
         return image
 
 
-class InpaintPipeline(ExactGuidance, ExactSteps, StableDiffusionInpaintPipeline):
-    """diffusers' pipeline for U-Nets that read the mask; `latents` is what the run begins from."""
+class GivenLatents:
+    """In an inpainting pipeline for U-Nets that read the mask: `latents` is what the run begins from."""
 
     def prepare_latents(self, *known: Any, **__: Any) -> tuple[torch.Tensor, torch.Tensor]:
         """Take the latents as they are; of the noise, given second, such a U-Net makes no use."""
@@ -64,14 +78,82 @@ class InpaintPipeline(ExactGuidance, ExactSteps, StableDiffusionInpaintPipeline)
         return latents, latents
 
 
-def choose_pipeline(kind: str, in_channels: int) -> type[Any]:
+def cast_module(module: torch.nn.Module, dtype: torch.dtype) -> None:
+    """Give a network's weights another format; diffusers' own `to` warns of parts that this one lacks."""
+    torch.nn.Module.to(module, dtype)
+
+
+class SameVae:
+    """In SDXL's pipelines: the VAE that diffusers decodes with in float32 is itself again, come what may."""
+
+    vae: Any
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        dtype, parent = self.vae.dtype, cast(Any, super())
+        try:
+            return parent.__call__(*args, **kwargs)
+        finally:
+            cast_module(self.vae, dtype)  # float16 comes back from float32 as it was
+
+    def upcast_vae(self) -> None:
+        """Make the VAE float32."""
+        cast_module(self.vae, torch.float32)
+
+
+class Txt2ImgPipeline(ExactGuidance, StableDiffusionPipeline):
+    """diffusers' pipeline with exact guidance."""
+
+
+class Img2ImgPipeline(ExactGuidance, ExactSteps, GivenImage, StableDiffusionImg2ImgPipeline):
+    """diffusers' pipeline with exact guidance and steps, from given latents."""
+
+
+class InpaintPipeline(ExactGuidance, ExactSteps, GivenLatents, StableDiffusionInpaintPipeline):
+    """diffusers' pipeline for U-Nets that read the mask, from given latents."""
+
+
+class Txt2ImgXLPipeline(SameVae, ExactGuidance, StableDiffusionXLPipeline):
+    """The same for SDXL."""
+
+
+class Img2ImgXLPipeline(SameVae, ExactGuidance, ExactSteps, GivenImage, StableDiffusionXLImg2ImgPipeline):
+    """The same for SDXL."""
+
+
+class InpaintXLPipeline(SameVae, ExactGuidance, ExactSteps, GivenLatents, StableDiffusionXLInpaintPipeline):
+    """The same for SDXL."""
+
+
+PIPELINES: dict[str, type[Any]] = {
+    "txt2img": Txt2ImgPipeline,
+    "img2img": Img2ImgPipeline,
+    "inpaint": InpaintPipeline,
+}
+XL_PIPELINES: dict[str, type[Any]] = {
+    "txt2img": Txt2ImgXLPipeline,
+    "img2img": Img2ImgXLPipeline,
+    "inpaint": InpaintXLPipeline,
+}
+# What each family's pipelines do beside drawing, switched off.
+OPTIONS = {"requires_safety_checker": False}
+XL_OPTIONS = {"add_watermarker": False}
+
+
+def choose_pipeline(kind: str, in_channels: int, *, is_xl: bool = False) -> type[Any]:
     """Return the pipeline class for "txt2img", "img2img" or "inpaint" with a U-Net of so many channels.
 
     A U-Net of 4 channels inpaints as img2img, and the kept latents are put back from outside.
     """
-    if kind == "inpaint" and in_channels == INPAINT_CHANNELS:
-        return InpaintPipeline
-    return Txt2ImgPipeline if kind == "txt2img" else Img2ImgPipeline
+    if kind == "inpaint" and in_channels != INPAINT_CHANNELS:
+        kind = "img2img"
+    return (XL_PIPELINES if is_xl else PIPELINES)[kind]
+
+
+def make_pipeline(kind: str, components: dict[str, Any]) -> Any:
+    """Make the pipeline of a checkpoint's parts, still without a scheduler."""
+    is_xl = "text_encoder_2" in components
+    pipeline_class = choose_pipeline(kind, components["unet"].config.in_channels, is_xl=is_xl)
+    return pipeline_class(**components, scheduler=None, **(XL_OPTIONS if is_xl else OPTIONS))
 
 
 def load_components(info: ModelInfo, dtype: torch.dtype) -> dict[str, Any]:
@@ -86,23 +168,24 @@ def load_components(info: ModelInfo, dtype: torch.dtype) -> dict[str, Any]:
 
 
 def load_folder(folder: Path, dtype: torch.dtype) -> dict[str, Any]:
-    """Load a diffusers folder of Stable Diffusion 1 or 2."""
+    """Load a diffusers folder of Stable Diffusion 1, 2 or XL."""
     if reason := why_unusable(folder):
         raise ValueError(f"{folder.name} cannot be used: {reason}")
     diffusers_logging.disable_progress_bar()
     transformers_logging.disable_progress_bar()
     # A variant is asked for as a whole; a part without an fp16 file falls back to its plain one.
-    is_fp16 = any(".fp16" in file.name for part in PARTS for file in weight_files(folder / part))
-    pipe = Txt2ImgPipeline.from_pretrained(
+    is_fp16 = any(".fp16" in file.name for part in parts_of(folder) for file in weight_files(folder / part))
+    is_xl = describe_folder(folder).family == "sdxl"
+    unwanted = XL_OPTIONS if is_xl else {**OPTIONS, "safety_checker": None}
+    pipe = choose_pipeline("txt2img", 4, is_xl=is_xl).from_pretrained(
         folder,
         dtype=dtype,
         variant="fp16" if is_fp16 else None,
         use_safetensors=True,
         local_files_only=True,
-        safety_checker=None,
         feature_extractor=None,
         image_encoder=None,
-        requires_safety_checker=False,
+        **unwanted,
     )
     return dict(pipe.components)
 
@@ -119,7 +202,12 @@ def download_snapshot(hub_id: str) -> Path:
     """Fetch a hub model's fp16 safetensors, or its plain ones, with a progress bar in the terminal."""
     if (snapshot := find_snapshot(hub_id)) is not None:
         return snapshot
-    patterns = ["model_index.json", "*/*.json", "tokenizer/*", *_weight_patterns(hub_id, _list_files(hub_id))]
+    patterns = [
+        "model_index.json",
+        "*/*.json",
+        "tokenizer*/*",
+        *_weight_patterns(hub_id, _list_files(hub_id)),
+    ]
     folder = _fetch(hub_id, patterns)
     if reason := why_unusable(folder):
         raise ValueError(f"{hub_id} cannot be used: {reason}")
@@ -129,8 +217,9 @@ def download_snapshot(hub_id: str) -> Path:
 def _weight_patterns(hub_id: str, files: list[str]) -> list[str]:
     """Choose the weight files of each part among a repository's files; raise ValueError if one has none."""
     chosen: list[str] = []
-    for part in PARTS:
-        stem = "model" if part == "text_encoder" else "diffusion_pytorch_model"
+    parts = PARTS if any(file.startswith("text_encoder_2/") for file in files) else PARTS[:-1]
+    for part in parts:
+        stem = "model" if part.startswith("text_encoder") else "diffusion_pytorch_model"
         found = [f for f in files if f.startswith(f"{part}/{stem}") and f.endswith(".safetensors")]
         half = [file for file in found if ".fp16" in file]
         plain = [file for file in found if file.count(".") == 1]

@@ -18,7 +18,7 @@ import psutil
 import torch
 
 from .catalog import find_model
-from .loaders import choose_pipeline, load_components, load_tokenizer
+from .loaders import load_components, load_tokenizer, make_pipeline
 from .model_info import ModelInfo
 from .requests import Status
 from .schedulers import make_scheduler
@@ -203,8 +203,7 @@ class ModelManager:
 
     def _pipeline(self, checkpoint: Checkpoint, kind: str) -> Any:
         if kind not in checkpoint.pipelines:
-            pipeline_class = choose_pipeline(kind, checkpoint.components["unet"].config.in_channels)
-            pipe = pipeline_class(**checkpoint.components, scheduler=None, requires_safety_checker=False)
+            pipe = make_pipeline(kind, checkpoint.components)
             pipe.set_progress_bar_config(disable=True)
             checkpoint.pipelines[kind] = pipe
         pipe = checkpoint.pipelines[kind]

@@ -222,9 +222,14 @@ def write_checkpoint(
     metadata: dict[str, str] | None = None,
 ) -> Parts:
     """Write a checkpoint file of random weights; return its parts, in the file's dtype."""
-    parts = make_parts(family, full=full, in_channels=in_channels, seed=seed)
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(dtype)  # SDXL's in float32 would take 14 GB
+    try:
+        parts = make_parts(family, full=full, in_channels=in_channels, seed=seed)
+    finally:
+        torch.set_default_dtype(before)
     for part in (parts.unet, parts.vae, *parts.text_encoders):
-        part.to(dtype).eval()
+        torch.nn.Module.to(part, dtype).eval()
     save_file(original_tensors(family, parts), path, metadata)
     return parts
 

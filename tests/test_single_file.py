@@ -1,5 +1,6 @@
 import json
 import resource
+import zlib
 from pathlib import Path
 
 import pytest
@@ -239,13 +240,29 @@ def test_loaded_weights_do_not_change_when_their_file_is_overwritten(tmp_path):
     assert_equal_parts(components, parts, torch.float32, "sd1")
 
 
+def digests(*modules) -> set[tuple[str, int]]:
+    """Return a checksum of every tensor's bytes, with its name."""
+    return {
+        (name, zlib.crc32(tensor.contiguous().view(torch.uint8).numpy()))
+        for module in modules
+        for name, tensor in module.state_dict().items()
+    }
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", [*FAMILIES, "sdxl"])
 def test_a_file_of_full_size_is_loaded_back_with_equal_tensors_and_draws(tmp_path, family):
     path = tmp_path / "full.safetensors"
     parts = write_checkpoint(path, family, full=True, dtype=torch.bfloat16)
-    assert_equal_parts(load_file(path, torch.bfloat16), parts, torch.bfloat16, family)
-    del parts
+    written = digests(parts.unet, parts.vae, *parts.text_encoders)
+    del parts  # two of SDXL's size are more than many machines hold
+    components = load_file(path, torch.bfloat16)
+    loaded = digests(*(part for part in components.values() if isinstance(part, torch.nn.Module)))
+    unread = {name for name, _ in written - loaded}
+    assert loaded <= written
+    assert all("layers.23." in name for name in unread)  # Stable Diffusion 2 ends before open_clip's last
+    assert bool(unread) == (family == "sd2")
+    del components
     studio = studio_of(tmp_path, model="full", dtype="bfloat16")
     assert studio.txt2img(picture_of("full"), save=False).images[0].size == (64, 64)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
