@@ -117,7 +117,7 @@ def _family(path: Path, unet: dict[str, Any]) -> str:
 
 def weight_files(part: Path) -> list[Path]:
     """List the safetensors files a load would read: the fp16 ones where a part has both."""
-    files = sorted(part.glob("*.safetensors"))
+    files = sorted(file for file in part.glob("*.safetensors") if file.is_file())
     return [file for file in files if ".fp16" in file.name] or files
 
 
@@ -266,6 +266,6 @@ def _how_to_convert(path: Path, part: str | None = None) -> str:
 def _read_json(path: Path) -> dict[str, Any]:
     try:
         value = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return {}
     return value if isinstance(value, dict) else {}

@@ -18,8 +18,9 @@ import psutil
 import torch
 
 from .catalog import find_model
-from .loaders import load_components, load_tokenizer, make_pipeline
+from .loaders import load_components, load_tokenizer
 from .model_info import ModelInfo
+from .pipelines import make_pipeline
 from .requests import Status
 from .schedulers import make_scheduler
 from .settings import Settings

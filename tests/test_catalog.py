@@ -208,6 +208,15 @@ def test_a_link_that_leads_in_a_circle_hides_nothing_else(copied_model, sd1_file
             find_model(at(folder), name)
 
 
+def test_a_folder_whose_weights_are_a_dead_link_hides_nothing_else(copied_model, sd1_file):
+    weights = copied_model / "unet/diffusion_pytorch_model.safetensors"
+    weights.unlink()
+    weights.symlink_to("nowhere")
+    (copied_model.parent / "good.safetensors").symlink_to(sd1_file)
+    assert [info.name for info in list_models(at(copied_model.parent))] == ["good"]
+    assert "its unet holds no .safetensors" in why_unusable(copied_model)
+
+
 def test_a_file_that_cannot_be_used_is_not_listed_and_says_why(tmp_path):
     (tmp_path / "style.safetensors").write_bytes(b"x")
     assert list_models(at(tmp_path)) == []

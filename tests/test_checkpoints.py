@@ -1,5 +1,6 @@
 import json
 import pickle
+import random
 
 import pytest
 import torch
@@ -153,6 +154,25 @@ def test_a_header_that_contradicts_itself_is_damaged(tmp_path, entry):
     path.write_bytes(len(raw).to_bytes(8, "little") + raw + bytes(99))
     with pytest.raises(ValueError, match="its header is damaged"):
         read_header(path)
+
+
+@pytest.mark.parametrize("family", ["sd1", "sd2", "sdxl"])
+def test_whatever_is_wrong_with_the_shapes_is_said_in_words(tmp_path, shapes, family):
+    chance = random.Random(7)
+    names = list(shapes[family])
+    refused = 0
+    for number in range(30):
+        changed = dict(shapes[family])
+        for name in [name for name in chance.sample(names, 40) if chance.random() < 0.5]:
+            changed.pop(name)
+        for name in chance.sample(list(changed), 400):
+            changed[name] = chance.choice([(), (3,), (5, 7), (64, 64, 1), changed[name][::-1]])
+        path = write_hollow(tmp_path / f"{number}.safetensors", changed)
+        try:
+            make_configs(read_header(path), inspect(path))
+        except ValueError as error:
+            refused += bool(str(error))
+    assert refused > 10
 
 
 def test_quantised_weights_are_refused_and_eight_bit_floats_are_not(tmp_path):

@@ -69,12 +69,12 @@ def unet_config(header: Header, facts: FileFacts) -> Config:
     if not all(levels):
         raise ValueError("its U-Net has a level without a block, which no Stable Diffusion has")
     depths = [header.count(f"{UNET}input_blocks.{level[0]}.1.transformer_blocks.{{}}.") for level in levels]
-    channels = [header.shape(f"{UNET}input_blocks.{level[0]}.0.out_layers.3.weight")[0] for level in levels]
+    channels = [header.side(f"{UNET}input_blocks.{level[0]}.0.out_layers.3.weight", 0) for level in levels]
     attention = f"{UNET}middle_block.1."
     config: Config = {
         "sample_size": facts.native_size // 8,
         "in_channels": facts.in_channels,
-        "out_channels": header.shape(f"{UNET}out.2.weight")[0],
+        "out_channels": header.side(f"{UNET}out.2.weight", 0),
         "block_out_channels": tuple(channels),
         "layers_per_block": len(levels[0]),
         "down_block_types": tuple("CrossAttnDownBlock2D" if depth else "DownBlock2D" for depth in depths),
@@ -84,7 +84,7 @@ def unet_config(header: Header, facts: FileFacts) -> Config:
             *(depth or 1 for depth in depths[:-1]),
             header.count(attention + "transformer_blocks.{}."),
         ],
-        "cross_attention_dim": header.shape(attention + "transformer_blocks.0.attn2.to_k.weight")[1],
+        "cross_attention_dim": header.side(attention + "transformer_blocks.0.attn2.to_k.weight", 1),
         # diffusers calls the number of heads so.
         "attention_head_dim": SD1_HEADS
         if facts.family == "sd1"
@@ -97,7 +97,7 @@ def unet_config(header: Header, facts: FileFacts) -> Config:
         config |= {
             "addition_embed_type": "text_time",
             "addition_time_embed_dim": 256,
-            "projection_class_embeddings_input_dim": header.shape(f"{UNET}label_emb.0.0.weight")[1],
+            "projection_class_embeddings_input_dim": header.side(f"{UNET}label_emb.0.0.weight", 1),
         }
     return config
 
@@ -105,13 +105,13 @@ def unet_config(header: Header, facts: FileFacts) -> Config:
 def vae_config(header: Header, family: str) -> Config:
     """Read the VAE's levels off the encoder."""
     levels = header.count(VAE + "encoder.down.{}.")
-    channels = [header.shape(f"{VAE}encoder.down.{level}.block.0.conv2.weight")[0] for level in range(levels)]
+    channels = [header.side(f"{VAE}encoder.down.{level}.block.0.conv2.weight", 0) for level in range(levels)]
     return {
         "block_out_channels": tuple(channels),
         "down_block_types": ("DownEncoderBlock2D",) * levels,
         "up_block_types": ("UpDecoderBlock2D",) * levels,
         "layers_per_block": header.count(VAE + "encoder.down.0.block.{}."),
-        "latent_channels": header.shape(f"{VAE}post_quant_conv.weight")[0],
+        "latent_channels": header.side(f"{VAE}post_quant_conv.weight", 0),
         "sample_size": 1024 if family == "sdxl" else 512,
         "scaling_factor": SCALING_FACTORS[family],
         "force_upcast": True,  # SDXL's overflows in fp16; the other families' pipelines do not ask
@@ -132,12 +132,13 @@ def clip_config(header: Header, prefix: str) -> Config:
     """Read a text encoder under transformers' names; some trainers leave "text_model." out."""
     inner = prefix if f"{prefix}final_layer_norm.weight" in header.shapes else f"{prefix}text_model."
     layers = inner + "encoder.layers.{}."
-    vocab_size, hidden_size = header.shape(f"{inner}embeddings.token_embedding.weight")
+    tokens = f"{inner}embeddings.token_embedding.weight"
+    hidden_size = header.side(tokens, 1)
     return _text_config(
-        vocab_size=vocab_size,
+        vocab_size=header.side(tokens, 0),
         hidden_size=hidden_size,
-        positions=header.shape(f"{inner}embeddings.position_embedding.weight")[0],
-        intermediate_size=header.shape(layers.format(0) + "mlp.fc1.weight")[0],
+        positions=header.side(f"{inner}embeddings.position_embedding.weight", 0),
+        intermediate_size=header.side(layers.format(0) + "mlp.fc1.weight", 0),
         num_hidden_layers=header.count(layers),
         hidden_act="quick_gelu",
         projection_dim=hidden_size,
@@ -147,15 +148,17 @@ def clip_config(header: Header, prefix: str) -> Config:
 def open_clip_config(header: Header, prefix: str) -> Config:
     """Read a text encoder under open_clip's names."""
     layers = prefix + "transformer.resblocks.{}."
-    vocab_size, hidden_size = header.shape(f"{prefix}token_embedding.weight")
+    tokens = f"{prefix}token_embedding.weight"
+    projection = f"{prefix}text_projection"
+    hidden_size = header.side(tokens, 1)
     return _text_config(
-        vocab_size=vocab_size,
+        vocab_size=header.side(tokens, 0),
         hidden_size=hidden_size,
-        positions=header.shape(f"{prefix}positional_embedding")[0],
-        intermediate_size=header.shape(layers.format(0) + "mlp.c_fc.weight")[0],
+        positions=header.side(f"{prefix}positional_embedding", 0),
+        intermediate_size=header.side(layers.format(0) + "mlp.c_fc.weight", 0),
         num_hidden_layers=header.count(layers),
         hidden_act="gelu",
-        projection_dim=header.shapes.get(f"{prefix}text_projection", (0, hidden_size))[1],
+        projection_dim=header.side(projection, 1) if projection in header.shapes else hidden_size,
     )
 
 

@@ -44,7 +44,7 @@ class Header:
     def size_bytes(self, *prefixes: str) -> int:
         """Return what the tensors whose names begin so take in the file."""
         names = [name for name in self.shapes if name.startswith(prefixes)]
-        return sum(prod(self.shapes[name]) * BITS[self.dtypes[name]] // 8 for name in names)
+        return sum(prod(self.shapes[name]) * BITS.get(self.dtypes[name], 8) // 8 for name in names)
 
     def shape(self, name: str) -> tuple[int, ...]:
         """Return a tensor's shape. Raise ValueError if it is not there."""
@@ -52,6 +52,13 @@ class Header:
             return self.shapes[name]
         except KeyError:
             raise ValueError(f"it lacks the tensor {name}") from None
+
+    def side(self, name: str, index: int) -> int:
+        """Return one side of a tensor, counted from 0. Raise ValueError if there is none."""
+        shape = self.shape(name)
+        if index >= len(shape):
+            raise ValueError(f"its tensor {name} has the shape {shape}, which no known model has")
+        return shape[index]
 
     def count(self, pattern: str) -> int:
         """Return how many of the names pattern.format(0), pattern.format(1), ... begin a tensor's name."""

@@ -87,7 +87,7 @@ def identify(header: Header) -> str:
     for what, prefix in (("VAE", VAE), *(("text encoder", prefix) for prefix in TEXT_ENCODERS[family])):
         if not header.has(prefix):
             raise ValueError(f"it lacks the {what} of {TITLES[family]} (no tensor is named {prefix}...)")
-    _check_unet(header, family)
+    _check_weights(header, family)
     return family
 
 
@@ -98,7 +98,7 @@ def _family(header: Header) -> str:
     raise ValueError("it lacks the text encoder (a checkpoint has U-Net, VAE and text encoder in one file)")
 
 
-def _check_unet(header: Header, family: str) -> None:
+def _check_weights(header: Header, family: str) -> None:
     channels = header.shape(f"{UNET}input_blocks.0.0.weight")[1:2]
     if channels not in [(count,) for count in CHANNELS]:
         raise ValueError(
@@ -107,6 +107,11 @@ def _check_unet(header: Header, family: str) -> None:
         )
     if family != "sdxl" and header.has(UNET + "label_emb."):
         raise ValueError("its U-Net reads pictures beside the prompt (unCLIP), which is not known here")
-    kinds = {dtype for name, dtype in header.dtypes.items() if name.startswith((UNET, VAE))}
+    prefixes = (UNET, VAE, *TEXT_ENCODERS[family])
+    kinds = {
+        dtype
+        for name, dtype in header.dtypes.items()
+        if name.startswith(prefixes) and not name.endswith(".position_ids")
+    }
     if odd := sorted(kinds - set(FLOATS)):
         raise ValueError(f"its weights are quantised ({', '.join(odd)}); get the fp16 file instead")

@@ -11,8 +11,8 @@ from torch import Tensor
 
 from .. import prompts
 from ..images import enlarge
-from ..loaders import cast_module
 from ..model_manager import ModelManager
+from ..pipelines import cast_module
 from ..placement import CELL, Placement, place_whole
 from ..requests import Img2ImgRequest, Img2ImgResult
 from ..visualize import latents_to_images
