@@ -36,6 +36,10 @@ def load_file(path: Path, dtype: torch.dtype) -> dict[str, Any]:
         raise ValueError(f"{path.name} cannot be used: {error}") from error
     except KeyError as error:  # of diffusers' conversion
         raise ValueError(f"{path.name} cannot be used: it lacks the tensor {error}") from error
+    except IndexError as error:
+        raise ValueError(
+            f"{path.name} cannot be used: it has a tensor of another shape than its family's: {error}"
+        ) from error
     except (SafetensorError, OSError) as error:
         raise OSError(f"{path.name} cannot be read: {error}") from error
 

@@ -191,6 +191,12 @@ def test_a_second_set_of_averaged_weights_is_neither_loaded_nor_counted(tmp_path
             "its U-Net has a tensor of another shape than its family's: size mismatch for conv_out.bias",
         ),
         (
+            lambda t: t.update(
+                {"cond_stage_model.transformer.text_model.final_layer_norm.weight": torch.ones(())}
+            ),
+            "its text encoder has a tensor of another shape",
+        ),
+        (
             lambda t: t.pop("model.diffusion_model.middle_block.1.proj_in.weight"),
             "it lacks the tensor model.diffusion_model.middle_block.1.proj_in.weight",
         ),
@@ -210,6 +216,15 @@ def test_a_file_that_lacks_something_is_refused_in_words_and_the_loaded_model_go
         studio.txt2img(picture_of("bad"))
     assert studio.txt2img(picture_of("good"), save=False).images[0].tobytes() == before.tobytes()
     assert studio.status().loaded == ("good",)
+
+
+def test_an_odd_shape_that_the_conversion_stumbles_over_is_refused_in_words(tmp_path):
+    path = tmp_path / "odd.safetensors"
+    write_checkpoint(path, "sd2")
+    name = "cond_stage_model.model.transformer.resblocks.0.attn.in_proj_weight"
+    save_file(load_tensors(path) | {name: torch.zeros(5)}, path)
+    with pytest.raises(ValueError, match=r"odd.safetensors cannot be used: it has a tensor of another shape"):
+        load_file(path, torch.float32)
 
 
 def test_a_file_that_goes_between_listing_and_loading_is_an_error_in_words(tmp_path, monkeypatch):
