@@ -2,72 +2,44 @@
 
 import json
 import os
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Callable
+from contextlib import suppress
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
+from .checkpoints import SCALING_FACTORS, SUFFIX, inspect, may_be_checkpoint
+from .model_info import LATENT_RGB, ModelInfo, describe_model
 from .settings import Settings
 
-LatentRgb = tuple[tuple[tuple[float, ...], ...], tuple[float, ...]]
-
 PICKLES = (".ckpt", ".pt", ".pth", ".bin")  # formats whose reading can run code
-PARTS = ("unet", "vae", "text_encoder")  # folders that hold weights
-PIPELINES = ("StableDiffusionPipeline", "StableDiffusionInpaintPipeline")  # of model_index.json
+PARTS = ("unet", "vae", "text_encoder", "text_encoder_2")  # folders that hold weights; only SDXL has all
+XL_PIPELINES = ("StableDiffusionXLPipeline", "StableDiffusionXLInpaintPipeline")  # of model_index.json
+PIPELINES = ("StableDiffusionPipeline", "StableDiffusionInpaintPipeline", *XL_PIPELINES)
 INPAINT_CHANNELS = 9  # of a U-Net that also reads the mask and the masked picture: 4 + 1 + 4
 LIBRARIES = ("diffusers", "transformers")  # code we run; a folder's own code is never run
-
-# Latents as the U-Net sees them -> RGB in 0..1, by the VAE's scaling factor: one VAE, one factor.
-# Stable Diffusion 1 and 2: fitted by Kevin Turner, discuss.huggingface.co/t/23204, for -1..1; halved here.
-# SDXL: Timothy Alexis Vass, huggingface.co/blog/TimothyAlexisVass/explaining-the-sdxl-latent-space,
-# for 0..255; divided here.
-_SD1 = ((0.298, 0.207, 0.208), (0.187, 0.286, 0.173), (-0.158, 0.189, 0.264), (-0.184, -0.271, -0.473))
-_SDXL = ((60.0, 60.0, 60.0), (-60.0, -5.0, 10.0), (25.0, 15.0, -5.0), (-70.0, -50.0, -35.0))
-LATENT_RGB: dict[float, LatentRgb] = {
-    0.18215: (tuple(tuple(x / 2 for x in row) for row in _SD1), (0.5, 0.5, 0.5)),
-    0.13025: (tuple(tuple(x / 255 for x in row) for row in _SDXL), (150 / 255, 140 / 255, 130 / 255)),
-}
-
-
-@dataclass(frozen=True, kw_only=True)
-class ModelInfo:
-    """One model that can be asked for by name, and the defaults of a request that leaves fields out."""
-
-    name: str  # the folder's name, or a hub id "owner/name"
-    title: str
-    kind: str  # "folder", "hub" or "file"
-    path: Path | None  # None: on the hub and not downloaded yet
-    family: str  # "sd1" or "sd2"
-    native_size: int  # pixels of a side it was trained on
-    default_steps: int = 25
-    default_guidance_scale: float = 7.5
-    default_scheduler: str = "DPM++ 2M Karras"
-    size_bytes: int = 0  # of the weights on disk
-    example_prompts: tuple[str, ...] = ()
-    note: str = ""
-    # Linear map to RGB in 0..1 from latents as the U-Net sees them (times the VAE's scaling factor):
-    # a row of (r, g, b) for each of the four channels, then the bias. None: no preview.
-    latent_rgb: LatentRgb | None = None
-    only_inpaints: bool = False  # a checkpoint whose U-Net needs a mask
 
 
 def list_models(settings: Settings) -> list[ModelInfo]:
     """List the usable models, the default one first, then by name."""
-    models = [describe_folder(path) for path in _model_folders(settings.models_dir) if not why_unusable(path)]
+    folders, files = _children(settings.models_dir)
+    models = [describe_folder(path) for path in folders if not why_unusable(path)]
+    models += _describe_files(files, folders)
     if is_hub_id(settings.model):
         models.append(_describe_hub(settings.model))
-    return sorted(models, key=lambda info: (info.name != settings.model, info.name.lower()))
+    return sorted(models, key=lambda info: (not _is_called(info, settings.model), info.name.lower()))
 
 
 def find_model(settings: Settings, name: str | None) -> ModelInfo:
-    """Return the model of that name (None: the default one).
+    """Return the model of that name (None: the default one); a single file's may end in .safetensors.
 
     Raise ValueError listing what there is, or saying why what lies there cannot be used.
     """
     wanted = settings.model if name is None else name
     models = list_models(settings)
     for info in models:
-        if info.name == wanted:
+        if _is_called(info, wanted):
             return info
     reason = _why_missing(settings, wanted)
     names = ", ".join(info.name for info in models) or "none yet"
@@ -83,30 +55,69 @@ def is_hub_id(name: str) -> bool:
 def describe_folder(path: Path, *, name: str | None = None, kind: str = "folder") -> ModelInfo:
     """Describe a diffusers folder; what studio.json says goes before what the configurations imply."""
     vae, unet = _read_json(path / "vae/config.json"), _read_json(path / "unet/config.json")
-    studio = _read_json(path / "studio.json")
     factor = 2 ** (len(vae.get("block_out_channels", (0,) * 4)) - 1)
-    example_prompts = studio.get("example_prompts", ())
-    return ModelInfo(
-        name=name or path.name,
-        title=str(studio.get("title", name or path.name)),
-        kind=kind,
-        path=path,
-        family="sd2" if unet.get("cross_attention_dim") == 1024 else "sd1",
-        native_size=int(studio.get("native_size", unet.get("sample_size", 64) * factor)),
-        default_steps=int(studio.get("default_steps", 25)),
-        default_guidance_scale=float(studio.get("default_guidance_scale", 7.5)),
-        default_scheduler=str(studio.get("default_scheduler", "DPM++ 2M Karras")),
-        size_bytes=sum(file.stat().st_size for part in PARTS for file in weight_files(path / part)),
-        example_prompts=tuple(str(prompt) for prompt in example_prompts),
-        note=str(studio.get("note", "")),
-        latent_rgb=_latent_rgb(studio.get("latent_rgb"), vae.get("scaling_factor")),
-        only_inpaints=unet.get("in_channels") == INPAINT_CHANNELS,
+    known = {
+        "name": name or path.name,
+        "kind": kind,
+        "path": path,
+        "family": _family(path, unet),
+        "size_bytes": sum(
+            file.stat().st_size for part in parts_of(path) for file in weight_files(path / part)
+        ),
+        "only_inpaints": unet.get("in_channels") == INPAINT_CHANNELS,
+    }
+    return describe_model(
+        known,
+        _read_json(path / "studio.json"),
+        native_size=(unet.get("sample_size") or 64) * factor,
+        scaling_factor=vae.get("scaling_factor"),
     )
+
+
+def describe_file(path: Path, *, name: str | None = None) -> ModelInfo:
+    """Describe a single-file checkpoint; what NAME.json says goes before what its header implies.
+
+    Raise ValueError saying why it cannot be used, OSError if it cannot be read; see checkpoints.inspect.
+    """
+    facts = inspect(path)
+    known = {
+        "name": name or path.stem,
+        "kind": "file",
+        "path": path,
+        "family": facts.family,
+        "size_bytes": facts.size_bytes,
+        "only_inpaints": facts.in_channels == INPAINT_CHANNELS,
+    }
+    try:
+        return describe_model(
+            known,
+            facts.side,
+            native_size=facts.native_size,
+            scaling_factor=SCALING_FACTORS[facts.family],
+            note=facts.assumed,
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        raise ValueError(f"a value in {path.stem}.json beside it is wrong: {error}") from error
+
+
+def parts_of(path: Path) -> tuple[str, ...]:
+    """Return the parts of a diffusers folder that hold weights."""
+    return PARTS if _is_xl(path) else PARTS[:-1]
+
+
+def _is_xl(path: Path) -> bool:
+    return _read_json(path / "model_index.json").get("_class_name") in XL_PIPELINES
+
+
+def _family(path: Path, unet: dict[str, Any]) -> str:
+    if _is_xl(path):
+        return "sdxl"
+    return "sd2" if unet.get("cross_attention_dim") == 1024 else "sd1"
 
 
 def weight_files(part: Path) -> list[Path]:
     """List the safetensors files a load would read: the fp16 ones where a part has both."""
-    files = sorted(part.glob("*.safetensors"))
+    files = sorted(file for file in part.glob("*.safetensors") if file.is_file())
     return [file for file in files if ".fp16" in file.name] or files
 
 
@@ -117,8 +128,9 @@ def why_unusable(path: Path) -> str:
         return "it has no readable model_index.json: it is not a diffusers folder"
     kind = index.get("_class_name")
     if kind not in PIPELINES:
-        return f"it is a {kind}, and only Stable Diffusion 1 and 2 ({' or '.join(PIPELINES)}) can be used"
-    for part in (*PARTS, "scheduler", "tokenizer"):
+        return f"it is a {kind}, and only Stable Diffusion 1, 2 and XL ({', '.join(PIPELINES)}) can be used"
+    parts, tokenizers = parts_of(path), ("tokenizer", "tokenizer_2")[: 1 + _is_xl(path)]
+    for part in (*parts, *tokenizers, "scheduler"):
         entry = index.get(part)
         if not isinstance(entry, list) or entry[0] not in LIBRARIES:
             return f"its {part} needs code of its own, which is never run"
@@ -127,7 +139,7 @@ def why_unusable(path: Path) -> str:
         return (
             f"its U-Net takes {channels} channels (only 4 and, for inpainting, {INPAINT_CHANNELS} are known)"
         )
-    for part in PARTS:
+    for part in parts:
         if not weight_files(path / part):
             return f"its {part} holds no .safetensors weights{_how_to_convert(path, part)}"
     try:
@@ -169,15 +181,45 @@ def _describe_hub(hub_id: str) -> ModelInfo:
     )
 
 
-def _model_folders(models_dir: Path) -> Iterator[Path]:
+def _children(models_dir: Path) -> tuple[list[Path], list[Path]]:
+    """Return the diffusers folders and the .safetensors files of a folder. Nothing is opened."""
+    folders, files = [], []
     try:
         with os.scandir(models_dir) as entries:
-            names = [entry.name for entry in entries if not entry.name.startswith(".") and entry.is_dir()]
+            for entry in entries:
+                if entry.name.startswith("."):
+                    continue
+                if entry.name.lower().endswith(SUFFIX) and _leads_to(entry.is_file):
+                    files.append(models_dir / entry.name)
+                elif _leads_to(entry.is_dir) and (models_dir / entry.name / "model_index.json").is_file():
+                    folders.append(models_dir / entry.name)
     except OSError:
-        return
-    for name in names:
-        if (models_dir / name / "model_index.json").is_file():
-            yield models_dir / name
+        pass  # a folder that is not there holds nothing
+    return folders, sorted(files, key=attrgetter("name"))  # comparing whole paths is slow
+
+
+def _leads_to(is_kind: Callable[[], bool]) -> bool:
+    """Ask a folder's entry of what kind it is; a link that leads round in a circle is of none."""
+    try:
+        return is_kind()
+    except OSError:
+        return False
+
+
+def _describe_files(files: list[Path], folders: list[Path]) -> list[ModelInfo]:
+    """Describe the usable checkpoint files. One that shares its name goes by its name with the ending."""
+    bearers = Counter([folder.name for folder in folders] + [file.stem for file in files])
+    models = []
+    for file in files:
+        name = file.name if bearers[file.stem] > 1 else file.stem
+        with suppress(ValueError, OSError):
+            if may_be_checkpoint(file):
+                models.append(describe_file(file, name=name))
+    return models
+
+
+def _is_called(info: ModelInfo, name: str) -> bool:
+    return info.name == name or (info.kind == "file" and info.path is not None and info.path.name == name)
 
 
 def _why_missing(settings: Settings, name: str) -> str:
@@ -186,14 +228,26 @@ def _why_missing(settings: Settings, name: str) -> str:
         return f" (a hub id must be given at start: --model {name})"
     if not name or Path(name).name != name:
         return ""
-    for suffix in ("", ".safetensors", *PICKLES):
+    for suffix in ("", SUFFIX, *PICKLES):
         path = settings.models_dir / (name + suffix)
         if path.is_dir():
             return f" ({name} cannot be used: {why_unusable(path)})"
         if path.suffix in PICKLES and path.is_file():
             return f" ({path.name} is refused: reading it can run code{_how_to_convert(path)})"
-        if path.suffix == ".safetensors" and path.is_file():
-            return f" ({path.name} is a single file; use a diffusers folder{_how_to_convert(path)})"
+        if path.suffix.lower() == SUFFIX and (reason := _why_file_unusable(path)):
+            return f" ({path.name} cannot be used: {reason})"
+    return ""
+
+
+def _why_file_unusable(path: Path) -> str:
+    if path.is_symlink() and not path.exists():
+        return "it is a link that leads nowhere"
+    try:
+        describe_file(path)
+    except FileNotFoundError:
+        return ""
+    except (ValueError, OSError) as error:
+        return str(error)
     return ""
 
 
@@ -209,19 +263,9 @@ def _how_to_convert(path: Path, part: str | None = None) -> str:
     )
 
 
-def _latent_rgb(given: Any, scaling_factor: Any) -> LatentRgb | None:
-    if not given:
-        return LATENT_RGB.get(scaling_factor)
-    factors = tuple(tuple(float(x) for x in row) for row in given["factors"])
-    bias = tuple(float(x) for x in given["bias"])
-    if [len(row) for row in factors] != [3] * 4 or len(bias) != 3:
-        raise ValueError("latent_rgb of studio.json must have 4 rows of 3 factors and a bias of 3")
-    return factors, bias
-
-
 def _read_json(path: Path) -> dict[str, Any]:
     try:
         value = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return {}
     return value if isinstance(value, dict) else {}

@@ -9,7 +9,7 @@ In the last two a slot has as many rows as its first phrase has tokens. A phrase
 token by token; one of another number counts with the mean of its rows.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import product
 from typing import Any
@@ -46,6 +46,25 @@ def encode_pair(pipe: Any, prompt: str, negative_prompt: str, *, clip_skip: int 
     return positive, negative
 
 
+def complete(
+    encoder: "Encoder", arguments: dict[str, Tensor], texts: Sequence[str], negative_prompt: str
+) -> dict[str, Tensor]:
+    """Add to a pipeline's prompt_embeds (B, 77*n, D) of these prompts what SDXL reads beside them, (B, P).
+
+    An empty negative prompt is all zeros to SDXL, as it was when it was trained.
+    """
+    if not prompts.has_two_encoders(encoder.pipe):
+        return arguments
+    pooled = [encoder.pool(parse_prompt(prompt)) for prompt in texts]
+    arguments = {**arguments, "pooled_prompt_embeds": torch.cat(pooled)}
+    if (negative := arguments.get("negative_prompt_embeds")) is not None:
+        vector = encoder.pool(parse_prompt(negative_prompt)).expand(len(texts), -1)
+        if not negative_prompt.strip() and encoder.pipe.config.force_zeros_for_empty_prompt:
+            negative, vector = torch.zeros_like(negative), torch.zeros_like(vector)
+        arguments |= {"negative_prompt_embeds": negative, "negative_pooled_prompt_embeds": vector}
+    return arguments
+
+
 class Encoder:
     """Encode prompts with slots; a text met twice is encoded once. `num_chunks` is the least number."""
 
@@ -63,8 +82,18 @@ class Encoder:
         num_chunks = max(self.num_chunks, self.count_chunks(template))
         if not template.slots:
             return self._text(template.fill(()), num_chunks)
+        if template.space != "all" and prompts.has_two_encoders(self.pipe):
+            raise ValueError(
+                f"prompt must not compute in the {template.space} space with SDXL,"
+                " whose two text encoders have one each (use all:)"
+            )
         work = {"all": self._in_all, "row": self._in_rows, "input": self._in_input}[template.space]
         return work(template, num_chunks).to(self.pipe.text_encoder.dtype)
+
+    def pool(self, template: Template) -> Tensor:
+        """Return the one vector, (1, P), that SDXL also reads; of slots the same expression as in encode."""
+        vector = self._fill(template, lambda text: prompts.pool_chunks(self.pipe, self._chunk(text)).float())
+        return vector.to(self.pipe.text_encoder.dtype)
 
     def input_vectors(self, template: Template, slot: int) -> Tensor:
         """Return a slot's token vectors as the encoder reads them in the input space, (tokens, D)."""
@@ -88,9 +117,14 @@ class Encoder:
         ]
 
     def _in_all(self, template: Template, num_chunks: int) -> Tensor:
+        return self._fill(template, lambda text: self._text(text, num_chunks).float())
+
+    def _fill(self, template: Template, value_of: Callable[[str], Tensor]) -> Tensor:
+        """Work a template out on what value_of gives for the whole text of each filling."""
+
         def fill(chosen: tuple[str, ...]) -> Tensor:
             if len(chosen) == len(template.slots):
-                return self._text(template.fill(chosen), num_chunks).float()
+                return value_of(template.fill(chosen))
             slot = template.slots[len(chosen)]
             return evaluate(slot.expression, lambda phrase: fill((*chosen, phrase)))
 
@@ -249,7 +283,7 @@ def word_rows(pipe: Any, clip_skip: int = 1) -> tuple[list[str], Tensor]:
         for first in range(0, len(words), WORD_BATCH):
             ids = torch.tensor(words[first : first + WORD_BATCH], device=pipe._execution_device)
             pairs = torch.stack([torch.full_like(ids, tokenizer.bos_token_id), ids], dim=1)
-            rows.append(prompts.run_text_encoder(pipe, pairs, None, clip_skip)[:, 1])
+            rows.append(prompts.read_ids(pipe, pairs, clip_skip)[:, 1])
         cache[clip_skip] = [names[i] for i in words], torch.cat(rows)
     return cache[clip_skip]
 

@@ -6,74 +6,26 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from diffusers import StableDiffusionImg2ImgPipeline, StableDiffusionInpaintPipeline, StableDiffusionPipeline
 from diffusers.utils import logging as diffusers_logging
 from transformers import CLIPTokenizer
 from transformers.utils import logging as transformers_logging
 
-from .catalog import INPAINT_CHANNELS, PARTS, ModelInfo, find_snapshot, hub_cache, weight_files, why_unusable
-from .requests import count_steps
+from .catalog import (
+    PARTS,
+    describe_folder,
+    find_snapshot,
+    hub_cache,
+    parts_of,
+    weight_files,
+    why_unusable,
+)
+from .model_info import ModelInfo
+from .pipelines import OPTIONS, XL_OPTIONS, choose_pipeline
+from .single_file import build_tokenizers, load_file
 
 # Hugging Face's service that turns pickles into safetensors, and the title of what it proposes.
 CONVERTER = "SFconvertbot"
 CONVERTED_TITLE = "Adding `safetensors` variant of this model"
-
-
-class ExactGuidance:
-    """In a pipeline: a guidance scale between 0 and 1 means what the formula says.
-
-    noise = uncond + guidance_scale * (cond - uncond): at 1 only cond is needed, at 0 only the negative
-    prompt counts. diffusers leaves the formula out for everything up to 1.
-    """
-
-    _guidance_scale: float
-    unet: Any
-
-    @property
-    def do_classifier_free_guidance(self) -> bool:
-        return self._guidance_scale != 1 and self.unet.config.time_cond_proj_dim is None
-
-
-class Txt2ImgPipeline(ExactGuidance, StableDiffusionPipeline):
-    """diffusers' pipeline with exact guidance."""
-
-
-class ExactSteps:
-    """In a pipeline with a strength: the steps it runs are requests.count_steps."""
-
-    def get_timesteps(self, num_inference_steps: int, strength: float, device: Any) -> tuple[Any, int]:
-        """Return the timesteps that are left to run, and their number."""
-        steps_run = count_steps(num_inference_steps, strength)
-        # The half keeps the product's rounding down from reaching the step below.
-        parent: Any = super()
-        return parent.get_timesteps(num_inference_steps, (steps_run + 0.5) / num_inference_steps, device)
-
-
-class Img2ImgPipeline(ExactGuidance, ExactSteps, StableDiffusionImg2ImgPipeline):
-    """diffusers' pipeline, whose `image` is what the run begins from: noised latents, (B, 4, h, w)."""
-
-    def prepare_latents(self, image: torch.Tensor, *_: Any, **__: Any) -> torch.Tensor:
-        """Take the latents as they are."""
-        return image
-
-
-class InpaintPipeline(ExactGuidance, ExactSteps, StableDiffusionInpaintPipeline):
-    """diffusers' pipeline for U-Nets that read the mask; `latents` is what the run begins from."""
-
-    def prepare_latents(self, *known: Any, **__: Any) -> tuple[torch.Tensor, torch.Tensor]:
-        """Take the latents as they are; of the noise, given second, such a U-Net makes no use."""
-        *_, latents = known
-        return latents, latents
-
-
-def choose_pipeline(kind: str, in_channels: int) -> type[Any]:
-    """Return the pipeline class for "txt2img", "img2img" or "inpaint" with a U-Net of so many channels.
-
-    A U-Net of 4 channels inpaints as img2img, and the kept latents are put back from outside.
-    """
-    if kind == "inpaint" and in_channels == INPAINT_CHANNELS:
-        return InpaintPipeline
-    return Txt2ImgPipeline if kind == "txt2img" else Img2ImgPipeline
 
 
 def load_components(info: ModelInfo, dtype: torch.dtype) -> dict[str, Any]:
@@ -81,34 +33,39 @@ def load_components(info: ModelInfo, dtype: torch.dtype) -> dict[str, Any]:
 
     Raise OSError when files are damaged or cannot be fetched, ValueError when they cannot be used.
     """
-    folder = info.path or download_snapshot(info.name)
-    return load_folder(folder, dtype)
+    if info.kind == "file":
+        assert info.path is not None
+        return load_file(info.path, dtype)
+    return load_folder(info.path or download_snapshot(info.name), dtype)
 
 
 def load_folder(folder: Path, dtype: torch.dtype) -> dict[str, Any]:
-    """Load a diffusers folder of Stable Diffusion 1 or 2."""
+    """Load a diffusers folder of Stable Diffusion 1, 2 or XL."""
     if reason := why_unusable(folder):
         raise ValueError(f"{folder.name} cannot be used: {reason}")
     diffusers_logging.disable_progress_bar()
     transformers_logging.disable_progress_bar()
     # A variant is asked for as a whole; a part without an fp16 file falls back to its plain one.
-    is_fp16 = any(".fp16" in file.name for part in PARTS for file in weight_files(folder / part))
-    pipe = Txt2ImgPipeline.from_pretrained(
+    is_fp16 = any(".fp16" in file.name for part in parts_of(folder) for file in weight_files(folder / part))
+    is_xl = describe_folder(folder).family == "sdxl"
+    unwanted = XL_OPTIONS if is_xl else {**OPTIONS, "safety_checker": None}
+    pipe = choose_pipeline("txt2img", 4, is_xl=is_xl).from_pretrained(
         folder,
         dtype=dtype,
         variant="fp16" if is_fp16 else None,
         use_safetensors=True,
         local_files_only=True,
-        safety_checker=None,
         feature_extractor=None,
         image_encoder=None,
-        requires_safety_checker=False,
+        **unwanted,
     )
     return dict(pipe.components)
 
 
 def load_tokenizer(info: ModelInfo) -> CLIPTokenizer:
     """Load a model's tokenizer alone; for a hub model that is not there yet, fetch that alone."""
+    if info.kind == "file":
+        return build_tokenizers(info.family)["tokenizer"]
     folder = info.path or fetch(info.name, ["tokenizer/*"])
     return CLIPTokenizer.from_pretrained(folder / "tokenizer", local_files_only=True)
 
@@ -117,7 +74,12 @@ def download_snapshot(hub_id: str) -> Path:
     """Fetch a hub model's fp16 safetensors, or its plain ones, with a progress bar in the terminal."""
     if (snapshot := find_snapshot(hub_id)) is not None:
         return snapshot
-    patterns = ["model_index.json", "*/*.json", "tokenizer/*", *_weight_patterns(hub_id, _list_files(hub_id))]
+    patterns = [
+        "model_index.json",
+        "*/*.json",
+        "tokenizer*/*",
+        *_weight_patterns(hub_id, _list_files(hub_id)),
+    ]
     folder = fetch(hub_id, patterns)
     if reason := why_unusable(folder):
         raise ValueError(f"{hub_id} cannot be used: {reason}")
@@ -127,8 +89,9 @@ def download_snapshot(hub_id: str) -> Path:
 def _weight_patterns(hub_id: str, files: list[str]) -> list[str]:
     """Choose the weight files of each part among a repository's files; raise ValueError if one has none."""
     chosen: list[str] = []
-    for part in PARTS:
-        stem = "model" if part == "text_encoder" else "diffusion_pytorch_model"
+    parts = PARTS if any(file.startswith("text_encoder_2/") for file in files) else PARTS[:-1]
+    for part in parts:
+        stem = "model" if part.startswith("text_encoder") else "diffusion_pytorch_model"
         found = [f for f in files if f.startswith(f"{part}/{stem}") and f.endswith(".safetensors")]
         half = [file for file in found if ".fp16" in file]
         plain = [file for file in found if file.count(".") == 1]

@@ -17,8 +17,10 @@ from typing import Any
 import psutil
 import torch
 
-from .catalog import ModelInfo, find_model
-from .loaders import choose_pipeline, load_components, load_tokenizer
+from .catalog import find_model
+from .loaders import load_components, load_tokenizer
+from .model_info import ModelInfo
+from .pipelines import make_pipeline
 from .requests import Status
 from .schedulers import make_scheduler
 from .settings import Settings
@@ -202,8 +204,7 @@ class ModelManager:
 
     def _pipeline(self, checkpoint: Checkpoint, kind: str) -> Any:
         if kind not in checkpoint.pipelines:
-            pipeline_class = choose_pipeline(kind, checkpoint.components["unet"].config.in_channels)
-            pipe = pipeline_class(**checkpoint.components, scheduler=None, requires_safety_checker=False)
+            pipe = make_pipeline(kind, checkpoint.components)
             pipe.set_progress_bar_config(disable=True)
             checkpoint.pipelines[kind] = pipe
         pipe = checkpoint.pipelines[kind]

@@ -124,27 +124,69 @@ def encode(pipe: Any, prompt: str, *, clip_skip: int = 1) -> Tensor:
 
 @torch.no_grad()
 def encode_chunks(pipe: Any, chunks: list[list[Token]], clip_skip: int) -> Tensor:
-    """Encode n chunks to (1, 77*n, D), each in a window of its own."""
+    """Encode n chunks to (1, 77*n, D), each in a window of its own.
+
+    Of two text encoders, each reads and weighs for itself; D counts both, side by side (Podell et al. 2023).
+    """
     # One window at a time: a batch of windows would round differently from the same window alone.
-    parts = [_weigh(_encode_window(pipe, tokens, clip_skip), tokens) for tokens in chunks]
-    return torch.cat(parts, dim=1).to(dtype=pipe.text_encoder.dtype)
+    sides = [
+        torch.cat(
+            [_weigh(_encode_window(pipe, index, tokens, clip_skip), tokens) for tokens in chunks], dim=1
+        )
+        for index in range(1 + has_two_encoders(pipe))
+    ]
+    return torch.cat(sides, dim=-1).to(dtype=pipe.text_encoder.dtype)
 
 
-def _encode_window(pipe: Any, tokens: list[Token], clip_skip: int) -> Tensor:
-    """Encode one window to (1, 77, D): start mark, tokens, end mark, padding."""
-    tokenizer, text_encoder = pipe.tokenizer, pipe.text_encoder
+@torch.no_grad()
+def pool_chunks(pipe: Any, chunks: list[list[Token]]) -> Tensor:
+    """Return the one vector, (1, P), that SDXL's second text encoder makes of a prompt's first chunk.
+
+    Neither weights nor clip_skip count in it, as in AUTOMATIC1111.
+    """
+    input_ids = _window_ids(pipe.tokenizer_2, chunks[0], pipe._execution_device)
+    return pipe.text_encoder_2(input_ids).text_embeds.to(dtype=pipe.text_encoder.dtype)
+
+
+def has_two_encoders(pipe: Any) -> bool:
+    """Tell SDXL's pipelines, which read a prompt with two text encoders."""
+    return hasattr(pipe, "text_encoder_2")
+
+
+def _window_ids(tokenizer: Any, tokens: list[Token], device: Any) -> Tensor:
+    """Return the ids of one window, (1, 77): start mark, tokens, end mark, padding."""
     padding = [tokenizer.pad_token_id] * (CHUNK_TOKENS - len(tokens))
     ids = [tokenizer.bos_token_id, *(token.id for token in tokens), tokenizer.eos_token_id, *padding]
-    input_ids = torch.tensor([ids], device=pipe._execution_device)
+    return torch.tensor([ids], device=device)
+
+
+def _encode_window(pipe: Any, index: int, tokens: list[Token], clip_skip: int) -> Tensor:
+    """Encode one window with text encoder 0 or 1 to (1, 77, D)."""
+    tokenizer = pipe.tokenizer_2 if index else pipe.tokenizer
+    text_encoder = pipe.text_encoder_2 if index else pipe.text_encoder
+    input_ids = _window_ids(tokenizer, tokens, pipe._execution_device)
     mask = None
     if getattr(text_encoder.config, "use_attention_mask", False):
-        mask = (torch.arange(len(ids), device=input_ids.device) < len(tokens) + 2).long()[None]
-    return run_text_encoder(pipe, input_ids, mask, clip_skip)
+        mask = (torch.arange(input_ids.shape[1], device=input_ids.device) < len(tokens) + 2).long()[None]
+    return _run(text_encoder, input_ids, mask, clip_skip, is_xl=has_two_encoders(pipe))
 
 
-def run_text_encoder(pipe: Any, input_ids: Tensor, mask: Tensor | None, clip_skip: int) -> Tensor:
-    """Return the output rows of (B, L) token ids, (B, L, D), of the layer clip_skip asks for."""
-    text_encoder = pipe.text_encoder
+@torch.no_grad()
+def read_ids(pipe: Any, input_ids: Tensor, clip_skip: int) -> Tensor:
+    """Return the output rows of (B, L) token ids, (B, L, D), of all text encoders side by side."""
+    is_xl = has_two_encoders(pipe)
+    encoders = [pipe.text_encoder, *([pipe.text_encoder_2] if is_xl else [])]
+    return torch.cat([_run(encoder, input_ids, None, clip_skip, is_xl=is_xl) for encoder in encoders], dim=-1)
+
+
+def _run(text_encoder: Any, input_ids: Tensor, mask: Tensor | None, clip_skip: int, *, is_xl: bool) -> Tensor:
+    """Return the output rows of (B, L) token ids, (B, L, D), of the layer clip_skip asks for.
+
+    SDXL was trained on the last layer but one, not normalised: 1 and 2 both mean that one, as people who
+    come from AUTOMATIC1111 expect, and only 3 and more go further back.
+    """
+    if is_xl:
+        clip_skip = max(clip_skip, 2)
     if clip_skip == 1:
         return text_encoder(input_ids, attention_mask=mask)[0]
     num_layers = text_encoder.config.num_hidden_layers
@@ -153,6 +195,8 @@ def run_text_encoder(pipe: Any, input_ids: Tensor, mask: Tensor | None, clip_ski
             f"clip_skip must be at most {num_layers} for this model's text encoder, got {clip_skip}"
         )
     output = text_encoder(input_ids, attention_mask=mask, output_hidden_states=True)
+    if is_xl:
+        return output.hidden_states[-clip_skip]
     final_layer_norm = getattr(text_encoder, "text_model", text_encoder).final_layer_norm
     return final_layer_norm(output.hidden_states[-clip_skip])
 

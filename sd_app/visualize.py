@@ -4,7 +4,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from .catalog import LatentRgb
+from .model_info import LatentRgb
 
 
 def latents_to_images(latents: Tensor, latent_rgb: LatentRgb) -> list[Image.Image]:

@@ -72,6 +72,41 @@ def make_checkpoint(
     return folder
 
 
+def make_sdxl(folder: Path, *, seed: int, in_channels: int = 4) -> Path:
+    """Save an SDXL pipeline of a few layers with random weights; 64x64 pictures."""
+    from diffusers import EulerDiscreteScheduler, StableDiffusionXLPipeline
+
+    from sd_app.checkpoints.configs import SCALING_FACTORS, SCHEDULER
+    from sd_app.single_file import build_tokenizers
+    from tests.checkpoint_files import make_parts
+
+    parts = make_parts("sdxl", seed=seed, in_channels=in_channels)
+    parts.vae.register_to_config(scaling_factor=SCALING_FACTORS["sdxl"], force_upcast=True)
+    known = ("beta_start", "beta_end", "beta_schedule", "steps_offset", "timestep_spacing")
+    pipe = StableDiffusionXLPipeline(
+        **build_tokenizers("sdxl"),
+        unet=parts.unet,
+        vae=parts.vae,
+        text_encoder=parts.text_encoders[0],
+        text_encoder_2=parts.text_encoders[1],
+        scheduler=EulerDiscreteScheduler(**{name: SCHEDULER[name] for name in known}),
+        add_watermarker=False,
+    )
+    pipe.save_pretrained(folder)
+    studio = {"title": folder.name, "default_steps": 3, "default_scheduler": "Euler"}
+    (folder / "studio.json").write_text(json.dumps(studio))
+    return folder
+
+
+@pytest.fixture(scope="session")
+def sdxl_models(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A models folder with xl, and xl-painter made for inpainting: SDXL with random weights."""
+    folder = tmp_path_factory.mktemp("sdxl-models")
+    make_sdxl(folder / "xl", seed=7)
+    make_sdxl(folder / "xl-painter", seed=8, in_channels=9)
+    return folder
+
+
 @pytest.fixture(scope="session")
 def random_models(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A models folder with model-a and model-b (random weights), model-v (v-prediction), the own CLIP."""

@@ -1,4 +1,5 @@
 import json
+import os
 import time
 
 import pytest
@@ -6,6 +7,7 @@ import pytest
 from sd_app import Settings, Studio
 from sd_app.catalog import LATENT_RGB, find_model, is_hub_id, list_models, why_unusable
 from sd_app.schedulers import SCHEDULERS
+from tests.checkpoint_files import original_shapes, write_hollow
 
 
 def at(folder, model="model-a") -> Settings:
@@ -103,13 +105,6 @@ def test_broken_json_hides_one_model_only(copied_model, random_models):
     assert list_models(at(copied_model.parent)) == []
 
 
-def test_single_files_are_not_offered_before_they_can_be_loaded(tmp_path):
-    (tmp_path / "photo.safetensors").write_bytes(b"x")
-    assert list_models(at(tmp_path)) == []
-    with pytest.raises(ValueError, match="single file; use a diffusers folder"):
-        find_model(at(tmp_path), "photo")
-
-
 def test_a_missing_models_folder_is_an_empty_list(tmp_path):
     assert list_models(at(tmp_path / "none")) == []
     with pytest.raises(ValueError, match="one of: none yet; got 'model-a'"):
@@ -127,10 +122,140 @@ def test_a_hub_id_is_allowed_only_when_the_owner_gave_it(random_models):
         find_model(at(random_models, "owner/name"), "other/name")
 
 
-def test_a_folder_with_thousands_of_files_is_listed_quickly(copied_model):
+@pytest.fixture(scope="session")
+def sd1_file(tmp_path_factory):
+    """A file with the header of a whole Stable Diffusion 1 checkpoint and no weights in it."""
+    return write_hollow(tmp_path_factory.mktemp("hollow") / "sd1.safetensors", original_shapes("sd1"))
+
+
+@pytest.mark.parametrize(
+    ("family", "in_channels", "side", "gigabytes"),
+    [("sd1", 4, 512, 2.13), ("sd1", 9, 512, 2.13), ("sd2", 4, 768, 2.61), ("sd2", 9, 512, 2.61)],
+)
+def test_a_file_is_typed_by_its_tensors(tmp_path, family, in_channels, side, gigabytes):
+    path = tmp_path / "My model v1.2.safetensors"
+    write_hollow(path, original_shapes(family, in_channels=in_channels))
+    (info,) = list_models(at(tmp_path))
+    assert (info.name, info.title, info.kind, info.path) == ("My model v1.2", info.name, "file", path)
+    assert (info.family, info.native_size, info.only_inpaints) == (family, side, in_channels == 9)
+    assert info.size_bytes / 1e9 == pytest.approx(gigabytes, abs=0.01)
+    assert info.latent_rgb == LATENT_RGB[0.18215]
+
+
+def test_a_file_may_be_named_with_its_ending(sd1_file):
+    for name in ("sd1", "sd1.safetensors"):
+        settings = at(sd1_file.parent, name)
+        assert find_model(settings, None) == find_model(settings, "sd1") == list_models(settings)[0]
+    with pytest.raises(ValueError, match="model must be one of: sd1"):
+        find_model(at(sd1_file.parent), "sd1.ckpt")
+
+
+def test_what_the_owner_writes_beside_a_file_goes_first(sd1_file, tmp_path):
+    (tmp_path / "mine.safetensors").symlink_to(sd1_file)
+    assert find_model(at(tmp_path), "mine").note == ""
+    words = {
+        "title": "Mine",
+        "native_size": 640,
+        "default_steps": 9,
+        "note": "For cats.",
+        "weight": 1,
+    }
+    (tmp_path / "mine.json").write_text(json.dumps(words))
+    info = find_model(at(tmp_path), "mine")
+    assert (info.title, info.native_size, info.default_steps, info.note) == ("Mine", 640, 9, "For cats.")
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ('{"native_size": "big"}', "a value in mine.json beside it is wrong: invalid literal"),
+        ('{"prediction_type": "x"}', "prediction_type must be one of epsilon, v_prediction, got 'x'"),
+        ("{", "mine.json beside it is no JSON"),
+    ],
+)
+def test_a_wrong_word_beside_a_file_is_said(sd1_file, tmp_path, text, reason):
+    (tmp_path / "mine.safetensors").symlink_to(sd1_file)
+    (tmp_path / "mine.json").write_text(text)
+    assert list_models(at(tmp_path)) == []
+    with pytest.raises(ValueError, match=rf"mine.safetensors cannot be used: .*{reason}"):
+        find_model(at(tmp_path), "mine")
+
+
+def test_a_folder_and_a_file_of_one_name_are_both_there(copied_model, sd1_file):
     folder = copied_model.parent
-    for number in range(5000):
-        (folder / f"{number}.safetensors").touch()
-    started = time.perf_counter()
-    assert len(list_models(at(folder))) == 1
-    print(f"5,000 files listed in {1000 * (time.perf_counter() - started):.1f} ms")
+    (folder / "model-a.safetensors").symlink_to(sd1_file)
+    assert [info.name for info in list_models(at(folder))] == ["model-a", "model-a.safetensors"]
+    assert find_model(at(folder), "model-a").kind == "folder"
+    assert find_model(at(folder), "model-a.safetensors").kind == "file"
+
+
+def test_files_that_differ_in_the_case_of_their_ending_are_both_there(sd1_file, tmp_path):
+    for name in ("a.safetensors", "a.SAFETENSORS"):
+        (tmp_path / name).symlink_to(sd1_file)
+    assert {info.name for info in list_models(at(tmp_path))} == {"a.safetensors", "a.SAFETENSORS"}
+
+
+def test_a_link_that_leads_in_a_circle_hides_nothing_else(copied_model, sd1_file):
+    folder = copied_model.parent
+    for name, target in (("one", "two"), ("two", "one"), ("self", "self"), ("home", ".")):
+        (folder / name).symlink_to(target)
+    (folder / "loop.safetensors").symlink_to("loop.safetensors")
+    (folder / "gone.safetensors").symlink_to("nothing")
+    (folder / "good.safetensors").symlink_to(sd1_file)
+    assert [info.name for info in list_models(at(folder))] == ["model-a", "good"]
+    for name in ("loop", "gone"):
+        with pytest.raises(ValueError, match=rf"{name}.safetensors cannot be used: it is a link that leads"):
+            find_model(at(folder), name)
+
+
+def test_a_folder_whose_weights_are_a_dead_link_hides_nothing_else(copied_model, sd1_file):
+    weights = copied_model / "unet/diffusion_pytorch_model.safetensors"
+    weights.unlink()
+    weights.symlink_to("nowhere")
+    (copied_model.parent / "good.safetensors").symlink_to(sd1_file)
+    assert [info.name for info in list_models(at(copied_model.parent))] == ["good"]
+    assert "its unet holds no .safetensors" in why_unusable(copied_model)
+
+
+def test_a_file_that_cannot_be_used_is_not_listed_and_says_why(tmp_path):
+    (tmp_path / "style.safetensors").write_bytes(b"x")
+    assert list_models(at(tmp_path)) == []
+    for name in ("style", "style.safetensors"):
+        with pytest.raises(ValueError, match=r"style.safetensors cannot be used: it is cut off"):
+            find_model(at(tmp_path), name)
+
+
+def test_a_changed_file_is_looked_at_again(sd1_file, tmp_path):
+    path = tmp_path / "a.safetensors"
+    with sd1_file.open("rb") as file:
+        path.write_bytes(file.read(1000))
+    assert list_models(at(tmp_path)) == []
+    path.unlink()
+    path.symlink_to(sd1_file)
+    assert len(list_models(at(tmp_path))) == 1
+    path.unlink()
+    write_hollow(path, original_shapes("sd1", in_channels=9))
+    assert list_models(at(tmp_path))[0].only_inpaints
+
+
+@pytest.mark.parametrize(
+    ("kind", "count"), [("empty files", 5000), ("LoRA files", 5000), ("checkpoints", 500)]
+)
+def test_a_folder_with_thousands_of_files_is_listed_quickly(copied_model, sd1_file, kind, count):
+    """A file that has not changed is not opened again, whatever it is."""
+    folder = copied_model.parent
+    lora = {f"lora_unet_block_{n}.lora_{end}.weight": (4, 320) for n in range(264) for end in ("up", "down")}
+    write_hollow(folder.parent / "lora", lora)
+    for number in range(count):
+        path = folder / f"{number}.safetensors"
+        if kind == "empty files":
+            path.touch()
+        else:
+            os.link(sd1_file if kind == "checkpoints" else folder.parent / "lora", path)
+    seconds = []
+    for _ in range(3):
+        started = time.perf_counter()
+        assert len(list_models(at(folder))) == (count + 1 if kind == "checkpoints" else 1)
+        seconds.append(time.perf_counter() - started)
+    print(f"{count:,} {kind}: first {seconds[0]:.2f} s, then {min(seconds[1:]):.3f} s")
+    assert min(seconds[1:]) < 1

@@ -12,7 +12,7 @@ from PIL import Image
 from torch import Tensor
 
 from ..charts import divergence_plot
-from ..embeddings import Encoder
+from ..embeddings import Encoder, complete
 from ..expressions import parse_prompt
 from ..films import film_bytes
 from ..metadata import png_bytes, save_beside
@@ -76,12 +76,13 @@ class FramesJob(Job):
             self._encoder = Encoder(pipe, self.request.clip_skip)
             both = parse_prompt(self.frame_prompts[0]), negative_prompt
             self._encoder.num_chunks = max(map(self._encoder.count_chunks, both))
-        templates = [parse_prompt(prompt) for prompt in self.frame_prompts[first : first + count]]
+        frame_prompts = self.frame_prompts[first : first + count]
+        templates = [parse_prompt(prompt) for prompt in frame_prompts]
         embeds = {"prompt_embeds": torch.cat([self._encoder.encode(template) for template in templates])}
         if self.request.guidance_scale != 1:
             negative = self._encoder.encode(negative_prompt)
             embeds["negative_prompt_embeds"] = negative.expand(count, -1, -1)
-        return embeds
+        return complete(self._encoder, embeds, frame_prompts, self.request.negative_prompt)
 
     def seed(self, index: int) -> int:
         """Return the one seed of all frames."""

@@ -1,5 +1,7 @@
 """Pictures that start from another picture."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -7,8 +9,10 @@ from diffusers.utils.torch_utils import randn_tensor
 from PIL import Image
 from torch import Tensor
 
+from .. import prompts
 from ..images import enlarge
 from ..model_manager import ModelManager
+from ..pipelines import cast_module
 from ..placement import CELL, Placement, place_whole
 from ..requests import Img2ImgRequest, Img2ImgResult
 from ..visualize import latents_to_images
@@ -102,15 +106,29 @@ def encode_image(pipe: Any, image: Image.Image) -> Tensor:
 @torch.no_grad()
 def encode_pixels(pipe: Any, pixels: Tensor) -> Tensor:
     """Encode (1, 3, H, W) pixels in -1..1; see encode_image."""
-    pixels = pixels.to(pipe._execution_device, pipe.vae.dtype)
-    return pipe.vae.encode(pixels).latent_dist.mode() * pipe.vae.config.scaling_factor
+    with exact_vae(pipe) as vae:
+        latents = vae.encode(pixels.to(pipe._execution_device, vae.dtype)).latent_dist.mode()
+    return (latents * vae.config.scaling_factor).to(vae.dtype)
 
 
 @torch.no_grad()
 def decode_latents(pipe: Any, latents: Tensor) -> list[Image.Image]:
     """Decode (B, 4, h, w) latents to B pictures."""
-    pixels = pipe.vae.decode(latents / pipe.vae.config.scaling_factor, return_dict=False)[0]
+    with exact_vae(pipe) as vae:
+        pixels = vae.decode(latents.to(vae.dtype) / vae.config.scaling_factor, return_dict=False)[0]
     return pipe.image_processor.postprocess(pixels, output_type="pil")
+
+
+@contextmanager
+def exact_vae(pipe: Any) -> Iterator[Any]:
+    """Lend the VAE; SDXL's in float32 where it would overflow in float16, as its pipelines do."""
+    vae, dtype = pipe.vae, pipe.vae.dtype
+    if dtype == torch.float16 and vae.config.force_upcast and prompts.has_two_encoders(pipe):
+        cast_module(vae, torch.float32)
+    try:
+        yield vae
+    finally:
+        cast_module(vae, dtype)
 
 
 def noised_latents(

@@ -10,8 +10,8 @@ import torch
 from PIL import Image
 
 from .. import embeddings
-from ..catalog import ModelInfo
 from ..metadata import save_image, to_infotext
+from ..model_info import ModelInfo
 from ..requests import Step, Txt2ImgRequest, Txt2ImgResult
 
 OnStep = Callable[[Step], None]
@@ -144,10 +144,11 @@ class Job:
 
 
 def encode(pipe: Any, request: Txt2ImgRequest) -> dict[str, torch.Tensor]:
-    """Encode the prompts to the pipeline's arguments, (1, 77*n, D) each."""
+    """Encode the prompts to the pipeline's arguments, (1, 77*n, D) each, of SDXL also (1, P)."""
+    prompt, negative_prompt, clip_skip = request.prompt, request.negative_prompt, request.clip_skip
     if request.guidance_scale == 1:  # the formula's unconditional half cancels out
-        return {"prompt_embeds": embeddings.encode(pipe, request.prompt, clip_skip=request.clip_skip)}
-    positive, negative = embeddings.encode_pair(
-        pipe, request.prompt, request.negative_prompt, clip_skip=request.clip_skip
-    )
-    return {"prompt_embeds": positive, "negative_prompt_embeds": negative}
+        arguments = {"prompt_embeds": embeddings.encode(pipe, prompt, clip_skip=clip_skip)}
+    else:
+        positive, negative = embeddings.encode_pair(pipe, prompt, negative_prompt, clip_skip=clip_skip)
+        arguments = {"prompt_embeds": positive, "negative_prompt_embeds": negative}
+    return embeddings.complete(embeddings.Encoder(pipe, clip_skip), arguments, [prompt], negative_prompt)

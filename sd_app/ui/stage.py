@@ -154,8 +154,8 @@ def size_note(model: ModelInfo | None, mode: str) -> str:
     if mode != "local":
         return made
     return (
-        f"{made} For full size, put a diffusers checkpoint folder in models/,"
-        " or start with --model owner/name."
+        f"{made} For full size, put a Stable Diffusion checkpoint into models/, a .safetensors file or a"
+        " diffusers folder, or start with --model owner/name."
     )
 
 

@@ -1,0 +1,25 @@
+"""Single-file checkpoints, known from their headers alone: names and shapes of tensors. No torch."""
+
+from .configs import SCALING_FACTORS, Config, Configs, make_configs
+from .files import PREDICTIONS, SUFFIX, FileFacts, inspect, may_be_checkpoint
+from .header import Header, read_header
+from .kinds import TEXT_ENCODERS, TITLES, UNET, VAE, identify
+
+__all__ = [
+    "PREDICTIONS",
+    "SCALING_FACTORS",
+    "SUFFIX",
+    "TEXT_ENCODERS",
+    "TITLES",
+    "UNET",
+    "VAE",
+    "Config",
+    "Configs",
+    "FileFacts",
+    "Header",
+    "identify",
+    "inspect",
+    "make_configs",
+    "may_be_checkpoint",
+    "read_header",
+]
