@@ -65,6 +65,9 @@ def complete(
     return arguments
 
 
+MAX_WINDOWS = 1024  # that one prompt may need: some hundred MB of what Stable Diffusion 1 reads
+
+
 class Encoder:
     """Encode prompts with slots; a text met twice is encoded once. `num_chunks` is the least number."""
 
@@ -75,7 +78,15 @@ class Encoder:
 
     def count_chunks(self, template: Template) -> int:
         """Return how many windows the longest filling of a template needs."""
-        return max(len(self._chunk(text)) for text in self._fillings(template))
+        texts = self._fillings(template)
+        count = max(len(self._chunk(text)) for text in texts)
+        if count * len(texts) > MAX_WINDOWS:
+            raise ValueError(
+                f"prompt must need at most {MAX_WINDOWS} windows of {prompts.CHUNK_TOKENS} tokens, and"
+                f" {len(texts)} texts of {count} each are {count * len(texts):,} (use fewer phrases, or"
+                " shorten it)"
+            )
+        return count
 
     def encode(self, template: Template) -> Tensor:
         """Encode a template to (1, 77*n, D)."""
@@ -284,7 +295,8 @@ def word_rows(pipe: Any, clip_skip: int = 1) -> tuple[list[str], Tensor]:
             ids = torch.tensor(words[first : first + WORD_BATCH], device=pipe._execution_device)
             pairs = torch.stack([torch.full_like(ids, tokenizer.bos_token_id), ids], dim=1)
             rows.append(prompts.read_ids(pipe, pairs, clip_skip)[:, 1])
-        cache[clip_skip] = [names[i] for i in words], torch.cat(rows)
+        cache.clear()  # one is enough to keep, and not where the pictures are made
+        cache[clip_skip] = [names[i] for i in words], torch.cat(rows).half().cpu()
     return cache[clip_skip]
 
 

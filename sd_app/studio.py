@@ -5,7 +5,9 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from .catalog import ModelInfo, find_model, list_models
+from .checks import check_text
 from .requests import (
+    MAX_PROMPT,
     BlendRequest,
     BlendResult,
     Encoding,
@@ -185,6 +187,7 @@ class Studio:
 
     def token_table(self, prompt: str, model: str | None = None) -> TokenTable:
         """List all rows the model reads for a prompt. Loads no weights; does not wait for a running job."""
+        check_text("prompt", prompt, MAX_PROMPT)
         info = find_model(self.settings, model)
         manager = self._ready_manager()
         from . import prompts
@@ -193,6 +196,7 @@ class Studio:
 
     def tokens(self, prompt: str, model: str | None = None) -> TokenReport:
         """Cut a prompt into the model's tokens. Loads no weights and does not wait for a running job."""
+        check_text("prompt", prompt, MAX_PROMPT)
         info = find_model(self.settings, model)
         manager = self._ready_manager()
         from . import prompts

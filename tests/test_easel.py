@@ -186,3 +186,25 @@ def test_a_model_works_near_its_own_area_at_the_pictures_shape(
     picture: tuple[int, int], native: int, wanted: tuple[int, int]
 ) -> None:
     assert working_size(*picture, native) == wanted
+
+
+def test_a_restored_value_names_no_file_but_the_uploaded_picture(mask: Easel, tmp_path: Path) -> None:
+    """Gradio serves every file that a value names, so nothing of the browser's own may be handed back."""
+    secret = {"path": str(tmp_path / "secret.txt"), "meta": {"_type": "gradio.FileData"}}
+    value = mask.show(noise(16, 16), "a.png")
+    picture = {**value["picture"], "other": secret, "file": {**value["picture"]["file"], "more": secret}}
+    for forged in (
+        {**value, "blank": secret},
+        {**value, "paint": secret},
+        {**value, "text": secret},
+        {**value, "picture": picture},
+        {"blank": [16, 16, secret]},
+    ):
+        assert "secret" not in str(mask.restore(forged))
+        assert mask.restore(forged)["picture"] or mask.restore(forged)["blank"]
+    assert mask.restore(value)["picture"]["width"] == 16
+
+
+def test_a_path_that_is_too_long_for_the_disk_is_no_picture(sketch: Easel) -> None:
+    path = f"{get_upload_folder()}/{'x' * 300}/a.png"
+    assert sketch.restore({"picture": {"file": {"path": path}}}) == EMPTY

@@ -36,7 +36,7 @@ NAN = float("nan")
         ("cat + dog", Sum(parts=(CAT, DOG))),
         ("cat - dog + cat", Sum(parts=(CAT, Scaled(factor=-1, part=DOG), CAT))),
         ("cat + 0.43*dog", Sum(parts=(CAT, Scaled(factor=0.43, part=DOG)))),
-        ("2*3*cat/4", Scaled(factor=0.25, part=Scaled(factor=6, part=CAT))),
+        ("2*3*cat/4", Scaled(factor=1.5, part=CAT)),
         ("-(1 - 3)/4*cat", Scaled(factor=0.5, part=CAT)),
         ("--cat", CAT),
         ("-cat", Scaled(factor=-1, part=CAT)),
@@ -172,3 +172,25 @@ def test_requests_write_prompts_that_say_it_all():
     plane = PlaneRequest(a="cat", b="dog", direction="x + y", rows=2, columns=3, low=-1, high=1)
     assert plane.prompts[0] == "{lerp(cat, dog, 0.0) + -1.0*(x + y)}"
     assert plane.prompts[-1] == "{lerp(cat, dog, 1.0) + 1.0*(x + y)}"
+
+
+@pytest.mark.parametrize(
+    ("prompt", "words"),
+    [
+        (("{row: " + " + ".join(f"w{k}" for k in range(40)) + "} ") * 2, "at most 64 texts, got 80"),
+        ("{input: a + b}" * 40, "at most 16 slots"),
+        ("{a + b} {c + d} {e + f} {g + h} {i + j} {k + l} {m + n}", "at most 64 texts, got 128"),
+    ],
+)
+def test_a_prompt_that_would_take_hours_to_encode_is_refused(prompt: str, words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        parse_prompt(prompt)
+
+
+def test_many_factors_make_one_and_many_characters_take_no_time() -> None:
+    many = parse_expression("cat" + "*1" * 5000, "expression")
+    assert many == Scaled(factor=1.0, part=Words(text="cat"))
+    assert parse_expression("2*cat*3/4", "expression") == Scaled(factor=1.5, part=Words(text="cat"))
+    began = time.perf_counter()
+    parse_prompt("a" * 1_000_000 + "{a}")
+    assert time.perf_counter() - began < 5  # it took minutes when each character was copied with the rest

@@ -11,12 +11,14 @@ from sd_app import (
     Img2ImgRequest,
     InpaintRequest,
     InpaintResult,
+    PlaneRequest,
     Settings,
     Step,
     Token,
     TokenReport,
     Txt2ImgRequest,
     Txt2ImgResult,
+    WalkRequest,
 )
 from sd_app.requests import check_limits, parse_seed
 
@@ -261,3 +263,21 @@ def test_a_drift_report_tells_what_the_vae_alone_explains():
     result = InpaintResult(images=(), seeds=(), request=request, seconds=0, drifts=(report,))
     assert result.drift is report
     assert replace(result, drifts=()).drift is None
+
+
+@pytest.mark.parametrize(
+    ("request_", "field"),
+    [
+        (WalkRequest(a="cat", b="dog", frames=3), "frames"),
+        (PlaneRequest(a="cat", b="dog", direction="red", rows=2, columns=2), "rows x columns"),
+    ],
+)
+def test_the_owners_limit_counts_frames_too(request_: Txt2ImgRequest, field: str) -> None:
+    check_limits(request_, Settings(max_images=4))
+    with pytest.raises(ValueError, match=f"{field} must be at most 2 here"):
+        check_limits(request_, Settings(max_images=2))
+
+
+def test_a_jump_is_looked_for_between_two_places() -> None:
+    with pytest.raises(ValueError, match="ts must hold two places"):
+        WalkRequest(a="cat", b="dog", ts=(0.5, 0.5), bisect=True)

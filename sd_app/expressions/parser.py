@@ -141,10 +141,16 @@ class Parser:
             return self._number(left / right if mark.kind == "/" else left * right, mark.at)
         if isinstance(right, float):
             assert not isinstance(left, float)
-            return Scaled(factor=self._number(1 / right if mark.kind == "/" else right, mark.at), part=left)
+            return self._scale(1 / right if mark.kind == "/" else right, left, mark.at)
         if isinstance(left, float):
-            return Scaled(factor=left, part=right)
+            return self._scale(left, right, mark.at)
         raise self.error(mark.at, "must not multiply words by words", "one side must be a number: 0.5*cat")
+
+    def _scale(self, factor: float, part: Node, at: int) -> Node:
+        """Return a part times a number; of several numbers their product, so that the tree stays flat."""
+        if isinstance(part, Scaled):
+            factor, part = factor * part.factor, part.part
+        return Scaled(factor=self._number(factor, at), part=part)
 
     def _factor(self) -> float | Node:
         negative = False

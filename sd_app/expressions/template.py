@@ -9,6 +9,7 @@ from .tree import Node, Slot
 
 # Prompts to encode for one: with two slots, every phrase of one meets every phrase of the other.
 MAX_TEXTS = 64
+MAX_SLOTS = 16
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,6 +27,12 @@ class Template:
     def first_phrases(self) -> tuple[str, ...]:
         """Return the first phrase of every slot: the words that hold its place."""
         return tuple(slot.phrases[0] for slot in self.slots)
+
+    @property
+    def num_texts(self) -> int:
+        """Return how many texts are encoded for it."""
+        counts = [len(slot.phrases) for slot in self.slots]
+        return prod(counts) if self.space == "all" else sum(counts)
 
     def fill(self, phrases: tuple[str, ...]) -> str:
         """Return the prompt with a phrase in each slot's place; fewer phrases give its beginning."""
@@ -56,30 +63,27 @@ def parse_prompt(prompt: str, name: str = "prompt") -> Template:
 
     Raise ExpressionError, which names the place, the rule and a remedy.
     """
-    texts: list[str] = [""]
+    texts: list[str] = []
     slots: list[Slot] = []
-    position = 0
+    begin = position = 0
     while position < len(prompt):
-        char = prompt[position]
-        if char == "\\":
-            texts[-1] += prompt[position : position + 2]
-            position += 2
-        elif char == "{":
-            parser = Parser(name, prompt, position + 1)
-            slot, end = parser.slot()
-            if slots and slot.space != slots[0].space:
-                raise parser.error(position, "must have all slots in one space", f"write {slots[0].space}:")
-            slots.append(slot)
-            texts.append("")
-            position = end
-        else:
-            texts[-1] += char
-            position += 1
-    template = Template(texts=tuple(texts), slots=tuple(slots))
-    if prod(len(slot.phrases) for slot in slots) > MAX_TEXTS and template.space == "all":
+        if prompt[position] != "{":
+            position += 2 if prompt[position] == "\\" else 1
+            continue
+        parser = Parser(name, prompt, position + 1)
+        slot, end = parser.slot()
+        if slots and slot.space != slots[0].space:
+            raise parser.error(position, "must have all slots in one space", f"write {slots[0].space}:")
+        if len(slots) == MAX_SLOTS:
+            raise parser.error(position, f"must have at most {MAX_SLOTS} slots", "leave some out")
+        texts.append(prompt[begin:position])
+        slots.append(slot)
+        begin = position = end
+    template = Template(texts=(*texts, prompt[begin:]), slots=tuple(slots))
+    if template.num_texts > MAX_TEXTS:
         raise ValueError(
-            f"{name} must need at most {MAX_TEXTS} texts, and each phrase of one slot meets every one of the"
-            " others (use fewer phrases)"
+            f"{name} must need at most {MAX_TEXTS} texts, got {template.num_texts:,}: in the all space each"
+            " phrase of one slot meets every one of the others (use fewer phrases)"
         )
     return template
 

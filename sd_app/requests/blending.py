@@ -122,6 +122,8 @@ class WalkRequest(ArithmeticRequest):
         object.__setattr__(self, "ts", tuple(map(float, self.ts)))
         if list(self.ts) != sorted(self.ts):
             raise ValueError(f"ts must not fall, got {shown(self.ts)} (sort them)")
+        if self.bisect and self.ts and self.ts[0] == self.ts[-1]:
+            raise ValueError(f"ts must hold two places to look for a jump between, got {shown(self.ts)}")
 
     @property
     def places(self) -> tuple[float, ...]:
@@ -131,6 +133,10 @@ class WalkRequest(ArithmeticRequest):
     @property
     def num_pictures(self) -> int:
         return len(self.places)
+
+    @property
+    def number_field(self) -> str:
+        return "frames"
 
     def frame_prompt(self, t: float) -> str:
         """Return the prompt of the frame at t. Its number is written so that reading it gives t exactly."""
@@ -164,6 +170,10 @@ class PlaneRequest(ArithmeticRequest):
     @property
     def num_pictures(self) -> int:
         return self.rows * self.columns
+
+    @property
+    def number_field(self) -> str:
+        return "rows x columns"
 
     @property
     def row_places(self) -> tuple[float, ...]:

@@ -90,6 +90,11 @@ class Txt2ImgRequest:
         return self.num_images
 
     @property
+    def number_field(self) -> str:
+        """Return what the number of pictures comes from, as an error names it."""
+        return "num_images"
+
+    @property
     def is_resolved(self) -> bool:
         """Tell whether every field has a value, so that the request means the same picture everywhere."""
         return all(getattr(self, field.name) is not None for field in fields(self))
@@ -253,9 +258,9 @@ class InpaintResult(Img2ImgResult):
 
 def check_limits(request: Txt2ImgRequest, settings: Settings) -> None:
     """Refuse with ValueError what is valid but more than the owner allows. Sizes of None pass."""
-    if request.num_images > settings.max_images:
+    if request.num_pictures > settings.max_images:
         raise ValueError(
-            f"num_images must be at most {settings.max_images} here, got {request.num_images}"
+            f"{request.number_field} must be at most {settings.max_images} here, got {request.num_pictures}"
             " (the owner's limit max_images)"
         )
     if request.width is None or request.height is None:

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import gradio as gr
-from PIL import Image
 
 from ..images import open_image
 from ..requests import MAX_MATCHES
@@ -57,10 +56,9 @@ class Album:
                         continue
         return found
 
-    def open(self, entries: list[dict[str, Any]]) -> list[Image.Image]:
-        """Return the pictures of entries; raise ValueError for one that cannot be read."""
-        paths = [self.shelf.uploaded(entry["file"]["path"]) for entry in entries]
-        return [open_image(path, max_pixels=self.max_pixels) for path in paths]
+    def paths(self, entries: list[dict[str, Any]]) -> list[Path]:
+        """Return the files of entries, to be opened when their turn comes."""
+        return [self.shelf.uploaded(entry["file"]["path"]) for entry in entries]
 
 
 def album_block(shelf: Shelf, max_pixels: int) -> Album:

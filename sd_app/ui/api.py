@@ -192,8 +192,8 @@ def _open_pictures(values: dict[str, Any], shelf: Shelf, max_pixels: int) -> dic
             opened[name] = open_file(_path(name, values[name], shelf), max_pixels=max_pixels)
     files = values.get("images")
     if isinstance(files, list) and len(files) <= MAX_MATCHES:
-        paths = [_path(f"images {k}", file, shelf) for k, file in enumerate(files, 1)]
-        opened["images"] = [open_image(path, max_pixels=max_pixels) for path in paths]
+        # Opened when their turn comes, since there may be many.
+        opened["images"] = [_path(f"images {k}", file, shelf) for k, file in enumerate(files, 1)]
     return opened
 
 

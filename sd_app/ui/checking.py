@@ -24,9 +24,11 @@ class Checked:
     cosines: tuple[float, ...]
 
 
-def check_request(prompt: str, model: ModelInfo) -> Txt2ImgRequest:
+def check_request(prompt: str, model: ModelInfo, max_images: int) -> Txt2ImgRequest:
     """Ask for the pictures of a prompt at the model's own defaults."""
-    return Txt2ImgRequest(prompt=prompt, model=model.name, seed=FIRST_SEED, num_images=PICTURES)
+    return Txt2ImgRequest(
+        prompt=prompt, model=model.name, seed=FIRST_SEED, num_images=min(PICTURES, max_images)
+    )
 
 
 def check_run(

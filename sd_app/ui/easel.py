@@ -20,6 +20,7 @@ from .pictures import Shelf
 
 ASSETS = Path(__file__).parent
 EMPTY: dict[str, Any] = {"picture": None, "blank": None, "paint": None, "text": ""}
+WHITE = "#ffffff"
 PNG_URL = "data:image/png;base64,"
 CELL = 8  # pixels; the sides of what a model makes are multiples of it
 # A picture is worked on at its own size while its area is so many times the model's own.
@@ -57,7 +58,7 @@ class Easel:
                 f" got {mask.width}x{mask.height} (scale it, or draw it on the picture)"
             )
         layer = Image.merge("RGBA", [Image.new("L", mask.size, 255)] * 3 + [mask])
-        return {**EMPTY, **_known(value), "paint": _png_url(layer)}
+        return {**self.restore(value), "paint": _png_url(layer)}
 
     def pictures(self, value: object) -> dict[str, Image.Image | None]:
         """Return init_image and, of a mask easel, mask_image (image, to look at); None without a picture.
@@ -84,23 +85,38 @@ class Easel:
         return base.size if base else None
 
     def restore(self, value: object) -> dict[str, Any]:
-        """Return the value as a reloaded page may have it: all of it if its files are still there."""
+        """Return the value as a reloaded page may have it, if its files are still there.
+
+        It is made anew, part by part: Gradio serves any file that a value it hands out names.
+        """
         try:
-            return {**EMPTY, **_known(value)} if self._base(value) else EMPTY
+            base = self._base(value)
         except ValueError:
             return EMPTY
+        if base is None:
+            return EMPTY
+        assert isinstance(value, dict)
+        paint = value.get("paint")
+        known = {"paint": paint if isinstance(paint, str) and paint.startswith(PNG_URL) else None}
+        picture = value.get("picture")
+        if not isinstance(picture, dict):
+            return {**EMPTY, **known, "blank": [base.width, base.height, WHITE]}
+        name = picture.get("name")
+        file = self.shelf.file(self.shelf.uploaded(picture["file"]["path"]))
+        shown = {"file": file, "name": name[:100] if isinstance(name, str) else "picture"}
+        return {**EMPTY, **known, "picture": {**shown, "width": base.width, "height": base.height}}
 
     def _base(self, value: object) -> Image.Image | None:
         match value:
             case {"picture": {"file": {"path": path}}}:
                 return open_image(self.shelf.uploaded(path).read_bytes(), max_pixels=self.max_pixels)
-            case {"blank": [int(width), int(height), str(color)]} if width > 0 and height > 0:
+            case {"blank": [int(width), int(height), _]} if width > 0 and height > 0:
                 if width * height > self.max_pixels:
                     raise ValueError(
                         f"init_image must have at most {self.max_pixels:,} pixels, got {width}x{height}"
                         " (take a smaller canvas)"
                     )
-                return Image.new("RGB", (width, height), color if color == "#ffffff" else "#ffffff")
+                return Image.new("RGB", (width, height), WHITE)
         return None
 
     def _layer(self, value: object, base: Image.Image | None) -> Image.Image | None:
@@ -154,12 +170,6 @@ def working_size(width: int, height: int, native_size: int) -> tuple[int, int]:
 
 def _round(pixels: float) -> int:
     return max(64, round(pixels / CELL) * CELL)
-
-
-def _known(value: object) -> dict[str, Any]:
-    return (
-        {name: value.get(name) for name in ("picture", "blank", "paint")} if isinstance(value, dict) else {}
-    )
 
 
 def _png_url(image: Image.Image) -> str:

@@ -148,7 +148,9 @@ class Interrogator:
         try:
             find = self.finds.get(_asked(value)[0])
             shown = words.finished(find)
-            request = checking.check_request(find.score.prompt, self._model(model))
+            request = checking.check_request(
+                find.score.prompt, self._model(model), self.studio.settings.max_images
+            )
             run = checking.check_run(draw, compare, request, self._picture(find), find.result.clip_model)
             preview = None
             for event in stream(self.line, owner, run):

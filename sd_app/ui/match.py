@@ -99,7 +99,7 @@ class Matcher:
         if not texts:
             raise ValueError("texts must be 1 to 12 of them, there is none (write one a line)")
         clip: Any = values[self.form["clip_model"]] or None
-        return MatchRequest(images=self.album.open(pictures), texts=texts, clip_model=clip)
+        return MatchRequest(images=self.album.paths(pictures), texts=texts, clip_model=clip)
 
     def take_pictures(self, value: object, event: gr.EventData) -> dict[str, Any]:
         """Put uploaded pictures into the album."""

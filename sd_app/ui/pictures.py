@@ -60,8 +60,11 @@ class Shelf:
         folder = Path(get_upload_folder()).resolve()
         if isinstance(path, str) and "\0" not in path and len(path) < MAX_PATH:
             found = Path(path).resolve()
-            if found.is_relative_to(folder) and found.is_file():
-                return found
+            try:
+                if found.is_relative_to(folder) and found.is_file():
+                    return found
+            except OSError:  # a name too long for the disk
+                pass
         raise ValueError("the picture is not here any more (open it again)")
 
     def entry(self, path: Path, infotext: str, seed: object) -> dict[str, Any]:

@@ -4,7 +4,7 @@ import html
 from typing import Any
 
 from ..expressions import iterate_words, parse_expression
-from ..requests import BlendRequest
+from ..requests import MAX_PROMPT, BlendRequest
 from .errors import sentence
 
 MAX_PHRASES_SHOWN = 8
@@ -14,6 +14,8 @@ def expression_line(name: str, text: object) -> str:
     """Return the line below an expression: its phrases, or the mistake with a caret; nothing for no text."""
     if not isinstance(text, str) or not text.strip():
         return ""
+    if len(text) > MAX_PROMPT:
+        return mistake(ValueError(f"{name} must have at most {MAX_PROMPT:,} characters (shorten it)"))
     try:
         node = parse_expression(text, name)
     except ValueError as error:
