@@ -132,7 +132,7 @@ def panel_title(text: str) -> None:
 def strength_block() -> tuple[Any, Any]:
     """Make strength, and the line that says how many steps it runs."""
     strength = gr.Slider(
-        0, 1, value=0.75, step=0.01, label="Strength", info="How much is made anew: 0 nothing, 1 all"
+        0.01, 1, value=0.75, step=0.01, label="Strength", info="How much is made anew: 1 is all"
     )
     return strength, gr.HTML("", elem_classes="token-line steps-run", apply_default_css=False)
 

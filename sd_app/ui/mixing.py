@@ -116,7 +116,7 @@ def walk_block() -> dict[str, Any]:
         bisect = gr.Checkbox(
             False,
             label="Find the jump",
-            info="Halves the largest jump until it is narrower than 1/1024",
+            info="Halves the largest jump until it is no wider than 1/1024",
         )
     return {"frames": frames, "fps": fps, "film": film, "bisect": bisect}
 
