@@ -25,6 +25,8 @@ from .requests import NearWord, Token
 PARALLEL = 0.9995  # cosine from which on the arc is as good as straight, and dividing by its sine is not
 WORD_BATCH = 1024  # words encoded together for the table of output rows
 
+OnBatch = Callable[[int, int], None]
+
 _word_rows: WeakKeyDictionary[Any, dict[int, tuple[list[str], Tensor]]] = WeakKeyDictionary()
 
 
@@ -271,16 +273,19 @@ def nearest_tokens(pipe: Any, vector: Tensor, count: int = 8) -> tuple[NearWord,
     return _nearest(names, table.float(), vector, count)
 
 
-def nearest_words(pipe: Any, row: Tensor, *, clip_skip: int = 1, count: int = 8) -> tuple[NearWord, ...]:
+def nearest_words(
+    pipe: Any, row: Tensor, *, clip_skip: int = 1, count: int = 8, on_batch: OnBatch | None = None
+) -> tuple[NearWord, ...]:
     """Return the words whose own output rows, each word encoded alone, are nearest to a row, (D,), by cosine.
 
-    The first call of a model encodes its whole vocabulary: 49,408 windows of two tokens.
+    The first call of a model encodes its whole vocabulary, in windows of two tokens, and calls
+    on_batch(words done, words in all), which may raise to stop it.
     """
-    return _nearest(*word_rows(pipe, clip_skip), row, count)
+    return _nearest(*word_rows(pipe, clip_skip, on_batch), row, count)
 
 
 @torch.no_grad()
-def word_rows(pipe: Any, clip_skip: int = 1) -> tuple[list[str], Tensor]:
+def word_rows(pipe: Any, clip_skip: int = 1, on_batch: OnBatch | None = None) -> tuple[list[str], Tensor]:
     """Return the vocabulary's whole words and the output row of each, encoded alone, (words, D).
 
     The encoder is causal, so a word's row is known once start mark and word are read.
@@ -292,6 +297,8 @@ def word_rows(pipe: Any, clip_skip: int = 1) -> tuple[list[str], Tensor]:
         words = [i for i, name in enumerate(names) if name.endswith("</w>") and name[:-4].isalpha()]
         rows = []
         for first in range(0, len(words), WORD_BATCH):
+            if on_batch:
+                on_batch(first, len(words))
             ids = torch.tensor(words[first : first + WORD_BATCH], device=pipe._execution_device)
             pairs = torch.stack([torch.full_like(ids, tokenizer.bos_token_id), ids], dim=1)
             rows.append(prompts.read_ids(pipe, pairs, clip_skip)[:, 1])

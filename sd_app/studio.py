@@ -174,16 +174,26 @@ class Studio:
         return generation.encode(manager, prompt, model, clip_skip=clip_skip)
 
     def look_up(
-        self, prompt: str, row: int, model: str | None = None, *, clip_skip: int = 1, count: int = 8
+        self,
+        prompt: str,
+        row: int,
+        model: str | None = None,
+        *,
+        clip_skip: int = 1,
+        count: int = 8,
+        on_step: Callable[[Step], None] | None = None,
     ) -> RowReport:
         """Describe one row of an encoded prompt: length, largest channels, nearest words.
 
-        The first call of a model encodes its vocabulary once.
+        The first call of a model encodes its vocabulary once and tells on_step how far it is; Cancelled
+        raised there comes out of here, since half a vocabulary is none.
         """
         manager = self._ready_manager()
         from . import generation
 
-        return generation.look_up(manager, prompt, row, model, clip_skip=clip_skip, count=count)
+        return generation.look_up(
+            manager, prompt, row, model, clip_skip=clip_skip, count=count, on_step=on_step
+        )
 
     def token_table(self, prompt: str, model: str | None = None) -> TokenTable:
         """List all rows the model reads for a prompt. Loads no weights; does not wait for a running job."""

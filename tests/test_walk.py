@@ -342,3 +342,18 @@ def test_the_command_line_walks_and_shows_tokens(tmp_path: Path, capsys: pytest.
     error = capsys.readouterr().err.split("\n")
     assert error[0].startswith("python -m sd_app blend: error: expression must have words")
     assert error[2].index("^") == error[1].index("+") + 1
+
+
+def test_reading_the_vocabulary_tells_how_far_it_is_and_can_be_stopped(random_studio) -> None:
+    steps: list[Step] = []
+
+    def stop_at_the_second(step: Step) -> None:
+        steps.append(step)
+        if len(steps) == 2:
+            raise Cancelled
+
+    with pytest.raises(Cancelled):
+        random_studio.look_up("cat", 1, on_step=stop_at_the_second)
+    assert [step.step for step in steps] == sorted(step.step for step in steps)
+    assert steps[0].num_steps > 10_000
+    assert random_studio.look_up("cat", 1).near[0].text == "cat"

@@ -1,5 +1,6 @@
 """Pictures of an expression, and prompts as the tensors they become."""
 
+import time
 from typing import Any
 
 import torch
@@ -17,10 +18,13 @@ from ..requests import (
     Encoding,
     NearWord,
     RowReport,
+    Step,
     Txt2ImgRequest,
 )
 from .job import Job, OnStep
 from .run import run_job
+
+READING = "Reading the vocabulary"
 
 MAX_NEAR = 100  # words or channels of a report
 
@@ -71,16 +75,26 @@ def look_up(
     *,
     clip_skip: int = 1,
     count: int = 8,
+    on_step: OnStep | None = None,
 ) -> RowReport:
     """Describe one row of an encoded prompt; see Studio.look_up."""
     check_prompt(prompt, clip_skip)
     check_int("count", count, 1, MAX_NEAR)
     info = find_model(manager.settings, model)
+    started = time.perf_counter()
+
+    def on_batch(done: int, words: int) -> None:
+        if on_step:
+            seconds = time.perf_counter() - started
+            on_step(
+                Step(step=done, num_steps=words, image_index=0, num_images=1, seconds=seconds, text=READING)
+            )
+
     with manager.pipeline("txt2img", info.name, info.default_scheduler) as pipe:
         encoding = encoding_of(pipe, prompt, info.name, clip_skip)
         check_int("row", row, 0, len(encoding.embeds) - 1)
         vector = torch.from_numpy(encoding.embeds[row])
-        near = embeddings.nearest_words(pipe, vector, clip_skip=clip_skip, count=count)
+        near = embeddings.nearest_words(pipe, vector, clip_skip=clip_skip, count=count, on_batch=on_batch)
     return RowReport(
         token=encoding.table.rows[row],
         norm=float(encoding.norms[row]),

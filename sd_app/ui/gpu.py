@@ -76,14 +76,15 @@ def borrow_call(studio: Any, name: str) -> Callable[..., Any]:
         return call
 
     @spaces.GPU
-    def told(*args: Any) -> Any:
+    def told(*args: Any, **known: Any) -> Any:
         try:
-            return call(*args)
+            return call(*args, **known)
         except TOLD as error:
             return error
 
-    def lent(*args: Any) -> Any:
-        answer = told(*args)
+    def lent(*args: Any, **known: Any) -> Any:
+        # Nothing comes back from over there on the way, and what would be told to cannot be sent.
+        answer = told(*args, **{name: value for name, value in known.items() if name != "on_step"})
         if isinstance(answer, Exception):
             raise answer
         return answer

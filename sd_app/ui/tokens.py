@@ -16,7 +16,7 @@ so that the numbers do not travel again.
 
 import base64
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -25,7 +25,7 @@ import gradio as gr
 import numpy as np
 
 from ..charts import HEAT_COLORS, LINEAR
-from ..requests import Encoding, RowReport, TokenTable
+from ..requests import Cancelled, Encoding, RowReport, Step, TokenTable
 from .errors import sentence, words
 from .gpu import borrow_call
 from .jobs import Line, Waiting, stream
@@ -123,21 +123,27 @@ class TokenView:
     def look_up(self, browser: gr.Request, event: gr.EventData) -> Iterator[dict[str, Any]]:
         """Yield the words nearest to the row that the event is about."""
         asked: dict[str, Any] = event._data if isinstance(event._data, dict) else {}
-        told = {**NO_ROW, **{name: asked.get(name) for name in ("row", "side")}}
+        places = {name: _whole(asked.get(name)) for name in ("row", "side")}
+        told = {**NO_ROW, **{name: at if isinstance(at, int) else 0 for name, at in places.items()}}
         try:
             look_up = borrow_call(self.studio, "look_up")
 
-            def run(on_step: object) -> RowReport:
-                known = {"clip_skip": _whole(asked.get("clip_skip"))}
-                report: RowReport = look_up(
-                    asked.get("prompt"), asked.get("row"), asked.get("model"), **known
-                )
+            def run(on_step: Callable[[Step], None]) -> RowReport:
+                known = {"clip_skip": _whole(asked.get("clip_skip")), "on_step": on_step}
+                try:
+                    report: RowReport = look_up(
+                        asked.get("prompt"), places["row"], asked.get("model"), **known
+                    )
+                except Cancelled as error:
+                    raise ValueError("Stopped") from error
                 return report
 
             yield {**told, "text": "Reading the vocabulary…"}
             for step in stream(self.line, str(browser.session_hash), run):
                 if isinstance(step, Waiting):
                     yield {**told, "text": step.text}
+                elif isinstance(step, Step):
+                    yield {**told, "text": f"Reading the vocabulary… {100 * step.fraction:.0f} %"}
                 elif isinstance(step, RowReport):
                     yield {**told, "near": [[word.text, word.cosine] for word in step.near]}
                     return
