@@ -272,10 +272,12 @@ def test_a_drift_report_tells_what_the_vae_alone_explains():
         (PlaneRequest(a="cat", b="dog", direction="red", rows=2, columns=2), "rows x columns"),
     ],
 )
-def test_the_owners_limit_counts_frames_too(request_: Txt2ImgRequest, field: str) -> None:
-    check_limits(request_, Settings(max_images=4))
-    with pytest.raises(ValueError, match=f"{field} must be at most 2 here"):
-        check_limits(request_, Settings(max_images=2))
+def test_of_a_visitor_the_owners_limit_counts_frames_too(request_: Txt2ImgRequest, field: str) -> None:
+    check_limits(request_, Settings(max_images=4, mode="shared"))
+    check_limits(request_, Settings(max_images=2, mode="local"))
+    for mode in ("shared", "space"):
+        with pytest.raises(ValueError, match=f"{field} must be at most 2 here"):
+            check_limits(request_, Settings(max_images=2, mode=mode))
 
 
 def test_a_jump_is_looked_for_between_two_places() -> None:

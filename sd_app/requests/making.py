@@ -257,10 +257,14 @@ class InpaintResult(Img2ImgResult):
 
 
 def check_limits(request: Txt2ImgRequest, settings: Settings) -> None:
-    """Refuse with ValueError what is valid but more than the owner allows. Sizes of None pass."""
-    if request.num_pictures > settings.max_images:
+    """Refuse with ValueError what is valid but more than the owner allows. Sizes of None pass.
+
+    The owner's own walks may have as many frames as they like; a visitor's count as pictures.
+    """
+    count = request.num_images if settings.mode == "local" else request.num_pictures
+    if count > settings.max_images:
         raise ValueError(
-            f"{request.number_field} must be at most {settings.max_images} here, got {request.num_pictures}"
+            f"{request.number_field} must be at most {settings.max_images} here, got {count}"
             " (the owner's limit max_images)"
         )
     if request.width is None or request.height is None:
