@@ -277,6 +277,4 @@ def test_prompts_name_what_the_picture_shows(studio) -> None:
 
 @pytest.mark.slow
 def test_85_of_100_prompts_name_subject_and_colour(studio) -> None:
-    if "tiny-blip" not in studio.caption_models():
-        pytest.skip("models/tiny-blip is not there: without a caption the prompts name fewer")
     assert share_named(studio, 100) >= 0.85

@@ -12,7 +12,6 @@ from transformers import (
     BlipForConditionalGeneration,
     BlipImageProcessor,
     CLIPConfig,
-    CLIPImageProcessor,
     CLIPModel,
     CLIPTextConfig,
     CLIPTextModel,
@@ -138,13 +137,6 @@ def build_unet() -> UNet2DConditionModel:
 
 def build_scheduler() -> DDIMScheduler:
     return DDIMScheduler(**SCHEDULE)
-
-
-def build_image_processor() -> CLIPImageProcessor:
-    edge = {"height": PICTURE_PIXELS, "width": PICTURE_PIXELS}
-    return CLIPImageProcessor(
-        size={"shortest_edge": PICTURE_PIXELS}, crop_size=edge, image_mean=PIXEL_MEAN, image_std=PIXEL_STD
-    )
 
 
 def build_caption_image_processor() -> BlipImageProcessor:

@@ -12,6 +12,15 @@ from playwright.sync_api import Locator, Page, expect
 from sd_app.metadata import read_infotext
 from tests.browser.steps import done, drawn, generate, open_picture, painted, stroke
 
+DROP = """(data) => {
+  const bytes = Uint8Array.from(atob(data), (c) => c.charCodeAt(0));
+  const dataTransfer = new DataTransfer();
+  dataTransfer.items.add(new File([bytes], "dropped.png", { type: "image/png" }));
+  for (const name of ["dragover", "drop"]) {
+    const event = new DragEvent(name, { dataTransfer, bubbles: true, cancelable: true });
+    document.querySelector("#tab-img2img .stage").dispatchEvent(event);
+  }
+}"""
 PASTE = """(data) => {
   const bytes = Uint8Array.from(atob(data), (c) => c.charCodeAt(0));
   const transfer = new DataTransfer();
@@ -113,6 +122,14 @@ def test_a_pasted_picture_is_put_on_the_easel_and_undo_brings_back_the_one_befor
     tab.page.wait_for_function("document.querySelector('#tab-img2img .easel-paint').width === 64")
     assert (painted(tab) == before).all()
     expect(tab.get_by_role("spinbutton", name="Width")).to_have_value("64")
+
+
+def test_a_picture_dropped_anywhere_on_the_tab_is_put_on_the_easel(tab: Locator, tmp_path: Path) -> None:
+    Image.new("RGB", (96, 64), "olive").save(tmp_path / "dropped.png")
+    tab.page.evaluate(DROP, base64.b64encode((tmp_path / "dropped.png").read_bytes()).decode())
+    expect(drawn(tab)).to_be_visible()
+    expect(tab.get_by_role("spinbutton", name="Width")).to_have_value("96")
+    expect(tab.get_by_role("spinbutton", name="Height")).to_have_value("64")
 
 
 def test_what_is_no_picture_is_refused_and_the_easel_keeps_what_it_holds(
