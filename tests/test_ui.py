@@ -22,6 +22,7 @@ from sd_app.ui.controls import token_line
 from sd_app.ui.errors import sentence, words
 from sd_app.ui.form import build_request, fields_of, model_defaults, valid_fields
 from sd_app.ui.jobs import Line, Waiting, stream
+from sd_app.ui.keeping import add_words
 from sd_app.ui.maker import Maker, make_run
 from sd_app.ui.making_tab import build_making_tab
 from sd_app.ui.pictures import Shelf
@@ -376,6 +377,22 @@ def test_reload_brings_back_the_form_and_the_pictures(tab: Maker) -> None:
     assert updates[tab.form["num_inference_steps"]]["maximum"] == 400
     restored = updates[tab.stage]["images"]
     assert [image["name"] for image in restored] == [i["name"] for i in last["images"]]
+
+
+@pytest.mark.parametrize(
+    "kept",
+    [
+        None, 3, "", "{", "[" * 100_000, "[]",
+        '{"format": 1}',
+        '{"format": 2, "images": [{}], "frames": null}',
+        '{"format": 1, "images": [], "frames": null}',
+        '{"format": 1, "images": [7], "frames": null}',
+        '{"format": 1, "images": [{"caption": {"path": "/etc/passwd"}}], "frames": null}',
+        '{"format": 1, "images": [{}], "frames": {"film": {"url": "http://a"}}}',
+    ],
+)  # fmt: skip
+def test_words_kept_by_the_browser_are_not_trusted(kept: object) -> None:
+    assert add_words([{"name": "a.png"}], kept) == ([{"name": "a.png"}], {})
 
 
 def test_a_first_visit_gets_the_models_own_defaults(tab: Maker) -> None:

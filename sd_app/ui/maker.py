@@ -15,6 +15,7 @@ from .errors import sentence, words
 from .form import MODEL_FIELDS, Form, model_defaults, read_request, valid_fields
 from .gpu import borrow_gpu
 from .jobs import Line, Run, Waiting, stream
+from .keeping import add_words, keep_words
 from .memory import QUIET, browser_state, keep_form, keep_pictures, read_pictures
 from .pictures import Shelf
 
@@ -130,12 +131,12 @@ class Maker:
         shown = views.entries(result, self.shelf)
         beside = {"start": views.start_of(result, self.shelf), "frames": frames.frames_of(result, self.shelf)}
         drawn = stage.finished(result, shown, note, **beside)
-        return drawn, {**self._note(result), "text": drawn["text"]}
+        return drawn, {**self._note(result), "text": drawn["text"], "words": keep_words(drawn)}
 
     def _note(self, result: Txt2ImgResult) -> dict[str, Any]:
         sheet = result.sheet_path if isinstance(result, FramesResult) else None
         return {
-            "pictures": self.shelf.note(result.paths),
+            "pictures": self.shelf.note((*result.paths, *views.jump_paths(result))),
             "sheet": self.shelf.note((sheet,) if sheet else ()),
         }
 
@@ -248,6 +249,7 @@ class Maker:
             updates[self.easel.view] = self.easel.restore(read_pictures(saved_sheet))
         kept = saved_results if isinstance(saved_results, dict) else {}
         images = [views.read_entry(path, self.shelf) for path in self.shelf.restore(kept.get("pictures"))]
+        images, words = add_words(images, kept.get("words"))
         sheets = self.shelf.restore(kept.get("sheet"))
         if images:
             model = self._model(fields.get("model"))
@@ -256,7 +258,7 @@ class Maker:
                 "phase": "done",
                 "text": str(kept.get("text", ""))[:200],
                 "images": images,
-                "frames": frames.saved_frames(sheets[0], self.shelf) if sheets else None,
+                "frames": {**words, **frames.saved_frames(sheets[0], self.shelf)} if sheets else None,
                 "note": stage.size_note(model, self.studio.settings.mode),
             }
         return updates

@@ -176,7 +176,9 @@ def test_a_walk_shows_film_frames_and_where_it_jumps(tab: Locator, outputs_dir: 
     tab.page.reload()
     tab.page.get_by_role("tab", name="Embeddings").click()
     expect(tab.locator("video")).to_be_visible()
-    expect(strip).to_have_count(5)
+    expect(strip).to_have_count(7)
+    expect(tab.locator("[data-pair]")).to_have_count(4)
+    assert tab.locator(".stage-jump tbody tr td:nth-child(3)").all_inner_texts() == widths
     tab.locator(".stage-views").get_by_role("button", name="Strip").click()
     expect(tab.locator(".stage-picture")).to_have_js_property("naturalWidth", 5 * 64)
 
