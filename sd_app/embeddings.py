@@ -27,7 +27,7 @@ WORD_BATCH = 1024  # words encoded together for the table of output rows
 
 OnBatch = Callable[[int, int], None]
 
-_word_rows: WeakKeyDictionary[Any, dict[int, tuple[list[str], Tensor]]] = WeakKeyDictionary()
+_word_rows: WeakKeyDictionary[Any, dict[Any, tuple[list[str], Tensor]]] = WeakKeyDictionary()
 
 
 def encode(pipe: Any, prompt: str, *, clip_skip: int = 1) -> Tensor:
@@ -291,7 +291,8 @@ def word_rows(pipe: Any, clip_skip: int = 1, on_batch: OnBatch | None = None) ->
     The encoder is causal, so a word's row is known once start mark and word are read.
     """
     cache = _word_rows.setdefault(pipe.text_encoder, {})
-    if clip_skip not in cache:
+    key = clip_skip, getattr(pipe, "lora_state", ())
+    if key not in cache:
         tokenizer = pipe.tokenizer
         names = tokenizer.convert_ids_to_tokens(range(len(tokenizer)))
         words = [i for i, name in enumerate(names) if name.endswith("</w>") and name[:-4].isalpha()]
@@ -303,8 +304,8 @@ def word_rows(pipe: Any, clip_skip: int = 1, on_batch: OnBatch | None = None) ->
             pairs = torch.stack([torch.full_like(ids, tokenizer.bos_token_id), ids], dim=1)
             rows.append(prompts.read_ids(pipe, pairs, clip_skip)[:, 1])
         cache.clear()  # one is enough to keep, and not where the pictures are made
-        cache[clip_skip] = [names[i] for i in words], torch.cat(rows).half().cpu()
-    return cache[clip_skip]
+        cache[key] = [names[i] for i in words], torch.cat(rows).half().cpu()
+    return cache[key]
 
 
 def _nearest(names: list[str], table: Tensor, vector: Tensor, count: int) -> tuple[NearWord, ...]:

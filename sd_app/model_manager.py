@@ -17,7 +17,9 @@ from typing import Any
 import psutil
 import torch
 
+from .addons import NO_ADDITIONS, Additions
 from .catalog import find_model
+from .fitting import Outfit
 from .loaders import load_components, load_tokenizer
 from .model_info import ModelInfo
 from .pipelines import make_pipeline
@@ -45,6 +47,7 @@ class Checkpoint:
     size_bytes: int
     scheduler_config: Any = None  # the original one: every job's scheduler starts from it
     pipelines: dict[str, Any] = field(default_factory=dict)
+    outfit: Outfit | None = None  # what jobs added to it
 
 
 class ModelManager:
@@ -63,21 +66,31 @@ class ModelManager:
         self._owner: int | None = None  # the thread that holds the lock
 
     @contextmanager
-    def pipeline(self, kind: str, model: str, scheduler: str, on_event: Event | None = None) -> Iterator[Any]:
-        """Lend the pipeline of a model with a scheduler of its own, to one job at a time.
+    def pipeline(
+        self,
+        kind: str,
+        model: str,
+        scheduler: str,
+        on_event: Event | None = None,
+        additions: Additions = NO_ADDITIONS,
+    ) -> Iterator[Any]:
+        """Lend the pipeline of a model with a scheduler of its own and these additions, to one job at a time.
 
         While another job runs, on_event("Waiting") is called now and then. Raise ValueError for an unknown
-        model or scheduler, OSError when files cannot be read, MemoryError when the weights do not fit.
+        model or scheduler or an addition that does not fit, OSError when files cannot be read, MemoryError
+        when the weights do not fit.
         """
         tell = on_event or _tell_nobody
         with self._exclusive(tell):
             checkpoint = self._checkpoint(model, tell)
             pipe = self._pipeline(checkpoint, kind)
             pipe.scheduler = make_scheduler(scheduler, checkpoint.scheduler_config)
-            try:
-                yield pipe
-            finally:
-                pipe.maybe_free_model_hooks()
+            checkpoint.outfit = checkpoint.outfit or Outfit(checkpoint.components)
+            with checkpoint.outfit.worn(pipe, additions, tell):
+                try:
+                    yield pipe
+                finally:
+                    pipe.maybe_free_model_hooks()
 
     @contextmanager
     def lend(self, on_event: Event | None = None) -> Iterator[Get]:

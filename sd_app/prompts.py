@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from .addons import remove_tags
 from .expressions import place_text
 from .requests import CHUNK_TOKENS, Token, TokenReport, TokenRow, TokenTable
 from .requests.text import END, PADDING, START
@@ -33,8 +34,11 @@ class Piece:
 
 
 def parse(prompt: str) -> list[Piece]:
-    """Split a prompt into weighted runs. Unclosed brackets reach to the end; unopened ones are text."""
-    marks = _MARKUP.findall(prompt)
+    """Split a prompt into weighted runs. Unclosed brackets reach to the end; unopened ones are text.
+
+    LoRA tags are no words and leave no trace.
+    """
+    marks = _MARKUP.findall(remove_tags(prompt))
     factors = _opening_factors(marks)
     # Round and square brackets may overlap, as in "(a [b) c]", so each kind has a stack of its own.
     rounds, squares = [1.0], [1.0]

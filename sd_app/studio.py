@@ -4,6 +4,7 @@ import threading
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
+from .addons import Addon, AddonFacts, describe_addon, list_addons
 from .catalog import ModelInfo, find_model, list_models
 from .checks import check_text
 from .requests import (
@@ -56,6 +57,14 @@ class Studio:
     def schedulers(self) -> tuple[str, ...]:
         """List the schedulers by the names a request takes."""
         return SCHEDULER_NAMES
+
+    def addons(self) -> list[Addon]:
+        """List what a prompt can ask for: LoRAs. Reads names only, each time."""
+        return list_addons(self.settings)
+
+    def describe_addon(self, text: str) -> AddonFacts:
+        """Describe what a prompt asks for by an Addon's text. Raise ValueError if it is not there."""
+        return describe_addon(self.settings, text)
 
     def txt2img(
         self,

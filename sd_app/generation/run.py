@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 import torch
 
+from ..addons import choose_additions
 from ..catalog import find_model
 from ..loaders import download_snapshot
 from ..model_manager import ModelManager
@@ -44,7 +45,9 @@ def run_job(
         if job.nothing_to_do:
             return job
         job.preview_every = preview_every if on_step and job.info.latent_rgb else 0
-        with manager.pipeline(job.kind, info.name, str(job.request.scheduler), job.tell) as pipe:
+        additions = choose_additions(settings, job.info, job.request.prompt)
+        scheduler = str(job.request.scheduler)
+        with manager.pipeline(job.kind, info.name, scheduler, job.tell, additions) as pipe:
             run = partial(denoise, pipe, job)
             for first, count in job.batches(settings.batch_size):
                 for images in run_batch(manager, pipe, job, run, first, count):

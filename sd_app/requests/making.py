@@ -6,6 +6,7 @@ from pathlib import Path
 
 from PIL import Image
 
+from ..addons import find_tags, refuse_tags
 from ..checks import (
     MAX_SEED,
     check_bool,
@@ -40,7 +41,8 @@ MASK_MODES = ("1", "L", "RGB")
 class Txt2ImgRequest:
     """Ask for pictures of a prompt. None means: the model's own default; for the seed: a random one.
 
-    Both prompts may hold arithmetic in braces, `a drawing of {cat + 0.43*tabby}`; see expressions.py.
+    Both prompts may hold arithmetic in braces, `a drawing of {cat + 0.43*tabby}`; see expressions.py. The
+    prompt may ask for LoRAs, `<lora:name:0.8>`; see addons/tags.py.
     Picture k of the request has seed `seed + k`. `clip_skip` counts as in AUTOMATIC1111: 1 is the last
     layer of the text encoder, 2 the one before. Raise ValueError naming field, value, rule and remedy.
     """
@@ -62,6 +64,8 @@ class Txt2ImgRequest:
         if not self.prompt.strip():
             raise ValueError("prompt must not be empty (say what the picture should show)")
         check_text("negative_prompt", self.negative_prompt, MAX_PROMPT)
+        find_tags(self.prompt)
+        refuse_tags("negative_prompt", self.negative_prompt)
         self._check_slots()
         check_name("model", self.model)
         check_name("scheduler", self.scheduler)

@@ -88,6 +88,12 @@ def examples_block(texts: list[str], *classes: str) -> Any:
     )
 
 
+def picked(event: gr.EventData) -> str:
+    """Return the text of the example that was picked."""
+    text = event._data.get("text") if isinstance(event._data, dict) else None
+    return text[:20_000] if isinstance(text, str) else ""
+
+
 def text_box(label: str, placeholder: str, *classes: str, lines: int = 1, **more: Any) -> Any:
     """Make a field for words, in which Ctrl+Up and Ctrl+Down weigh them."""
     return gr.Textbox(

@@ -9,6 +9,7 @@ import gradio as gr
 
 from ..catalog import ModelInfo
 from ..requests import BlendRequest, PlaneRequest, WalkRequest, take_apart
+from .addons import addon_block
 from .controls import (
     PromptBlock,
     advanced_block,
@@ -16,13 +17,14 @@ from .controls import (
     go_row,
     notice_block,
     parameter_drop,
+    picked,
     sampling_block,
     size_block,
     text_box,
 )
 from .form import MODES
 from .jobs import Line
-from .maker import Maker, picked
+from .maker import Maker
 from .memory import QUIET
 from .mixing import (
     METHODS,
@@ -108,6 +110,7 @@ def embeddings_tab(studio: Any, line: Line, shelf: Shelf, *, picker: Any, model:
                 "", elem_classes=["token-line", "negative-line", *making()], apply_default_css=False
             )
             generate, stop = go_row("Generate", *making())
+            addons = addon_block(studio, *making())
             space = space_block()
             walk = walk_block()
             way = gr.Radio(
@@ -154,6 +157,7 @@ def embeddings_tab(studio: Any, line: Line, shelf: Shelf, *, picker: Any, model:
             notice=notice,
             example_for="text",
         ),
+        addons=addons,
         generate=generate,
         stop=stop,
         stage=stage,

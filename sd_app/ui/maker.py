@@ -9,7 +9,8 @@ import gradio as gr
 from ..catalog import ModelInfo
 from ..requests import FramesResult, Step, Txt2ImgRequest, Txt2ImgResult
 from . import frames, stage, views
-from .controls import USUAL_STEPS, PromptBlock, token_line, wire_steps_run
+from .addons import AddonPicker
+from .controls import USUAL_STEPS, PromptBlock, picked, token_line, wire_steps_run
 from .easel import Easel, working_size
 from .errors import sentence, words
 from .form import MODEL_FIELDS, Form, model_defaults, read_request, valid_fields
@@ -35,6 +36,7 @@ class Maker:
     shelf: Shelf
     form: Form
     prompts: PromptBlock
+    addons: AddonPicker
     generate: Any
     stop: Any
     stage: Any
@@ -55,6 +57,7 @@ class Maker:
         if self.steps_run:
             wire_steps_run(self.form["num_inference_steps"], self.form["strength"], self.steps_run, demo)
         self._wire_tokens()
+        self.addons.wire(self.form["prompt"], demo)
         self._wire_memory(demo, saved_results)
 
     @property
@@ -267,9 +270,3 @@ class Maker:
 def make_run(make: Callable[[Any, Any], Any], request: Any) -> Run:
     """Return the job of one request."""
     return lambda on_step: make(request, on_step)
-
-
-def picked(event: gr.EventData) -> str:
-    """Return the text of the example that was picked."""
-    text = event._data.get("text") if isinstance(event._data, dict) else None
-    return text[:20_000] if isinstance(text, str) else ""

@@ -8,6 +8,7 @@ import gradio as gr
 
 from ..catalog import ModelInfo
 from ..requests import Txt2ImgRequest
+from .addons import addon_block
 from .controls import (
     advanced_block,
     go_row,
@@ -58,6 +59,7 @@ def build_making_tab(
                 easel = easel_block(tab.easel, shelf, studio.settings.max_pixels)
                 start["strength"], steps_run = strength_block()
             generate, stop = go_row()
+            addons = addon_block(studio)
             own = tab.own_fields()
             sizes = size_block(model, tab.size_title, tab.fits)
             sampling = sampling_block(model, studio.schedulers())
@@ -74,6 +76,7 @@ def build_making_tab(
         shelf=shelf,
         form={**prompts.fields, "model": picker, **start, **own, **sampling, **sizes, **advanced},
         prompts=prompts,
+        addons=addons,
         generate=generate,
         stop=stop,
         stage=stage,

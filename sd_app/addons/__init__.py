@@ -1,0 +1,28 @@
+"""What joins a checkpoint: LoRAs, learned words, another VAE. Names, tags and headers only; no torch."""
+
+from .choice import NO_ADDITIONS, Additions, LoraUse, choose_additions
+from .files import AddonFile, find_file, list_files
+from .listing import Addon, AddonFacts, describe_addon, list_addons
+from .loras import LoraFacts, inspect_lora
+from .tags import TAG, LoraTag, find_tags, refuse_tags, remove_tags
+
+__all__ = [
+    "NO_ADDITIONS",
+    "TAG",
+    "Additions",
+    "Addon",
+    "AddonFacts",
+    "AddonFile",
+    "LoraFacts",
+    "LoraTag",
+    "LoraUse",
+    "choose_additions",
+    "describe_addon",
+    "find_file",
+    "find_tags",
+    "inspect_lora",
+    "list_addons",
+    "list_files",
+    "refuse_tags",
+    "remove_tags",
+]

@@ -1,0 +1,68 @@
+"""Which files a job needs beside its checkpoint."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ..checkpoints import Stamp, stamp
+from ..model_info import ModelInfo
+from ..settings import Settings
+from .files import find_file
+from .loras import check_family, inspect_lora
+from .tags import find_tags
+
+LORAS = "loras"  # folders in models_dir
+
+
+@dataclass(frozen=True, kw_only=True)
+class LoraUse:
+    """A LoRA file and how much of it goes into U-Net and text encoders. Equal uses give equal weights."""
+
+    name: str
+    path: Path
+    file: Stamp
+    unet_scale: float
+    text_scale: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Additions:
+    """What a job adds to its checkpoint. Hashable."""
+
+    loras: tuple[LoraUse, ...] = ()
+
+
+NO_ADDITIONS = Additions()
+
+
+def choose_additions(settings: Settings, info: ModelInfo, prompt: str, **_: Any) -> Additions:
+    """Find the files a prompt asks for, before anything is loaded.
+
+    Raise ValueError naming what is not there, damaged or made for another family.
+    """
+    return Additions(loras=_choose_loras(settings, info, prompt))
+
+
+def _choose_loras(settings: Settings, info: ModelInfo, prompt: str) -> tuple[LoraUse, ...]:
+    uses = []
+    for tag in find_tags(prompt):
+        file = find_file("LoRA", settings.models_dir / LORAS, tag.name)
+        try:
+            facts = inspect_lora(file.path)
+        except (ValueError, OSError) as error:
+            reason = error.strerror if isinstance(error, OSError) else error
+            raise ValueError(
+                f"prompt must ask for LoRAs that can be used, and {file.name} cannot: {reason}"
+            ) from error
+        check_family(file.name, facts, info.family)
+        if tag.unet_scale or tag.text_scale:
+            uses.append(
+                LoraUse(
+                    name=file.name,
+                    path=file.path,
+                    file=stamp(file.path),
+                    unet_scale=tag.unet_scale,
+                    text_scale=tag.text_scale,
+                )
+            )
+    return tuple(uses)
