@@ -41,7 +41,7 @@ def make_parser(environ: Mapping[str, str]) -> argparse.ArgumentParser:
     switch("--listen", "let other machines in, with a password")
     switch("--share", "open a public gradio.live link, with a password")
     text("--auth", "user:password (default when shared: a generated one)")
-    text("--model", "the model to begin with: tiny-sd, a folder or file in models/, or owner/name of the hub")
+    text("--model", "the model to begin with: tiny-sd, a name in models/, owner/name of the hub, or a path")
     text("--models-dir", "folder of models", type=Path)
     text("--outputs-dir", "folder for finished pictures", type=Path)
     text("--device", "auto, cpu, cuda, cuda:N or mps")

@@ -20,7 +20,7 @@ import torch
 from .addons import NO_ADDITIONS, Additions
 from .catalog import find_model
 from .fitting import Outfit
-from .loaders import load_components, load_tokenizer
+from .loaders import download_snapshot, load_components, load_tokenizer
 from .model_info import ModelInfo
 from .pipelines import make_pipeline
 from .requests import Status
@@ -115,14 +115,17 @@ class ModelManager:
             return self._tokenizers[model]
 
     def warm_up(self) -> None:
-        """Load the default model."""
+        """Load the default model; a hub model is fetched first, with a bar in the terminal."""
         info = find_model(self.settings, None)
+        if info.path is None:
+            download_snapshot(info.name)  # while others may work
+            info = find_model(self.settings, info.name)
         with self.pipeline("txt2img", info.name, info.default_scheduler):
             pass
 
-    def unload(self, name: str | None = None) -> None:
-        """Drop one model, or all of them, once the running job is over."""
-        with self._exclusive(_tell_nobody):
+    def unload(self, name: str | None = None, on_event: Event | None = None) -> None:
+        """Drop one model, or all of them, once the running job is over; tells as pipeline does."""
+        with self._exclusive(on_event or _tell_nobody):
             self._drop([name] if name else list(self._checkpoints))
 
     def free_memory(self, *, keep: str) -> None:
@@ -138,13 +141,15 @@ class ModelManager:
         else:
             total, used = psutil.virtual_memory().total, psutil.Process().memory_info().rss
             name = "Apple GPU" if self.device.type == "mps" else f"CPU, {torch.get_num_threads()} threads"
+        checkpoints = tuple(self._checkpoints.values())
         return Status(
             device=str(self.device),
             device_name=name,
             dtype=str(self.dtype).removeprefix("torch."),
             memory_used=used,
             memory_total=total,
-            loaded=tuple(self._checkpoints),
+            loaded=tuple(checkpoint.name for checkpoint in checkpoints),
+            loaded_bytes=tuple(checkpoint.size_bytes for checkpoint in checkpoints),
         )
 
     @contextmanager

@@ -21,6 +21,13 @@ def default_cache_dir() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "sd_app"
 
 
+def is_path(model: str) -> bool:
+    """Tell a path from a name and from a hub id, by its looks alone: a/b is a hub id, ./a/b a path."""
+    text = model.replace("\\", "/")
+    rooted = text.startswith(("/", "./", "../", "~")) or text in (".", "..") or bool(Path(model).drive)
+    return rooted or text.count("/") > 1 or ("/" in text and text.lower().endswith(".safetensors"))
+
+
 @dataclass(frozen=True, kw_only=True)
 class Settings:
     """Everything that holds for a whole run of the app. Raise ValueError for a value that cannot be."""
@@ -28,7 +35,8 @@ class Settings:
     models_dir: Path = DEFAULT_MODELS_DIR
     outputs_dir: Path = field(default_factory=lambda: Path("outputs"))
     cache_dir: Path = field(default_factory=default_cache_dir)  # tables of phrases; may be deleted
-    model: str = "tiny-sd"  # the model of a request that names none; may be a hub id "owner/name"
+    # The model of a request that names none: a name, a hub id "owner/name", or the path of a folder or file.
+    model: str = "tiny-sd"
     device: str = "auto"  # auto, cpu, cuda, cuda:N or mps
     dtype: str = "auto"  # auto: float16 on cuda and mps, float32 on the CPU
     lowvram: bool = False  # keep weights in main memory, move each part to the GPU as it is needed
@@ -46,6 +54,8 @@ class Settings:
             raise ValueError(
                 f"model must be a name or a hub id, got {self.model!r} (try tiny-sd or owner/name)"
             )
+        if is_path(self.model):
+            object.__setattr__(self, "model", str(Path(self.model).expanduser().absolute()))
         if not isinstance(self.device, str) or not _DEVICE.fullmatch(self.device):
             raise ValueError(f"device must be auto, cpu, cuda, cuda:N or mps, got {self.device!r}")
         if self.dtype not in DTYPES:

@@ -31,9 +31,9 @@ from ..requests import (
     WalkRequest,
     parse_seed,
 )
-from ..settings import Settings
+from ..settings import Settings, is_path
 from ..studio import Studio
-from . import arithmetic, interrogate
+from . import arithmetic, hub, interrogate
 
 FAILED, INTERRUPTED = 2, 130  # exit codes
 
@@ -49,7 +49,7 @@ REQUESTS: dict[str, tuple[type[Txt2ImgRequest], str]] = {
 HELP = arithmetic.HELP | {
     "prompt": "what the picture shows; (word:1.2) stresses, [word] weakens, {cat + 0.4*dog} computes",
     "negative_prompt": "what it should not show",
-    "model": "a name that `python -m sd_app models` lists, or owner/name of the hub",
+    "model": "a name that `python -m sd_app models` lists, owner/name of the hub, or a path",
     "scheduler": 'the sampler, for instance "DPM++ 2M Karras"',
     "num_inference_steps": "denoising steps",
     "guidance_scale": "how strictly to follow the prompt, 0..30",
@@ -101,6 +101,9 @@ def main(arguments: list[str] | None = None) -> int:
         settings = Settings(**_given(vars(options), SETTINGS))
         if options.command == "models":
             return list_models(Studio(settings))
+        if options.command in ("download", "remove"):
+            with _stop_on_ctrl_c() as check:
+                return hub.run(Studio(settings), options, check=check)
         if options.command == "tokens":
             return arithmetic.show_tokens(Studio(settings), options)
         if options.command == "interrogate":
@@ -142,13 +145,17 @@ def make_parser(environ: Mapping[str, str]) -> argparse.ArgumentParser:
     tokens = commands.add_parser("tokens", help="show how a prompt is read", description="List its tokens.")
     arithmetic.add_tokens_flags(tokens)
     _add_settings_flags(tokens, environ)
+    hub.add_commands(commands)
     return parser
 
 
 def make_pictures(studio: Studio, options: argparse.Namespace) -> int:
     """Run the request the options hold; print the path of every finished picture."""
     request_type, _ = REQUESTS[options.command]
-    request = request_type(**_given(vars(options), _names(request_type)))
+    given = _given(vars(options), _names(request_type))
+    if is_path(given.get("model", "")):  # the settings hold it; a request names models, never paths
+        del given["model"]
+    request = request_type(**given)
     num_pictures = request.num_pictures
     paths = _output_paths(options.output, num_pictures)
     with _progress_bar() as show, _stop_on_ctrl_c() as check:
@@ -331,6 +338,9 @@ def _progress_bar() -> Iterator[Callable[[Step], None]]:
 
 
 def _numbers(step: Step) -> str:
+    if step.download:
+        eta = step.download.eta_seconds
+        return f" {step.download.amount}" + ("" if eta is None else f", {eta:.0f} s left")
     if not step.step:
         return ""
     text = f" {step.step}/{step.num_steps}"

@@ -13,7 +13,7 @@ from ..addons import choose_additions
 from ..catalog import find_model
 from ..loaders import download_snapshot
 from ..model_manager import ModelManager
-from ..requests import Cancelled, Txt2ImgRequest
+from ..requests import Cancelled, DownloadProgress, Txt2ImgRequest
 from ..schedulers import StepWatcher, watch_steps
 from ..visualize import preview_image
 from .job import Job, OnStep
@@ -39,7 +39,7 @@ def run_job(
     try:
         if info.path is None:
             job.tell(f"Downloading {info.name}")
-            download_snapshot(info.name)
+            download_snapshot(info.name, partial(tell_download, job) if on_step else None)
             job.info = find_model(settings, info.name)  # its size and defaults are known only now
             job.request = resolve(replace(request, seed=job.request.seed), job.info, settings)
         if job.nothing_to_do:
@@ -55,6 +55,11 @@ def run_job(
     except Cancelled:
         pass  # the result says so
     return job
+
+
+def tell_download(job: Job, progress: DownloadProgress) -> None:
+    """Tell how far the job's model is on its way here; Cancelled stops that too."""
+    job.tell(f"Downloading {progress.hub_id}", download=progress)
 
 
 def denoise(pipe: Any, job: Job, first: int, count: int) -> Images:

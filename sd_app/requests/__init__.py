@@ -27,6 +27,7 @@ from .blending import (
     WalkResult,
     take_apart,
 )
+from .downloading import Downloaded, DownloadPlan, DownloadProgress, HubFile, format_bytes
 from .interrogating import (
     INTERROGATE_MODES,
     MAX_MATCHES,
@@ -106,10 +107,14 @@ __all__ = [
     "BlendResult",
     "Cancelled",
     "Divergence",
+    "DownloadPlan",
+    "DownloadProgress",
+    "Downloaded",
     "Drift",
     "DriftReport",
     "Encoding",
     "FramesResult",
+    "HubFile",
     "Img2ImgRequest",
     "Img2ImgResult",
     "InpaintRequest",
@@ -139,6 +144,7 @@ __all__ = [
     "WalkResult",
     "check_limits",
     "count_steps",
+    "format_bytes",
     "parse_seed",
     "take_apart",
 ]
