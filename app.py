@@ -29,9 +29,9 @@ def make_parser(environ: Mapping[str, str]) -> argparse.ArgumentParser:
         default = environ.get(name) or None
         parser.add_argument(flag, default=default, help=f"{help_text} [{name}]", **more)  # type: ignore[arg-type]
 
-    def switch(flag: str, help_text: str) -> None:
-        name = "SD_APP_" + flag.strip("-").upper()
-        default = environ.get(name, "").lower() in YES
+    def switch(flag: str, help_text: str, *, usual: bool = False) -> None:
+        name = "SD_APP_" + flag.strip("-").replace("-", "_").upper()
+        default = environ[name].lower() in YES if environ.get(name) else usual
         parser.add_argument(
             flag, action=argparse.BooleanOptionalAction, default=default, help=f"{help_text} [{name}]"
         )
@@ -47,6 +47,9 @@ def make_parser(environ: Mapping[str, str]) -> argparse.ArgumentParser:
     text("--device", "auto, cpu, cuda, cuda:N or mps")
     text("--dtype", "auto, float16, bfloat16 or float32")
     switch("--lowvram", "move each part to the GPU only when it is needed")
+    switch("--cuda-graphs", "replay the U-Net's work on CUDA: the same picture, faster", usual=True)
+    switch("--channels-last", "keep convolutions' weights in that order of memory: may be faster on CUDA")
+    switch("--compile", "torch.compile the U-Net: the first picture takes a while, later ones less")
     text("--theme", "system, light or dark", choices=THEMES)
     text("--mode", "local, shared or space (default: found out)", choices=("local", "shared", "space"))
     return parser

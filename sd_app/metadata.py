@@ -31,6 +31,7 @@ RequestT = TypeVar("RequestT", bound=Txt2ImgRequest)
 PNG_KEY = "parameters"
 EXACT_PROMPTS = "Exact prompts"  # our own key: JSON [prompt, negative prompt]
 NUM_IMAGES = "Number of images"  # our own key: pictures of the request, when more than one
+GUIDANCE_END, CACHE_INTERVAL = "Guidance end", "DeepCache interval"  # our own keys
 NEGATIVE = "Negative prompt:"
 INVERTED, ONLY_MASKED, LATENT = "Inpaint not masked", "Only masked", "latent "  # AUTOMATIC1111's values
 
@@ -81,6 +82,8 @@ def to_infotext(request: Txt2ImgRequest, *, model_hash: str | None = None, versi
         "Model": request.model,
         **_picture_parameters(request),
         "Clip skip": request.clip_skip if request.clip_skip > 1 else None,
+        GUIDANCE_END: _unless(1.0, request.guidance_end),
+        CACHE_INTERVAL: _unless(1, request.cache_interval),
         NUM_IMAGES: request.num_images if request.num_images > 1 else None,
         "Version": version or _version(),
     }
@@ -334,6 +337,8 @@ def _field_values(fields: dict[str, str]) -> Iterator[tuple[str, Any]]:
         "CFG scale": ("guidance_scale", float),
         NUM_IMAGES: ("num_images", int),
         "Clip skip": ("clip_skip", int),
+        GUIDANCE_END: ("guidance_end", float),
+        CACHE_INTERVAL: ("cache_interval", int),
         "Seed": ("seed", parse_seed),
         "Resize mode": ("resize_mode", str),
         "Mask blur": ("feather", int),

@@ -26,6 +26,7 @@ from .pipelines import make_pipeline
 from .requests import Status
 from .schedulers import make_scheduler
 from .settings import Settings
+from .speed import FastUNet, make_fast_unet
 
 M_ARENA_MAX = -8  # of glibc's malloc.h
 WAIT_SECONDS = 0.2  # how often a waiting job looks whether it was cancelled
@@ -46,6 +47,7 @@ class Checkpoint:
     components: dict[str, Any]
     size_bytes: int
     scheduler_config: Any = None  # the original one: every job's scheduler starts from it
+    fast_unet: FastUNet | None = None  # how jobs run the U-Net; a pipeline's `fast_unet` is this one
     pipelines: dict[str, Any] = field(default_factory=dict)
     outfit: Outfit | None = None  # what jobs added to it
 
@@ -131,6 +133,8 @@ class ModelManager:
     def free_memory(self, *, keep: str) -> None:
         """Drop all models but one and give back what is unused. Only for the job that holds the lock."""
         assert self._owner == threading.get_ident()
+        if (kept := self._checkpoints.get(keep)) and kept.fast_unet:
+            kept.fast_unet.give_up()
         self._drop([name for name in self._checkpoints if name != keep])
 
     def status(self) -> Status:
@@ -207,11 +211,15 @@ class ModelManager:
         if not self._offloads:
             for module in modules:
                 module.to(self.device)
+        if self.settings.channels_last:
+            for part in (components["unet"], components["vae"]):
+                part.to(memory_format=torch.channels_last)
         return Checkpoint(
             name=info.name,
             components=components,
             scheduler_config=scheduler_config,
             size_bytes=count_bytes(modules),
+            fast_unet=make_fast_unet(components["unet"], self.settings, self.device, info.family),
         )
 
     def _load_part(self, name: str, load: Load) -> Checkpoint:
@@ -224,6 +232,7 @@ class ModelManager:
         if kind not in checkpoint.pipelines:
             pipe = make_pipeline(kind, checkpoint.components)
             pipe.set_progress_bar_config(disable=True)
+            pipe.fast_unet = checkpoint.fast_unet
             checkpoint.pipelines[kind] = pipe
         pipe = checkpoint.pipelines[kind]
         if self._offloads:
@@ -253,6 +262,8 @@ class ModelManager:
             checkpoint = self._checkpoints.pop(name, None)
             for pipe in checkpoint.pipelines.values() if checkpoint else ():
                 pipe.remove_all_hooks()
+            if checkpoint and checkpoint.fast_unet:
+                checkpoint.fast_unet.drop()
         checkpoint = pipe = None  # the last references to the weights
         collect_memory()
 

@@ -19,6 +19,7 @@ class SchedulerInfo:
     class_name: str  # in diffusers
     config: Mapping[str, Any] = field(default_factory=dict)  # over the checkpoint's own configuration
     note: str = ""
+    max_steps: int | None = None
 
 
 _DPM = {"algorithm_type": "dpmsolver++", "solver_order": 2, "use_karras_sigmas": False}
@@ -78,6 +79,7 @@ _TABLE = (
         class_name="LCMScheduler",
         config={"clip_sample": False},
         note="For models distilled to 2..8 steps; others come out soft.",
+        max_steps=50,  # original_inference_steps: those that were distilled
     ),
     SchedulerInfo(
         name="PLMS",

@@ -40,6 +40,9 @@ class Settings:
     device: str = "auto"  # auto, cpu, cuda, cuda:N or mps
     dtype: str = "auto"  # auto: float16 on cuda and mps, float32 on the CPU
     lowvram: bool = False  # keep weights in main memory, move each part to the GPU as it is needed
+    cuda_graphs: bool = True  # replay the U-Net's work on CUDA: the same bits, faster
+    channels_last: bool = False  # keep convolutions' weights in that order of memory
+    compile: bool = False  # torch.compile the U-Net: slow to start, then faster, another rounding
     mode: str = "local"
     max_pixels: int = 2048 * 2048  # width * height of one picture
     max_images: int = 100  # pictures of one request
@@ -62,8 +65,9 @@ class Settings:
             raise ValueError(f"dtype must be one of {', '.join(DTYPES)}, got {self.dtype!r}")
         if self.mode not in MODES:
             raise ValueError(f"mode must be one of {', '.join(MODES)}, got {self.mode!r}")
-        if not isinstance(self.lowvram, bool):
-            raise ValueError(f"lowvram must be true or false, got {self.lowvram!r}")
+        for name in ("lowvram", "cuda_graphs", "channels_last", "compile"):
+            if not isinstance(getattr(self, name), bool):
+                raise ValueError(f"{name} must be true or false, got {getattr(self, name)!r}")
         check_int("max_pixels", self.max_pixels, 64 * 64, 8192 * 8192)
         check_int("max_images", self.max_images, 1, 1000)
         check_int("batch_size", self.batch_size, 1, 64)

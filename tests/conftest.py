@@ -22,7 +22,12 @@ INTERROGATORS = ("tiny-clip", "tiny-blip")
 
 
 def make_checkpoint(
-    folder: Path, *, seed: int, prediction_type: str = "epsilon", in_channels: int = 4
+    folder: Path,
+    *,
+    seed: int,
+    prediction_type: str = "epsilon",
+    in_channels: int = 4,
+    time_cond_proj_dim: int | None = None,
 ) -> Path:
     """Save a Stable Diffusion pipeline of a few layers with random weights; 64x64 pictures."""
     import torch
@@ -56,6 +61,7 @@ def make_checkpoint(
             norm_num_groups=8,
             attention_head_dim=2,
             cross_attention_dim=32,
+            time_cond_proj_dim=time_cond_proj_dim,
         ),
         scheduler=DDIMScheduler(
             beta_start=0.00085,

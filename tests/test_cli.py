@@ -55,6 +55,10 @@ def test_every_flag_reaches_the_picture(tmp_path: Path) -> None:
         "72",
         "--clip-skip",
         "2",
+        "--guidance-end",
+        "0.5",
+        "--cache-interval",
+        "2",
         "--num-inference-steps",
         "3",
     ]
@@ -70,6 +74,8 @@ def test_every_flag_reaches_the_picture(tmp_path: Path) -> None:
         width=64,
         height=72,
         clip_skip=2,
+        guidance_end=0.5,
+        cache_interval=2,
     )
 
 

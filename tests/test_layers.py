@@ -16,7 +16,7 @@ LEAVES = {
 }
 TOOLS = {
     *("schedulers", "loaders", "single_file", "clip_tokenizer", "pipelines", "model_manager"),
-    *("prompts", "embeddings", "probes", "visualize"),
+    *("prompts", "embeddings", "probes", "visualize", "speed"),
     *("loras", "fitting"),
 }
 FEATURES = {"generation", "interrogator", "training", "sweeps"}

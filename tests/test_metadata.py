@@ -116,6 +116,8 @@ def resolved_requests(draw: st.DrawFn) -> Txt2ImgRequest:
         height=draw(sides),
         num_images=num_images,
         clip_skip=draw(st.integers(1, 12)),
+        guidance_end=draw(st.floats(0, 1)),
+        cache_interval=draw(st.integers(1, 10)),
     )
 
 
@@ -148,6 +150,11 @@ def test_the_text_is_the_one_other_tools_read() -> None:
         "Steps: 25, Sampler: DPM++ 2M, Schedule type: Karras, CFG scale: 5, Seed: 7, Size: 128x192,"
         " Model hash: 6ce0161689, Model: tiny-sd, Clip skip: 2, Version: 1"
     )
+
+
+def test_what_was_made_faster_says_so() -> None:
+    text = to_infotext(replace(PLAIN, guidance_end=0.5, cache_interval=3), version="1")
+    assert text.endswith("Model: tiny-sd, Guidance end: 0.5, DeepCache interval: 3, Version: 1")
 
 
 def test_what_says_nothing_is_left_out() -> None:

@@ -64,6 +64,12 @@ NAN, INF = float("nan"), float("inf")
         ("clip_skip", 0),
         ("clip_skip", 13),
         ("clip_skip", False),
+        ("guidance_end", 1.01),
+        ("guidance_end", float("nan")),
+        ("guidance_end", True),
+        ("cache_interval", 0),
+        ("cache_interval", 11),
+        ("cache_interval", 2.0),
     ],
 )
 def test_a_bad_value_is_refused_with_the_name_of_its_field(field, value):

@@ -115,6 +115,8 @@ def test_an_infotext_fills_the_form_and_names_what_is_not_here() -> None:
         "height": 768,
         "num_images": 1,
         "clip_skip": 2,
+        "guidance_end": 1.0,
+        "cache_interval": 1,
     }
     assert len(remarks) == 1
     assert "v1-5-pruned-emaonly" in remarks[0]

@@ -57,6 +57,8 @@ HELP = arithmetic.HELP | {
     "width": "in pixels, a multiple of 8",
     "height": "in pixels, a multiple of 8",
     "num_images": "how many pictures",
+    "guidance_end": "share of the steps, 0..1, after which guidance stops: faster, another picture",
+    "cache_interval": "run the U-Net's deep blocks every N steps only: faster, another picture",
     "clip_skip": "1 takes the text encoder's last layer, 2 the one before",
     "init_image": "the picture to start from",
     "strength": "share of the steps that is run, 0..1: how much is made anew",
@@ -76,6 +78,9 @@ HELP = arithmetic.HELP | {
     "device": "auto, cpu, cuda, cuda:N or mps",
     "dtype": "auto, float16, bfloat16 or float32",
     "lowvram": "move each part to the GPU only when it is needed",
+    "cuda_graphs": "replay the U-Net's work on CUDA: the same picture, faster (default: on)",
+    "channels_last": "keep convolutions' weights in that order of memory: may be faster on CUDA",
+    "compile": "torch.compile the U-Net: the first picture takes a while, later ones less; another rounding",
     **interrogate.HELP,
 }
 ALIASES = {
@@ -89,7 +94,8 @@ WITHOUT_DEFAULT = ("seed", "mask_image", "outpaint", "ts", *interrogate.WITHOUT_
 POSITIONAL: dict[str, dict[str, Any]] = {
     "image": {"nargs": "+", "type": Path, "metavar": "PICTURE"},
 }
-SETTINGS = ("model", "models_dir", "outputs_dir", "device", "dtype", "lowvram")
+SPEED = ("cuda_graphs", "channels_last", "compile")
+SETTINGS = ("model", "models_dir", "outputs_dir", "device", "dtype", "lowvram", *SPEED)
 TRUE = ("1", "true", "yes", "on")
 
 

@@ -7,6 +7,7 @@ from typing import Any
 from PIL import Image
 
 from ..model_manager import OUT_OF_MEMORY, ModelManager, is_out_of_memory
+from ..speed import bypass
 from .job import Job
 
 TILE_PIXELS = 512  # side of the tiles in which the frugal setting decodes
@@ -60,7 +61,8 @@ def frugal(pipe: Any) -> Iterator[None]:
     if pipe._execution_device.type != "cuda":
         pipe.unet.set_attention_slice("max")
     try:
-        yield
+        with bypass(pipe):
+            yield
     finally:
         vae.disable_tiling()
         vae.disable_slicing()

@@ -11,7 +11,7 @@ from ..images import open_image, open_mask
 from ..model_info import ModelInfo
 from ..placement import round_size, round_up_size
 from ..requests import Img2ImgRequest, InpaintRequest, Txt2ImgRequest, check_limits
-from ..schedulers import find_scheduler
+from ..schedulers import SchedulerInfo, find_scheduler
 from ..settings import Settings
 
 RequestT = TypeVar("RequestT", bound=Txt2ImgRequest)
@@ -22,7 +22,7 @@ def resolve(request: RequestT, info: ModelInfo, settings: Settings) -> RequestT:
 
     Raise ValueError over the limits and for a file that is no picture.
     """
-    find_scheduler(request.scheduler or info.default_scheduler)
+    scheduler = find_scheduler(request.scheduler or info.default_scheduler)
     request = open_pictures(request, settings)
     random_seed = secrets.randbelow(MAX_SEED - request.num_images + 2)
     width, height = default_size(request, info, settings)
@@ -39,10 +39,21 @@ def resolve(request: RequestT, info: ModelInfo, settings: Settings) -> RequestT:
         height=request.height or height,
     )
     check_limits(resolved, settings)
+    check_steps(resolved, scheduler)
     if isinstance(resolved, InpaintRequest):
         check_canvas(resolved, settings)
     check_model(resolved, info)
     return resolved
+
+
+def check_steps(request: Txt2ImgRequest, scheduler: SchedulerInfo) -> None:
+    """Refuse more steps than a scheduler has."""
+    steps = request.num_inference_steps
+    if scheduler.max_steps is not None and steps is not None and steps > scheduler.max_steps:
+        raise ValueError(
+            f"num_inference_steps must be at most {scheduler.max_steps} with {scheduler.name}, got {steps}"
+            " (lower it, or choose another scheduler)"
+        )
 
 
 def canvas_size(request: InpaintRequest) -> tuple[int, int]:

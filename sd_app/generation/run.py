@@ -15,6 +15,7 @@ from ..loaders import download_snapshot
 from ..model_manager import ModelManager
 from ..requests import Cancelled, DownloadProgress, Txt2ImgRequest
 from ..schedulers import StepWatcher, watch_steps
+from ..speed import make_plan
 from ..visualize import preview_image
 from .job import Job, OnStep
 from .memory import Images, run_batch
@@ -71,7 +72,11 @@ def denoise(pipe: Any, job: Job, first: int, count: int) -> Images:
     generators = [torch.Generator("cpu").manual_seed(job.seed(first + index)) for index in range(count)]
     prompts, arguments = job.prompts(pipe, first, count), job.arguments(pipe, generators)
     watched = job.preview_every or job.watches
-    with watch_steps(pipe.scheduler) if watched else nullcontext() as watcher:
+    plan = make_plan(pipe, request, job.num_steps)
+    with (
+        watch_steps(pipe.scheduler) if watched else nullcontext() as watcher,
+        pipe.fast_unet.running(plan, job.tell),
+    ):
         output = pipe(
             **prompts,
             **arguments,

@@ -44,6 +44,7 @@ from .interrogating import (
 from .making import (
     BLENDS,
     MASKED_CONTENTS,
+    MAX_CACHE_INTERVAL,
     MAX_CLIP_SKIP,
     MAX_FEATHER,
     MAX_GUIDANCE,
@@ -85,6 +86,7 @@ __all__ = [
     "INTERROGATE_MODES",
     "JUMP_WIDTH",
     "MASKED_CONTENTS",
+    "MAX_CACHE_INTERVAL",
     "MAX_CLIP_SKIP",
     "MAX_FEATHER",
     "MAX_FPS",

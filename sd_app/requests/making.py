@@ -29,6 +29,7 @@ MAX_STEPS = 1000  # the number of steps a model was trained on
 MAX_GUIDANCE = 30.0
 MAX_NUM_IMAGES = 1000
 MAX_CLIP_SKIP = 12
+MAX_CACHE_INTERVAL = 10  # steps
 MAX_FEATHER = 512  # pixels
 MAX_PADDING = 1024  # pixels
 RESIZE_MODES = ("crop", "pad", "stretch")
@@ -44,7 +45,9 @@ class Txt2ImgRequest:
     Both prompts may hold arithmetic in braces, `a drawing of {cat + 0.43*tabby}`; see expressions.py. The
     prompt may ask for LoRAs, `<lora:name:0.8>`; see addons/tags.py.
     Picture k of the request has seed `seed + k`. `clip_skip` counts as in AUTOMATIC1111: 1 is the last
-    layer of the text encoder, 2 the one before. Raise ValueError naming field, value, rule and remedy.
+    layer of the text encoder, 2 the one before. Two fields save time and give another picture: after
+    `guidance_end`, a share of the steps, 0..1, there is no guidance; and only every `cache_interval` steps
+    the U-Net's deep blocks are run. Raise ValueError naming field, value, rule and remedy.
     """
 
     prompt: str
@@ -58,6 +61,8 @@ class Txt2ImgRequest:
     height: int | None = None
     num_images: int = 1
     clip_skip: int = 1
+    guidance_end: float = 1.0
+    cache_interval: int = 1
 
     def __post_init__(self) -> None:
         check_text("prompt", self.prompt, MAX_PROMPT)
@@ -71,6 +76,9 @@ class Txt2ImgRequest:
         check_name("scheduler", self.scheduler)
         check_int("num_images", self.num_images, 1, MAX_NUM_IMAGES)
         check_int("clip_skip", self.clip_skip, 1, MAX_CLIP_SKIP)
+        check_float("guidance_end", self.guidance_end, 0.0, 1.0)
+        object.__setattr__(self, "guidance_end", float(self.guidance_end))
+        check_int("cache_interval", self.cache_interval, 1, MAX_CACHE_INTERVAL)
         if self.num_inference_steps is not None:
             check_int("num_inference_steps", self.num_inference_steps, 1, MAX_STEPS)
         if self.guidance_scale is not None:

@@ -14,6 +14,7 @@ from .controls import (
     PromptBlock,
     advanced_block,
     examples_block,
+    faster_block,
     go_row,
     notice_block,
     parameter_drop,
@@ -125,6 +126,8 @@ def embeddings_tab(studio: Any, line: Line, shelf: Shelf, *, picker: Any, model:
                 sizes = size_block(model, "Size", several=False)
             again = sampling.pop("again")
             advanced = advanced_block()
+            with gr.Column(elem_classes=["making", *making()], scale=0, min_width=0):
+                advanced |= faster_block()
             drop = parameter_drop()
         with gr.Column(elem_classes="get", scale=1, min_width=320):
             tokens = token_view(studio, line)

@@ -31,6 +31,7 @@ RequestT = TypeVar("RequestT", bound=Txt2ImgRequest | InterrogateRequest | Match
 
 NUMBERS = (
     *("num_inference_steps", "width", "height", "num_images", "clip_skip", "feather", "padding"),
+    "cache_interval",
     *("min_phrases", "max_phrases", "flavor_intermediate_count", "beam_width"),
     *("frames", "fps", "rows", "columns"),
 )
@@ -91,6 +92,8 @@ LABELS = {
     "height": "Height",
     "num_images": "Pictures",
     "clip_skip": "Clip skip",
+    "guidance_end": "Guidance until",
+    "cache_interval": "Deep blocks every",
 }
 EMPTY = {"prompt": "", "negative_prompt": "", "seed": -1, "num_images": 1, "clip_skip": 1}
 RANDOM_SEED = -1

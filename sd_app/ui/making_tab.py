@@ -11,6 +11,7 @@ from ..requests import Txt2ImgRequest
 from .addons import addon_block
 from .controls import (
     advanced_block,
+    faster_block,
     go_row,
     parameter_drop,
     prompt_block,
@@ -64,7 +65,7 @@ def build_making_tab(
             sizes = size_block(model, tab.size_title, tab.fits)
             sampling = sampling_block(model, studio.schedulers())
             again = sampling.pop("again")
-            advanced = advanced_block()
+            advanced = advanced_block() | faster_block()
             drop = parameter_drop()
         with gr.Column(elem_classes="get", scale=1, min_width=320):
             stage = stage_block(tab.name)

@@ -1,0 +1,134 @@
+"""Replay a function of tensors that has been recorded once for each shape, with the same bits.
+
+Knows nothing of U-Nets, and nothing of CUDA but through its Capture.
+"""
+
+import logging
+from collections import OrderedDict
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from .calls import Tensors
+from .capture import Capture, Captured
+
+MAX_SHAPES = 8  # recordings kept; the one unused for longest goes
+MAX_KNOWN = 64  # shapes whose calls are counted
+WARM_UPS = 3  # calls of a shape before it is recorded, whose results count like any other's
+# Calls that must be left in a job for its first use of a shape to be recorded. Recording takes about as long
+# as a few calls, and who never comes back to a shape shall not pay for it. A judgement, not a measurement.
+PAYS_FROM = 8
+
+Function = Callable[[Tensors], tuple[Tensor, ...]]
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(kw_only=True)
+class Known:
+    """What was seen of a shape that is not recorded."""
+
+    job: int  # the first that used it
+    calls: int = 0
+    refused: bool = False
+
+
+class Graphs:
+    """The recordings of one model's functions. Not for several threads at once."""
+
+    def __init__(self, capture: Capture, *, limit: int = MAX_SHAPES) -> None:
+        self._capture = capture
+        self._limit = limit
+        self._recordings: OrderedDict[Hashable, tuple[Tensors, Captured]] = OrderedDict()
+        self._known: OrderedDict[Hashable, Known] = OrderedDict()
+        self._job = 0
+
+    def __len__(self) -> int:
+        return len(self._recordings)
+
+    def begin_job(self) -> None:
+        """Count a job: a shape that a second one uses is worth recording."""
+        self._job += 1
+
+    def run(self, function: Function, tensors: Tensors, *, kind: Hashable, left: int) -> tuple[Tensor, ...]:
+        """Return function(tensors), bit for bit, from its recording once it pays.
+
+        `kind` is all that the function depends on besides the tensors; `left` how many calls of this job,
+        this one included, are to come.
+        """
+        key = kind, signature(tensors)
+        if key in self._recordings:
+            return self._replay(key, tensors)
+        known = self._look_up(key)
+        if known.refused:
+            return function(tensors)
+        known.calls += 1
+        if known.calls <= WARM_UPS:
+            return self._capture.warm_up(lambda: function(tensors))
+        if known.job == self._job and left < PAYS_FROM:
+            return function(tensors)
+        if not self._record(key, function, tensors):
+            known.refused = True
+            return function(tensors)
+        return self._replay(key, tensors)
+
+    def drop(self) -> None:
+        """Forget all recordings: the weights lie elsewhere, or are about to go."""
+        for _, captured in self._recordings.values():
+            captured.release()
+        self._recordings.clear()
+        self._known.clear()
+        self._capture.clear()
+
+    def give_up(self) -> None:
+        """Forget all recordings and never make them again: memory ran out beside them."""
+        refused = list(self._recordings)
+        self.drop()
+        for key in refused:
+            self._look_up(key).refused = True
+
+    def _look_up(self, key: Hashable) -> Known:
+        known = self._known.setdefault(key, Known(job=self._job))
+        self._known.move_to_end(key)
+        if len(self._known) > MAX_KNOWN:
+            self._known.popitem(last=False)
+        return known
+
+    def _record(self, key: Hashable, function: Function, tensors: Tensors) -> bool:
+        """Record a call on copies of its tensors; tell whether that worked."""
+        while len(self._recordings) >= self._limit:
+            _, (_, oldest) = self._recordings.popitem(last=False)
+            oldest.release()
+        places = {name: tensor.clone() for name, tensor in tensors.items()}
+        try:
+            captured = self._capture.record(lambda: function(places))
+        except RuntimeError as error:  # torch.OutOfMemoryError is one, too
+            # What is really wrong comes up again in the plain call that follows.
+            usual = isinstance(error, torch.OutOfMemoryError)
+            log.log(
+                logging.INFO if usual else logging.WARNING, "A shape runs without a CUDA graph: %s", error
+            )
+            return False
+        self._recordings[key] = places, captured
+        return True
+
+    def _replay(self, key: Hashable, tensors: Tensors) -> tuple[Tensor, ...]:
+        self._recordings.move_to_end(key)
+        places, captured = self._recordings[key]
+        for name, place in places.items():
+            place.copy_(tensors[name])
+        captured.replay()
+        # Copies: schedulers keep what the model said, and the next replay writes into the same memory.
+        return tuple(output.clone() for output in captured.outputs)
+
+
+def signature(tensors: Tensors) -> Hashable:
+    """Return what decides which kernels run on tensors: names, shapes, strides and formats."""
+    return tuple((name, t.shape, t.stride(), t.dtype, t.device) for name, t in sorted(tensors.items()))
+
+
+def places_of(module: torch.nn.Module) -> tuple[int, ...]:
+    """Return where in memory a module's weights lie: recordings read them there."""
+    return tuple(t.data_ptr() for t in (*module.parameters(), *module.buffers()))
