@@ -9,7 +9,7 @@ import gc
 import sys
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -17,6 +17,7 @@ from typing import Any
 import psutil
 import torch
 
+from .caches import cached_bytes, forget
 from .catalog import find_model
 from .loaders import load_components, load_tokenizer
 from .model_info import ModelInfo
@@ -42,9 +43,20 @@ class Checkpoint:
 
     name: str
     components: dict[str, Any]
-    size_bytes: int
     scheduler_config: Any = None  # the original one: every job's scheduler starts from it
     pipelines: dict[str, Any] = field(default_factory=dict)
+    kept: dict[str, Any] = field(default_factory=dict)  # what others keep for it: networks, tensors
+
+    @property
+    def networks(self) -> list[torch.nn.Module]:
+        """Return the networks of the model; of what holds some, as a CLIP does, those it holds."""
+        return [network for part in self.components.values() for network in networks_in(part)]
+
+    @property
+    def size_bytes(self) -> int:
+        """Return what it takes now: weights, what is kept for it, and its networks' results in caches.py."""
+        weights = count_bytes([*self.networks, *self.kept.values()])
+        return weights + sum(cached_bytes(network) for network in self.networks)
 
 
 class ModelManager:
@@ -113,8 +125,9 @@ class ModelManager:
             self._drop([name] if name else list(self._checkpoints))
 
     def free_memory(self, *, keep: str) -> None:
-        """Drop all models but one and give back what is unused. Only for the job that holds the lock."""
+        """Drop all models but one, and its cached results. Only for the job that holds the lock."""
         assert self._owner == threading.get_ident()
+        forget(*self._checkpoints[keep].networks)
         self._drop([name for name in self._checkpoints if name != keep])
 
     def status(self) -> Status:
@@ -185,22 +198,14 @@ class ModelManager:
     def _load_once(self, info: ModelInfo) -> Checkpoint:
         components = load_components(info, self.dtype)
         scheduler_config = components.pop("scheduler").config
-        modules = [part for part in components.values() if isinstance(part, torch.nn.Module)]
+        checkpoint = Checkpoint(name=info.name, components=components, scheduler_config=scheduler_config)
         if not self._offloads:
-            for module in modules:
-                module.to(self.device)
-        return Checkpoint(
-            name=info.name,
-            components=components,
-            scheduler_config=scheduler_config,
-            size_bytes=count_bytes(modules),
-        )
+            for network in checkpoint.networks:
+                network.to(self.device)
+        return checkpoint
 
     def _load_part(self, name: str, load: Load) -> Checkpoint:
-        part = load(self.device, self.dtype)
-        held = [part] if isinstance(part, torch.nn.Module) else list(vars(part).values())
-        modules = [value for value in held if isinstance(value, torch.nn.Module)]
-        return Checkpoint(name=name, components={"model": part}, size_bytes=count_bytes(modules))
+        return Checkpoint(name=name, components={"model": load(self.device, self.dtype)})
 
     def _pipeline(self, checkpoint: Checkpoint, kind: str) -> Any:
         if kind not in checkpoint.pipelines:
@@ -239,9 +244,19 @@ class ModelManager:
         collect_memory()
 
 
-def count_bytes(modules: list[torch.nn.Module]) -> int:
-    """Return what the weights of modules take."""
-    return sum(t.numel() * t.element_size() for module in modules for t in module.parameters())
+def networks_in(part: Any) -> list[torch.nn.Module]:
+    """Return a part that is a network, or the networks among its attributes."""
+    held = [part] if isinstance(part, torch.nn.Module) else getattr(part, "__dict__", {}).values()
+    return [value for value in held if isinstance(value, torch.nn.Module)]
+
+
+def count_bytes(parts: Iterable[torch.nn.Module | torch.Tensor]) -> int:
+    """Return what networks, weights and buffers, and tensors take together; what they share counts once."""
+    tensors: list[torch.Tensor] = []
+    for part in parts:
+        tensors += [part] if isinstance(part, torch.Tensor) else [*part.parameters(), *part.buffers()]
+    sizes = {tensor.data_ptr(): tensor.numel() * tensor.element_size() for tensor in tensors}
+    return sum(sizes.values())
 
 
 def is_out_of_memory(error: BaseException) -> bool:

@@ -15,7 +15,7 @@ LEAVES = {
     *("expressions", "films", "charts", "checkpoints", "model_info"),
 }
 TOOLS = {
-    *("schedulers", "loaders", "single_file", "clip_tokenizer", "pipelines", "model_manager"),
+    *("schedulers", "loaders", "single_file", "clip_tokenizer", "pipelines", "model_manager", "caches"),
     *("prompts", "embeddings", "probes", "visualize"),
 }
 FEATURES = {"generation", "interrogator", "training", "sweeps"}
