@@ -47,6 +47,9 @@ def make_parser(environ: Mapping[str, str]) -> argparse.ArgumentParser:
     text("--device", "auto, cpu, cuda, cuda:N or mps")
     text("--dtype", "auto, float16, bfloat16 or float32")
     switch("--lowvram", "move each part to the GPU only when it is needed")
+    text(
+        "--tile-above", "pixels above which the VAE works in tiles (default: when memory is short)", type=int
+    )
     text("--theme", "system, light or dark", choices=THEMES)
     text("--mode", "local, shared or space (default: found out)", choices=("local", "shared", "space"))
     return parser

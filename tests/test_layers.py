@@ -12,10 +12,19 @@ ROOT = Path(__file__).resolve().parent.parent
 
 LEAVES = {
     *("checks", "requests", "images", "metadata", "catalog", "settings", "placement", "masks", "drift"),
-    *("expressions", "films", "charts", "checkpoints", "model_info"),
+    *("expressions", "films", "charts", "checkpoints", "model_info", "memory_plan"),
 }
 TOOLS = {
-    *("schedulers", "loaders", "single_file", "clip_tokenizer", "pipelines", "model_manager", "caches"),
+    *(
+        "schedulers",
+        "loaders",
+        "single_file",
+        "clip_tokenizer",
+        "pipelines",
+        "model_manager",
+        "caches",
+        "device_memory",
+    ),
     *("prompts", "embeddings", "probes", "visualize"),
 }
 FEATURES = {"generation", "interrogator", "training", "sweeps"}

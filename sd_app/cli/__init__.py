@@ -76,6 +76,7 @@ HELP = arithmetic.HELP | {
     "device": "auto, cpu, cuda, cuda:N or mps",
     "dtype": "auto, float16, bfloat16 or float32",
     "lowvram": "move each part to the GPU only when it is needed",
+    "tile_above": "pixels above which the VAE works in tiles; by default when memory is short",
     **interrogate.HELP,
 }
 ALIASES = {
@@ -89,7 +90,7 @@ WITHOUT_DEFAULT = ("seed", "mask_image", "outpaint", "ts", *interrogate.WITHOUT_
 POSITIONAL: dict[str, dict[str, Any]] = {
     "image": {"nargs": "+", "type": Path, "metavar": "PICTURE"},
 }
-SETTINGS = ("model", "models_dir", "outputs_dir", "device", "dtype", "lowvram")
+SETTINGS = ("model", "models_dir", "outputs_dir", "device", "dtype", "lowvram", "tile_above")
 TRUE = ("1", "true", "yes", "on")
 
 

@@ -45,6 +45,7 @@ def run_job(
             return job
         job.preview_every = preview_every if on_step and job.info.latent_rgb else 0
         with manager.pipeline(job.kind, info.name, str(job.request.scheduler), job.tell) as pipe:
+            fit_job(manager, job)
             run = partial(denoise, pipe, job)
             for first, count in job.batches(settings.batch_size):
                 for images in run_batch(manager, pipe, job, run, first, count):
@@ -52,6 +53,16 @@ def run_job(
     except Cancelled:
         pass  # the result says so
     return job
+
+
+def fit_job(manager: ModelManager, job: Job) -> None:
+    """Choose the plan by which the job fits into the memory, and say so if it is short."""
+    width, height = job.request.width, job.request.height
+    assert width is not None and height is not None  # noqa: PT018 - one thought
+    together = min(manager.settings.batch_size, job.num_images)
+    job.plan = manager.fit(width=width, height=height, num_images=together)
+    if job.plan.tight and not manager.settings.lowvram:
+        job.tell(f"Short of memory: {job.plan.words}")
 
 
 def denoise(pipe: Any, job: Job, first: int, count: int) -> Images:

@@ -58,3 +58,4 @@ class Status:
     memory_used: int = 0
     memory_total: int = 0
     loaded: tuple[str, ...] = ()  # models whose weights are in memory
+    plan: str = ""  # how the last job fitted into it, in words
