@@ -50,6 +50,9 @@ def make_parser(environ: Mapping[str, str]) -> argparse.ArgumentParser:
     switch("--cuda-graphs", "replay the U-Net's work on CUDA: the same picture, faster", usual=True)
     switch("--channels-last", "keep convolutions' weights in that order of memory: may be faster on CUDA")
     switch("--compile", "torch.compile the U-Net: the first picture takes a while, later ones less")
+    text(
+        "--tile-above", "pixels above which the VAE works in tiles (default: when memory is short)", type=int
+    )
     text("--theme", "system, light or dark", choices=THEMES)
     text("--mode", "local, shared or space (default: found out)", choices=("local", "shared", "space"))
     return parser

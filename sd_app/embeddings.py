@@ -19,6 +19,7 @@ import torch
 from torch import Tensor
 
 from . import prompts
+from .caches import fingerprint
 from .expressions import Between, Mean, Node, Scaled, Sum, Template, Words, has_slots, parse_prompt
 from .requests import NearWord, Token
 
@@ -165,8 +166,10 @@ class Encoder:
                 edits.setdefault(token.chunk, {})[token.position] = vector
         windows = []
         for number, tokens_of in enumerate([*chunks, *[[]] * (num_chunks - len(chunks))]):
-            with replaced_vectors(self.pipe.text_encoder, edits.get(number, {})):
-                windows.append(prompts.encode_chunks(self.pipe, [tokens_of], self.clip_skip))
+            vectors = edits.get(number, {})
+            named = tuple((position, fingerprint(vector)) for position, vector in vectors.items())
+            with replaced_vectors(self.pipe.text_encoder, vectors):
+                windows.append(prompts.encode_chunks(self.pipe, [tokens_of], self.clip_skip, edits=named))
         return torch.cat(windows, dim=1)
 
     def _text(self, text: str, num_chunks: int) -> Tensor:

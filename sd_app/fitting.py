@@ -23,5 +23,5 @@ class Outfit:
         if additions.loras not in ((), self.loras.state):
             tell(f"Merging {', '.join(use.name for use in additions.loras)}")
         self.loras.exchange(additions.loras)
-        pipe.lora_state = self.loras.state
+        pipe.lora_state = pipe.dressing = self.loras.state
         yield

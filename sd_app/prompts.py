@@ -5,6 +5,7 @@ plain bracket, `BREAK` starts a new chunk. All of it takes time linear in the pr
 """
 
 import re
+from collections.abc import Hashable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -12,6 +13,7 @@ import torch
 from torch import Tensor
 
 from .addons import remove_tags
+from .caches import dressing_of, recall
 from .expressions import place_text
 from .requests import CHUNK_TOKENS, Token, TokenReport, TokenRow, TokenTable
 from .requests.text import END, PADDING, START
@@ -127,15 +129,17 @@ def encode(pipe: Any, prompt: str, *, clip_skip: int = 1) -> Tensor:
 
 
 @torch.no_grad()
-def encode_chunks(pipe: Any, chunks: list[list[Token]], clip_skip: int) -> Tensor:
-    """Encode n chunks to (1, 77*n, D), each in a window of its own.
+def encode_chunks(pipe: Any, chunks: list[list[Token]], clip_skip: int, *, edits: Hashable = ()) -> Tensor:
+    """Encode n chunks to (1, 77*n, D), each in a window of its own; a window met before is not read again.
 
     Of two text encoders, each reads and weighs for itself; D counts both, side by side (Podell et al. 2023).
+    `edits` names what somebody changes in the encoder meanwhile.
     """
     # One window at a time: a batch of windows would round differently from the same window alone.
     sides = [
         torch.cat(
-            [_weigh(_encode_window(pipe, index, tokens, clip_skip), tokens) for tokens in chunks], dim=1
+            [_weigh(_encode_window(pipe, index, tokens, clip_skip, edits), tokens) for tokens in chunks],
+            dim=1,
         )
         for index in range(1 + has_two_encoders(pipe))
     ]
@@ -148,8 +152,12 @@ def pool_chunks(pipe: Any, chunks: list[list[Token]]) -> Tensor:
 
     Neither weights nor clip_skip count in it, as in AUTOMATIC1111.
     """
-    input_ids = _window_ids(pipe.tokenizer_2, chunks[0], pipe._execution_device)
-    return pipe.text_encoder_2(input_ids).text_embeds.to(dtype=pipe.text_encoder.dtype)
+    ids = _window_ids(pipe.tokenizer_2, chunks[0])
+
+    def read() -> Tensor:
+        return pipe.text_encoder_2(_batch_of_one(pipe, ids)).text_embeds.to(dtype=pipe.text_encoder.dtype)
+
+    return recall(pipe.text_encoder_2, ("pooled", ids, dressing_of(pipe)), read)
 
 
 def has_two_encoders(pipe: Any) -> bool:
@@ -157,22 +165,29 @@ def has_two_encoders(pipe: Any) -> bool:
     return hasattr(pipe, "text_encoder_2")
 
 
-def _window_ids(tokenizer: Any, tokens: list[Token], device: Any) -> Tensor:
-    """Return the ids of one window, (1, 77): start mark, tokens, end mark, padding."""
+def _window_ids(tokenizer: Any, tokens: list[Token]) -> tuple[int, ...]:
+    """Return the 77 ids of one window: start mark, tokens, end mark, padding."""
     padding = [tokenizer.pad_token_id] * (CHUNK_TOKENS - len(tokens))
-    ids = [tokenizer.bos_token_id, *(token.id for token in tokens), tokenizer.eos_token_id, *padding]
-    return torch.tensor([ids], device=device)
+    return (tokenizer.bos_token_id, *(token.id for token in tokens), tokenizer.eos_token_id, *padding)
 
 
-def _encode_window(pipe: Any, index: int, tokens: list[Token], clip_skip: int) -> Tensor:
+def _batch_of_one(pipe: Any, ids: tuple[int, ...]) -> Tensor:
+    return torch.tensor([ids], device=pipe._execution_device)
+
+
+def _encode_window(pipe: Any, index: int, tokens: list[Token], clip_skip: int, edits: Hashable) -> Tensor:
     """Encode one window with text encoder 0 or 1 to (1, 77, D)."""
-    tokenizer = pipe.tokenizer_2 if index else pipe.tokenizer
+    ids = _window_ids(pipe.tokenizer_2 if index else pipe.tokenizer, tokens)
     text_encoder = pipe.text_encoder_2 if index else pipe.text_encoder
-    input_ids = _window_ids(tokenizer, tokens, pipe._execution_device)
-    mask = None
-    if getattr(text_encoder.config, "use_attention_mask", False):
-        mask = (torch.arange(input_ids.shape[1], device=input_ids.device) < len(tokens) + 2).long()[None]
-    return _run(text_encoder, input_ids, mask, clip_skip, is_xl=has_two_encoders(pipe))
+
+    def read() -> Tensor:
+        input_ids, mask = _batch_of_one(pipe, ids), None
+        if getattr(text_encoder.config, "use_attention_mask", False):
+            mask = (torch.arange(input_ids.shape[1], device=input_ids.device) < len(tokens) + 2).long()[None]
+        return _run(text_encoder, input_ids, mask, clip_skip, is_xl=has_two_encoders(pipe))
+
+    # Padding can be the end mark's id, so the ids alone do not tell how many tokens the mask lets through.
+    return recall(text_encoder, ("rows", ids, len(tokens), clip_skip, edits, dressing_of(pipe)), read)
 
 
 @torch.no_grad()

@@ -43,6 +43,7 @@ class Settings:
     cuda_graphs: bool = True  # replay the U-Net's work on CUDA: the same bits, faster
     channels_last: bool = False  # keep convolutions' weights in that order of memory
     compile: bool = False  # torch.compile the U-Net: slow to start, then faster, another rounding
+    tile_above: int | None = None  # pixels (width * height) above which the VAE works in tiles; None: by need
     mode: str = "local"
     max_pixels: int = 2048 * 2048  # width * height of one picture
     max_images: int = 100  # pictures of one request
@@ -71,6 +72,8 @@ class Settings:
         check_int("max_pixels", self.max_pixels, 64 * 64, 8192 * 8192)
         check_int("max_images", self.max_images, 1, 1000)
         check_int("batch_size", self.batch_size, 1, 64)
+        if self.tile_above is not None:
+            check_int("tile_above", self.tile_above, 0, 8192 * 8192)
         if self.cache_gigabytes is not None:
             _check_gigabytes(self.cache_gigabytes)
 

@@ -12,11 +12,11 @@ ROOT = Path(__file__).resolve().parent.parent
 
 LEAVES = {
     *("checks", "requests", "images", "metadata", "catalog", "settings", "placement", "masks", "drift"),
-    *("expressions", "films", "charts", "checkpoints", "model_info", "addons", "hub"),
+    *("expressions", "films", "charts", "checkpoints", "model_info", "addons", "hub", "memory_plan"),
 }
 TOOLS = {
     *("schedulers", "loaders", "single_file", "clip_tokenizer", "pipelines", "model_manager"),
-    *("prompts", "embeddings", "probes", "visualize", "speed"),
+    *("prompts", "embeddings", "probes", "visualize", "speed", "caches", "device_memory"),
     *("loras", "fitting"),
 }
 FEATURES = {"generation", "interrogator", "training", "sweeps"}

@@ -80,6 +80,7 @@ def test_every_flag_has_an_environment_variable() -> None:
         "device",
         "dtype",
         "lowvram",
+        "tile-above",
         "theme",
     ]
     for name in names:

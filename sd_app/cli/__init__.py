@@ -81,6 +81,7 @@ HELP = arithmetic.HELP | {
     "cuda_graphs": "replay the U-Net's work on CUDA: the same picture, faster (default: on)",
     "channels_last": "keep convolutions' weights in that order of memory: may be faster on CUDA",
     "compile": "torch.compile the U-Net: the first picture takes a while, later ones less; another rounding",
+    "tile_above": "pixels above which the VAE works in tiles; by default when memory is short",
     **interrogate.HELP,
 }
 ALIASES = {
@@ -95,7 +96,7 @@ POSITIONAL: dict[str, dict[str, Any]] = {
     "image": {"nargs": "+", "type": Path, "metavar": "PICTURE"},
 }
 SPEED = ("cuda_graphs", "channels_last", "compile")
-SETTINGS = ("model", "models_dir", "outputs_dir", "device", "dtype", "lowvram", *SPEED)
+SETTINGS = ("model", "models_dir", "outputs_dir", "device", "dtype", "lowvram", "tile_above", *SPEED)
 TRUE = ("1", "true", "yes", "on")
 
 

@@ -10,6 +10,7 @@ import torch
 from PIL import Image
 
 from .. import embeddings
+from ..memory_plan import Plan
 from ..metadata import save_image, to_infotext
 from ..model_info import ModelInfo
 from ..requests import Step, Txt2ImgRequest, Txt2ImgResult
@@ -36,6 +37,7 @@ class Job:
         self.request = request  # resolved
         self.info = info
         self.preview_every = 0  # steps from one preview to the next; 0 for none
+        self.plan = Plan(batch_size=request.num_images)  # how it fits into the memory
         self.images: list[Image.Image] = []
         self.paths: list[Path] = []
         self._on_step = on_step

@@ -49,6 +49,7 @@ def run_job(
         additions = choose_additions(settings, job.info, job.request.prompt)
         scheduler = str(job.request.scheduler)
         with manager.pipeline(job.kind, info.name, scheduler, job.tell, additions) as pipe:
+            fit_job(manager, job)
             run = partial(denoise, pipe, job)
             for first, count in job.batches(settings.batch_size):
                 for images in run_batch(manager, pipe, job, run, first, count):
@@ -61,6 +62,16 @@ def run_job(
 def tell_download(job: Job, progress: DownloadProgress) -> None:
     """Tell how far the job's model is on its way here; Cancelled stops that too."""
     job.tell(f"Downloading {progress.hub_id}", download=progress)
+
+
+def fit_job(manager: ModelManager, job: Job) -> None:
+    """Choose the plan by which the job fits into the memory, and say so if it is short."""
+    width, height = job.request.width, job.request.height
+    assert width is not None and height is not None  # noqa: PT018 - one thought
+    together = min(manager.settings.batch_size, job.num_images)
+    job.plan = manager.fit(width=width, height=height, num_images=together)
+    if job.plan.tight and not manager.settings.lowvram:
+        job.tell(f"Short of memory: {job.plan.words}")
 
 
 def denoise(pipe: Any, job: Job, first: int, count: int) -> Images:

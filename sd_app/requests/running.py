@@ -63,4 +63,5 @@ class Status:
     memory_used: int = 0
     memory_total: int = 0
     loaded: tuple[str, ...] = ()  # models whose weights are in memory
-    loaded_bytes: tuple[int, ...] = ()  # what the weights of each of them take
+    loaded_bytes: tuple[int, ...] = ()  # what each of them takes
+    plan: str = ""  # how the last job fitted into it, in words
