@@ -18,10 +18,12 @@ class Outfit:
     def worn(self, pipe: Any, additions: Additions, tell: Callable[[str], None]) -> Iterator[None]:
         """Have a pipeline use exactly these additions. Raise ValueError naming one that does not fit.
 
-        `pipe.lora_state` is hashable and changes whenever the weights of U-Net or text encoders do.
+        `pipe.lora_state` is hashable and changes whenever the weights of U-Net or text encoders do;
+        `pipe.prompt_state` whenever the same prompt may become other numbers.
         """
         if additions.loras not in ((), self.loras.state):
             tell(f"Merging {', '.join(use.name for use in additions.loras)}")
         self.loras.exchange(additions.loras)
-        pipe.lora_state = self.loras.state
+        pipe.lora_state, pipe.words = self.loras.state, additions.words
+        pipe.prompt_state = pipe.lora_state, pipe.words
         yield
