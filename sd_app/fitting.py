@@ -18,10 +18,10 @@ class Outfit:
     def worn(self, pipe: Any, additions: Additions, tell: Callable[[str], None]) -> Iterator[None]:
         """Have a pipeline use exactly these additions. Raise ValueError naming one that does not fit.
 
-        `pipe.lora_state` is hashable and changes whenever the weights of U-Net or text encoders do.
+        `pipe.dressing` is hashable and changes whenever the weights of U-Net or text encoders do.
         """
         if additions.loras not in ((), self.loras.state):
             tell(f"Merging {', '.join(use.name for use in additions.loras)}")
         self.loras.exchange(additions.loras)
-        pipe.lora_state = pipe.dressing = self.loras.state
+        pipe.dressing, pipe.words = self.loras.state, additions.words
         yield

@@ -4,7 +4,7 @@ import threading
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-from .addons import Addon, AddonFacts, describe_addon, list_addons
+from .addons import Addon, AddonFacts, describe_addon, list_addons, read_words
 from .catalog import ModelInfo, find_model, list_downloaded, list_models
 from .checks import check_text
 from .hub.cache import remove, repo_folder
@@ -64,7 +64,7 @@ class Studio:
         return SCHEDULER_NAMES
 
     def addons(self) -> list[Addon]:
-        """List what a prompt can ask for: LoRAs. Reads names only, each time."""
+        """List what a prompt can ask for: LoRAs and learned words. Reads names only, each time."""
         return list_addons(self.settings)
 
     def describe_addon(self, text: str) -> AddonFacts:
@@ -216,7 +216,9 @@ class Studio:
         manager = self._ready_manager()
         from . import prompts
 
-        return prompts.token_table(manager.tokenizer(info.name), prompt)
+        return prompts.token_table(
+            manager.tokenizer(info.name), prompt, read_words(self.settings, info.family)
+        )
 
     def tokens(self, prompt: str, model: str | None = None) -> TokenReport:
         """Cut a prompt into the model's tokens. Loads no weights and does not wait for a running job."""
@@ -225,7 +227,7 @@ class Studio:
         manager = self._ready_manager()
         from . import prompts
 
-        return prompts.tokenize(manager.tokenizer(info.name), prompt)
+        return prompts.tokenize(manager.tokenizer(info.name), prompt, read_words(self.settings, info.family))
 
     def interrogate(
         self, request: InterrogateRequest, on_step: Callable[[Step], None] | None = None

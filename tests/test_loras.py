@@ -229,7 +229,7 @@ def test_weights_are_exchanged_only_when_another_job_asks_for_others(studio, mon
     states = []
     for prompt in ("<lora:a:0.5> a cat", "a dog <lora:a:0.5>", "a dog <lora:b>", "a dog", "<lora:a:0.5> a"):
         with lend(studio, prompt) as pipe:
-            states.append(pipe.lora_state)
+            states.append(pipe.dressing)
     assert reads == ["a", "b", "a"]
     assert states[0] == states[1] == states[4] != states[2]
     assert states[3] == ()

@@ -5,24 +5,30 @@ from .files import AddonFile, find_file, list_files
 from .listing import Addon, AddonFacts, describe_addon, list_addons
 from .loras import LoraFacts, inspect_lora
 from .tags import TAG, LoraTag, find_tags, refuse_tags, remove_tags
+from .words import NO_WORDS, LearnedWord, WordBook, inspect_word, read_words
 
 __all__ = [
     "NO_ADDITIONS",
+    "NO_WORDS",
     "TAG",
     "Additions",
     "Addon",
     "AddonFacts",
     "AddonFile",
+    "LearnedWord",
     "LoraFacts",
     "LoraTag",
     "LoraUse",
+    "WordBook",
     "choose_additions",
     "describe_addon",
     "find_file",
     "find_tags",
     "inspect_lora",
+    "inspect_word",
     "list_addons",
     "list_files",
+    "read_words",
     "refuse_tags",
     "remove_tags",
 ]

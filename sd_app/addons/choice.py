@@ -10,6 +10,7 @@ from ..settings import Settings
 from .files import find_file
 from .loras import check_family, inspect_lora
 from .tags import find_tags
+from .words import NO_WORDS, WordBook, read_words
 
 LORAS = "loras"  # folders in models_dir
 
@@ -30,6 +31,7 @@ class Additions:
     """What a job adds to its checkpoint. Hashable."""
 
     loras: tuple[LoraUse, ...] = ()
+    words: WordBook = NO_WORDS  # those there are: which ones a prompt holds, its encoding finds
 
 
 NO_ADDITIONS = Additions()
@@ -40,7 +42,7 @@ def choose_additions(settings: Settings, info: ModelInfo, prompt: str, **_: Any)
 
     Raise ValueError naming what is not there, damaged or made for another family.
     """
-    return Additions(loras=_choose_loras(settings, info, prompt))
+    return Additions(loras=_choose_loras(settings, info, prompt), words=read_words(settings, info.family))
 
 
 def _choose_loras(settings: Settings, info: ModelInfo, prompt: str) -> tuple[LoraUse, ...]:

@@ -8,24 +8,26 @@ from .choice import LORAS
 from .files import find_file, list_files
 from .loras import inspect_lora
 from .tags import find_tags
+from .words import inspect_word, read_words
 
 MEGABYTE = 1e6
+KINDS = {"lora": "LoRA", "word": "learned word"}
 
 
 @dataclass(frozen=True, kw_only=True)
 class Addon:
     """Something a prompt can ask for. `text` is what stands in the prompt for it."""
 
-    kind: str  # "lora"
+    kind: str  # "lora" or "word"
     name: str
 
     @property
     def label(self) -> str:
-        return self.name
+        return f"{self.name} ({KINDS[self.kind]})"
 
     @property
     def text(self) -> str:
-        return f"<lora:{self.name}:1>"
+        return f"<lora:{self.name}:1>" if self.kind == "lora" else f"<{self.name}>"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,14 +42,15 @@ class AddonFacts:
 
 def list_addons(settings: Settings) -> list[Addon]:
     """List what lies in the folders; nothing is opened."""
-    return [Addon(kind="lora", name=file.name) for file in list_files(settings.models_dir / LORAS)]
+    loras = [Addon(kind="lora", name=file.name) for file in list_files(settings.models_dir / LORAS)]
+    return loras + [Addon(kind="word", name=file.name) for file in read_words(settings, "").files]
 
 
 def describe_addon(settings: Settings, text: str) -> AddonFacts:
     """Describe what a prompt asks for by this text. Raise ValueError if it is not there."""
     tags = find_tags(text)
-    if len(tags) != 1:
-        raise ValueError(f"text must ask for one LoRA, got {text[:80]} (for instance <lora:name:1>)")
+    if not tags:
+        return _describe_word(settings, text.strip("<>"))
     file = find_file("LoRA", settings.models_dir / LORAS, tags[0].name)
     try:
         facts = inspect_lora(file.path)
@@ -59,3 +62,16 @@ def describe_addon(settings: Settings, text: str) -> AddonFacts:
         trigger_words=facts.trigger_words,
         family=facts.family,
     )
+
+
+def _describe_word(settings: Settings, name: str) -> AddonFacts:
+    file = next((file for file in read_words(settings, "").files if file.name == name), None)
+    if file is None:
+        raise ValueError(f"text must name a LoRA or a learned word that is there, got {name[:80]}")
+    try:
+        word = inspect_word(file)
+    except ValueError as error:
+        return AddonFacts(title="Learned word", reason=str(error))
+    family = TITLES.get(word.family, "family unknown")
+    vectors = f"{word.num_vectors} vector{'s' * (word.num_vectors > 1)}"
+    return AddonFacts(title=f"Learned word, {family}, {vectors}", family=word.family)

@@ -10,6 +10,7 @@ from ..addons import choose_additions, find_tags
 from ..catalog import find_model
 from ..checks import check_int, check_text
 from ..expressions import parse_prompt
+from ..learned_words import words_of
 from ..model_manager import ModelManager
 from ..requests import (
     MAX_CLIP_SKIP,
@@ -125,7 +126,7 @@ def encoding_of(pipe: Any, prompt: str, model: str, clip_skip: int) -> Encoding:
         clip_skip=clip_skip,
         embeds=embeds.float().cpu().numpy(),
         empty=empty.repeat(windows, 1).float().cpu().numpy(),
-        table=prompts.token_table(pipe.tokenizer, prompt, num_chunks=windows),
+        table=prompts.token_table(pipe.tokenizer, prompt, words_of(pipe), num_chunks=windows),
     )
 
 

@@ -11,7 +11,10 @@ from .errors import sentence
 from .memory import QUIET
 
 MAX_LISTED = 2000  # a menu of more is no help
-HINT = "<span>Put .safetensors files into loras/ in your models folder, and they are listed here.</span>"
+HINT = (
+    "<span>Put .safetensors files into loras/ or embeddings/ in your models folder,"
+    " and they are listed here.</span>"
+)
 APPEND_JS = """(text, prompt) => {
   const before = (prompt ?? "").trimEnd();
   return text ? (before ? before + " " : "") + text : prompt;
@@ -26,18 +29,22 @@ class AddonPicker:
     panel: Any
     chosen: Any
     insert: Any
+    insert_negative: Any
     facts: Any
     triggers: Any
 
-    def wire(self, prompt: Any, demo: Any) -> None:
-        """Connect the picker with a form's prompt."""
+    def wire(self, prompt: Any, negative_prompt: Any, demo: Any) -> None:
+        """Connect the picker with a form's prompts."""
         for event in (demo.load, self.panel.expand):
             event(self.refresh, outputs=[self.panel, self.chosen, self.facts], **QUIET)
-        self.chosen.change(
-            self.describe, inputs=self.chosen, outputs=[self.facts, self.triggers], preprocess=False, **QUIET
-        )
-        self.insert.click(fn=None, js=APPEND_JS, inputs=[self.chosen, prompt], outputs=prompt, **QUIET)
+        self.chosen.change(self.describe, inputs=self.chosen, outputs=self._about, preprocess=False, **QUIET)
+        for button, field in ((self.insert, prompt), (self.insert_negative, negative_prompt)):
+            button.click(fn=None, js=APPEND_JS, inputs=[self.chosen, field], outputs=field, **QUIET)
         self.triggers.pick(append, inputs=prompt, outputs=prompt, preprocess=False, **QUIET)
+
+    @property
+    def _about(self) -> list[Any]:
+        return [self.facts, self.triggers, self.insert_negative]
 
     def refresh(self) -> dict[Any, Any]:
         """List the files as they are now. Visitors see the block only if there are some."""
@@ -49,29 +56,41 @@ class AddonPicker:
             self.facts: gr.skip() if addons else (HINT if own else ""),
         }
 
-    def describe(self, text: object) -> tuple[str, list[str]]:
-        """Return what the line says of the chosen one, and its trigger words."""
+    def describe(self, text: object) -> tuple[str, list[str], Any]:
+        """Return what the line says of the chosen one, its trigger words, and whether it may be negative."""
         if not isinstance(text, str) or not text:
-            return "", []
+            return "", [], gr.update(visible=False)
+        negative = gr.update(visible=not text.startswith("<lora:"))
         try:
             facts = self.studio.describe_addon(text)
         except ValueError as error:
-            return wrong(str(error)), []
+            return wrong(str(error)), [], negative
         if facts.reason:
-            return wrong(f"{facts.title} that cannot be used: {facts.reason}"), []
-        return f"<span>{html.escape(facts.title)}</span>", list(facts.trigger_words)
+            return wrong(f"{facts.title} that cannot be used: {facts.reason}"), [], negative
+        return f"<span>{html.escape(facts.title)}</span>", list(facts.trigger_words), negative
 
 
 def addon_block(studio: Any, *classes: str) -> AddonPicker:
     """Make the picker, folded."""
-    with gr.Accordion("LoRA", open=False, elem_classes=["panel", "folded", "addons", *classes]) as panel:
+    with gr.Accordion(
+        "LoRA and learned words", open=False, elem_classes=["panel", "folded", "addons", *classes]
+    ) as panel:
         with gr.Row(elem_classes="field-row"):
             chosen = gr.Dropdown([], value=None, label="Add to the prompt", min_width=120)
             insert = gr.Button("Insert", elem_classes="small", min_width=60, scale=0)
+            insert_negative = gr.Button(
+                "Negative", elem_classes="small", min_width=60, scale=0, visible=False
+            )
         facts = gr.HTML("", elem_classes=["token-line", "addon-facts"], apply_default_css=False)
         triggers = examples_block([])
     return AddonPicker(
-        studio=studio, panel=panel, chosen=chosen, insert=insert, facts=facts, triggers=triggers
+        studio=studio,
+        panel=panel,
+        chosen=chosen,
+        insert=insert,
+        insert_negative=insert_negative,
+        facts=facts,
+        triggers=triggers,
     )
 
 

@@ -57,7 +57,7 @@ class Maker:
         if self.steps_run:
             wire_steps_run(self.form["num_inference_steps"], self.form["strength"], self.steps_run, demo)
         self._wire_tokens()
-        self.addons.wire(self.form["prompt"], demo)
+        self.addons.wire(self.form["prompt"], self.form["negative_prompt"], demo)
         self._wire_memory(demo, saved_results)
 
     @property

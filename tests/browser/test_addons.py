@@ -22,6 +22,8 @@ def models_dir(random_models: Path, tmp_path_factory: pytest.TempPathFactory) ->
     studio = Studio(Settings(models_dir=folder, model="model-a"))
     with studio._ready_manager().pipeline("txt2img", "model-a", "DDIM") as pipe:
         layers = kohya(lora_layers(pipe.components, 1))
+        encoder = pipe.text_encoder.get_input_embeddings().weight.detach()
+    write_lora(folder / "embeddings/blur.safetensors", {"emb_params": encoder[[320, 2368]].clone()})
     metadata = {"modelspec.trigger_phrase": "in loud colours"}
     write_lora(folder / "loras/loud.safetensors", layers, metadata)
     (folder / "loras/broken.safetensors").write_bytes(b"nothing")
@@ -76,7 +78,7 @@ def test_a_lora_is_picked_its_tag_counts_and_a_broken_one_says_why(tab: Locator,
     prompt.fill("a cat")
     _, plain = generate(tab, outputs_dir)
     tab.locator(".addons > button").click()
-    choose(tab, "Add to the prompt", "loud")
+    choose(tab, "Add to the prompt", "loud (LoRA)")
     expect(tab.locator(".addon-facts").first).to_contain_text("LoRA, family unknown, rank 4")
     tab.get_by_role("button", name="Insert").click()
     expect(prompt).to_have_value("a cat <lora:loud:1>")
@@ -87,10 +89,35 @@ def test_a_lora_is_picked_its_tag_counts_and_a_broken_one_says_why(tab: Locator,
     infotext, loud = generate(tab, outputs_dir)
     assert parse_infotext(infotext).prompt == "a cat <lora:loud:0.8>"
     assert loud != plain
-    choose(tab, "Add to the prompt", "broken")
+    choose(tab, "Add to the prompt", "broken (LoRA)")
     expect(tab.locator(".addon-facts").first).to_contain_text("LoRA that cannot be used: it is cut off")
     prompt.fill("a cat <lora:broken>")
     tab.get_by_role("button", name="Generate").click()
     expect(tab.locator(".stage-message")).to_contain_text("broken cannot: it is cut off")
     prompt.fill("a cat")
     assert generate(tab, outputs_dir)[1] == plain
+
+
+def test_a_learned_word_is_picked_counted_and_shown_as_such(tab: Locator, outputs_dir: Path) -> None:
+    prompt, negative = (tab.get_by_label(label, exact=True) for label in ("Prompt", "Negative prompt"))
+    prompt.fill("a cat")
+    tab.locator(".addons > button").click()
+    choose(tab, "Add to the prompt", "blur (learned word)")
+    expect(tab.locator(".addon-facts").first).to_contain_text("Learned word, family unknown, 2 vectors")
+    tab.get_by_role("button", name="Insert").click()
+    expect(prompt).to_have_value("a cat <blur>")
+    expect(tab.locator(".token-line").first).to_have_text("4 / 75 tokens")
+    tab.get_by_role("button", name="Negative", exact=True).click()
+    expect(negative).to_have_value("<blur>")
+    infotext, _ = generate(tab, outputs_dir)
+    assert parse_infotext(infotext).negative_prompt == "<blur>"
+    tab.page.get_by_role("tab", name="Embeddings").click()
+    other = tab.page.locator("#tab-embeddings")
+    other.get_by_label("Prompt", exact=True).fill("a <blur>")
+    rows = other.locator("tr[data-row]")
+    expect(rows).to_have_count(77)
+    words = [rows.nth(k).locator(".tokens-word > span").inner_text() for k in range(5)]
+    assert words == ["start mark", "a", "blur 1", "blur 2", "end mark"]
+    expect(rows.nth(2).locator(".tokens-mark")).to_have_text("learned")
+    other.get_by_label("Prompt", exact=True).fill("a <stranger>")
+    expect(rows.nth(3).locator(".tokens-word > span")).to_have_text("stranger")
