@@ -30,7 +30,7 @@ class Settings:
     cache_dir: Path = field(default_factory=default_cache_dir)  # tables of phrases; may be deleted
     model: str = "tiny-sd"  # the model of a request that names none; may be a hub id "owner/name"
     device: str = "auto"  # auto, cpu, cuda, cuda:N or mps
-    dtype: str = "auto"  # auto: float16 on cuda and mps, float32 on the CPU
+    dtype: str = "auto"  # auto: float16 on cuda and mps; bfloat16 or float32 on the CPU
     lowvram: bool = False  # keep weights in main memory, move each part to the GPU as it is needed
     tile_above: int | None = None  # pixels (width * height) above which the VAE works in tiles; None: by need
     mode: str = "local"
