@@ -38,6 +38,9 @@ from .schedulers import make_scheduler
 from .settings import Settings
 from .speed import FastUNet, make_fast_unet
 
+NATIVE_BF16 = ("avx512_bf16", "amx_bf16", "bf16")  # Intel and AMD, Intel's tiles, ARM, in torch's words
+LARGE_BYTES = 500 * 10**6  # of weights on disk: Stable Diffusion 1.5 has 2 GB
+
 M_ARENA_MAX = -8  # of glibc's malloc.h
 WAIT_SECONDS = 0.2  # how often a waiting job looks whether it was cancelled
 
@@ -78,7 +81,7 @@ class ModelManager:
         limit_arenas()
         self.settings = settings
         self.device = choose_device(settings.device)
-        self.dtype = choose_dtype(settings.dtype, self.device)
+        self.dtype = choose_dtype(settings.dtype, self.device)  # of all but large models
         self.budget_bytes = choose_budget(settings.cache_gigabytes, self.device)
         self._checkpoints: OrderedDict[str, Checkpoint] = OrderedDict()  # the latest used is the last
         self._tokenizers: dict[str, Any] = {}
@@ -87,6 +90,7 @@ class ModelManager:
         self._owner: int | None = None  # the thread that holds the lock
         self._lent: tuple[Checkpoint, Any] | None = None  # what that thread has, and its pipeline
         self._plan: Plan | None = None  # how the last job ran
+        self._dtype_in_use = self.dtype  # of the pipeline lent last
 
     @contextmanager
     def pipeline(
@@ -109,7 +113,7 @@ class ModelManager:
             pipe = self._pipeline(checkpoint, kind)
             pipe.scheduler = make_scheduler(scheduler, checkpoint.scheduler_config)
             checkpoint.outfit = checkpoint.outfit or Outfit(checkpoint.components)
-            self._lent = checkpoint, pipe
+            self._lent, self._dtype_in_use = (checkpoint, pipe), pipe.unet.dtype
             try:
                 with checkpoint.outfit.worn(pipe, additions, tell):
                     yield pipe
@@ -203,7 +207,7 @@ class ModelManager:
         return Status(
             device=str(self.device),
             device_name=name,
-            dtype=str(self.dtype).removeprefix("torch."),
+            dtype=str(self._dtype_in_use).removeprefix("torch."),
             memory_used=used,
             memory_total=total,
             loaded=tuple(checkpoint.name for checkpoint in checkpoints),
@@ -260,7 +264,8 @@ class ModelManager:
             ) from error
 
     def _load_once(self, info: ModelInfo) -> Checkpoint:
-        components = load_components(info, self.dtype)
+        dtype = choose_dtype(self.settings.dtype, self.device, size_bytes=info.size_bytes)
+        components = load_components(info, dtype)
         scheduler_config = components.pop("scheduler").config
         checkpoint = Checkpoint(name=info.name, components=components, scheduler_config=scheduler_config)
         self._place(checkpoint, self._choose_plan(checkpoint, info.native_size, info.native_size, 1))
@@ -367,11 +372,25 @@ def choose_device(name: str) -> torch.device:
     return device
 
 
-def choose_dtype(name: str, device: torch.device) -> torch.dtype:
-    """Return the number format of the weights."""
+def choose_dtype(name: str, device: torch.device, *, size_bytes: int = 0) -> torch.dtype:
+    """Return the number format of weights of so many bytes.
+
+    On a processor that computes in bfloat16 itself, large models are quicker in it; small ones gain nothing
+    that would make up for its three digits.
+    """
     if name != "auto":
         return getattr(torch, name)
-    return torch.float32 if device.type == "cpu" else torch.float16
+    if device.type != "cpu":
+        return torch.float16
+    return torch.bfloat16 if size_bytes >= LARGE_BYTES and has_native_bf16() else torch.float32
+
+
+def has_native_bf16() -> bool:
+    """Tell whether the processor multiplies bfloat16 matrices by itself; on others they take longer."""
+    if hasattr(torch.cpu, "get_capabilities"):
+        found = torch.cpu.get_capabilities()
+        return any(found.get(name) for name in NATIVE_BF16)
+    return torch.cpu._is_avx512_bf16_supported()  # of older torches
 
 
 def choose_budget(gigabytes: float | None, device: torch.device) -> int:

@@ -38,7 +38,7 @@ class Settings:
     # The model of a request that names none: a name, a hub id "owner/name", or the path of a folder or file.
     model: str = "tiny-sd"
     device: str = "auto"  # auto, cpu, cuda, cuda:N or mps
-    dtype: str = "auto"  # auto: float16 on cuda and mps, float32 on the CPU
+    dtype: str = "auto"  # auto: float16 on cuda and mps; bfloat16 or float32 on the CPU
     lowvram: bool = False  # keep weights in main memory, move each part to the GPU as it is needed
     cuda_graphs: bool = True  # replay the U-Net's work on CUDA: the same bits, faster
     channels_last: bool = False  # keep convolutions' weights in that order of memory

@@ -117,25 +117,6 @@ def test_only_what_changes_what_the_encoder_reads_has_it_read_again(random_studi
     assert calls["text"] == calls_needed
 
 
-def test_a_dressing_has_its_own_results_and_undressed_the_old_ones_count_again(random_studio):
-    pipe = parts(random_studio, "model-a")
-    make(random_studio, "img2img", IMG2IMG)
-    with counted(random_studio, "model-a") as calls:
-        for kept in pipe_of_kinds(random_studio):
-            kept.dressing = (("a-lora", 0.8),)
-        make(random_studio, "img2img", IMG2IMG)
-        assert (calls["text"], calls["encode"]) == (2, 1)
-        for kept in pipe_of_kinds(random_studio):
-            del kept.dressing
-        make(random_studio, "img2img", IMG2IMG)
-        assert (calls["text"], calls["encode"]) == (2, 1)
-    assert getattr(pipe, "dressing", None) is None
-
-
-def pipe_of_kinds(studio: Studio) -> list[Any]:
-    return list(studio._ready_manager()._checkpoints["model-a"].pipelines.values())
-
-
 @pytest.mark.parametrize("space", ["all", "row", "input"])
 def test_expressions_are_worked_out_on_cached_windows_to_the_same_numbers(random_studio, space):
     prompt, other = f"a {{{space}: cat + 0.5*dog}}", f"a {{{space}: cat + 0.6*dog}}"

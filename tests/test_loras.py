@@ -458,3 +458,20 @@ def test_links_in_a_circle_and_5000_files_are_listed_quickly(tmp_path):
 
 def test_the_folders_beside_are_no_checkpoints(studio):
     assert {"loras", "embeddings", "vae"}.isdisjoint(info.name for info in studio.models())
+
+
+def test_a_lora_has_cached_prompts_of_its_own_and_without_it_the_old_ones_count_again(studio):
+    prompt = "a drawing of a cached cat"
+    with lend(studio, prompt) as pipe:
+        encoder = pipe.text_encoder
+    calls: list[object] = []
+    hook = encoder.register_forward_hook(lambda *_: calls.append(None))
+    try:
+        counts = []
+        for text in (prompt, f"{prompt} <lora:a:1>", prompt, f"{prompt} <lora:a:1>"):
+            draw(studio, text)
+            counts.append(len(calls))
+    finally:
+        hook.remove()
+    assert counts[1] > counts[0] > 0
+    assert counts[1:] == [counts[1]] * 3

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from dataclasses import replace
 from functools import partial
 from typing import Any, TypeVar
@@ -37,7 +37,7 @@ def run_job(
     settings = manager.settings
     info = find_model(settings, request.model)
     job = job_type(resolve(request, info, settings), info, on_step, settings.outputs_dir if save else None)
-    try:
+    with job.saver, suppress(Cancelled):  # the result says that it was stopped
         if info.path is None:
             job.tell(f"Downloading {info.name}")
             download_snapshot(info.name, partial(tell_download, job) if on_step else None)
@@ -54,8 +54,6 @@ def run_job(
             for first, count in job.batches(settings.batch_size):
                 for images in run_batch(manager, pipe, job, run, first, count):
                     job.finish(images)
-    except Cancelled:
-        pass  # the result says so
     return job
 
 
