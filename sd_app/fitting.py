@@ -1,29 +1,69 @@
 """What a lent pipeline wears beside its checkpoint's own parts; put on by the model manager."""
 
+from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-from .addons import Additions
+from accelerate.hooks import remove_hook_from_module
+
+from .addons import Additions, VaeUse
 from .loras import MergedLoras
+from .vaes import load_vae
+
+MAX_VAES = 2  # kept loaded beside a checkpoint's own
+
+Tell = Callable[[str], None]
 
 
 class Outfit:
-    """What jobs added to one checkpoint. LoRAs stay in its weights while the next job asks for the same."""
+    """What jobs added to one checkpoint; it goes with the checkpoint.
+
+    LoRAs stay in its weights while the next job asks for the same; another VAE is lent for one job.
+    """
 
     def __init__(self, components: Mapping[str, Any]) -> None:
         self.loras = MergedLoras(components)
+        self._own_vae = components.get("vae")
+        self._vaes: OrderedDict[VaeUse, Any] = OrderedDict()  # the latest used is the last
 
     @contextmanager
-    def worn(self, pipe: Any, additions: Additions, tell: Callable[[str], None]) -> Iterator[None]:
+    def worn(self, pipe: Any, additions: Additions, tell: Tell) -> Iterator[None]:
         """Have a pipeline use exactly these additions. Raise ValueError naming one that does not fit.
 
-        `pipe.lora_state` is hashable and changes whenever the weights of U-Net or text encoders do;
-        `pipe.prompt_state` whenever the same prompt may become other numbers.
+        Hashable, for what is kept from job to job: `pipe.lora_state` changes whenever the weights of U-Net or
+        text encoders do, `pipe.prompt_state` whenever the same prompt may become other numbers, and
+        `pipe.vae_state` with the VAE.
         """
+        vae = self._vae(pipe, additions.vae, tell)
         if additions.loras not in ((), self.loras.state):
             tell(f"Merging {', '.join(use.name for use in additions.loras)}")
         self.loras.exchange(additions.loras)
-        pipe.lora_state, pipe.words = self.loras.state, additions.words
+        pipe.lora_state, pipe.words, pipe.vae_state = self.loras.state, additions.words, additions.vae
         pipe.prompt_state = pipe.lora_state, pipe.words
-        yield
+        if vae is None:
+            yield
+            return
+        pipe.register_modules(vae=vae)
+        try:
+            yield
+        finally:
+            pipe.register_modules(vae=self._own_vae)
+            remove_hook_from_module(vae, recurse=True)  # where parts visit the GPU one by one
+
+    def _vae(self, pipe: Any, use: VaeUse | None, tell: Tell) -> Any:
+        """Return another VAE on the device the pipeline runs on, None for the checkpoint's own."""
+        if use is None:
+            return None
+        if use not in self._vaes:
+            tell(f"Loading {use.name}")
+            try:
+                self._vaes[use] = load_vae(use.path, self._own_vae)
+            except ValueError as error:
+                raise ValueError(
+                    f"vae must be one that fits the model, and {use.name} does not: {error}"
+                ) from error
+            while len(self._vaes) > MAX_VAES:
+                self._vaes.popitem(last=False)
+        self._vaes.move_to_end(use)
+        return self._vaes[use].to(pipe._execution_device)

@@ -116,6 +116,7 @@ def resolved_requests(draw: st.DrawFn) -> Txt2ImgRequest:
         height=draw(sides),
         num_images=num_images,
         clip_skip=draw(st.integers(1, 12)),
+        vae=draw(st.none() | names()),
     )
 
 
@@ -197,6 +198,7 @@ def test_an_infotext_of_automatic1111_is_read() -> None:
         width=512,
         height=768,
         clip_skip=2,
+        vae="vae:ft, mse",
     )
 
 

@@ -114,6 +114,7 @@ def test_an_infotext_fills_the_form_and_names_what_is_not_here() -> None:
         "height": 768,
         "num_images": 1,
         "clip_skip": 2,
+        "vae": "",
     }
     assert len(remarks) == 1
     assert "v1-5-pruned-emaonly" in remarks[0]

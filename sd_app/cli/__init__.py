@@ -57,6 +57,7 @@ HELP = arithmetic.HELP | {
     "width": "in pixels, a multiple of 8",
     "height": "in pixels, a multiple of 8",
     "num_images": "how many pictures",
+    "vae": "a file or folder of models/vae/, by name, in place of the model's own VAE",
     "clip_skip": "1 takes the text encoder's last layer, 2 the one before",
     "init_image": "the picture to start from",
     "strength": "share of the steps that is run, 0..1: how much is made anew",

@@ -45,7 +45,7 @@ def run_job(
         if job.nothing_to_do:
             return job
         job.preview_every = preview_every if on_step and job.info.latent_rgb else 0
-        additions = choose_additions(settings, job.info, job.request.prompt)
+        additions = choose_additions(settings, job.info, job.request.prompt, job.request.vae)
         scheduler = str(job.request.scheduler)
         with manager.pipeline(job.kind, info.name, scheduler, job.tell, additions) as pipe:
             run = partial(denoise, pipe, job)

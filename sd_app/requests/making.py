@@ -34,6 +34,7 @@ MAX_PADDING = 1024  # pixels
 RESIZE_MODES = ("crop", "pad", "stretch")
 MASKED_CONTENTS = ("original", "fill", "noise")
 BLENDS = ("none", "poisson", "pyramid")
+MAY_BE_NONE = ("vae",)  # fields of which None is a value of its own
 MASK_MODES = ("1", "L", "RGB")
 
 
@@ -58,6 +59,7 @@ class Txt2ImgRequest:
     height: int | None = None
     num_images: int = 1
     clip_skip: int = 1
+    vae: str | None = None  # None: the model's own; else the name of one in models_dir/vae
 
     def __post_init__(self) -> None:
         check_text("prompt", self.prompt, MAX_PROMPT)
@@ -69,6 +71,7 @@ class Txt2ImgRequest:
         self._check_slots()
         check_name("model", self.model)
         check_name("scheduler", self.scheduler)
+        check_name("vae", self.vae)
         check_int("num_images", self.num_images, 1, MAX_NUM_IMAGES)
         check_int("clip_skip", self.clip_skip, 1, MAX_CLIP_SKIP)
         if self.num_inference_steps is not None:
@@ -101,7 +104,9 @@ class Txt2ImgRequest:
     @property
     def is_resolved(self) -> bool:
         """Tell whether every field has a value, so that the request means the same picture everywhere."""
-        return all(getattr(self, field.name) is not None for field in fields(self))
+        return all(
+            getattr(self, field.name) is not None for field in fields(self) if field.name not in MAY_BE_NONE
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -187,7 +192,7 @@ class InpaintRequest(Img2ImgRequest):
 
 @dataclass(frozen=True, kw_only=True)
 class Txt2ImgResult:
-    """What a job made. `request` is resolved: no field of it is None. All tuples have one entry a picture."""
+    """What a job made. `request` is resolved: no field of it is open. All tuples have one entry a picture."""
 
     images: tuple[Image.Image, ...]
     seeds: tuple[int, ...]

@@ -124,7 +124,7 @@ def embeddings_tab(studio: Any, line: Line, shelf: Shelf, *, picker: Any, model:
                 sampling = sampling_block(model, studio.schedulers())
                 sizes = size_block(model, "Size", several=False)
             again = sampling.pop("again")
-            advanced = advanced_block()
+            advanced = advanced_block(studio.vaes())
             drop = parameter_drop()
         with gr.Column(elem_classes="get", scale=1, min_width=320):
             tokens = token_view(studio, line)
