@@ -1,15 +1,21 @@
 """What a lent pipeline wears beside its checkpoint's own parts; put on by the model manager."""
 
+import logging
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from accelerate.hooks import remove_hook_from_module
 
 from .addons import Additions, VaeUse
+from .checkpoints import stamp
 from .loras import MergedLoras
+from .taesd import load_decoder
 from .vaes import load_vae
+
+log = logging.getLogger(__name__)
 
 MAX_VAES = 2  # kept loaded beside a checkpoint's own
 
@@ -25,6 +31,7 @@ class Outfit:
     def __init__(self, components: Mapping[str, Any]) -> None:
         self.loras = MergedLoras(components)
         self._own_vae = components.get("vae")
+        self._decoder: tuple[Any, Any] | None = None  # file and network
         self._vaes: OrderedDict[VaeUse, Any] = OrderedDict()  # the latest used is the last
 
     @contextmanager
@@ -41,6 +48,7 @@ class Outfit:
         self.loras.exchange(additions.loras)
         pipe.lora_state, pipe.words, pipe.vae_state = self.loras.state, additions.words, additions.vae
         pipe.prompt_state = pipe.lora_state, pipe.words
+        pipe.preview_decoder = self._preview_decoder(pipe, additions.preview_decoder)
         if vae is None:
             yield
             return
@@ -50,6 +58,21 @@ class Outfit:
         finally:
             pipe.register_modules(vae=self._own_vae)
             remove_hook_from_module(vae, recurse=True)  # where parts visit the GPU one by one
+
+    def _preview_decoder(self, pipe: Any, path: Path | None) -> Any:
+        """Return the decoder for previews, None if there is none; a bad one costs no picture."""
+        if path is None:
+            return None
+        key = path, stamp(path)
+        if self._decoder is None or self._decoder[0] != key:
+            try:
+                decoder = load_decoder(path)
+            except ValueError as error:
+                log.warning("%s is not used for previews: %s", path.name, error)
+                decoder = None
+            self._decoder = key, decoder
+        decoder = self._decoder[1]
+        return decoder and decoder.to(pipe._execution_device, pipe.unet.dtype)
 
     def _vae(self, pipe: Any, use: VaeUse | None, tell: Tell) -> Any:
         """Return another VAE on the device the pipeline runs on, None for the checkpoint's own."""

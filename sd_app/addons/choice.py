@@ -8,6 +8,7 @@ from ..model_info import ModelInfo
 from ..settings import Settings
 from .files import find_file
 from .loras import check_family, inspect_lora
+from .taesd import find_preview_decoder
 from .tags import find_tags
 from .vaes import find_vae
 from .words import NO_WORDS, WordBook, read_words
@@ -42,13 +43,16 @@ class Additions:
     loras: tuple[LoraUse, ...] = ()
     words: WordBook = NO_WORDS  # those there are: which ones a prompt holds, its encoding finds
     vae: VaeUse | None = None
+    preview_decoder: Path | None = None
 
 
 NO_ADDITIONS = Additions()
 
 
-def choose_additions(settings: Settings, info: ModelInfo, prompt: str, vae: str | None = None) -> Additions:
-    """Find the files a prompt asks for, and the VAE, before anything is loaded.
+def choose_additions(
+    settings: Settings, info: ModelInfo, prompt: str, vae: str | None = None, *, previews: bool = False
+) -> Additions:
+    """Find the files a prompt asks for, the VAE and, for `previews`, their decoder. Nothing is loaded.
 
     Raise ValueError naming what is not there, damaged or made for another family.
     """
@@ -56,6 +60,7 @@ def choose_additions(settings: Settings, info: ModelInfo, prompt: str, vae: str 
         loras=_choose_loras(settings, info, prompt),
         words=read_words(settings, info.family),
         vae=None if vae is None else _choose_vae(settings, vae),
+        preview_decoder=find_preview_decoder(settings, info) if previews else None,
     )
 
 
