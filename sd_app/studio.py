@@ -4,7 +4,7 @@ import threading
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-from .addons import Addon, AddonFacts, describe_addon, list_addons, read_words
+from .addons import Addon, AddonFacts, describe_addon, list_addons, list_vaes, read_words
 from .catalog import ModelInfo, find_model, list_downloaded, list_models
 from .checks import check_text
 from .hub.cache import remove, repo_folder
@@ -70,6 +70,10 @@ class Studio:
     def describe_addon(self, text: str) -> AddonFacts:
         """Describe what a prompt asks for by an Addon's text. Raise ValueError if it is not there."""
         return describe_addon(self.settings, text)
+
+    def vaes(self) -> tuple[str, ...]:
+        """List the VAEs that can stand in for a model's own, by the names a request takes."""
+        return tuple(file.name for file in list_vaes(self.settings))
 
     def txt2img(
         self,

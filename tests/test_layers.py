@@ -17,7 +17,7 @@ LEAVES = {
 TOOLS = {
     *("schedulers", "loaders", "single_file", "clip_tokenizer", "pipelines", "model_manager"),
     *("prompts", "embeddings", "probes", "visualize", "speed", "caches", "device_memory"),
-    *("loras", "fitting", "learned_words"),
+    *("loras", "fitting", "learned_words", "vaes", "taesd"),
 }
 FEATURES = {"generation", "interrogator", "training", "sweeps"}
 # Expressions, which the page reads as they are typed, and the colours of charts: no torch, no file of ours.

@@ -117,6 +117,7 @@ def test_an_infotext_fills_the_form_and_names_what_is_not_here() -> None:
         "clip_skip": 2,
         "guidance_end": 1.0,
         "cache_interval": 1,
+        "vae": "",
     }
     assert len(remarks) == 1
     assert "v1-5-pruned-emaonly" in remarks[0]

@@ -2,7 +2,7 @@
 
 import os
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -35,15 +35,15 @@ def list_files(folder: Path) -> tuple[AddonFile, ...]:
     return tuple(sorted(found, key=lambda file: (file.name.lower(), file.name)))
 
 
-def scan(folder: Path, suffixes: tuple[str, ...]) -> Iterator[str]:
-    """Yield the places of a folder's files with these endings, `sub/name.ending`; each folder once.
+def scan(folder: Path, suffixes: tuple[str, ...], *, depth: int = MAX_DEPTH) -> Iterator[str]:
+    """Yield the places of files with these endings, `sub/name.ending`, at most `depth` folders down.
 
     Links are followed; one that leads round in a circle, or nowhere, is left out.
     """
     seen: set[tuple[int, int]] = set()
-    waiting = [("", 0)]
+    waiting = [("", depth)]
     while waiting:
-        place, depth = waiting.pop()
+        place, left = waiting.pop()
         with suppress(OSError):  # a folder that is not there, or may not be read, holds nothing
             status = os.stat(folder / place)  # noqa: PTH116 - the same call for thousands of folders
             if (status.st_dev, status.st_ino) in seen:
@@ -57,16 +57,17 @@ def scan(folder: Path, suffixes: tuple[str, ...]) -> Iterator[str]:
                             continue
                         if entry.name.lower().endswith(suffixes) and entry.is_file():
                             yield inside
-                        elif depth < MAX_DEPTH and entry.is_dir():
-                            waiting.append((f"{inside}/", depth + 1))
+                        elif left and entry.is_dir():
+                            waiting.append((f"{inside}/", left - 1))
 
 
-def find_file(what: str, folder: Path, name: str, *, field: str = "prompt") -> AddonFile:
-    """Return the file of that name, with or without its subfolder and ending.
+def find_file(what: str, folder: Path, name: str) -> AddonFile:
+    """Return the file of a folder by its name, with or without subfolder and ending; see pick_file."""
+    return pick_file(what, list_files(folder), folder, name, field="prompt")
 
-    Raise ValueError naming the nearest ones, or the files that share the name.
-    """
-    files = list_files(folder)
+
+def pick_file(what: str, files: Sequence[AddonFile], folder: Path, name: str, *, field: str) -> AddonFile:
+    """Return the file of that name. Raise ValueError naming the nearest ones, or those that share it."""
     called = [file for file in files if name in _names(file, folder)]
     if len(called) == 1:
         return called[0]

@@ -59,6 +59,7 @@ HELP = arithmetic.HELP | {
     "num_images": "how many pictures",
     "guidance_end": "share of the steps, 0..1, after which guidance stops: faster, another picture",
     "cache_interval": "run the U-Net's deep blocks every N steps only: faster, another picture",
+    "vae": "a file or folder of models/vae/, by name, in place of the model's own VAE",
     "clip_skip": "1 takes the text encoder's last layer, 2 the one before",
     "init_image": "the picture to start from",
     "strength": "share of the steps that is run, 0..1: how much is made anew",

@@ -8,15 +8,18 @@ from functools import partial
 from typing import Any, TypeVar
 
 import torch
+from PIL import Image
 
 from ..addons import choose_additions
 from ..catalog import find_model
 from ..loaders import download_snapshot
+from ..model_info import LatentRgb
 from ..model_manager import ModelManager
 from ..requests import Cancelled, DownloadProgress, Txt2ImgRequest
 from ..schedulers import StepWatcher, watch_steps
 from ..speed import make_plan
-from ..visualize import preview_image
+from ..taesd import decode_latents
+from ..visualize import preview_image, preview_sheet
 from .job import Job, OnStep
 from .memory import Images, run_batch
 from .resolve import resolve
@@ -46,8 +49,8 @@ def run_job(
         if job.nothing_to_do:
             return job
         job.preview_every = preview_every if on_step and job.info.latent_rgb else 0
-        additions = choose_additions(settings, job.info, job.request.prompt)
-        scheduler = str(job.request.scheduler)
+        prompt, vae, scheduler = job.request.prompt, job.request.vae, str(job.request.scheduler)
+        additions = choose_additions(settings, job.info, prompt, vae, previews=bool(job.preview_every))
         with manager.pipeline(job.kind, info.name, scheduler, job.tell, additions) as pipe:
             fit_job(manager, job)
             run = partial(denoise, pipe, job)
@@ -119,10 +122,17 @@ def progress_callback(
             job.see(first, index // order, watcher.predicted_x0())
         preview = None
         if watcher and job.preview_every and job.info.latent_rgb and (index + 1) % job.preview_every == 0:
-            preview = preview_image(watcher.predicted_x0(), job.info.latent_rgb)
+            preview = draw_preview(pipe, watcher.predicted_x0(), job.info.latent_rgb)
         job.tell("Denoising", preview=preview, **known)
         if index == pipe.num_timesteps - 1:
             job.tell("Decoding", **known)
         return job.after_step(pipe, index, tensors["latents"])
 
     return callback
+
+
+def draw_preview(pipe: Any, latents: torch.Tensor, latent_rgb: LatentRgb) -> Image.Image:
+    """Draw what a step predicts, (B, 4, h, w), by TAESD where it is there, else by the linear map."""
+    if pipe.preview_decoder is not None:
+        return preview_sheet(decode_latents(pipe.preview_decoder, latents))
+    return preview_image(latents, latent_rgb)

@@ -125,7 +125,7 @@ def embeddings_tab(studio: Any, line: Line, shelf: Shelf, *, picker: Any, model:
                 sampling = sampling_block(model, studio.schedulers())
                 sizes = size_block(model, "Size", several=False)
             again = sampling.pop("again")
-            advanced = advanced_block()
+            advanced = advanced_block(studio.vaes())
             with gr.Column(elem_classes=["making", *making()], scale=0, min_width=0):
                 advanced |= faster_block()
             drop = parameter_drop()

@@ -10,10 +10,10 @@ from ..catalog import ModelInfo
 from ..requests import FramesResult, Step, Txt2ImgRequest, Txt2ImgResult
 from . import frames, stage, views
 from .addons import AddonPicker
-from .controls import USUAL_STEPS, PromptBlock, picked, token_line, wire_steps_run
+from .controls import USUAL_STEPS, PromptBlock, picked, token_line, vae_choices, wire_steps_run
 from .easel import Easel, working_size
 from .errors import sentence, words
-from .form import MODEL_FIELDS, Form, model_defaults, read_request, valid_fields
+from .form import MODEL_FIELDS, OWN_VAE, Form, model_defaults, read_request, valid_fields
 from .gpu import borrow_gpu
 from .jobs import Line, Run, Waiting, stream
 from .keeping import add_words, keep_words
@@ -244,10 +244,13 @@ class Maker:
     ) -> dict[Any, Any]:
         """Return the updates that bring back what the browser kept. None of it is trusted."""
         fields: dict[str, object] = {}
+        here = self.model_names(), self.studio.schedulers()
+        vaes = self.studio.vaes()
         for request_type in self.kinds.values():
-            fields |= valid_fields(saved_form, self.model_names(), self.studio.schedulers(), request_type)
+            fields |= valid_fields(saved_form, *here, request_type, vaes)
         updates = {self.stage: gr.skip(), **self.fill(fields)}
         updates.pop(self.form["model"], None)  # the header brings it back
+        updates[self.form["vae"]] = gr.update(choices=vae_choices(vaes), value=fields.get("vae", OWN_VAE))
         if self.easel:
             updates[self.easel.view] = self.easel.restore(read_pictures(saved_sheet))
         kept = saved_results if isinstance(saved_results, dict) else {}

@@ -65,7 +65,7 @@ def build_making_tab(
             sizes = size_block(model, tab.size_title, tab.fits)
             sampling = sampling_block(model, studio.schedulers())
             again = sampling.pop("again")
-            advanced = advanced_block() | faster_block()
+            advanced = advanced_block(studio.vaes()) | faster_block()
             drop = parameter_drop()
         with gr.Column(elem_classes="get", scale=1, min_width=320):
             stage = stage_block(tab.name)

@@ -1,6 +1,7 @@
 """What joins a checkpoint, picked on the page: one journey for each kind."""
 
 import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -24,6 +25,7 @@ def models_dir(random_models: Path, tmp_path_factory: pytest.TempPathFactory) ->
         layers = kohya(lora_layers(pipe.components, 1))
         encoder = pipe.text_encoder.get_input_embeddings().weight.detach()
     write_lora(folder / "embeddings/blur.safetensors", {"emb_params": encoder[[320, 2368]].clone()})
+    shutil.copytree(random_models / "model-b/vae", folder / "vae/other")
     metadata = {"modelspec.trigger_phrase": "in loud colours"}
     write_lora(folder / "loras/loud.safetensors", layers, metadata)
     (folder / "loras/broken.safetensors").write_bytes(b"nothing")
@@ -121,3 +123,21 @@ def test_a_learned_word_is_picked_counted_and_shown_as_such(tab: Locator, output
     expect(rows.nth(2).locator(".tokens-mark")).to_have_text("learned")
     other.get_by_label("Prompt", exact=True).fill("a <stranger>")
     expect(rows.nth(3).locator(".tokens-word > span")).to_have_text("stranger")
+
+
+def test_another_vae_is_chosen_and_reuse_brings_back_which(tab: Locator, outputs_dir: Path) -> None:
+    tab.get_by_label("Prompt", exact=True).fill("a cat")
+    _, plain = generate(tab, outputs_dir)
+    tab.get_by_role("button", name="Advanced").click()
+    choose(tab, "VAE", "other")
+    infotext, other = generate(tab, outputs_dir)
+    assert parse_infotext(infotext).fields["VAE"] == "other"
+    assert other != plain
+    choose(tab, "VAE", "The model's own")
+    tab.locator(".stage").get_by_role("button", name="Reuse parameters").click()
+    expect(tab.get_by_label("VAE")).to_have_value("other")
+    tab.page.reload()
+    tab.get_by_role("button", name="Advanced").click()
+    expect(tab.get_by_label("VAE")).to_have_value("other")
+    choose(tab, "VAE", "The model's own")
+    assert generate(tab, outputs_dir)[1] == plain
