@@ -186,6 +186,7 @@ def wire_adding(view: Any, adder: Adder, picker: Any, demo: Any) -> None:
             yield drawn, choices(drawn["hub_id"]) if drawn["phase"] == "done" else gr.skip()
 
     def join() -> Iterator[Any]:
+        yield gr.skip(), gr.skip()  # a generator that yields nothing would empty its outputs
         if adder.running:
             yield from follow()
 
