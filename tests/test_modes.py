@@ -204,7 +204,7 @@ def events(url: str) -> set[str]:
 
 
 def test_visitors_have_no_way_to_add_delete_or_unload_models(settings: Settings, local: str) -> None:
-    owners = {"look", "begin", "remove", "opened", "added", "unload"}
+    owners = {"look", "begin", "remove", "opened", "added", "free"}
     assert owners <= events(local)
     assert "Hugging Face id" in httpx.get(local + "config").text
     with served(replace(settings, mode="space"), mode="space", host="127.0.0.1") as url:

@@ -33,7 +33,7 @@ function open(shown) {
 }
 
 find("open").addEventListener("click", () => open(find("panel").hidden));
-find("unload").addEventListener("click", () => trigger("unload"));
+find("unload").addEventListener("click", () => trigger("free"));
 document.addEventListener("pointerdown", (event) => { if (!root.contains(event.target)) open(false); });
 root.addEventListener("keydown", (event) => {
   if (event.key !== "Escape" || find("panel").hidden) return;

@@ -65,7 +65,7 @@ class Unloader:
 
 
 def badge_block(studio: Any) -> Any:
-    """Make the badge. It triggers `unload`."""
+    """Make the badge. It triggers `free`."""
     return gr.HTML(
         value=badge_value(studio.status()),
         html_template=(ASSETS / "badge.html").read_text(encoding="utf-8"),
@@ -95,7 +95,8 @@ def wire_badge(badge: Any, studio: Any, demo: Any) -> None:
             time.sleep(PULSE_SECONDS)
         yield badge_value(studio.status(), unloader)
 
-    badge.unload(unload, outputs=badge, **RUN)
+    # Not called "unload": Gradio triggers that name whenever a page is closed.
+    badge.free(unload, outputs=badge, **RUN)
 
 
 def badge_value(status: Status, unloader: Unloader | None = None) -> dict[str, Any]:

@@ -28,9 +28,14 @@ def hub(random_models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
 
 
 @pytest.fixture
-def page(browser: Browser, hub: HubServer, random_models: Path, tmp_path: Path) -> Iterator[Page]:
-    """A page of its own: what is downloaded here is no other test's business."""
-    studio = Studio(Settings(models_dir=random_models, outputs_dir=tmp_path, model="model-a", batch_size=1))
+def studio_here(hub: HubServer, random_models: Path, tmp_path: Path) -> Studio:
+    """A studio of its own: what is downloaded and freed here is no other test's business."""
+    return Studio(Settings(models_dir=random_models, outputs_dir=tmp_path, model="model-a", batch_size=1))
+
+
+@pytest.fixture
+def page(browser: Browser, studio_here: Studio) -> Iterator[Page]:
+    studio = studio_here
     demo = build_ui(studio)
     access = choose_access(environ={})
     _, url, _ = demo.launch(prevent_thread_lock=True, quiet=True, **launch_options(access), **look_options())
@@ -140,10 +145,12 @@ def test_the_badge_lists_what_is_loaded_and_unloads_after_the_running_job(page: 
 
 def test_on_a_phone_header_window_and_panel_fit(page: Page) -> None:
     page.set_viewport_size({"width": 390, "height": 844})
-    tops = page.evaluate(
-        "['#brand', '#badge'].map(s => document.querySelector(s).getBoundingClientRect().top)"
+    page.wait_for_function(  # a button's place moves gradually
+        """() => {
+            const [brand, badge] = ["#brand", "#badge"].map(s => document.querySelector(s).getBoundingClientRect());
+            return Math.abs(brand.top - badge.top) < 12 && badge.right <= 390;
+        }"""
     )
-    assert abs(tops[0] - tops[1]) < 12  # on one line
     page.locator(".badge-open").click()
     for shown in (page.locator(".badge-panel"), page.locator("#header")):
         box = shown.bounding_box()
@@ -157,3 +164,12 @@ def test_on_a_phone_header_window_and_panel_fit(page: Page) -> None:
     assert box["x"] + box["width"] <= 390
     assert box["height"] <= 844
     assert page.evaluate("document.documentElement.scrollWidth") == 390
+
+
+def test_closing_a_page_frees_nothing(page: Page, studio_here: Studio) -> None:
+    other = page.context.new_page()
+    other.goto(page.url)
+    expect(other.locator("#badge .starting")).to_have_count(0)
+    other.close()
+    page.wait_for_timeout(1500)  # long enough for its last words to arrive
+    assert studio_here.status().loaded == ("model-a",)
