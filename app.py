@@ -68,6 +68,9 @@ def main(arguments: list[str] | None = None) -> None:
         access = choose_access(**reach, environ=os.environ)
         given = {name: value for name, value in flags.items() if value is not None}
         settings = Settings(mode=access.mode, **given)
+        studio = Studio(settings)
+        if flags["model"]:
+            studio.find_model()  # a wrong name or path is said here, not by the first job
     except ValueError as error:
         parser.error(str(error))
 
@@ -77,7 +80,6 @@ def main(arguments: list[str] | None = None) -> None:
     cache = tempfile.mkdtemp(prefix="sd_app-")
     os.environ["GRADIO_TEMP_DIR"] = cache
     try:
-        studio = Studio(settings)
         demo = build_ui(studio)
         demo.launch(prevent_thread_lock=True, **launch_options(access), **look_options(theme))
         if access.generated and access.auth:

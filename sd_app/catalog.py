@@ -209,7 +209,7 @@ def _describe_hub(hub_id: str) -> ModelInfo:
         return describe_folder(snapshot, name=hub_id, kind="hub")
     known: dict[str, Any] = {"name": hub_id, "kind": "hub", "path": None}
     curated, begun = CURATED.get(hub_id), snapshot_folder(hub_id)
-    vae, unet, index = (_read_json((begun or Path()) / name) if begun else {} for name in CONFIGS)
+    vae, unet, index = (_read_json(begun / name) if begun else {} for name in CONFIGS)
     if curated:
         known |= {"family": curated.family, "only_inpaints": curated.only_inpaints}
         side, factor = curated.native_size, curated.scaling_factor

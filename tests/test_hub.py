@@ -2,6 +2,9 @@
 
 import json
 import re
+import signal
+import subprocess
+import sys
 import threading
 import time
 from dataclasses import replace
@@ -9,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from sd_app import Settings, Studio, Txt2ImgRequest
+from sd_app import Settings, Studio, Txt2ImgRequest, cli
 from sd_app.catalog import list_models
 from sd_app.hub.cache import hub_cache, repo_folder
 from sd_app.hub.curated import CURATED
@@ -487,3 +490,61 @@ def test_the_hubs_own_client_finds_what_was_fetched(hub, owner):
     )
     assert Path(folder) == repo_folder(HUB_ID) / "snapshots" / COMMIT
     assert (Path(folder) / UNET).is_symlink()
+
+
+def test_what_another_process_fetches_is_waited_for_and_can_be_left(hub, owner):
+    from huggingface_hub.utils import WeakFileLock
+
+    plan = owner.plan_download(HUB_ID)
+    lock = hub_cache() / ".locks" / plan.folder.name / f"{plan.files[-1].blob}.lock"
+    lock.parent.mkdir(parents=True)
+    with WeakFileLock(lock):
+        on_progress, _ = cancel_after(0.1)
+        with pytest.raises(Cancelled):
+            owner.download(plan, on_progress)
+        assert not [asked for asked in hub.asked if asked.path == plan.files[-1].path]
+    assert owner.download(HUB_ID).name == HUB_ID
+
+
+# -- the command line
+
+
+def test_the_command_line_plans_fetches_uses_and_removes(hub, tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert cli.main(["download"]) == 0
+    assert capsys.readouterr().out.count("\n") == len(CURATED)
+    assert cli.main(["download", HUB_ID, "--plan"]) == 0
+    planned = capsys.readouterr().out
+    assert re.search(
+        r"owner/some-model: StableDiffusionPipeline, 64x64\n\d+ MB to fetch, .* free in", planned
+    )
+    assert not hub_cache().exists()
+    assert cli.main(["download", HUB_ID]) == 0
+    assert f"use it with --model {HUB_ID}" in capsys.readouterr().out
+    flags = ["--model", HUB_ID, "--steps", "1", "--scheduler", "DDIM", "--models-dir", str(tmp_path)]
+    assert cli.main(["txt2img", "a", *flags, "-o", "out.png"]) == 0
+    assert cli.main(["models", "--models-dir", str(tmp_path)]) == 0
+    assert HUB_ID in capsys.readouterr().out
+    assert cli.main(["remove", HUB_ID]) == 0
+    assert "MB freed" in capsys.readouterr().out
+    assert cli.main(["download", "nobody/nothing"]) == 2
+    assert "there is no public model nobody/nothing" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("end", "code"), [(signal.SIGINT, 130), (signal.SIGKILL, -signal.SIGKILL)])
+def test_ctrl_c_and_a_crash_keep_what_has_come(hub, tmp_path, end, code):
+    hub.bytes_per_second = SLOW
+    command = [sys.executable, "-m", "sd_app", "download", HUB_ID]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as program:
+        while hub.sent < 1_000_000:
+            assert program.poll() is None
+            time.sleep(0.05)
+        program.send_signal(end)
+        started = time.monotonic()
+        _, errors = program.communicate(timeout=20)
+        assert time.monotonic() - started < 3
+    assert program.returncode == code
+    assert ("what has come is kept" in errors) == (end == signal.SIGINT)
+    assert sum(path.stat().st_size for path in blobs()) > 500_000
+    plan = Studio(Settings(models_dir=tmp_path)).plan_download(HUB_ID)
+    assert plan.missing_bytes < plan.total_bytes

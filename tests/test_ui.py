@@ -294,8 +294,8 @@ def test_progress_names_the_pictures_the_speed_and_the_time_left() -> None:
 
 def test_only_a_small_model_gets_the_line_on_full_size_pictures(random_studio: Studio) -> None:
     small, *_ = random_studio.models()
-    assert "--model owner/name" in size_note(small, "local")
-    assert "--model" not in size_note(small, "shared")
+    assert "press Add a model" in size_note(small, "local")
+    assert "Add a model" not in size_note(small, "shared")
     assert "64 × 64" in size_note(small, "shared")
     assert size_note(None, "local") == ""
 

@@ -23,7 +23,7 @@ _TABLE = (
     CuratedModel(
         hub_id="stable-diffusion-v1-5/stable-diffusion-v1-5",
         title="Stable Diffusion 1.5",
-        line="The one most styles and LoRAs are made for, 512 pixels",
+        line="512 pixels, many styles and LoRAs are made for it",
     ),
     CuratedModel(
         # stabilityai's own repository was withdrawn in November 2025; this is the copy others moved to.
@@ -36,7 +36,7 @@ _TABLE = (
     CuratedModel(
         hub_id="stabilityai/stable-diffusion-xl-base-1.0",
         title="SDXL base 1.0",
-        line="1024 pixels, the best pictures of these, wants 8 GB or more",
+        line="1024 pixels, two text encoders, the largest of these",
         family="sdxl",
         native_size=1024,
         scaling_factor=0.13025,

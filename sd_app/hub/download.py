@@ -15,7 +15,6 @@ from .errors import FileError
 from .transfer import Stop, Stopped, fetch_file
 
 WORKERS = 4  # files at a time
-SPARE = 100_000_000  # bytes of the disk that a download leaves free
 PULSE_SECONDS = 0.2  # between two words to those who wait
 SPEED_SECONDS = 5.0  # over which the speed is measured
 
@@ -53,7 +52,7 @@ def is_running(hub_id: str) -> bool:
 
 def check_room(plan: DownloadPlan) -> None:
     """Refuse what the disk cannot hold."""
-    if plan.missing_bytes and plan.missing_bytes + SPARE > plan.free_bytes:
+    if not plan.fits:
         raise ValueError(
             f"{plan.hub_id} needs {format_bytes(plan.missing_bytes)} more, and {plan.folder.parent} has"
             f" {format_bytes(plan.free_bytes)} free (delete something, or set HF_HUB_CACHE to a folder on a"

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+SPARE = 100_000_000  # bytes of the disk that a download leaves free
+
 
 @dataclass(frozen=True, kw_only=True)
 class HubFile:
@@ -42,6 +44,11 @@ class DownloadPlan:
     def missing_bytes(self) -> int:
         """Return what is still to be fetched; the parts of an earlier attempt count as there."""
         return sum(file.missing_bytes for file in self.files)
+
+    @property
+    def fits(self) -> bool:
+        """Tell whether the disk can take it."""
+        return not self.missing_bytes or self.missing_bytes + SPARE <= self.free_bytes
 
 
 @dataclass(frozen=True, kw_only=True)

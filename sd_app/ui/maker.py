@@ -190,15 +190,31 @@ class Maker:
                 trigger_mode="multiple",
                 **QUIET,
             )
+        self._wire_choice()
+
+    def _wire_choice(self) -> None:
         self.prompts.examples.pick(picked, outputs=self.form[self.prompts.example_for], **QUIET)
-        chosen = [name for name in MODEL_FIELDS if name in self.form]
         self.form["model"].input(
             self.choose_model,
             inputs=[self.form["model"], *self.sheet],
-            outputs=[*(self.form[name] for name in chosen), self.prompts.examples],
+            outputs=self._chosen,
             preprocess=False,
             **QUIET,
         )
+
+    def wire_added(self, adding: Any) -> None:
+        """Set the form to what a model likes that was added just now, and is chosen with that."""
+
+        def added(event: gr.EventData, *sheet: object) -> dict[Any, Any]:
+            name = event._data.get("name") if isinstance(event._data, dict) else None
+            return self.choose_model(name, *sheet)
+
+        adding.added(added, inputs=self.sheet, outputs=self._chosen, preprocess=False, **QUIET)
+
+    @property
+    def _chosen(self) -> list[Any]:
+        """Return the components that follow the choice of a model."""
+        return [*(self.form[name] for name in MODEL_FIELDS if name in self.form), self.prompts.examples]
 
     def count_tokens(self, prompt: object, model: object, empty: str) -> str:
         """Return the token line of a prompt."""
