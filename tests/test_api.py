@@ -59,6 +59,11 @@ def test_the_api_takes_the_requests_field_names_and_returns_the_saved_files(
     assert {row["id"] for row in tokens["rows"][6:]} == {49407}
 
 
+def test_the_api_takes_what_makes_a_picture_faster(api: Client) -> None:
+    answer = api.predict("a cat", guidance_end=0.5, cache_interval=2, api_name="/txt2img")
+    assert "Guidance end: 0.5, DeepCache interval: 2" in answer["infotexts"][0]
+
+
 @pytest.mark.parametrize(
     ("changed", "words"),
     [
@@ -69,6 +74,8 @@ def test_the_api_takes_the_requests_field_names_and_returns_the_saved_files(
         ({"num_images": True}, "num_images must be a whole number"),
         ({"num_inference_steps": 0}, "num_inference_steps must be"),
         ({"scheduler": "Magic"}, "scheduler must be one of"),
+        ({"guidance_end": 2}, "guidance_end must be a number from 0 to 1"),
+        ({"cache_interval": 0}, "cache_interval must be a whole number"),
         ({"model": "/etc"}, "model must be one of"),
         ({"width": 8192, "height": 8192}, "pixels"),
     ],

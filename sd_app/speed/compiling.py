@@ -1,6 +1,7 @@
 """torch.compile for a U-Net: compiled once for each shape, kept on disk for the next start."""
 
 import logging
+import os
 import platform
 import re
 from collections.abc import Callable, Hashable
@@ -82,6 +83,8 @@ class Compiler:
             torch.compiler.reset()
 
     def _load(self) -> None:
+        # Else in /tmp. A CPU's machine code is kept only there, a GPU's in the artifacts too.
+        os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(self._folder / "inductor"))
         if self._path.is_file():
             torch.compiler.load_cache_artifacts(self._path.read_bytes())
 

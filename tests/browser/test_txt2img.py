@@ -107,6 +107,23 @@ def test_a_reload_brings_back_the_controls_and_the_pictures(page: Page) -> None:
     assert page.evaluate("document.querySelector('.stage-picture').naturalWidth") == 64
 
 
+def test_what_makes_it_faster_is_saved_and_reused(page: Page, outputs_dir: Path) -> None:
+    before = set(outputs_dir.rglob("*.png"))
+    page.get_by_role("button", name="Faster, at the price of another picture").click()
+    number(page, "Guidance until").fill("0.5")
+    number(page, "Deep blocks every").fill("3")
+    number(page, "Steps").fill("4")
+    generate(page)
+    page.wait_for_selector(DONE)
+    (path,) = set(outputs_dir.rglob("*.png")) - before
+    assert "Guidance end: 0.5, DeepCache interval: 3" in (read_infotext(path) or "")
+    number(page, "Guidance until").fill("1")
+    number(page, "Deep blocks every").fill("1")
+    page.get_by_role("button", name="Reuse parameters").click()
+    expect(number(page, "Guidance until")).to_have_value("0.5")
+    expect(number(page, "Deep blocks every")).to_have_value("3")
+
+
 def test_reuse_and_seed_buttons_fill_the_form(page: Page) -> None:
     number(page, "Pictures").fill("2")
     generate(page, "a green boat")
