@@ -12,7 +12,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from .addons import NO_WORDS, LearnedWord, WordBook
+from .addons import NO_WORDS, LearnedWord, WordBook, reason_of
 from .requests import Token
 
 
@@ -82,7 +82,8 @@ def _read(word: LearnedWord) -> tuple[Tensor, ...]:
             tensors = tuple(file.get_tensor(name).float() for name in word.tensors)
     except (SafetensorError, OSError) as error:
         raise ValueError(
-            f"prompt must hold learned words that can be read, and {word.name} cannot: {error}"
+            f"prompt must hold learned words that can be read, and {word.name} cannot:"
+            f" {reason_of(error, word.path)}"
         ) from error
     if not all(bool(torch.isfinite(tensor).all()) for tensor in tensors):
         raise ValueError(

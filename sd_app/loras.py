@@ -16,7 +16,7 @@ from diffusers.loaders import StableDiffusionLoraLoaderMixin
 from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
-from .addons import LoraUse
+from .addons import LoraUse, reason_of
 
 PARTS = ("unet", "text_encoder", "text_encoder_2")
 TEXT_MODEL = "text_model."  # some of transformers' classes keep the encoder under this name, some do not
@@ -128,7 +128,7 @@ def read_lora(path: Path, unet_config: Any) -> dict[str, Factors]:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
             metadata = file.metadata() or {}
     except (SafetensorError, OSError) as error:
-        raise ValueError(f"it cannot be read: {error}") from error
+        raise ValueError(f"it cannot be read: {reason_of(error, path)}") from error
     alphas = {name: tensors.pop(name) for name in list(tensors) if _is_plain_alpha(name)}
     try:
         # diffusers' conversion knows kohya's names and those of SDXL's original blocks.
@@ -142,7 +142,7 @@ def read_lora(path: Path, unet_config: Any) -> dict[str, Factors]:
         match = _FACTOR.fullmatch(name)
         if not match:
             raise ValueError(f"it has a tensor of an unknown name: {name[:200]}")
-        if not torch.isfinite(tensor).all():
+        if not torch.isfinite(tensor.float()).all():
             raise ValueError(f"it has a value that is no number, in {name[:200]}")
         side = "down" if match[2] in ("down", "A") else "up"
         setattr(layers.setdefault(_place(match[1]), Factors()), side, tensor)

@@ -11,6 +11,8 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from .addons import reason_of
+
 
 def load_decoder(path: Path) -> nn.Module:
     """Load a decoder from a diffusers folder, or a file with the original names. Raise ValueError if bad."""
@@ -20,7 +22,7 @@ def load_decoder(path: Path) -> nn.Module:
         decoder: nn.Module = AutoencoderTiny().decoder
         decoder.load_state_dict(dict(_renamed(load_file(path))))
     except (SafetensorError, OSError, RuntimeError, ValueError, KeyError, TypeError) as error:
-        raise ValueError(f"it cannot be read: {str(error)[:300]}") from error
+        raise ValueError(f"it cannot be read: {reason_of(error, path)}") from error
     return decoder.eval()
 
 

@@ -8,6 +8,7 @@ from diffusers import AutoencoderKL
 from diffusers.loaders.single_file_utils import convert_ldm_vae_checkpoint
 from safetensors import SafetensorError, safe_open
 
+from .addons import reason_of
 from .checkpoints import VAE
 from .single_file import fill_module
 
@@ -24,7 +25,7 @@ def load_vae(path: Path, own: Any) -> AutoencoderKL:
     try:
         return _load_folder(path, own) if path.is_dir() else _load_file(path, own)
     except (SafetensorError, OSError, KeyError, IndexError, RuntimeError) as error:
-        raise ValueError(f"it cannot be read: {str(error)[:300]}") from error
+        raise ValueError(f"it cannot be read: {reason_of(error, path)}") from error
 
 
 def _load_folder(path: Path, own: Any) -> AutoencoderKL:

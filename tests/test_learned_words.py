@@ -11,6 +11,7 @@ import torch
 from sd_app import BlendRequest, Settings, Studio, Txt2ImgRequest, WalkRequest
 from sd_app.addons import choose_additions, read_words
 from sd_app.catalog import find_model
+from sd_app.cli import main
 from sd_app.embeddings import Encoder, encode
 from sd_app.expressions import SPACES, parse_prompt
 from sd_app.prompts import chunk, pool_chunks
@@ -237,3 +238,18 @@ def test_5000_words_cost_a_prompt_little(tmp_path):
         list(words.split(prompt))
     assert len(list(words.split("a style of its own, " * 500))) == 1
     assert time.perf_counter() - started < 2
+
+
+def test_the_command_line_lists_what_there_is_and_why_some_cannot_be_used(models_dir, tmp_path, capsys):
+    put(tmp_path, "soft", {"emb_params": torch.ones(2, 768)})
+    put(tmp_path, "odd", {"a": torch.ones(1), "b": torch.ones(1)})
+    (tmp_path / "loras").mkdir()
+    (tmp_path / "loras/cut.safetensors").write_bytes(b"nothing")
+    (tmp_path / "vae").mkdir()
+    (tmp_path / "vae/sharp.safetensors").touch()
+    assert main(["addons", "--models-dir", str(tmp_path)]) == 0
+    cut, odd, soft, vae = capsys.readouterr().out.splitlines()
+    assert cut.startswith("<lora:cut:1>  LoRA: it is cut off")
+    assert odd == "<odd>  Learned word: its tensors are those of no embedding"
+    assert soft == "<soft>  Learned word, Stable Diffusion 1, 2 vectors"
+    assert vae == "--vae sharp"

@@ -15,6 +15,7 @@ from sd_app import BlendRequest, Img2ImgRequest, Settings, Studio, Txt2ImgReques
 from sd_app.addons import choose_additions, find_tags, inspect_lora, list_files, remove_tags
 from sd_app.catalog import find_model
 from sd_app.metadata import from_infotext, read_infotext
+from sd_app.requests import take_apart
 from sd_app.schedulers import make_scheduler
 from tests.addon_files import WRITERS, delta, kohya, kohya_original, lora_layers, peft, write_lora
 from tests.checkpoint_files import write_hollow
@@ -280,6 +281,14 @@ def test_the_numbers_shown_are_those_of_the_merged_encoder(studio):
     assert near[0] == near[2] != near[1]
     for words in near:  # the vocabulary is read by the same weights, too
         assert (words[0].text, words[0].cosine) == ("cat", pytest.approx(1, abs=1e-4))
+
+
+def test_a_tagged_prompt_is_taken_over_as_an_expression_with_its_tag_outside(studio):
+    tagged = "a (big <lora:a:0.5>:1.2) cat<lora:b:-0.3>"
+    fields: dict[str, Any] = take_apart(tagged)
+    assert fields["prompt"] == "{} <lora:a:0.5> <lora:b:-0.3>"
+    blend = studio.blend(BlendRequest(**fields, **KNOWN), save=False)
+    assert blend.images[0].tobytes() == draw(studio, tagged)
 
 
 @pytest.mark.parametrize(

@@ -31,7 +31,7 @@ def test_the_commands_it_shows_are_understood() -> None:
         words = [word.strip('"') for word in re.findall(r'"[^"]*"|\S+', command)]
         assert parser.parse_args(words).command in {
             *cli.REQUESTS,
-            *("interrogate", "models", "tokens", "download", "remove"),
+            *("interrogate", "models", "tokens", "download", "remove", "addons"),
         }
 
 

@@ -1,7 +1,7 @@
 """What joins a checkpoint: LoRAs, learned words, another VAE. Names, tags and headers only; no torch."""
 
 from .choice import NO_ADDITIONS, Additions, LoraUse, VaeUse, choose_additions
-from .files import AddonFile, find_file, list_files
+from .files import AddonFile, find_file, list_files, reason_of
 from .listing import Addon, AddonFacts, describe_addon, list_addons
 from .loras import LoraFacts, inspect_lora
 from .tags import TAG, LoraTag, find_tags, refuse_tags, remove_tags
@@ -33,6 +33,7 @@ __all__ = [
     "list_files",
     "list_vaes",
     "read_words",
+    "reason_of",
     "refuse_tags",
     "remove_tags",
 ]

@@ -6,7 +6,7 @@ from pathlib import Path
 from ..checkpoints import Stamp, stamp
 from ..model_info import ModelInfo
 from ..settings import Settings
-from .files import find_file
+from .files import find_file, reason_of
 from .loras import check_family, inspect_lora
 from .taesd import find_preview_decoder
 from .tags import find_tags
@@ -76,7 +76,7 @@ def _choose_loras(settings: Settings, info: ModelInfo, prompt: str) -> tuple[Lor
         try:
             facts = inspect_lora(file.path)
         except (ValueError, OSError) as error:
-            reason = error.strerror if isinstance(error, OSError) else error
+            reason = reason_of(error, file.path)
             raise ValueError(
                 f"prompt must ask for LoRAs that can be used, and {file.name} cannot: {reason}"
             ) from error

@@ -88,6 +88,12 @@ def pick_file(what: str, files: Sequence[AddonFile], folder: Path, name: str, *,
     raise ValueError(f"{field} must name a {what} that is there, got {name[:80]} ({hint})")
 
 
+def reason_of(error: Exception, path: Path) -> str:
+    """Say in words why a file cannot be read; its folder is nobody's business."""
+    known = error.strerror if isinstance(error, OSError) else None
+    return (known or str(error)).replace(str(path), path.name).replace(str(path.parent), "")[:300]
+
+
 def _names(file: AddonFile, folder: Path) -> tuple[str, ...]:
     place = file.path.relative_to(folder).as_posix()
     return file.name, _stem(place), place, place[: -len(SUFFIX)]

@@ -112,6 +112,8 @@ def main(arguments: list[str] | None = None) -> int:
         if options.command in ("download", "remove"):
             with _stop_on_ctrl_c() as check:
                 return hub.run(Studio(settings), options, check=check)
+        if options.command == "addons":
+            return list_addons(Studio(settings))
         if options.command == "tokens":
             return arithmetic.show_tokens(Studio(settings), options)
         if options.command == "interrogate":
@@ -150,6 +152,10 @@ def make_parser(environ: Mapping[str, str]) -> argparse.ArgumentParser:
     _add_settings_flags(words, environ)
     models = commands.add_parser("models", help="list the models", description="List the models.")
     _add_settings_flags(models, environ)
+    addons = commands.add_parser(
+        "addons", help="list LoRAs, learned words and VAEs", description="List what can join a model."
+    )
+    _add_settings_flags(addons, environ)
     tokens = commands.add_parser("tokens", help="show how a prompt is read", description="List its tokens.")
     arithmetic.add_tokens_flags(tokens)
     _add_settings_flags(tokens, environ)
@@ -216,6 +222,17 @@ def list_models(studio: Studio) -> int:
     widths = [max(map(len, column)) for column in zip(heads, *rows, strict=True)]
     for row in (heads, *rows):
         print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+    return 0
+
+
+def list_addons(studio: Studio) -> int:
+    """Print what a prompt can ask for, as it is written there, with what its file says; then the VAEs."""
+    for addon in studio.addons():
+        facts = studio.describe_addon(addon.text)
+        about = [f"{facts.title}: {facts.reason}" if facts.reason else facts.title, *facts.trigger_words]
+        print(f"{addon.text}  {', '.join(about)}")
+    for name in studio.vaes():
+        print(f"--vae {name}")
     return 0
 
 

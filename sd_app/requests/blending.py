@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from PIL import Image
 
+from ..addons import TAG, remove_tags
 from ..checks import check_bool, check_choice, check_float, check_int, shown
 from ..expressions import METHODS, SPACES, Words, parse_expression, parse_prompt
 from .making import Txt2ImgRequest, Txt2ImgResult
@@ -338,8 +339,9 @@ def take_apart(prompt: str) -> dict[str, str]:
             f"prompt must have one slot here, got {len(template.slots)} (use it in another tab, as it is)"
         )
     if not template.slots:
-        quoted = prompt.replace('"', '\\"')
-        return {"prompt": PLACE, "space": "all", "expression": f'"{quoted}"'}
+        tags = " ".join(match[0] for match in TAG.finditer(prompt))  # they stay outside the braces
+        quoted = remove_tags(prompt).replace('"', '\\"')
+        return {"prompt": f"{PLACE} {tags}".strip(), "space": "all", "expression": f'"{quoted}"'}
     before, after = template.texts
     inside = prompt[len(before) + 1 : len(prompt) - len(after) - 1]
     space, colon, expression = inside.partition(":")

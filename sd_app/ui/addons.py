@@ -82,7 +82,7 @@ def addon_block(studio: Any, *classes: str) -> AddonPicker:
                 "Negative", elem_classes="small", min_width=60, scale=0, visible=False
             )
         facts = gr.HTML("", elem_classes=["token-line", "addon-facts"], apply_default_css=False)
-        triggers = examples_block([])
+        triggers = examples_block([], label="Trigger words")
     return AddonPicker(
         studio=studio,
         panel=panel,

@@ -77,11 +77,11 @@ def notice_block() -> Any:
     )
 
 
-def examples_block(texts: list[str], *classes: str) -> Any:
+def examples_block(texts: list[str], *classes: str, label: str = "Try") -> Any:
     """Make a row of texts to take over by a click; it triggers `pick`."""
     return gr.HTML(
         value=texts,
-        html_template='<div><span class="examples-label">Try</span><div class="examples"></div></div>',
+        html_template=f'<div><span class="examples-label">{label}</span><div class="examples"></div></div>',
         js_on_load=EXAMPLES_JS,
         apply_default_css=False,
         elem_classes=["examples-block", *classes],

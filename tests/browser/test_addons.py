@@ -6,7 +6,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from diffusers import AutoencoderTiny
 from playwright.sync_api import Browser, Locator, Page, expect
+from torch import Tensor
 
 from sd_app import Settings, Studio
 from sd_app.metadata import parse_infotext, read_infotext
@@ -28,8 +30,19 @@ def models_dir(random_models: Path, tmp_path_factory: pytest.TempPathFactory) ->
     shutil.copytree(random_models / "model-b/vae", folder / "vae/other")
     metadata = {"modelspec.trigger_phrase": "in loud colours"}
     write_lora(folder / "loras/loud.safetensors", layers, metadata)
+    write_lora(folder / "taesd/taesd_decoder.safetensors", red_decoder())
     (folder / "loras/broken.safetensors").write_bytes(b"nothing")
     return folder
+
+
+def red_decoder() -> dict[str, Tensor]:
+    """Return a TAESD decoder that draws red whatever it is given, under the original names."""
+    found = {}
+    for name, tensor in AutoencoderTiny().decoder.state_dict().items():
+        _, number, rest = name.split(".", 2)
+        found[f"{int(number) + 1}.{rest}"] = tensor * 0
+    found[max(found, key=lambda name: int(name.partition(".")[0]) + name.endswith("bias"))][0] = 1
+    return found
 
 
 @pytest.fixture(scope="module")
@@ -141,3 +154,25 @@ def test_another_vae_is_chosen_and_reuse_brings_back_which(tab: Locator, outputs
     expect(tab.get_by_label("VAE")).to_have_value("other")
     choose(tab, "VAE", "The model's own")
     assert generate(tab, outputs_dir)[1] == plain
+
+
+MEAN_COLOR_JS = """() => {
+  const stage = document.querySelector("#tab-txt2img .stage");
+  const picture = stage.querySelector(".stage-picture");
+  if (stage.dataset.shows !== "preview" || !picture.complete || !picture.naturalWidth) return null;
+  const canvas = document.createElement("canvas");
+  canvas.width = canvas.height = 1;
+  canvas.getContext("2d").drawImage(picture, 0, 0, 1, 1);
+  return [...canvas.getContext("2d").getImageData(0, 0, 1, 1).data];
+}"""
+
+
+def test_the_preview_is_taesds_while_the_picture_is_made(tab: Locator) -> None:
+    tab.get_by_label("Prompt", exact=True).fill("a cat")
+    tab.get_by_label("Steps").first.fill("150")
+    tab.get_by_role("button", name="Generate").click()
+    color = tab.page.wait_for_function(MEAN_COLOR_JS, polling=10).json_value()
+    assert color[0] > 240
+    assert max(color[1:3]) < 15
+    tab.page.keyboard.press("Escape")
+    expect(tab.locator(".stage[data-phase=stopped]")).to_be_visible()
