@@ -288,6 +288,7 @@ def hub(copied_blip: Path, tmp_path: Path, monkeypatch) -> Iterator[type[Hub]]:
     template = constants.HUGGINGFACE_CO_URL_TEMPLATE.replace(constants.ENDPOINT, address)
     monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
     monkeypatch.setattr(constants, "ENDPOINT", address)
+    monkeypatch.setenv("HF_ENDPOINT", address)
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
     monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "cache"))
     yield handler

@@ -92,8 +92,7 @@ def test_a_download_that_fails_is_said_and_the_next_one_works(
     with serve_hub() as hub:
         monkeypatch.setenv("HF_ENDPOINT", hub.url)
         repo = hub.repos[HUB_ID] = Repo(files=read_files(random_models / "model-a"))
-        adder.begin(HUB_ID)  # nothing was looked up
-        assert not adder.running
+        assert [drawn["phase"] for drawn in adder.follow()] == ["idle"]
         assert adder.look(HUB_ID)["plan"]["can_begin"]
         repo.damaged.add("text_encoder/model.safetensors")
         adder.begin(HUB_ID)

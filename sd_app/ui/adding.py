@@ -57,11 +57,13 @@ class Adder:
     def begin(self, hub_id: str) -> None:
         """Start the download that was looked up, unless one is running."""
         with self._lock:
-            if self._running or self._plan is None or self._plan.hub_id != hub_id:
+            if self._running or not hub_id:
                 return
             self._running, self._progress, self._outcome = hub_id, None, {}
             self._stop.clear()
-        Thread(target=self._work, args=(self._plan,), daemon=True).start()
+        plan = self._plan  # another window may have looked up another one since
+        wanted = plan if plan is not None and plan.hub_id == hub_id else hub_id
+        Thread(target=self._work, args=(wanted,), daemon=True).start()
 
     def cancel(self) -> None:
         """Stop the download; what has come is kept."""
@@ -80,7 +82,7 @@ class Adder:
         while self._running:
             yield self.now()
             time.sleep(PULSE_SECONDS)
-        yield self._says(**self._outcome)
+        yield self._says(**self._outcome) if self._outcome else self.now()
 
     def now(self) -> dict[str, Any]:
         """Return what the page shows on opening."""
@@ -95,19 +97,15 @@ class Adder:
             stopping=self._stop.is_set(),
         )
 
-    def _work(self, plan: DownloadPlan) -> None:
+    def _work(self, wanted: DownloadPlan | str) -> None:
         def on_progress(progress: DownloadProgress) -> None:
             self._progress = progress
             if self._stop.is_set():
                 raise Cancelled
 
         try:
-            self.studio.download(plan, on_progress, bar=True)
-            self._outcome = {
-                "phase": "done",
-                "text": f"{plan.hub_id} is here and chosen.",
-                "hub_id": plan.hub_id,
-            }
+            hub_id = self.studio.download(wanted, on_progress, bar=True).name
+            self._outcome = {"phase": "done", "text": f"{hub_id} is here and chosen.", "hub_id": hub_id}
         except Cancelled:
             text = "Stopped. What has come is kept: look it up again to go on from there."
             self._outcome = {"phase": "stopped", "text": text}

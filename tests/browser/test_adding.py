@@ -147,7 +147,8 @@ def test_on_a_phone_header_window_and_panel_fit(page: Page) -> None:
     page.set_viewport_size({"width": 390, "height": 844})
     page.wait_for_function(  # a button's place moves gradually
         """() => {
-            const [brand, badge] = ["#brand", "#badge"].map(s => document.querySelector(s).getBoundingClientRect());
+            const boxOf = (id) => document.getElementById(id).getBoundingClientRect();
+            const [brand, badge] = [boxOf("brand"), boxOf("badge")];
             return Math.abs(brand.top - badge.top) < 12 && badge.right <= 390;
         }"""
     )
