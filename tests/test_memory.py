@@ -145,6 +145,7 @@ def test_a_load_that_does_not_fit_beside_others_drops_them(tmp_path, random_sett
     for name in ("first", "second"):
         write_checkpoint(tmp_path / f"{name}.safetensors", "sd1", seed=len(name))
     studio = Studio(replace(random_settings, models_dir=tmp_path, model="first"))
+    request = replace(TXT2IMG, model="first", width=64, height=64)
     manager = studio._ready_manager()
     with FakeAllocator() as memory, manager.pipeline("txt2img", "first", "DDIM"):
         pass
@@ -162,18 +163,19 @@ def test_a_load_that_does_not_fit_beside_others_drops_them(tmp_path, random_sett
         FakeAllocator(0.5 * needed),
         pytest.raises(MemoryError, match="first does not fit into the memory of cpu"),
     ):
-        studio.txt2img(replace(TXT2IMG, model="first"), save=False)
-    assert studio.txt2img(replace(TXT2IMG, model="first"), save=False).images
+        studio.txt2img(request, save=False)
+    assert studio.txt2img(request, save=False).images
 
 
 def test_going_to_and_fro_between_models_holds_no_more_after_the_second_round(random_models):
     studio = Studio(Settings(models_dir=random_models, model="model-a", device="cpu", cache_gigabytes=0))
     held = []
-    for _ in range(4):
+    for number in range(4):
         for name in ("model-a", "model-b"):
             studio.img2img(replace(IMG2IMG, model=name), save=False)
-        held.append(held_bytes())
-    assert held[3] == held[1]
+        if number in (1, 3):
+            held.append(held_bytes())
+    assert held[1] == held[0]
 
 
 # -- the plan
