@@ -29,13 +29,15 @@ class Plan:
     offloads: bool = False  # parts wait in main memory and visit the device one by one
     tiles: bool = False  # the VAE works in tiles of TILE_SIDE
     slices: bool = False  # attention is worked out piece by piece where it is not memory-efficient
-    tight: bool = False  # memory asked for what this is
+    splits: bool = False  # fewer pictures are denoised together than were to be
+    tight: bool = False  # shortness of memory, not a wish, made it cost time
 
     @property
     def words(self) -> str:
         """Return the plan for people."""
         where = "model parts visit the GPU one by one" if self.offloads else "all on the device"
-        return ", ".join([where, *(["the VAE works in tiles"] if self.tiles else [])])
+        pictures = [f"{self.batch_size} at a time"] if self.splits else []
+        return ", ".join([where, *pictures, *(["the VAE works in tiles"] if self.tiles else [])])
 
 
 # The last resort, and the second try after memory ran out.
@@ -86,6 +88,7 @@ def choose_plan(
                         decodes_singly=singly,
                         offloads=offloads,
                         tiles=tiles,
-                        tight=together < num_images or singly or offloads or tiles != always_tiles,
+                        splits=together < num_images,
+                        tight=together < num_images or offloads or tiles != always_tiles,
                     )
     return replace(FRUGAL, offloads=can_offload)

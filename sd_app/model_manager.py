@@ -296,13 +296,12 @@ class ModelManager:
         return self.device.type == "cuda"
 
     def _choose_plan(self, checkpoint: Checkpoint, width: int, height: int, num_images: int) -> Plan:
-        networks = checkpoint.networks
+        weights = [count_bytes([network]) for network in checkpoint.networks]
         # Weights that lie on the device are no longer free, and need no more room.
         is_there = checkpoint.offloads is False or self.device.type == "cpu"
-        on_device = count_bytes(networks) if is_there else 0
         plan = choose_plan(
-            free_bytes=free_bytes(self.device) + on_device,
-            weights=[count_bytes([network]) for network in networks],
+            free_bytes=free_bytes(self.device) + is_there * sum(weights),
+            weights=weights,
             demand=demand_of(checkpoint.components),
             width=width,
             height=height,

@@ -27,8 +27,9 @@ class FakeAllocator(TorchDispatchMode):
     ) -> None:
         super().__init__()
         self.limit_bytes, self.times_left = limit_bytes, times
-        self.peak_bytes = self.failures = 0
+        self.peak_bytes = self.failures = 0  # the peak up to 1 %
         self._held: dict[int, tuple[Any, int]] = {}
+        self._at_most = 0  # what is held, and perhaps more: what is gone since the last count
         for network in weights_of:  # views of weights would else pass for new storages
             for tensor in (*network.parameters(), *network.buffers()):
                 self._note(tensor, 0)
@@ -52,7 +53,9 @@ class FakeAllocator(TorchDispatchMode):
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         result = func(*args, **(kwargs or {}))
         new = [self._note(leaf) for leaf in tree_leaves(result) if isinstance(leaf, torch.Tensor)]
-        if not any(new):
+        self._at_most += sum(new)
+        # Counting anew each time would take the square of the storages; so the peak is known to 1 %.
+        if self._at_most <= min(1.01 * self.peak_bytes, self.limit_bytes):
             return result
         held = self.held_bytes()
         self.peak_bytes = max(self.peak_bytes, held)
@@ -67,8 +70,10 @@ class FakeAllocator(TorchDispatchMode):
         return result
 
     def held_bytes(self) -> int:
+        """Count the bytes of the storages that are still there."""
         self._held = {key: entry for key, entry in self._held.items() if not entry[0].expired()}
-        return sum(size for _, size in self._held.values())
+        self._at_most = sum(size for _, size in self._held.values())
+        return self._at_most
 
     def _note(self, tensor: torch.Tensor, size: int | None = None) -> int:
         """Remember a tensor's storage; return how many bytes of it are new."""

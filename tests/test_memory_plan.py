@@ -28,13 +28,13 @@ def plan(needed: float, **changes: Any) -> Plan:
 def test_all_at_once_where_it_fits_and_not_a_byte_before():
     enough = WEIGHTS + 4 * DECODE
     assert plan(enough) == Plan(batch_size=4)
-    assert plan(enough - 3) == Plan(batch_size=4, decodes_singly=True, tight=True)
+    assert plan(enough - 3) == Plan(batch_size=4, decodes_singly=True)
     assert not plan(enough).tight
 
 
 def test_then_fewer_pictures_go_together():
     assert plan(WEIGHTS + 4 * DENOISE).batch_size == 4
-    assert plan(WEIGHTS + 4 * DENOISE - 3) == Plan(batch_size=3, decodes_singly=True, tight=True)
+    assert plan(WEIGHTS + 4 * DENOISE - 3) == Plan(batch_size=3, decodes_singly=True, splits=True, tight=True)
 
 
 def test_then_parts_visit_the_device_one_by_one():
@@ -79,6 +79,7 @@ def test_more_memory_never_makes_a_plan_slower(can_offload):
     ("chosen", "words"),
     [
         (Plan(batch_size=1), "all on the device"),
+        (Plan(batch_size=2, splits=True), "all on the device, 2 at a time"),
         (FRUGAL, "model parts visit the GPU one by one, the VAE works in tiles"),
     ],
 )

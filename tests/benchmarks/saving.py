@@ -1,9 +1,11 @@
 """What it saves that a batch is written behind the next one.
 
-    python tests/benchmarks/saving.py [--full] [--rounds 6] [--images 8] [--batch 2]
+    python tests/benchmarks/saving.py [--full] [--rounds 6] [--images 8] [--batch 2] [--wait 0]
 
 The same job with pictures saved between the batches and behind them, in turns, with the time of the savings
-alone. The files' pictures are compared. Of a job of n batches at most (n - 1) / n of the saving can hide.
+alone. The files' pictures are compared. Of a job of n batches at most (n - 1) / n of the saving can hide. On
+a CPU savings and U-Net share the cores; --wait has each U-Net call sleep so many milliseconds more, since one
+on a GPU leaves the processor idle.
 """
 
 import sys
@@ -28,6 +30,7 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=2)
     parser.add_argument("--steps", type=int, default=10)
     parser.add_argument("--side", type=int, default=None)
+    parser.add_argument("--wait", type=float, default=0)
     options = parser.parse_args()
     behind, write = Saver.save, jobs.save_image
     spent: list[float] = []
@@ -43,6 +46,8 @@ def main() -> None:
 
     jobs.save_image = timed
     with open_studio(options, batch_size=options.batch) as studio:
+        with studio._ready_manager().pipeline("txt2img", "one", "DDIM") as pipe:
+            pipe.unet.register_forward_hook(lambda *_: time.sleep(options.wait / 1000))
         request = Txt2ImgRequest(
             prompt="an orange cat",
             seed=1,
