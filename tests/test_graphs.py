@@ -311,6 +311,19 @@ def test_another_attention_processor_is_another_recording(recorded, capture):
     assert capture.replays == replays
 
 
+def test_attention_is_torchs_fused_one_before_and_after_the_frugal_setting(recorded):
+    from diffusers.models.attention_processor import AttnProcessor2_0
+
+    from sd_app.generation.memory import frugal
+
+    with recorded._ready_manager().pipeline("txt2img", "model-a", "DDIM") as pipe:
+        for part in (pipe.unet, pipe.vae):
+            assert {type(processor) for processor in part.attn_processors.values()} == {AttnProcessor2_0}
+        with frugal(pipe):
+            assert AttnProcessor2_0 not in {type(p) for p in pipe.unet.attn_processors.values()}
+        assert {type(processor) for processor in pipe.unet.attn_processors.values()} == {AttnProcessor2_0}
+
+
 def test_gradients_pass_the_recordings_by(recorded, capture):
     fast_unet = fast_unet_of(recorded)
     assert fast_unet.is_watched()  # gradients are on here
