@@ -41,7 +41,7 @@ def make_parser(environ: Mapping[str, str]) -> argparse.ArgumentParser:
     switch("--listen", "let other machines in, with a password")
     switch("--share", "open a public gradio.live link, with a password")
     text("--auth", "user:password (default when shared: a generated one)")
-    text("--model", "the model to begin with: tiny-sd, a folder or file in models/, or owner/name of the hub")
+    text("--model", "the model to begin with: tiny-sd, a name in models/, owner/name of the hub, or a path")
     text("--models-dir", "folder of models", type=Path)
     text("--outputs-dir", "folder for finished pictures", type=Path)
     text("--device", "auto, cpu, cuda, cuda:N or mps")
@@ -50,6 +50,9 @@ def make_parser(environ: Mapping[str, str]) -> argparse.ArgumentParser:
     switch("--cuda-graphs", "replay the U-Net's work on CUDA: the same picture, faster", usual=True)
     switch("--channels-last", "keep convolutions' weights in that order of memory: may be faster on CUDA")
     switch("--compile", "torch.compile the U-Net: the first picture takes a while, later ones less")
+    text(
+        "--tile-above", "pixels above which the VAE works in tiles (default: when memory is short)", type=int
+    )
     text("--theme", "system, light or dark", choices=THEMES)
     text("--mode", "local, shared or space (default: found out)", choices=("local", "shared", "space"))
     return parser
@@ -65,6 +68,9 @@ def main(arguments: list[str] | None = None) -> None:
         access = choose_access(**reach, environ=os.environ)
         given = {name: value for name, value in flags.items() if value is not None}
         settings = Settings(mode=access.mode, **given)
+        studio = Studio(settings)
+        if flags["model"]:
+            studio.find_model()  # a wrong name or path is said here, not by the first job
     except ValueError as error:
         parser.error(str(error))
 
@@ -74,7 +80,6 @@ def main(arguments: list[str] | None = None) -> None:
     cache = tempfile.mkdtemp(prefix="sd_app-")
     os.environ["GRADIO_TEMP_DIR"] = cache
     try:
-        studio = Studio(settings)
         demo = build_ui(studio)
         demo.launch(prevent_thread_lock=True, **launch_options(access), **look_options(theme))
         if access.generated and access.auth:

@@ -10,14 +10,17 @@ from pathlib import Path
 from typing import Any
 
 from .checkpoints import SCALING_FACTORS, SUFFIX, inspect, may_be_checkpoint
-from .model_info import LATENT_RGB, ModelInfo, describe_model
-from .settings import Settings
+from .hub.cache import list_snapshots, snapshot_folder
+from .hub.curated import CURATED, owner_facts
+from .model_info import ModelInfo, describe_model
+from .settings import Settings, is_path
 
 PICKLES = (".ckpt", ".pt", ".pth", ".bin")  # formats whose reading can run code
 PARTS = ("unet", "vae", "text_encoder", "text_encoder_2")  # folders that hold weights; only SDXL has all
 XL_PIPELINES = ("StableDiffusionXLPipeline", "StableDiffusionXLInpaintPipeline")  # of model_index.json
 PIPELINES = ("StableDiffusionPipeline", "StableDiffusionInpaintPipeline", *XL_PIPELINES)
 INPAINT_CHANNELS = 9  # of a U-Net that also reads the mask and the masked picture: 4 + 1 + 4
+CONFIGS = ("vae/config.json", "unet/config.json", "model_index.json")
 LIBRARIES = ("diffusers", "transformers")  # code we run; a folder's own code is never run
 
 
@@ -26,9 +29,9 @@ def list_models(settings: Settings) -> list[ModelInfo]:
     folders, files = _children(settings.models_dir)
     models = [describe_folder(path) for path in folders if not why_unusable(path)]
     models += _describe_files(files, folders)
-    if is_hub_id(settings.model):
-        models.append(_describe_hub(settings.model))
-    return sorted(models, key=lambda info: (not _is_called(info, settings.model), info.name.lower()))
+    models += _list_hub(settings)
+    models += _list_given(settings, {info.name for info in models})
+    return sorted(models, key=lambda info: (not _is_default(info, settings), info.name.lower()))
 
 
 def find_model(settings: Settings, name: str | None) -> ModelInfo:
@@ -39,8 +42,10 @@ def find_model(settings: Settings, name: str | None) -> ModelInfo:
     wanted = settings.model if name is None else name
     models = list_models(settings)
     for info in models:
-        if _is_called(info, wanted):
+        if _is_default(info, settings) if name is None else _is_called(info, wanted):
             return info
+    if name is None and is_path(settings.model):
+        raise ValueError(f"model {settings.model} cannot be used: {_why_path_unusable(Path(settings.model))}")
     reason = _why_missing(settings, wanted)
     names = ", ".join(info.name for info in models) or "none yet"
     raise ValueError(f"model must be one of: {names}; got {wanted!r}{reason}")
@@ -55,12 +60,11 @@ def is_hub_id(name: str) -> bool:
 def describe_folder(path: Path, *, name: str | None = None, kind: str = "folder") -> ModelInfo:
     """Describe a diffusers folder; what studio.json says goes before what the configurations imply."""
     vae, unet = _read_json(path / "vae/config.json"), _read_json(path / "unet/config.json")
-    factor = 2 ** (len(vae.get("block_out_channels", (0,) * 4)) - 1)
     known = {
         "name": name or path.name,
         "kind": kind,
         "path": path,
-        "family": _family(path, unet),
+        "family": tell_family(_read_json(path / "model_index.json"), unet),
         "size_bytes": sum(
             file.stat().st_size for part in parts_of(path) for file in weight_files(path / part)
         ),
@@ -68,8 +72,8 @@ def describe_folder(path: Path, *, name: str | None = None, kind: str = "folder"
     }
     return describe_model(
         known,
-        _read_json(path / "studio.json"),
-        native_size=(unet.get("sample_size") or 64) * factor,
+        {**owner_facts(name or path.name), **_read_json(path / "studio.json")},
+        native_size=native_size(unet, vae),
         scaling_factor=vae.get("scaling_factor"),
     )
 
@@ -109,10 +113,16 @@ def _is_xl(path: Path) -> bool:
     return _read_json(path / "model_index.json").get("_class_name") in XL_PIPELINES
 
 
-def _family(path: Path, unet: dict[str, Any]) -> str:
-    if _is_xl(path):
+def tell_family(index: dict[str, Any], unet: dict[str, Any]) -> str:
+    """Return sd1, sd2 or sdxl, from model_index.json and the U-Net's config.json."""
+    if index.get("_class_name") in XL_PIPELINES:
         return "sdxl"
     return "sd2" if unet.get("cross_attention_dim") == 1024 else "sd1"
+
+
+def native_size(unet: dict[str, Any], vae: dict[str, Any]) -> int:
+    """Return the pixels of a side a model was trained on, from the config.json of both parts."""
+    return (unet.get("sample_size") or 64) * 2 ** (len(vae.get("block_out_channels", (0,) * 4)) - 1)
 
 
 def weight_files(part: Path) -> list[Path]:
@@ -126,19 +136,11 @@ def why_unusable(path: Path) -> str:
     index = _read_json(path / "model_index.json")
     if not index:
         return "it has no readable model_index.json: it is not a diffusers folder"
-    kind = index.get("_class_name")
-    if kind not in PIPELINES:
-        return f"it is a {kind}, and only Stable Diffusion 1, 2 and XL ({', '.join(PIPELINES)}) can be used"
-    parts, tokenizers = parts_of(path), ("tokenizer", "tokenizer_2")[: 1 + _is_xl(path)]
-    for part in (*parts, *tokenizers, "scheduler"):
-        entry = index.get(part)
-        if not isinstance(entry, list) or entry[0] not in LIBRARIES:
-            return f"its {part} needs code of its own, which is never run"
-    channels = _read_json(path / "unet/config.json").get("in_channels", 4)
-    if channels not in (4, INPAINT_CHANNELS):
-        return (
-            f"its U-Net takes {channels} channels (only 4 and, for inpainting, {INPAINT_CHANNELS} are known)"
-        )
+    if reason := why_not_pipeline(index, _read_json(path / "unet/config.json")):
+        return reason
+    parts = parts_of(path)
+    if missing := next((part for part in parts if _lacks_shards(path / part)), None):
+        return f"its {missing} is not whole: a file that its index names is missing (download it again)"
     for part in parts:
         if not weight_files(path / part):
             return f"its {part} holds no .safetensors weights{_how_to_convert(path, part)}"
@@ -149,36 +151,74 @@ def why_unusable(path: Path) -> str:
     return ""
 
 
-def hub_cache() -> Path:
-    """Return Hugging Face's download folder, as the environment says now."""
-    home = Path(os.environ.get("HF_HOME", "~/.cache/huggingface")).expanduser()
-    return Path(os.environ.get("HF_HUB_CACHE", home / "hub")).expanduser()
+def why_not_pipeline(index: dict[str, Any], unet: dict[str, Any]) -> str:
+    """Say by model_index.json and the U-Net's config.json why a model is none of ours; empty when it is."""
+    kind = index.get("_class_name")
+    if kind not in PIPELINES:
+        return f"it is a {kind}, and only Stable Diffusion 1, 2 and XL ({', '.join(PIPELINES)}) can be used"
+    is_xl = kind in XL_PIPELINES
+    parts, tokenizers = PARTS if is_xl else PARTS[:-1], ("tokenizer", "tokenizer_2")[: 1 + is_xl]
+    for part in (*parts, *tokenizers, "scheduler"):
+        entry = index.get(part)
+        if not isinstance(entry, list) or entry[0] not in LIBRARIES:
+            return f"its {part} needs code of its own, which is never run"
+    channels = unet.get("in_channels", 4)
+    if channels not in (4, INPAINT_CHANNELS):
+        return (
+            f"its U-Net takes {channels} channels (only 4 and, for inpainting, {INPAINT_CHANNELS} are known)"
+        )
+    return ""
+
+
+def _lacks_shards(part: Path) -> bool:
+    """Tell whether weights in several files are not all there: a download that was broken off."""
+    for index in part.glob("*.safetensors.index*.json"):
+        if ("fp16" in index.name) == any(".fp16" in file.name for file in weight_files(part)):
+            shards = set(_read_json(index).get("weight_map", {}).values())
+            return not all((part / str(shard)).is_file() for shard in shards)
+    return False
 
 
 def find_snapshot(hub_id: str) -> Path | None:
     """Return the downloaded, complete snapshot of a hub id's main branch, or None."""
-    repo = hub_cache() / f"models--{hub_id.replace('/', '--')}"
-    try:
-        snapshot = repo / "snapshots" / (repo / "refs/main").read_text().strip()
-    except OSError:
-        return None
-    return None if why_unusable(snapshot) else snapshot
+    snapshot = snapshot_folder(hub_id)
+    return None if snapshot is None or why_unusable(snapshot) else snapshot
+
+
+def list_downloaded() -> list[ModelInfo]:
+    """List the usable models in the hub's cache, whichever program fetched them."""
+    return [
+        describe_folder(folder, name=hub_id, kind="hub")
+        for hub_id, folder in list_snapshots()
+        if not why_unusable(folder)
+    ]
+
+
+def _list_hub(settings: Settings) -> list[ModelInfo]:
+    """List what is downloaded, and the owner's choice even if it is not; visitors get that one alone."""
+    models = list_downloaded() if settings.mode == "local" else []
+    if is_hub_id(settings.model) and settings.model not in [info.name for info in models]:
+        models.append(_describe_hub(settings.model))
+    return models
 
 
 def _describe_hub(hub_id: str) -> ModelInfo:
+    """Describe a hub model, by what is known of it if it is not downloaded."""
     snapshot = find_snapshot(hub_id)
     if snapshot is not None:
         return describe_folder(snapshot, name=hub_id, kind="hub")
-    return ModelInfo(
-        name=hub_id,
-        title=hub_id,
-        kind="hub",
-        path=None,
-        family="sd1",
-        native_size=512,
-        note="Downloaded when first used.",
-        latent_rgb=LATENT_RGB[0.18215],
-    )
+    known: dict[str, Any] = {"name": hub_id, "kind": "hub", "path": None}
+    curated, begun = CURATED.get(hub_id), snapshot_folder(hub_id)
+    vae, unet, index = (_read_json(begun / name) if begun else {} for name in CONFIGS)
+    if curated:
+        known |= {"family": curated.family, "only_inpaints": curated.only_inpaints}
+        side, factor = curated.native_size, curated.scaling_factor
+    else:  # a download that has begun brings its small files first
+        known |= {"family": tell_family(index, unet)}
+        known |= {"only_inpaints": unet.get("in_channels") == INPAINT_CHANNELS}
+        side, factor = native_size(unet, vae), vae.get("scaling_factor", 0.18215)
+    note = "Downloaded when first used."
+    return describe_model(known, owner_facts(hub_id), native_size=side, scaling_factor=factor, note=note)
 
 
 def _children(models_dir: Path) -> tuple[list[Path], list[Path]]:
@@ -218,6 +258,34 @@ def _describe_files(files: list[Path], folders: list[Path]) -> list[ModelInfo]:
     return models
 
 
+def _list_given(settings: Settings, taken: set[str]) -> list[ModelInfo]:
+    """List the model whose path the owner gave at start, if it can be used and is not in the list already."""
+    path = Path(settings.model)
+    if not is_path(settings.model) or path.parent == settings.models_dir.absolute():
+        return []
+    name = path.name.removesuffix(SUFFIX)
+    name = f"{name} ({path.parent.name})" if name in taken else name
+    if path.is_dir():
+        return [] if why_unusable(path) else [describe_folder(path, name=name)]
+    with suppress(ValueError, OSError):
+        return [describe_file(path, name=name)]
+    return []
+
+
+def _why_path_unusable(path: Path) -> str:
+    if path.is_dir():
+        return why_unusable(path)
+    if path.suffix in PICKLES:
+        return f"reading it can run code{_how_to_convert(path)}"
+    return _why_file_unusable(path) or "there is no such folder or .safetensors file"
+
+
+def _is_default(info: ModelInfo, settings: Settings) -> bool:
+    if is_path(settings.model):
+        return info.path is not None and str(info.path.absolute()) == settings.model
+    return _is_called(info, settings.model)
+
+
 def _is_called(info: ModelInfo, name: str) -> bool:
     return info.name == name or (info.kind == "file" and info.path is not None and info.path.name == name)
 
@@ -225,7 +293,8 @@ def _is_called(info: ModelInfo, name: str) -> bool:
 def _why_missing(settings: Settings, name: str) -> str:
     """Look for what a person may have meant; the name must be that of a direct child of models_dir."""
     if is_hub_id(name):
-        return f" (a hub id must be given at start: --model {name})"
+        local = f"download it first, python -m sd_app download {name}, or start with it: --model {name}"
+        return f" ({local})" if settings.mode == "local" else ""
     if not name or Path(name).name != name:
         return ""
     for suffix in ("", SUFFIX, *PICKLES):

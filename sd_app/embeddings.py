@@ -9,8 +9,7 @@ In the last two a slot has as many rows as its first phrase has tokens. A phrase
 token by token; one of another number counts with the mean of its rows.
 """
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from itertools import product
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -19,7 +18,9 @@ import torch
 from torch import Tensor
 
 from . import prompts
+from .caches import dressing_of
 from .expressions import Between, Mean, Node, Scaled, Sum, Template, Words, has_slots, parse_prompt
+from .learned_words import token_vectors, words_of
 from .requests import NearWord, Token
 
 PARALLEL = 0.9995  # cosine from which on the arc is as good as straight, and dividing by its sine is not
@@ -27,7 +28,7 @@ WORD_BATCH = 1024  # words encoded together for the table of output rows
 
 OnBatch = Callable[[int, int], None]
 
-_word_rows: WeakKeyDictionary[Any, dict[int, tuple[list[str], Tensor]]] = WeakKeyDictionary()
+_word_rows: WeakKeyDictionary[Any, dict[Any, tuple[list[str], Tensor]]] = WeakKeyDictionary()
 
 
 def encode(pipe: Any, prompt: str, *, clip_skip: int = 1) -> Tensor:
@@ -80,6 +81,7 @@ class Encoder:
 
     def count_chunks(self, template: Template) -> int:
         """Return how many windows the longest filling of a template needs."""
+        prompts.check_marked(template, words_of(self.pipe))
         texts = self._fillings(template)
         count = max(len(self._chunk(text)) for text in texts)
         if count * len(texts) > MAX_WINDOWS:
@@ -113,9 +115,7 @@ class Encoder:
         tokens = self._slot_tokens(template, slot, template.first_phrases[slot])
 
         def vectors_of(phrase: str) -> Tensor:
-            ids = [token.id for token in self._slot_tokens(template, slot, phrase)]
-            weight = self.pipe.text_encoder.get_input_embeddings().weight
-            return _fit(weight[ids].detach().float(), len(tokens))
+            return _fit(token_vectors(self.pipe, self._slot_tokens(template, slot, phrase)), len(tokens))
 
         return evaluate(template.slots[slot].expression, vectors_of)
 
@@ -165,8 +165,9 @@ class Encoder:
                 edits.setdefault(token.chunk, {})[token.position] = vector
         windows = []
         for number, tokens_of in enumerate([*chunks, *[[]] * (num_chunks - len(chunks))]):
-            with replaced_vectors(self.pipe.text_encoder, edits.get(number, {})):
-                windows.append(prompts.encode_chunks(self.pipe, [tokens_of], self.clip_skip))
+            windows.append(
+                prompts.encode_chunks(self.pipe, [tokens_of], self.clip_skip, edits.get(number, {}))
+            )
         return torch.cat(windows, dim=1)
 
     def _text(self, text: str, num_chunks: int) -> Tensor:
@@ -178,7 +179,7 @@ class Encoder:
         return self._texts[text, num_chunks]
 
     def _chunk(self, text: str) -> list[list[Token]]:
-        return prompts.chunk(self.pipe.tokenizer, text)
+        return prompts.chunk(self.pipe.tokenizer, text, words_of(self.pipe))
 
     def _swapped(self, template: Template, slot: int, phrase: str) -> str:
         """Return the prompt with this phrase in one slot and the first phrase in the others."""
@@ -195,18 +196,20 @@ class Encoder:
         if slot:
             before += template.texts[slot]
         text = self._swapped(template, slot, phrase)
-        start, end = (
-            [token.id for tokens in self._chunk(part) for token in tokens]
-            for part in (before, before + phrase)
-        )
+        start, end = (_flat_ids(self._chunk(part)) for part in (before, before + phrase))
         tokens = [token for tokens in self._chunk(text) for token in tokens]
-        ids = [token.id for token in tokens]
+        ids = _flat_ids([tokens])
         if ids[: len(end)] != end or end[: len(start)] != start or len(start) == len(end):
             raise ValueError(
                 f"prompt must keep {phrase!r} apart from the words around it in the {template.space} space"
                 " (put spaces around the slot, or use all:)"
             )
         return tokens[len(start) : len(end)]
+
+
+def _flat_ids(chunks: list[list[Token]]) -> list[tuple[int, str, int]]:
+    """Return what tells tokens apart: their ids, or whose vectors they are."""
+    return [(token.id, token.learned, token.vector) for tokens in chunks for token in tokens]
 
 
 def evaluate(node: Node, value_of: Callable[[str], Tensor]) -> Tensor:
@@ -245,26 +248,6 @@ def slerp(a: Tensor, b: Tensor, t: float) -> Tensor:
     return torch.where(cosine.abs() > PARALLEL, torch.lerp(a, b, t), ends.get(t, arc))
 
 
-@contextmanager
-def replaced_vectors(text_encoder: Any, vectors: dict[int, Tensor]) -> Iterator[None]:
-    """Have the encoder read these token vectors, (D,) each by position; what it computes is its own."""
-    if not vectors:
-        yield
-        return
-
-    def replace(module: Any, inputs: Any, output: Tensor) -> Tensor:
-        output = output.clone()
-        for position, vector in vectors.items():
-            output[:, position] = vector.to(output)
-        return output
-
-    handle = text_encoder.get_input_embeddings().register_forward_hook(replace)
-    try:
-        yield
-    finally:
-        handle.remove()
-
-
 @torch.no_grad()
 def nearest_tokens(pipe: Any, vector: Tensor, count: int = 8) -> tuple[NearWord, ...]:
     """Return the vocabulary's tokens whose input vectors are nearest to one, (D,), by cosine."""
@@ -291,7 +274,8 @@ def word_rows(pipe: Any, clip_skip: int = 1, on_batch: OnBatch | None = None) ->
     The encoder is causal, so a word's row is known once start mark and word are read.
     """
     cache = _word_rows.setdefault(pipe.text_encoder, {})
-    if clip_skip not in cache:
+    key = clip_skip, dressing_of(pipe)
+    if key not in cache:
         tokenizer = pipe.tokenizer
         names = tokenizer.convert_ids_to_tokens(range(len(tokenizer)))
         words = [i for i, name in enumerate(names) if name.endswith("</w>") and name[:-4].isalpha()]
@@ -303,8 +287,8 @@ def word_rows(pipe: Any, clip_skip: int = 1, on_batch: OnBatch | None = None) ->
             pairs = torch.stack([torch.full_like(ids, tokenizer.bos_token_id), ids], dim=1)
             rows.append(prompts.read_ids(pipe, pairs, clip_skip)[:, 1])
         cache.clear()  # one is enough to keep, and not where the pictures are made
-        cache[clip_skip] = [names[i] for i in words], torch.cat(rows).half().cpu()
-    return cache[clip_skip]
+        cache[key] = [names[i] for i in words], torch.cat(rows).half().cpu()
+    return cache[key]
 
 
 def _nearest(names: list[str], table: Tensor, vector: Tensor, count: int) -> tuple[NearWord, ...]:

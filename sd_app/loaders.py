@@ -1,7 +1,5 @@
 """Read a checkpoint from disk or the hub into a pipeline's parts. Safetensors only, nobody else's code."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -10,15 +8,11 @@ from diffusers.utils import logging as diffusers_logging
 from transformers import CLIPTokenizer
 from transformers.utils import logging as transformers_logging
 
-from .catalog import (
-    PARTS,
-    describe_folder,
-    find_snapshot,
-    hub_cache,
-    parts_of,
-    weight_files,
-    why_unusable,
-)
+from .catalog import describe_folder, find_snapshot, parts_of, weight_files, why_unusable
+from .hub.cache import hub_cache
+from .hub.download import OnProgress, download
+from .hub.errors import hub_errors
+from .hub.plan import hub_api, plan_download
 from .model_info import ModelInfo
 from .pipelines import OPTIONS, XL_OPTIONS, choose_pipeline
 from .single_file import build_tokenizers, load_file
@@ -70,38 +64,12 @@ def load_tokenizer(info: ModelInfo) -> CLIPTokenizer:
     return CLIPTokenizer.from_pretrained(folder / "tokenizer", local_files_only=True)
 
 
-def download_snapshot(hub_id: str) -> Path:
-    """Fetch a hub model's fp16 safetensors, or its plain ones, with a progress bar in the terminal."""
-    if (snapshot := find_snapshot(hub_id)) is not None:
-        return snapshot
-    patterns = [
-        "model_index.json",
-        "*/*.json",
-        "tokenizer*/*",
-        *_weight_patterns(hub_id, _list_files(hub_id)),
-    ]
-    folder = fetch(hub_id, patterns)
-    if reason := why_unusable(folder):
-        raise ValueError(f"{hub_id} cannot be used: {reason}")
-    return folder
+def download_snapshot(hub_id: str, on_progress: OnProgress | None = None) -> Path:
+    """Fetch a hub model's fp16 safetensors, or its plain ones; what is there already is not fetched again.
 
-
-def _weight_patterns(hub_id: str, files: list[str]) -> list[str]:
-    """Choose the weight files of each part among a repository's files; raise ValueError if one has none."""
-    chosen: list[str] = []
-    parts = PARTS if any(file.startswith("text_encoder_2/") for file in files) else PARTS[:-1]
-    for part in parts:
-        stem = "model" if part.startswith("text_encoder") else "diffusion_pytorch_model"
-        found = [f for f in files if f.startswith(f"{part}/{stem}") and f.endswith(".safetensors")]
-        half = [file for file in found if ".fp16" in file]
-        plain = [file for file in found if file.count(".") == 1]
-        if not (half or plain):
-            raise ValueError(
-                f"{hub_id} holds no safetensors weights for its {part}, and pickles (.bin, .ckpt) are refused"
-                " because reading them can run code (choose another model id, or a converted copy)"
-            )
-        chosen += half or plain
-    return chosen
+    on_progress may raise Cancelled, which comes out of here; without it a bar runs in the terminal.
+    """
+    return find_snapshot(hub_id) or download(plan_download(hub_id), on_progress)
 
 
 def find_safe_revision(hub_id: str) -> str:
@@ -112,10 +80,8 @@ def find_safe_revision(hub_id: str) -> str:
     """
     if any("/" not in file and file.endswith(".safetensors") for file in _list_files(hub_id)):
         return "main"
-    from huggingface_hub import HfApi
-
     with hub_errors(hub_id):
-        requests = HfApi().get_repo_discussions(
+        requests = hub_api().get_repo_discussions(
             hub_id, author=CONVERTER, discussion_type="pull_request", discussion_status="open"
         )
         for request in requests:
@@ -128,11 +94,9 @@ def find_safe_revision(hub_id: str) -> str:
 
 
 def _list_files(hub_id: str) -> list[str]:
-    from huggingface_hub import HfApi
-
     with hub_errors(hub_id):
         # Not list_repo_files: without a network that one tries again for 23 seconds.
-        return [file.rfilename for file in HfApi().model_info(hub_id).siblings or ()]
+        return [file.rfilename for file in hub_api().model_info(hub_id).siblings or ()]
 
 
 def fetch(hub_id: str, patterns: list[str], *, revision: str = "main") -> Path:
@@ -143,26 +107,3 @@ def fetch(hub_id: str, patterns: list[str], *, revision: str = "main") -> Path:
         return Path(
             snapshot_download(hub_id, revision=revision, allow_patterns=patterns, cache_dir=hub_cache())
         )
-
-
-@contextmanager
-def hub_errors(hub_id: str, instead: str = "give a folder that holds it") -> Iterator[None]:
-    """Turn what the hub's client raises into words for the person who typed the id.
-
-    `instead` says what helps without a connection.
-    """
-    # HTTPError is whatever the hub's HTTP library raises without a connection; it has changed library before.
-    from huggingface_hub.errors import GatedRepoError, HFValidationError, HTTPError, RepositoryNotFoundError
-
-    try:
-        yield
-    except GatedRepoError as error:
-        raise ValueError(
-            f"{hub_id} asks for its terms to be accepted: do so on huggingface.co, then run `hf auth login`"
-        ) from error
-    except (RepositoryNotFoundError, HFValidationError) as error:
-        raise ValueError(f"there is no public model {hub_id} on huggingface.co") from error
-    except (HTTPError, OSError, RuntimeError) as error:
-        raise OSError(
-            f"{hub_id} cannot be downloaded: {error} (connect once to fetch it, or {instead})"
-        ) from error

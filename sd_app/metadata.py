@@ -24,7 +24,7 @@ from typing import Any, TypeVar, overload
 
 from PIL import Image, PngImagePlugin
 
-from .requests import Img2ImgRequest, InpaintRequest, Txt2ImgRequest, parse_seed
+from .requests import MAY_BE_NONE, Img2ImgRequest, InpaintRequest, Txt2ImgRequest, parse_seed
 
 RequestT = TypeVar("RequestT", bound=Txt2ImgRequest)
 
@@ -67,7 +67,7 @@ class Infotext:
 def to_infotext(request: Txt2ImgRequest, *, model_hash: str | None = None, version: str | None = None) -> str:
     """Write a resolved request as infotext, all but its pictures. Raise ValueError if a field is None."""
     for name, value in vars(request).items():
-        if value is None:
+        if value is None and name not in MAY_BE_NONE:
             raise ValueError(f"{name} must be known before it can be written, got None (resolve the request)")
     assert request.scheduler is not None
     sampler, schedule = _split_scheduler(request.scheduler)
@@ -80,6 +80,7 @@ def to_infotext(request: Txt2ImgRequest, *, model_hash: str | None = None, versi
         "Size": f"{request.width}x{request.height}",
         "Model hash": model_hash,
         "Model": request.model,
+        "VAE": request.vae,
         **_picture_parameters(request),
         "Clip skip": request.clip_skip if request.clip_skip > 1 else None,
         GUIDANCE_END: _unless(1.0, request.guidance_end),
@@ -331,6 +332,8 @@ def _field_values(fields: dict[str, str]) -> Iterator[tuple[str, Any]]:
         yield "scheduler", _join_scheduler(fields["Sampler"], fields.get("Schedule type", ""))
     if "Model" in fields:
         yield "model", fields["Model"]
+    if "VAE" in fields:
+        yield "vae", fields["VAE"]
     readers: dict[str, tuple[str, Callable[[str], object]]] = {
         "Denoising strength": ("strength", float),  # before the steps: few steps need a high one
         "Steps": ("num_inference_steps", int),

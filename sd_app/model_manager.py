@@ -11,14 +11,26 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import psutil
 import torch
 
+from .addons import NO_ADDITIONS, Additions
+from .caches import cached_bytes, forget
 from .catalog import find_model
-from .loaders import load_components, load_tokenizer
+from .device_memory import (
+    OUT_OF_MEMORY,
+    count_bytes,
+    demand_of,
+    free_bytes,
+    is_out_of_memory,
+    networks_in,
+)
+from .fitting import Outfit
+from .loaders import download_snapshot, load_components, load_tokenizer
+from .memory_plan import FRUGAL, Plan, choose_plan
 from .model_info import ModelInfo
 from .pipelines import make_pipeline
 from .requests import Status
@@ -26,11 +38,11 @@ from .schedulers import make_scheduler
 from .settings import Settings
 from .speed import FastUNet, make_fast_unet
 
+NATIVE_BF16 = ("avx512_bf16", "amx_bf16", "bf16")  # Intel and AMD, Intel's tiles, ARM, in torch's words
+LARGE_BYTES = 500 * 10**6  # of weights on disk: Stable Diffusion 1.5 has 2 GB
+
 M_ARENA_MAX = -8  # of glibc's malloc.h
 WAIT_SECONDS = 0.2  # how often a waiting job looks whether it was cancelled
-
-# What a full memory raises: torch's own error on CUDA, RuntimeError on MPS and the CPU.
-OUT_OF_MEMORY = (torch.OutOfMemoryError, MemoryError, RuntimeError)
 
 Event = Callable[[str], None]  # is told "Waiting" or "Loading NAME"; may raise Cancelled
 Load = Callable[[torch.device, torch.dtype], Any]  # puts a model, or what holds one, on the device
@@ -43,10 +55,24 @@ class Checkpoint:
 
     name: str
     components: dict[str, Any]
-    size_bytes: int
     scheduler_config: Any = None  # the original one: every job's scheduler starts from it
     fast_unet: FastUNet | None = None  # how jobs run the U-Net; a pipeline's `fast_unet` is this one
     pipelines: dict[str, Any] = field(default_factory=dict)
+    outfit: Outfit | None = None  # what jobs added to it
+    kept: dict[str, Any] = field(default_factory=dict)  # what others keep for it: networks, tensors
+    offloads: bool | None = None  # parts visit the device one by one; None: not placed yet
+
+    @property
+    def networks(self) -> list[torch.nn.Module]:
+        """Return the networks of the model; of what holds some, as a CLIP does, those it holds."""
+        return [network for part in self.components.values() for network in networks_in(part)]
+
+    @property
+    def size_bytes(self) -> int:
+        """Return what it takes now: weights, what is kept for it, and its networks' results in caches.py."""
+        added = self.outfit.networks if self.outfit else []
+        weights = count_bytes([*self.networks, *self.kept.values(), *added])
+        return weights + sum(cached_bytes(network) for network in self.networks)
 
 
 class ModelManager:
@@ -56,29 +82,44 @@ class ModelManager:
         limit_arenas()
         self.settings = settings
         self.device = choose_device(settings.device)
-        self.dtype = choose_dtype(settings.dtype, self.device)
+        self.dtype = choose_dtype(settings.dtype, self.device)  # of all but large models
         self.budget_bytes = choose_budget(settings.cache_gigabytes, self.device)
         self._checkpoints: OrderedDict[str, Checkpoint] = OrderedDict()  # the latest used is the last
         self._tokenizers: dict[str, Any] = {}
         self._lock = threading.Lock()
         self._tokenizer_lock = threading.Lock()
         self._owner: int | None = None  # the thread that holds the lock
+        self._lent: tuple[Checkpoint, Any] | None = None  # what that thread has, and its pipeline
+        self._plan: Plan | None = None  # how the last job ran
+        self._dtype_in_use = self.dtype  # of the pipeline lent last
 
     @contextmanager
-    def pipeline(self, kind: str, model: str, scheduler: str, on_event: Event | None = None) -> Iterator[Any]:
-        """Lend the pipeline of a model with a scheduler of its own, to one job at a time.
+    def pipeline(
+        self,
+        kind: str,
+        model: str,
+        scheduler: str,
+        on_event: Event | None = None,
+        additions: Additions = NO_ADDITIONS,
+    ) -> Iterator[Any]:
+        """Lend the pipeline of a model with a scheduler of its own and these additions, to one job at a time.
 
         While another job runs, on_event("Waiting") is called now and then. Raise ValueError for an unknown
-        model or scheduler, OSError when files cannot be read, MemoryError when the weights do not fit.
+        model or scheduler or an addition that does not fit, OSError when files cannot be read, MemoryError
+        when the weights do not fit.
         """
         tell = on_event or _tell_nobody
         with self._exclusive(tell):
             checkpoint = self._checkpoint(model, tell)
             pipe = self._pipeline(checkpoint, kind)
             pipe.scheduler = make_scheduler(scheduler, checkpoint.scheduler_config)
+            checkpoint.outfit = checkpoint.outfit or Outfit(checkpoint.components)
+            self._lent, self._dtype_in_use = (checkpoint, pipe), pipe.unet.dtype
             try:
-                yield pipe
+                with checkpoint.outfit.worn(pipe, additions, tell):
+                    yield pipe
             finally:
+                self._lent = None
                 pipe.maybe_free_model_hooks()
 
     @contextmanager
@@ -104,22 +145,56 @@ class ModelManager:
             return self._tokenizers[model]
 
     def warm_up(self) -> None:
-        """Load the default model."""
+        """Load the default model; a hub model is fetched first, with a bar in the terminal."""
         info = find_model(self.settings, None)
+        if info.path is None:
+            download_snapshot(info.name)  # while others may work
+            info = find_model(self.settings, info.name)
         with self.pipeline("txt2img", info.name, info.default_scheduler):
             pass
 
-    def unload(self, name: str | None = None) -> None:
-        """Drop one model, or all of them, once the running job is over."""
-        with self._exclusive(_tell_nobody):
+    def unload(self, name: str | None = None, on_event: Event | None = None) -> None:
+        """Drop one model, or all of them, once the running job is over; tells as pipeline does."""
+        with self._exclusive(on_event or _tell_nobody):
             self._drop([name] if name else list(self._checkpoints))
 
-    def free_memory(self, *, keep: str) -> None:
-        """Drop all models but one and give back what is unused. Only for the job that holds the lock."""
-        assert self._owner == threading.get_ident()
-        if (kept := self._checkpoints.get(keep)) and kept.fast_unet:
-            kept.fast_unet.give_up()
-        self._drop([name for name in self._checkpoints if name != keep])
+    def fit(self, *, width: int, height: int, num_images: int) -> Plan:
+        """Choose by the memory now free how the lent pipeline runs a job, and place its parts accordingly.
+
+        num_images are to be denoised together, if they fit. Models that are not in use make room before the
+        job turns frugal. Only for the job that holds a pipeline.
+        """
+        checkpoint, _ = self._in_use()
+        plan = self._choose_plan(checkpoint, width, height, num_images)
+        while plan.tight and len(self._checkpoints) > 1 and not self.settings.lowvram:
+            self._drop([next(name for name in self._checkpoints if name != checkpoint.name)])
+            plan = self._choose_plan(checkpoint, width, height, num_images)
+        try:
+            self._place(checkpoint, plan)
+        except OUT_OF_MEMORY as error:
+            if not is_out_of_memory(error):
+                raise
+        else:
+            return plan
+        return self.turn_frugal()
+
+    def turn_frugal(self) -> Plan:
+        """Drop all other models and cached results, and have the lent pipeline run as frugally as can be.
+
+        Only for the job that holds a pipeline.
+        """
+        checkpoint, _ = self._in_use()
+        if checkpoint.fast_unet:
+            checkpoint.fast_unet.give_up()
+        forget(*checkpoint.networks)
+        self._drop([name for name in self._checkpoints if name != checkpoint.name])
+        self._place(checkpoint, self.frugal_plan)
+        return self.frugal_plan
+
+    @property
+    def frugal_plan(self) -> Plan:
+        """Return the most frugal plan of this device."""
+        return replace(FRUGAL, offloads=self._can_offload)
 
     def status(self) -> Status:
         """Tell device, memory and loaded models, without waiting."""
@@ -129,13 +204,16 @@ class ModelManager:
         else:
             total, used = psutil.virtual_memory().total, psutil.Process().memory_info().rss
             name = "Apple GPU" if self.device.type == "mps" else f"CPU, {torch.get_num_threads()} threads"
+        checkpoints = tuple(self._checkpoints.values())
         return Status(
             device=str(self.device),
             device_name=name,
-            dtype=str(self.dtype).removeprefix("torch."),
+            dtype=str(self._dtype_in_use).removeprefix("torch."),
             memory_used=used,
             memory_total=total,
-            loaded=tuple(self._checkpoints),
+            loaded=tuple(checkpoint.name for checkpoint in checkpoints),
+            loaded_bytes=tuple(checkpoint.size_bytes for checkpoint in checkpoints),
+            plan=self._plan.words if self._plan and checkpoints else "",
         )
 
     @contextmanager
@@ -187,28 +265,19 @@ class ModelManager:
             ) from error
 
     def _load_once(self, info: ModelInfo) -> Checkpoint:
-        components = load_components(info, self.dtype)
+        dtype = choose_dtype(self.settings.dtype, self.device, size_bytes=info.size_bytes)
+        components = load_components(info, dtype)
         scheduler_config = components.pop("scheduler").config
-        modules = [part for part in components.values() if isinstance(part, torch.nn.Module)]
-        if not self._offloads:
-            for module in modules:
-                module.to(self.device)
+        checkpoint = Checkpoint(name=info.name, components=components, scheduler_config=scheduler_config)
+        self._place(checkpoint, self._choose_plan(checkpoint, info.native_size, info.native_size, 1))
         if self.settings.channels_last:
             for part in (components["unet"], components["vae"]):
                 part.to(memory_format=torch.channels_last)
-        return Checkpoint(
-            name=info.name,
-            components=components,
-            scheduler_config=scheduler_config,
-            size_bytes=count_bytes(modules),
-            fast_unet=make_fast_unet(components["unet"], self.settings, self.device, info.family),
-        )
+        checkpoint.fast_unet = make_fast_unet(components["unet"], self.settings, self.device, info.family)
+        return checkpoint
 
     def _load_part(self, name: str, load: Load) -> Checkpoint:
-        part = load(self.device, self.dtype)
-        held = [part] if isinstance(part, torch.nn.Module) else list(vars(part).values())
-        modules = [value for value in held if isinstance(value, torch.nn.Module)]
-        return Checkpoint(name=name, components={"model": part}, size_bytes=count_bytes(modules))
+        return Checkpoint(name=name, components={"model": load(self.device, self.dtype)})
 
     def _pipeline(self, checkpoint: Checkpoint, kind: str) -> Any:
         if kind not in checkpoint.pipelines:
@@ -217,14 +286,55 @@ class ModelManager:
             pipe.fast_unet = checkpoint.fast_unet
             checkpoint.pipelines[kind] = pipe
         pipe = checkpoint.pipelines[kind]
-        if self._offloads:
+        if checkpoint.offloads:
             pipe.enable_model_cpu_offload(device=self.device)
         return pipe
 
     @property
-    def _offloads(self) -> bool:
-        """Tell whether parts wait in main memory and visit the GPU one by one."""
-        return self.settings.lowvram and self.device.type == "cuda"
+    def _can_offload(self) -> bool:
+        """Tell whether the device has a memory of its own, so that parts can wait outside it."""
+        return self.device.type == "cuda"
+
+    def _choose_plan(self, checkpoint: Checkpoint, width: int, height: int, num_images: int) -> Plan:
+        networks = checkpoint.networks
+        # Weights that lie on the device are no longer free, and need no more room.
+        is_there = checkpoint.offloads is False or self.device.type == "cpu"
+        on_device = count_bytes(networks) if is_there else 0
+        plan = choose_plan(
+            free_bytes=free_bytes(self.device) + on_device,
+            weights=[count_bytes([network]) for network in networks],
+            demand=demand_of(checkpoint.components),
+            width=width,
+            height=height,
+            num_images=num_images,
+            can_offload=self._can_offload,
+            tile_above=self.settings.tile_above,
+        )
+        if self.settings.lowvram:
+            return replace(self.frugal_plan, batch_size=plan.batch_size)
+        return plan
+
+    def _place(self, checkpoint: Checkpoint, plan: Plan) -> None:
+        """Put a checkpoint's parts where a plan wants them."""
+        self._plan = plan
+        if checkpoint.offloads == plan.offloads:
+            return
+        for pipe in checkpoint.pipelines.values():
+            pipe.remove_all_hooks()
+        if plan.offloads:
+            checkpoint.offloads = True
+            if self._lent and self._lent[0] is checkpoint:
+                self._lent[1].enable_model_cpu_offload(device=self.device)
+        else:
+            checkpoint.offloads = None  # until all of it is there
+            for network in checkpoint.networks:
+                network.to(self.device)
+            checkpoint.offloads = False
+
+    def _in_use(self) -> tuple[Checkpoint, Any]:
+        assert self._owner == threading.get_ident()
+        assert self._lent is not None
+        return self._lent
 
     def _make_room(self, size_bytes: int) -> None:
         """Drop the models unused for longest until size_bytes more fit; the one in use stays."""
@@ -250,18 +360,6 @@ class ModelManager:
         collect_memory()
 
 
-def count_bytes(modules: list[torch.nn.Module]) -> int:
-    """Return what the weights of modules take."""
-    return sum(t.numel() * t.element_size() for module in modules for t in module.parameters())
-
-
-def is_out_of_memory(error: BaseException) -> bool:
-    """Tell a full memory from other errors: on MPS and the CPU only the words do."""
-    words = ("out of memory", "can't allocate memory", "not enough memory")
-    known = isinstance(error, torch.OutOfMemoryError | MemoryError)
-    return known or any(word in str(error).lower() for word in words)
-
-
 def choose_device(name: str) -> torch.device:
     """Return the device to run on: cuda before mps before cpu; raise ValueError if it is not there."""
     mps = torch.backends.mps.is_available()
@@ -275,11 +373,25 @@ def choose_device(name: str) -> torch.device:
     return device
 
 
-def choose_dtype(name: str, device: torch.device) -> torch.dtype:
-    """Return the number format of the weights."""
+def choose_dtype(name: str, device: torch.device, *, size_bytes: int = 0) -> torch.dtype:
+    """Return the number format of weights of so many bytes.
+
+    On a processor that computes in bfloat16 itself, large models are 2.5 times as quick in it. Small ones are
+    quick anyway, and in float32 they draw the same picture on every processor up to rounding.
+    """
     if name != "auto":
         return getattr(torch, name)
-    return torch.float32 if device.type == "cpu" else torch.float16
+    if device.type != "cpu":
+        return torch.float16
+    return torch.bfloat16 if size_bytes >= LARGE_BYTES and has_native_bf16() else torch.float32
+
+
+def has_native_bf16() -> bool:
+    """Tell whether the processor multiplies bfloat16 matrices by itself; on others they take longer."""
+    if hasattr(torch.cpu, "get_capabilities"):
+        found = torch.cpu.get_capabilities()
+        return any(found.get(name) for name in NATIVE_BF16)
+    return torch.cpu._is_avx512_bf16_supported()  # of older torches
 
 
 def choose_budget(gigabytes: float | None, device: torch.device) -> int:

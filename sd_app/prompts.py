@@ -5,13 +5,17 @@ plain bracket, `BREAK` starts a new chunk. All of it takes time linear in the pr
 """
 
 import re
+from collections.abc import Hashable
 from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from .expressions import place_text
+from .addons import NO_WORDS, LearnedWord, WordBook, remove_tags
+from .caches import dressing_of, fingerprint, recall
+from .expressions import Template, iterate_words, parse_prompt, place_text
+from .learned_words import learned_vectors, replaced_vectors, words_of
 from .requests import CHUNK_TOKENS, Token, TokenReport, TokenRow, TokenTable
 from .requests.text import END, PADDING, START
 
@@ -33,8 +37,11 @@ class Piece:
 
 
 def parse(prompt: str) -> list[Piece]:
-    """Split a prompt into weighted runs. Unclosed brackets reach to the end; unopened ones are text."""
-    marks = _MARKUP.findall(prompt)
+    """Split a prompt into weighted runs. Unclosed brackets reach to the end; unopened ones are text.
+
+    LoRA tags are no words and leave no trace.
+    """
+    marks = _MARKUP.findall(remove_tags(prompt))
     factors = _opening_factors(marks)
     # Round and square brackets may overlap, as in "(a [b) c]", so each kind has a stack of its own.
     rounds, squares = [1.0], [1.0]
@@ -56,41 +63,52 @@ def parse(prompt: str) -> list[Piece]:
     return pieces
 
 
-def chunk(tokenizer: Any, prompt: str) -> list[list[Token]]:
-    """Cut a prompt into chunks of at most 75 tokens; there is always at least one."""
-    pieces = parse(prompt)
-    texts = [piece.text for piece in pieces if piece.text is not None]
-    encoded = iter(_encode_texts(tokenizer, texts))
+def chunk(tokenizer: Any, prompt: str, words: WordBook = NO_WORDS) -> list[list[Token]]:
+    """Cut a prompt into chunks of at most 75 tokens; there is always at least one.
+
+    A learned word has as many tokens as vectors, all in one chunk. Raise ValueError for another family's.
+    """
+    runs = [
+        (run, piece.weight)
+        for piece in parse(prompt)
+        for run in ([None] if piece.text is None else words.split(piece.text))
+    ]
+    encoded = iter(_encode_texts(tokenizer, [run for run, _ in runs if isinstance(run, str)]))
     chunks: list[list[Token]] = [[]]
-    for piece in pieces:
-        if piece.text is None:
+    for run, weight in runs:
+        if run is None:
             chunks.append([])
-            continue
-        for token_id, text, ends_word in next(encoded):
-            if len(chunks[-1]) == CHUNK_TOKENS:
-                chunks.append(_cut_after_comma(chunks[-1], text))
-            token = Token(
-                text=text, id=token_id, position=0, chunk=0, weight=piece.weight, ends_word=ends_word
-            )
-            chunks[-1].append(token)
+        elif isinstance(run, str):
+            for token_id, text, ends_word in next(encoded):
+                if len(chunks[-1]) == CHUNK_TOKENS:
+                    chunks.append(_cut_after_comma(chunks[-1], text))
+                token = Token(text=text, id=token_id, position=0, chunk=0, weight=weight, ends_word=ends_word)
+                chunks[-1].append(token)
+        else:
+            tokens = _learned_tokens(*run, weight)
+            if len(chunks[-1]) + len(tokens) > CHUNK_TOKENS:
+                chunks.append([])
+            chunks[-1] += tokens
     if len(chunks) > 1 and not chunks[-1]:
         chunks.pop()  # a BREAK at the end starts nothing
     return [_numbered(tokens, number) for number, tokens in enumerate(chunks)]
 
 
-def tokenize(tokenizer: Any, prompt: str) -> TokenReport:
+def tokenize(tokenizer: Any, prompt: str, words: WordBook = NO_WORDS) -> TokenReport:
     """Report how a prompt is read: its tokens, their windows and weights. No weights of a model needed."""
-    chunks = chunk(tokenizer, place_text(prompt))
+    chunks = _placed_chunks(tokenizer, prompt, words)
     tokens = tuple(token for tokens in chunks for token in tokens)
     return TokenReport(tokens=tokens, num_chunks=len(chunks), count=len(tokens))
 
 
-def token_table(tokenizer: Any, prompt: str, *, num_chunks: int = 1) -> TokenTable:
+def token_table(
+    tokenizer: Any, prompt: str, words: WordBook = NO_WORDS, *, num_chunks: int = 1
+) -> TokenTable:
     """List every row the model reads for a prompt: of each window start mark, tokens, end mark, padding.
 
     There are at least `num_chunks` windows.
     """
-    chunks = chunk(tokenizer, place_text(prompt))
+    chunks = _placed_chunks(tokenizer, prompt, words)
     chunks += [[]] * (num_chunks - len(chunks))
     rows: list[TokenRow] = []
     count = 0
@@ -109,7 +127,9 @@ def token_table(tokenizer: Any, prompt: str, *, num_chunks: int = 1) -> TokenTab
 
 def encode_pair(pipe: Any, prompt: str, negative_prompt: str, *, clip_skip: int = 1) -> tuple[Tensor, Tensor]:
     """Encode both prompts to (1, 77*n, D) each, with n what the longer one needs."""
-    chunks, negative_chunks = chunk(pipe.tokenizer, prompt), chunk(pipe.tokenizer, negative_prompt)
+    chunks, negative_chunks = (
+        chunk(pipe.tokenizer, text, words_of(pipe)) for text in (prompt, negative_prompt)
+    )
     num_chunks = max(len(chunks), len(negative_chunks))
     return tuple(  # type: ignore[return-value]
         encode_chunks(pipe, [*part, *[[]] * (num_chunks - len(part))], clip_skip)
@@ -119,19 +139,26 @@ def encode_pair(pipe: Any, prompt: str, negative_prompt: str, *, clip_skip: int 
 
 def encode(pipe: Any, prompt: str, *, clip_skip: int = 1) -> Tensor:
     """Encode one prompt to (1, 77*n, D); without weights and below 76 tokens as the pipeline itself does."""
-    return encode_chunks(pipe, chunk(pipe.tokenizer, prompt), clip_skip)
+    return encode_chunks(pipe, chunk(pipe.tokenizer, prompt, words_of(pipe)), clip_skip)
 
 
 @torch.no_grad()
-def encode_chunks(pipe: Any, chunks: list[list[Token]], clip_skip: int) -> Tensor:
-    """Encode n chunks to (1, 77*n, D), each in a window of its own.
+def encode_chunks(
+    pipe: Any, chunks: list[list[Token]], clip_skip: int, edits: dict[int, Tensor] | None = None
+) -> Tensor:
+    """Encode n chunks to (1, 77*n, D), each in a window of its own; a window met before is not read again.
 
+    `edits` are token vectors, (D,) by position, that the first encoder reads instead of the tokens' own.
     Of two text encoders, each reads and weighs for itself; D counts both, side by side (Podell et al. 2023).
     """
     # One window at a time: a batch of windows would round differently from the same window alone.
     sides = [
         torch.cat(
-            [_weigh(_encode_window(pipe, index, tokens, clip_skip), tokens) for tokens in chunks], dim=1
+            [
+                _weigh(_encode_window(pipe, index, tokens, clip_skip, edits or {}), tokens)
+                for tokens in chunks
+            ],
+            dim=1,
         )
         for index in range(1 + has_two_encoders(pipe))
     ]
@@ -144,8 +171,15 @@ def pool_chunks(pipe: Any, chunks: list[list[Token]]) -> Tensor:
 
     Neither weights nor clip_skip count in it, as in AUTOMATIC1111.
     """
-    input_ids = _window_ids(pipe.tokenizer_2, chunks[0], pipe._execution_device)
-    return pipe.text_encoder_2(input_ids).text_embeds.to(dtype=pipe.text_encoder.dtype)
+    ids = _window_ids(pipe.tokenizer_2, chunks[0])
+    vectors = learned_vectors(pipe, chunks[0], 1)
+
+    def read() -> Tensor:
+        with replaced_vectors(pipe.text_encoder_2, vectors):
+            pooled = pipe.text_encoder_2(_batch_of_one(pipe, ids)).text_embeds
+        return pooled.to(dtype=pipe.text_encoder.dtype)
+
+    return recall(pipe.text_encoder_2, ("pooled", ids, _named(vectors), dressing_of(pipe)), read)
 
 
 def has_two_encoders(pipe: Any) -> bool:
@@ -153,22 +187,39 @@ def has_two_encoders(pipe: Any) -> bool:
     return hasattr(pipe, "text_encoder_2")
 
 
-def _window_ids(tokenizer: Any, tokens: list[Token], device: Any) -> Tensor:
-    """Return the ids of one window, (1, 77): start mark, tokens, end mark, padding."""
+def _window_ids(tokenizer: Any, tokens: list[Token]) -> tuple[int, ...]:
+    """Return the 77 ids of one window: start mark, tokens, end mark, padding."""
     padding = [tokenizer.pad_token_id] * (CHUNK_TOKENS - len(tokens))
-    ids = [tokenizer.bos_token_id, *(token.id for token in tokens), tokenizer.eos_token_id, *padding]
-    return torch.tensor([ids], device=device)
+    return (tokenizer.bos_token_id, *(token.id for token in tokens), tokenizer.eos_token_id, *padding)
 
 
-def _encode_window(pipe: Any, index: int, tokens: list[Token], clip_skip: int) -> Tensor:
+def _batch_of_one(pipe: Any, ids: tuple[int, ...]) -> Tensor:
+    return torch.tensor([ids], device=pipe._execution_device)
+
+
+def _named(vectors: dict[int, Tensor]) -> Hashable:
+    """Return what tells replaced token vectors apart."""
+    return tuple((position, fingerprint(vector)) for position, vector in sorted(vectors.items()))
+
+
+def _encode_window(
+    pipe: Any, index: int, tokens: list[Token], clip_skip: int, edits: dict[int, Tensor]
+) -> Tensor:
     """Encode one window with text encoder 0 or 1 to (1, 77, D)."""
-    tokenizer = pipe.tokenizer_2 if index else pipe.tokenizer
+    ids = _window_ids(pipe.tokenizer_2 if index else pipe.tokenizer, tokens)
     text_encoder = pipe.text_encoder_2 if index else pipe.text_encoder
-    input_ids = _window_ids(tokenizer, tokens, pipe._execution_device)
-    mask = None
-    if getattr(text_encoder.config, "use_attention_mask", False):
-        mask = (torch.arange(input_ids.shape[1], device=input_ids.device) < len(tokens) + 2).long()[None]
-    return _run(text_encoder, input_ids, mask, clip_skip, is_xl=has_two_encoders(pipe))
+    vectors = learned_vectors(pipe, tokens, index) | ({} if index else edits)
+
+    def read() -> Tensor:
+        input_ids, mask = _batch_of_one(pipe, ids), None
+        if getattr(text_encoder.config, "use_attention_mask", False):
+            mask = (torch.arange(input_ids.shape[1], device=input_ids.device) < len(tokens) + 2).long()[None]
+        with replaced_vectors(text_encoder, vectors):
+            return _run(text_encoder, input_ids, mask, clip_skip, is_xl=has_two_encoders(pipe))
+
+    # Padding can be the end mark's id, so the ids alone do not tell how many tokens the mask lets through.
+    key = ("rows", ids, len(tokens), clip_skip, _named(vectors), dressing_of(pipe))
+    return recall(text_encoder, key, read)
 
 
 @torch.no_grad()
@@ -215,6 +266,37 @@ def _weigh(embeds: Tensor, tokens: list[Token]) -> Tensor:
     meaningful = (old_mean.abs() > 0.02 * spread) & (old_mean * new_mean > 0.25 * old_mean**2)
     scale = torch.where(meaningful, old_mean / new_mean, torch.ones_like(old_mean))
     return (weighted * scale).to(embeds.dtype)
+
+
+def _placed_chunks(tokenizer: Any, prompt: str, words: WordBook) -> list[list[Token]]:
+    """Cut a prompt, of its slots the first phrases. Raise ValueError for an unknown word in a slot."""
+    check_marked(parse_prompt(prompt), words)
+    return chunk(tokenizer, place_text(prompt), words)
+
+
+def check_marked(template: Template, words: WordBook) -> None:
+    """Raise ValueError if an expression holds a `<word>` that is not there."""
+    for slot in template.slots:
+        for phrase in iterate_words(slot.expression):
+            words.check_marked(phrase.marked)
+
+
+def _learned_tokens(word: LearnedWord, text: str, weight: float) -> list[Token]:
+    """Return a learned word's tokens, one a vector. Their id is none that ends a prompt."""
+    last = word.num_vectors - 1
+    return [
+        Token(
+            text="" if vector else text,
+            id=0,
+            position=0,
+            chunk=0,
+            weight=weight,
+            ends_word=vector == last,
+            learned=word.name,
+            vector=vector,
+        )
+        for vector in range(word.num_vectors)
+    ]
 
 
 def _mark(token_id: int, kind: str, position: int, chunk_number: int) -> TokenRow:

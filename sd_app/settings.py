@@ -21,6 +21,13 @@ def default_cache_dir() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "sd_app"
 
 
+def is_path(model: str) -> bool:
+    """Tell a path from a name and from a hub id, by its looks alone: a/b is a hub id, ./a/b a path."""
+    text = model.replace("\\", "/")
+    rooted = text.startswith(("/", "./", "../", "~")) or text in (".", "..") or bool(Path(model).drive)
+    return rooted or text.count("/") > 1 or ("/" in text and text.lower().endswith(".safetensors"))
+
+
 @dataclass(frozen=True, kw_only=True)
 class Settings:
     """Everything that holds for a whole run of the app. Raise ValueError for a value that cannot be."""
@@ -28,13 +35,15 @@ class Settings:
     models_dir: Path = DEFAULT_MODELS_DIR
     outputs_dir: Path = field(default_factory=lambda: Path("outputs"))
     cache_dir: Path = field(default_factory=default_cache_dir)  # tables of phrases; may be deleted
-    model: str = "tiny-sd"  # the model of a request that names none; may be a hub id "owner/name"
+    # The model of a request that names none: a name, a hub id "owner/name", or the path of a folder or file.
+    model: str = "tiny-sd"
     device: str = "auto"  # auto, cpu, cuda, cuda:N or mps
-    dtype: str = "auto"  # auto: float16 on cuda and mps, float32 on the CPU
+    dtype: str = "auto"  # auto: float16 on cuda and mps; bfloat16 or float32 on the CPU
     lowvram: bool = False  # keep weights in main memory, move each part to the GPU as it is needed
     cuda_graphs: bool = True  # replay the U-Net's work on CUDA: the same bits, faster
     channels_last: bool = False  # keep convolutions' weights in that order of memory
     compile: bool = False  # torch.compile the U-Net: slow to start, then faster, another rounding
+    tile_above: int | None = None  # pixels (width * height) above which the VAE works in tiles; None: by need
     mode: str = "local"
     max_pixels: int = 2048 * 2048  # width * height of one picture
     max_images: int = 100  # pictures of one request
@@ -49,6 +58,8 @@ class Settings:
             raise ValueError(
                 f"model must be a name or a hub id, got {self.model!r} (try tiny-sd or owner/name)"
             )
+        if is_path(self.model):
+            object.__setattr__(self, "model", str(Path(self.model).expanduser().absolute()))
         if not isinstance(self.device, str) or not _DEVICE.fullmatch(self.device):
             raise ValueError(f"device must be auto, cpu, cuda, cuda:N or mps, got {self.device!r}")
         if self.dtype not in DTYPES:
@@ -61,6 +72,8 @@ class Settings:
         check_int("max_pixels", self.max_pixels, 64 * 64, 8192 * 8192)
         check_int("max_images", self.max_images, 1, 1000)
         check_int("batch_size", self.batch_size, 1, 64)
+        if self.tile_above is not None:
+            check_int("tile_above", self.tile_above, 0, 8192 * 8192)
         if self.cache_gigabytes is not None:
             _check_gigabytes(self.cache_gigabytes)
 

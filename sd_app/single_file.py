@@ -72,9 +72,9 @@ def _load_parts(path: Path, dtype: torch.dtype) -> dict[str, Any]:
         with init_empty_weights():
             vae, unet = AutoencoderKL(**configs.vae), UNet2DConditionModel(**configs.unet)
         weights = convert_ldm_vae_checkpoint(_read(file, VAE), configs.vae)
-        components["vae"] = _fill(vae, weights, "VAE", dtype)
+        components["vae"] = fill_module(vae, weights, "VAE", dtype)
         weights = convert_ldm_unet_checkpoint(_read(file, UNET), configs.unet)
-        components["unet"] = _fill(unet, weights, "U-Net", dtype)
+        components["unet"] = fill_module(unet, weights, "U-Net", dtype)
     return components
 
 
@@ -97,10 +97,10 @@ def _load_text_encoder(
     names = {name.removeprefix("text_model."): name for name in model.state_dict()}
     plain = {name.removeprefix(prefix).removeprefix("text_model."): weights[name] for name in weights}
     known = {names[name]: weight for name, weight in plain.items() if name in names}  # not position_ids, say
-    return _fill(model, known, "text encoder", dtype)
+    return fill_module(model, known, "text encoder", dtype)
 
 
-def _fill(model: nn.Module, weights: Weights, part: str, dtype: torch.dtype) -> nn.Module:
+def fill_module(model: nn.Module, weights: Weights, part: str, dtype: torch.dtype) -> nn.Module:
     """Give an empty model copies of its weights. Raise ValueError if they are not exactly those it needs."""
     copies = {name: weight.to(dtype, copy=True) for name, weight in weights.items()}
     try:

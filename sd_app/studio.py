@@ -4,12 +4,18 @@ import threading
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-from .catalog import ModelInfo, find_model, list_models
+from .addons import Addon, AddonFacts, describe_addon, list_addons, list_vaes, read_words
+from .catalog import ModelInfo, find_model, list_downloaded, list_models
 from .checks import check_text
+from .hub.cache import remove, repo_folder
+from .hub.curated import CURATED, CuratedModel
 from .requests import (
     MAX_PROMPT,
     BlendRequest,
     BlendResult,
+    Downloaded,
+    DownloadPlan,
+    DownloadProgress,
     Encoding,
     Img2ImgRequest,
     Img2ImgResult,
@@ -56,6 +62,18 @@ class Studio:
     def schedulers(self) -> tuple[str, ...]:
         """List the schedulers by the names a request takes."""
         return SCHEDULER_NAMES
+
+    def addons(self) -> list[Addon]:
+        """List what a prompt can ask for: LoRAs and learned words. Reads names only, each time."""
+        return list_addons(self.settings)
+
+    def describe_addon(self, text: str) -> AddonFacts:
+        """Describe what a prompt asks for by an Addon's text. Raise ValueError if it is not there."""
+        return describe_addon(self.settings, text)
+
+    def vaes(self) -> tuple[str, ...]:
+        """List the VAEs that can stand in for a model's own, by the names a request takes."""
+        return tuple(file.name for file in list_vaes(self.settings))
 
     def txt2img(
         self,
@@ -202,7 +220,9 @@ class Studio:
         manager = self._ready_manager()
         from . import prompts
 
-        return prompts.token_table(manager.tokenizer(info.name), prompt)
+        return prompts.token_table(
+            manager.tokenizer(info.name), prompt, read_words(self.settings, info.family)
+        )
 
     def tokens(self, prompt: str, model: str | None = None) -> TokenReport:
         """Cut a prompt into the model's tokens. Loads no weights and does not wait for a running job."""
@@ -211,7 +231,7 @@ class Studio:
         manager = self._ready_manager()
         from . import prompts
 
-        return prompts.tokenize(manager.tokenizer(info.name), prompt)
+        return prompts.tokenize(manager.tokenizer(info.name), prompt, read_words(self.settings, info.family))
 
     def interrogate(
         self, request: InterrogateRequest, on_step: Callable[[Step], None] | None = None
@@ -280,10 +300,85 @@ class Studio:
         """Import torch and diffusers and load the default model, so that the first job starts at once."""
         self._ready_manager().warm_up()
 
-    def unload(self) -> None:
-        """Drop all weights from memory, after the running job."""
+    def unload(self, name: str | None = None, on_event: Callable[[str], None] | None = None) -> None:
+        """Drop the weights of one model, or all, after the running job; the next one loads them again.
+
+        While a job runs, on_event("Waiting") is called now and then; raising Cancelled in it gives up.
+        """
         if self._manager:
-            self._manager.unload()
+            self._manager.unload(name, on_event)
+
+    def find_model(self, name: str | None = None) -> ModelInfo:
+        """Return the model of that name, by default the owner's; raise ValueError saying why not."""
+        return find_model(self.settings, name)
+
+    # -- models of the hub
+
+    def curated_models(self) -> tuple[CuratedModel, ...]:
+        """List hub models to begin with."""
+        return tuple(CURATED.values())
+
+    def downloaded(self) -> tuple[Downloaded, ...]:
+        """List the usable models in Hugging Face's cache, whichever program fetched them."""
+        return tuple(
+            Downloaded(hub_id=info.name, folder=repo_folder(info.name), size_bytes=info.size_bytes)
+            for info in list_downloaded()
+        )
+
+    def plan_download(self, hub_id: str) -> DownloadPlan:
+        """Find out what adding a hub model would fetch; nothing is written.
+
+        Raise ValueError for an unknown id, a gated model, one without safetensors or of another family,
+        OSError when the hub cannot be reached.
+        """
+        self._check_local()
+        from .hub.plan import plan_download
+
+        return plan_download(hub_id)
+
+    def download(
+        self,
+        model: str | DownloadPlan,
+        on_progress: Callable[[DownloadProgress], None] | None = None,
+        *,
+        bar: bool | None = None,
+    ) -> ModelInfo:
+        """Fetch a hub model, by id or as planned, into Hugging Face's cache and return it.
+
+        Jobs go on meanwhile. on_progress is called five times a second; raising Cancelled in it stops, and
+        comes out of here. What has come is kept and continued the next time. Without it a bar runs in the
+        terminal (`bar` decides). Raises as plan_download does, and ValueError when the disk is too small.
+        """
+        self._check_local()
+        from .hub.download import download
+        from .hub.plan import plan_download
+
+        plan = plan_download(model) if isinstance(model, str) else model
+        download(plan, on_progress, bar=bar)
+        return find_model(self.settings, plan.hub_id)
+
+    def remove_download(self, hub_id: str) -> int:
+        """Delete a hub model, or what has come of it, from disk and memory; return the bytes that frees.
+
+        Waits for the running job. Raise ValueError if nothing of it is there or it is being fetched.
+        """
+        self._check_local()
+        from .hub.download import is_running
+        from .hub.plan import read_hub_id
+
+        hub_id = read_hub_id(hub_id)
+        if is_running(hub_id):
+            raise ValueError(f"{hub_id} is being downloaded (stop that first)")
+        if not repo_folder(hub_id).is_dir():
+            raise ValueError(f"nothing of {hub_id} is on this disk")
+        self.unload(hub_id)
+        return remove(hub_id)
+
+    def _check_local(self) -> None:
+        if self.settings.mode != "local":
+            raise ValueError(
+                "models are added and removed by the owner alone, where the app runs (local mode)"
+            )
 
     def _ready_manager(self) -> "ModelManager":
         """Return the one model manager; the first caller imports torch and diffusers, the others wait."""

@@ -15,9 +15,13 @@ def latents_to_images(latents: Tensor, latent_rgb: LatentRgb) -> list[Image.Imag
     return [Image.fromarray(picture) for picture in pixels]
 
 
-def preview_image(latents: Tensor, latent_rgb: LatentRgb, *, side: int = 256) -> Image.Image:
-    """Draw a batch of latents side by side, each enlarged smoothly to `side` pixels on its longer side."""
-    images = latents_to_images(latents, latent_rgb)
+def preview_image(latents: Tensor, latent_rgb: LatentRgb) -> Image.Image:
+    """Draw a batch of latents side by side by a linear map; see preview_sheet."""
+    return preview_sheet(latents_to_images(latents, latent_rgb))
+
+
+def preview_sheet(images: list[Image.Image], *, side: int = 256) -> Image.Image:
+    """Put a batch's pictures side by side, each brought smoothly to `side` pixels on its longer side."""
     width, height = images[0].size
     scale = side / max(width, height)
     width, height = max(1, round(width * scale)), max(1, round(height * scale))

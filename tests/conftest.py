@@ -8,6 +8,10 @@ from pathlib import Path
 import pytest
 
 os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+# What a developer has downloaded is none of the tests' business.
+os.environ["HF_HUB_CACHE"] = "/nowhere/hub"
+os.environ["HF_HOME"] = "/nowhere"
+os.environ["HF_TOKEN"] = os.environ["HF_ENDPOINT"] = ""
 if "PYTEST_XDIST_WORKER" in os.environ:  # two processes that want all cores each only wait for each other
     os.environ.setdefault("OMP_NUM_THREADS", "1")
 

@@ -174,6 +174,7 @@ def test_the_api_matches_pictures_with_texts(api: Client, tmp_path: Path, settin
     for name in ("cosines", "text_chances", "image_chances"):
         assert np.allclose(answer[name], getattr(alone, name), atol=1e-6)
     assert np.argmax(answer["text_chances"], axis=1).tolist() == [0, 1]
+    assert np.allclose(answer["percentiles"], [[s.percentile for s in row] for row in alone.scores])
     assert (answer["clip_model"], answer["scale"]) == ("tiny-clip", pytest.approx(alone.scale))
 
 

@@ -5,7 +5,8 @@ import time
 import pytest
 
 from sd_app import Settings, Studio
-from sd_app.catalog import LATENT_RGB, find_model, is_hub_id, list_models, why_unusable
+from sd_app.catalog import find_model, is_hub_id, list_models, why_unusable
+from sd_app.model_info import LATENT_RGB
 from sd_app.schedulers import SCHEDULERS
 from tests.checkpoint_files import original_shapes, write_hollow
 
@@ -118,7 +119,7 @@ def test_hub_ids_are_told_from_names():
 
 def test_a_hub_id_is_allowed_only_when_the_owner_gave_it(random_models):
     assert find_model(at(random_models, "owner/name"), "owner/name").kind == "hub"
-    with pytest.raises(ValueError, match="must be given at start: --model other/name"):
+    with pytest.raises(ValueError, match="download it first, python -m sd_app download other/name"):
         find_model(at(random_models, "owner/name"), "other/name")
 
 

@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 import torch
 
-from sd_app.embeddings import encode, encode_pair, lerp, nearest_words, replaced_vectors, slerp
+from sd_app.embeddings import encode, encode_pair, lerp, nearest_words, slerp
 from sd_app.expressions import SPACES
+from sd_app.learned_words import replaced_vectors
 from sd_app.prompts import encode as encode_plain
 
 

@@ -285,6 +285,8 @@ def test_matching_draws_what_python_finds(matcher: Matcher) -> None:
     assert last["tables"] == {
         "cosines": alone.cosines, "by_text": alone.text_chances, "by_image": alone.image_chances
     }  # fmt: skip
+    assert last["ranks"][0][0] == words.percent(alone.scores[0][0].percentile) != ""
+    assert last["ranks"][0][0] in last["titles"][0][0]
 
 
 @pytest.mark.parametrize(

@@ -92,6 +92,15 @@ def test_the_right_text_is_picked_for_every_picture_and_the_other_way_round(stud
     assert by_text.argmax(axis=1).tolist() == by_image.argmax(axis=0).tolist() == [0, 1, 2]
     assert np.allclose(by_text.sum(axis=1), 1)
     assert np.allclose(by_image.sum(axis=0), 1)
+    # Beside every cosine its rarity, the same an interrogation of that picture gives.
+    scores = result.scores
+    assert [[score.similarity for score in row] for row in scores] == [list(row) for row in result.cosines]
+    ranks = np.array([[score.percentile for score in row] for row in scores])
+    assert ranks.argmax(axis=1).tolist() == [0, 1, 2]
+    assert ranks.min() >= 0
+    assert ranks.max() <= 100
+    alone = studio.interrogate(InterrogateRequest(image=pictures[1][0], caption=texts[1], mode="fast"))
+    assert scores[1][1].percentile == pytest.approx(alone.scores[0].percentile, abs=0.1)
     scaled = np.exp(result.scale * np.array(result.cosines))
     assert np.allclose(by_text, scaled / scaled.sum(axis=1, keepdims=True))
 

@@ -12,11 +12,12 @@ ROOT = Path(__file__).resolve().parent.parent
 
 LEAVES = {
     *("checks", "requests", "images", "metadata", "catalog", "settings", "placement", "masks", "drift"),
-    *("expressions", "films", "charts", "checkpoints", "model_info"),
+    *("expressions", "films", "charts", "checkpoints", "model_info", "addons", "hub", "memory_plan"),
 }
 TOOLS = {
     *("schedulers", "loaders", "single_file", "clip_tokenizer", "pipelines", "model_manager"),
-    *("prompts", "embeddings", "probes", "visualize", "speed"),
+    *("prompts", "embeddings", "probes", "visualize", "speed", "caches", "device_memory"),
+    *("loras", "fitting", "learned_words", "vaes", "taesd"),
 }
 FEATURES = {"generation", "interrogator", "training", "sweeps"}
 # Expressions, which the page reads as they are typed, and the colours of charts: no torch, no file of ours.

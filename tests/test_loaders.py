@@ -9,9 +9,10 @@ import pytest
 import torch
 
 from sd_app import Settings, Studio, Txt2ImgRequest
-from sd_app.catalog import find_model
+from sd_app.catalog import PARTS, find_model
 from sd_app.generation import run
-from sd_app.loaders import _weight_patterns, download_snapshot, load_folder
+from sd_app.hub.plan import choose_weights
+from sd_app.loaders import download_snapshot, load_folder
 
 HUB_ID = "owner/some-model"
 
@@ -83,7 +84,7 @@ FILES = [
 
 
 def test_of_a_repository_only_the_smallest_safe_weights_are_fetched():
-    assert _weight_patterns(HUB_ID, FILES) == [
+    assert choose_weights(HUB_ID, FILES, PARTS[:-1]) == [
         "unet/diffusion_pytorch_model.fp16.safetensors",
         "vae/diffusion_pytorch_model.safetensors",
         "text_encoder/model.fp16.safetensors",
@@ -92,7 +93,7 @@ def test_of_a_repository_only_the_smallest_safe_weights_are_fetched():
 
 def test_a_repository_of_pickles_is_refused_before_the_download():
     with pytest.raises(ValueError, match="no safetensors weights for its unet"):
-        _weight_patterns(HUB_ID, [file for file in FILES if not file.endswith("safetensors")])
+        choose_weights(HUB_ID, [file for file in FILES if not file.endswith("safetensors")], PARTS[:-1])
 
 
 def test_without_a_network_the_error_says_what_to_do(tmp_path):
@@ -140,7 +141,7 @@ def test_a_downloaded_snapshot_is_not_fetched_again(hub_folder):
 def test_a_first_use_tells_that_it_downloads_and_takes_the_models_own_size(hub_folder, tmp_path, monkeypatch):
     weights = hub_folder / "unet/diffusion_pytorch_model.safetensors"
     aside = weights.rename(tmp_path / "aside")
-    monkeypatch.setattr(run, "download_snapshot", lambda _: aside.rename(weights))
+    monkeypatch.setattr(run, "download_snapshot", lambda *_: aside.rename(weights))
     studio = Studio(Settings(models_dir=tmp_path / "none", model=HUB_ID, outputs_dir=tmp_path / "out"))
     texts: list[str] = []
     request = Txt2ImgRequest(prompt="a", scheduler="DDIM", num_inference_steps=1)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from sd_app import InpaintRequest, Txt2ImgRequest
+from sd_app import InpaintRequest, Settings, Studio, Txt2ImgRequest
 from sd_app.schedulers import SCHEDULER_NAMES
 
 
@@ -20,6 +20,13 @@ def test_a_prompt_for_a_red_circle_gives_a_red_circle_with_every_scheduler(studi
     request = Txt2ImgRequest(prompt="a red circle on the beach", seed=1, num_images=4, scheduler=scheduler)
     seen = [(scene.subject, scene.color) for scene in judge.read(studio.txt2img(request, save=False).images)]
     assert seen.count(("circle", "red")) >= 3, seen
+
+
+def test_in_bfloat16_pictures_show_the_same(judge, tmp_path):
+    studio = Studio(Settings(device="cpu", dtype="bfloat16", outputs_dir=tmp_path))
+    request = Txt2ImgRequest(prompt="a blue house in the snow", seed=1, num_images=4)
+    scenes = judge.read(studio.txt2img(request, save=False).images)
+    assert sum((s.subject, s.color) == ("house", "blue") for s in scenes) >= 3, scenes
 
 
 def test_other_words_give_other_pictures(studio, judge):

@@ -118,6 +118,7 @@ def resolved_requests(draw: st.DrawFn) -> Txt2ImgRequest:
         clip_skip=draw(st.integers(1, 12)),
         guidance_end=draw(st.floats(0, 1)),
         cache_interval=draw(st.integers(1, 10)),
+        vae=draw(st.none() | names()),
     )
 
 
@@ -204,6 +205,7 @@ def test_an_infotext_of_automatic1111_is_read() -> None:
         width=512,
         height=768,
         clip_skip=2,
+        vae="vae:ft, mse",
     )
 
 

@@ -6,7 +6,15 @@ import pytest
 import torch
 
 from sd_app import Cancelled, Settings, Studio, Txt2ImgRequest
-from sd_app.model_manager import ModelManager, choose_budget, choose_device, choose_dtype, is_out_of_memory
+from sd_app.device_memory import is_out_of_memory
+from sd_app.model_manager import (
+    LARGE_BYTES,
+    ModelManager,
+    choose_budget,
+    choose_device,
+    choose_dtype,
+    has_native_bf16,
+)
 
 CPU = torch.device("cpu")
 
@@ -215,6 +223,35 @@ def test_device_and_dtype_are_chosen_in_order():
     assert choose_dtype("bfloat16", CPU) == torch.bfloat16
     assert choose_budget(1.5, CPU) == 1_500_000_000
     assert choose_budget(None, CPU) > 1e8
+
+
+@pytest.mark.parametrize(
+    ("capabilities", "native"),
+    [
+        ({"avx512_bf16": True}, True),
+        ({"avx512_bf16": False, "amx_bf16": True}, True),
+        ({"bf16": True, "neon": True}, True),
+        ({"avx512_f": True, "avx512_bf16": False}, False),
+    ],
+)
+def test_bfloat16_is_for_large_models_on_processors_that_have_it(monkeypatch, capabilities, native):
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: capabilities, raising=False)
+    assert has_native_bf16() is native
+    large = choose_dtype("auto", CPU, size_bytes=LARGE_BYTES)
+    assert large == (torch.bfloat16 if native else torch.float32)
+    assert choose_dtype("auto", CPU, size_bytes=LARGE_BYTES - 1) == torch.float32
+    assert choose_dtype("float32", CPU, size_bytes=LARGE_BYTES) == torch.float32
+    assert choose_dtype("auto", torch.device("cuda"), size_bytes=LARGE_BYTES) == torch.float16
+
+
+def test_a_large_model_is_loaded_in_bfloat16_and_the_badge_says_so(random_models, monkeypatch):
+    monkeypatch.setattr("sd_app.model_manager.has_native_bf16", lambda: True)
+    monkeypatch.setattr("sd_app.model_manager.LARGE_BYTES", 1000)
+    manager = ModelManager(Settings(models_dir=random_models, device="cpu"))
+    assert manager.status().dtype == "float32"
+    pipe = lend(manager, "model-a")
+    assert {pipe.unet.dtype, pipe.vae.dtype, pipe.text_encoder.dtype} == {torch.bfloat16}
+    assert manager.status().dtype == "bfloat16"
 
 
 def test_a_device_that_is_not_there_is_refused():

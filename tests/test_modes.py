@@ -80,6 +80,7 @@ def test_every_flag_has_an_environment_variable() -> None:
         "device",
         "dtype",
         "lowvram",
+        "tile-above",
         "theme",
     ]
     for name in names:
@@ -195,6 +196,23 @@ def test_the_page_reports_nothing_to_others(local: str) -> None:
     config = httpx.get(local + "config").json()
     assert config["footer_links"] == []
     assert not config["analytics_enabled"]
+
+
+def events(url: str) -> set[str]:
+    """Return what a visitor could trigger: the names of all events that the page is wired for."""
+    config = httpx.get(url + "config").json()
+    return {name for one in config["dependencies"] for _, name in one["targets"]}
+
+
+def test_visitors_have_no_way_to_add_delete_or_unload_models(settings: Settings, local: str) -> None:
+    owners = {"look", "begin", "remove", "opened", "added", "free"}
+    assert owners <= events(local)
+    assert "Hugging Face id" in httpx.get(local + "config").text
+    with served(replace(settings, mode="space"), mode="space", host="127.0.0.1") as url:
+        assert owners & events(url) == set()
+        config = httpx.get(url + "config").text
+        assert "Hugging Face id" not in config
+        assert '"can_unload":true' not in config.replace(" ", "")
 
 
 def test_shared_asks_for_the_password(settings: Settings) -> None:

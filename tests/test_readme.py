@@ -29,7 +29,10 @@ def test_the_commands_it_shows_are_understood() -> None:
     assert len(commands) >= 3
     for command in commands:
         words = [word.strip('"') for word in re.findall(r'"[^"]*"|\S+', command)]
-        assert parser.parse_args(words).command in {*cli.REQUESTS, "interrogate", "models", "tokens"}
+        assert parser.parse_args(words).command in {
+            *cli.REQUESTS,
+            *("interrogate", "models", "tokens", "download", "remove"),
+        }
 
 
 def test_every_file_it_lists_is_there() -> None:

@@ -18,10 +18,11 @@ from sd_app import (
     Txt2ImgRequest,
     WalkRequest,
 )
-from sd_app.catalog import LATENT_RGB, find_model, why_unusable
+from sd_app.catalog import PARTS, find_model, why_unusable
 from sd_app.embeddings import Encoder
 from sd_app.expressions import parse_prompt
-from sd_app.loaders import _weight_patterns
+from sd_app.hub.plan import choose_weights
+from sd_app.model_info import LATENT_RGB
 from sd_app.prompts import chunk, encode, pool_chunks
 from sd_app.schedulers import make_scheduler
 from tests.checkpoint_files import write_checkpoint
@@ -289,6 +290,6 @@ def test_of_a_repository_both_encoders_are_fetched():
             "text_encoder_2/model",
         )
     ]
-    assert _weight_patterns("owner/xl", files) == files
+    assert choose_weights("owner/xl", files, PARTS) == files
     with pytest.raises(ValueError, match="no safetensors weights for its text_encoder_2"):
-        _weight_patterns("owner/xl", [*files[:3], "text_encoder_2/model.bin"])
+        choose_weights("owner/xl", [*files[:3], "text_encoder_2/model.bin"], PARTS)

@@ -31,6 +31,8 @@ def test_folders_may_be_given_as_text():
         ("cache_gigabytes", float("nan")),
         ("cache_gigabytes", -1),
         ("cache_gigabytes", "2"),
+        ("tile_above", -1),
+        ("tile_above", 1.5),
     ],
 )
 def test_a_bad_setting_is_refused_by_name(field, value):

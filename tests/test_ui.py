@@ -22,6 +22,7 @@ from sd_app.ui.controls import token_line
 from sd_app.ui.errors import sentence, words
 from sd_app.ui.form import build_request, fields_of, model_defaults, valid_fields
 from sd_app.ui.jobs import Line, Waiting, stream
+from sd_app.ui.keeping import add_words
 from sd_app.ui.maker import Maker, make_run
 from sd_app.ui.making_tab import build_making_tab
 from sd_app.ui.pictures import Shelf
@@ -116,6 +117,7 @@ def test_an_infotext_fills_the_form_and_names_what_is_not_here() -> None:
         "clip_skip": 2,
         "guidance_end": 1.0,
         "cache_interval": 1,
+        "vae": "",
     }
     assert len(remarks) == 1
     assert "v1-5-pruned-emaonly" in remarks[0]
@@ -292,8 +294,8 @@ def test_progress_names_the_pictures_the_speed_and_the_time_left() -> None:
 
 def test_only_a_small_model_gets_the_line_on_full_size_pictures(random_studio: Studio) -> None:
     small, *_ = random_studio.models()
-    assert "--model owner/name" in size_note(small, "local")
-    assert "--model" not in size_note(small, "shared")
+    assert "press Add a model" in size_note(small, "local")
+    assert "Add a model" not in size_note(small, "shared")
     assert "64 × 64" in size_note(small, "shared")
     assert size_note(None, "local") == ""
 
@@ -378,6 +380,22 @@ def test_reload_brings_back_the_form_and_the_pictures(tab: Maker) -> None:
     assert updates[tab.form["num_inference_steps"]]["maximum"] == 400
     restored = updates[tab.stage]["images"]
     assert [image["name"] for image in restored] == [i["name"] for i in last["images"]]
+
+
+@pytest.mark.parametrize(
+    "kept",
+    [
+        None, 3, "", "{", "[" * 100_000, "[]",
+        '{"format": 1}',
+        '{"format": 2, "images": [{}], "frames": null}',
+        '{"format": 1, "images": [], "frames": null}',
+        '{"format": 1, "images": [7], "frames": null}',
+        '{"format": 1, "images": [{"caption": {"path": "/etc/passwd"}}], "frames": null}',
+        '{"format": 1, "images": [{}], "frames": {"film": {"url": "http://a"}}}',
+    ],
+)  # fmt: skip
+def test_words_kept_by_the_browser_are_not_trusted(kept: object) -> None:
+    assert add_words([{"name": "a.png"}], kept) == ([{"name": "a.png"}], {})
 
 
 def test_a_first_visit_gets_the_models_own_defaults(tab: Maker) -> None:

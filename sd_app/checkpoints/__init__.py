@@ -1,7 +1,7 @@
 """Single-file checkpoints, known from their headers alone: names and shapes of tensors. No torch."""
 
 from .configs import SCALING_FACTORS, Config, Configs, make_configs
-from .files import PREDICTIONS, SUFFIX, FileFacts, inspect, may_be_checkpoint
+from .files import PREDICTIONS, SUFFIX, FileFacts, Stamp, inspect, may_be_checkpoint, stamp
 from .header import Header, read_header
 from .kinds import TEXT_ENCODERS, TITLES, UNET, VAE, identify
 
@@ -17,9 +17,11 @@ __all__ = [
     "Configs",
     "FileFacts",
     "Header",
+    "Stamp",
     "identify",
     "inspect",
     "make_configs",
     "may_be_checkpoint",
     "read_header",
+    "stamp",
 ]

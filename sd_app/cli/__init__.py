@@ -31,9 +31,9 @@ from ..requests import (
     WalkRequest,
     parse_seed,
 )
-from ..settings import Settings
+from ..settings import Settings, is_path
 from ..studio import Studio
-from . import arithmetic, interrogate
+from . import arithmetic, hub, interrogate
 
 FAILED, INTERRUPTED = 2, 130  # exit codes
 
@@ -49,7 +49,7 @@ REQUESTS: dict[str, tuple[type[Txt2ImgRequest], str]] = {
 HELP = arithmetic.HELP | {
     "prompt": "what the picture shows; (word:1.2) stresses, [word] weakens, {cat + 0.4*dog} computes",
     "negative_prompt": "what it should not show",
-    "model": "a name that `python -m sd_app models` lists, or owner/name of the hub",
+    "model": "a name that `python -m sd_app models` lists, owner/name of the hub, or a path",
     "scheduler": 'the sampler, for instance "DPM++ 2M Karras"',
     "num_inference_steps": "denoising steps",
     "guidance_scale": "how strictly to follow the prompt, 0..30",
@@ -59,6 +59,7 @@ HELP = arithmetic.HELP | {
     "num_images": "how many pictures",
     "guidance_end": "share of the steps, 0..1, after which guidance stops: faster, another picture",
     "cache_interval": "run the U-Net's deep blocks every N steps only: faster, another picture",
+    "vae": "a file or folder of models/vae/, by name, in place of the model's own VAE",
     "clip_skip": "1 takes the text encoder's last layer, 2 the one before",
     "init_image": "the picture to start from",
     "strength": "share of the steps that is run, 0..1: how much is made anew",
@@ -81,6 +82,7 @@ HELP = arithmetic.HELP | {
     "cuda_graphs": "replay the U-Net's work on CUDA: the same picture, faster (default: on)",
     "channels_last": "keep convolutions' weights in that order of memory: may be faster on CUDA",
     "compile": "torch.compile the U-Net: the first picture takes a while, later ones less; another rounding",
+    "tile_above": "pixels above which the VAE works in tiles; by default when memory is short",
     **interrogate.HELP,
 }
 ALIASES = {
@@ -95,7 +97,7 @@ POSITIONAL: dict[str, dict[str, Any]] = {
     "image": {"nargs": "+", "type": Path, "metavar": "PICTURE"},
 }
 SPEED = ("cuda_graphs", "channels_last", "compile")
-SETTINGS = ("model", "models_dir", "outputs_dir", "device", "dtype", "lowvram", *SPEED)
+SETTINGS = ("model", "models_dir", "outputs_dir", "device", "dtype", "lowvram", "tile_above", *SPEED)
 TRUE = ("1", "true", "yes", "on")
 
 
@@ -107,6 +109,9 @@ def main(arguments: list[str] | None = None) -> int:
         settings = Settings(**_given(vars(options), SETTINGS))
         if options.command == "models":
             return list_models(Studio(settings))
+        if options.command in ("download", "remove"):
+            with _stop_on_ctrl_c() as check:
+                return hub.run(Studio(settings), options, check=check)
         if options.command == "tokens":
             return arithmetic.show_tokens(Studio(settings), options)
         if options.command == "interrogate":
@@ -148,13 +153,17 @@ def make_parser(environ: Mapping[str, str]) -> argparse.ArgumentParser:
     tokens = commands.add_parser("tokens", help="show how a prompt is read", description="List its tokens.")
     arithmetic.add_tokens_flags(tokens)
     _add_settings_flags(tokens, environ)
+    hub.add_commands(commands)
     return parser
 
 
 def make_pictures(studio: Studio, options: argparse.Namespace) -> int:
     """Run the request the options hold; print the path of every finished picture."""
     request_type, _ = REQUESTS[options.command]
-    request = request_type(**_given(vars(options), _names(request_type)))
+    given = _given(vars(options), _names(request_type))
+    if is_path(given.get("model", "")):  # the settings hold it; a request names models, never paths
+        del given["model"]
+    request = request_type(**given)
     num_pictures = request.num_pictures
     paths = _output_paths(options.output, num_pictures)
     with _progress_bar() as show, _stop_on_ctrl_c() as check:
@@ -337,6 +346,9 @@ def _progress_bar() -> Iterator[Callable[[Step], None]]:
 
 
 def _numbers(step: Step) -> str:
+    if step.download:
+        eta = step.download.eta_seconds
+        return f" {step.download.amount}" + ("" if eta is None else f", {eta:.0f} s left")
     if not step.step:
         return ""
     text = f" {step.step}/{step.num_steps}"

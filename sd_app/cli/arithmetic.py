@@ -89,7 +89,9 @@ def table_lines(table: TokenTable) -> Iterator[str]:
         if row.kind == "padding":
             while rows and rows[0][1].kind == "padding":
                 place = f"{index}-{rows.pop(0)[0]}"
-        elif row.kind == "text" and not row.ends_word:
+        elif row.learned:
+            text = f"{row.learned} (learned, vector {row.vector + 1})"
+        elif not row.ends_word:
             text += "|"
         yield f"{place:>5} {row.id:>6} {row.weight:>7.4g}  {text}{'  (cut)' if row.cut else ''}"
 

@@ -190,6 +190,7 @@ class Parser:
     def _words(self) -> Node:
         first = self.token
         texts: list[str] = []
+        marked: list[str] = []
         while self.token.kind in ("word", "quoted"):
             word = self.token
             self._next()
@@ -198,6 +199,7 @@ class Parser:
                     rule = f"must have one of {', '.join(FUNCTIONS)} before a bracket, got {word.text[:30]}"
                     raise self.error(word.at, rule, "or use quotes, or * between")
                 return self._function(word)
+            marked += [word.text] if word.text[0] == "<" else []
             texts.append(word.text if word.kind == "word" else _unquote(word.text))
         if len(texts) == 1 and first.kind == "word" and first.text.lower() in ("nan", "inf"):
             raise self.error(first.at, f"must have finite numbers, got {first.text}", "quotes make it a word")
@@ -208,7 +210,7 @@ class Parser:
         self.num_operands += 1
         if self.num_operands > MAX_OPERANDS:
             raise self.error(first.at, f"must have at most {MAX_OPERANDS} phrases in a slot", "use fewer")
-        return Words(text=" ".join(texts), at=first.at)
+        return Words(text=" ".join(texts), at=first.at, marked=tuple(marked))
 
     def _function(self, name: _Token) -> Node:
         """Read a function's arguments; the opening bracket is the current token."""

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from math import prod
 
+from ..addons import TAG
 from .parser import Parser
 from .tree import Node, Slot
 
@@ -74,6 +75,10 @@ def parse_prompt(prompt: str, name: str = "prompt") -> Template:
         slot, end = parser.slot()
         if slots and slot.space != slots[0].space:
             raise parser.error(position, "must have all slots in one space", f"write {slots[0].space}:")
+        if tag := TAG.search(prompt, position, end):
+            raise parser.error(
+                tag.start(), "must not have a LoRA in braces", "it counts for all: put it outside"
+            )
         if len(slots) == MAX_SLOTS:
             raise parser.error(position, f"must have at most {MAX_SLOTS} slots", "leave some out")
         texts.append(prompt[begin:position])

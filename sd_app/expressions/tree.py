@@ -11,6 +11,9 @@ class Words:
 
     text: str
     at: int = field(default=0, compare=False)
+    marked: tuple[str, ...] = field(
+        default=(), compare=False
+    )  # its <learned words>, those in quotes left out
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,9 +6,11 @@ from typing import Any
 import torch
 
 from .. import embeddings, prompts
+from ..addons import choose_additions, find_tags
 from ..catalog import find_model
 from ..checks import check_int, check_text
 from ..expressions import parse_prompt
+from ..learned_words import words_of
 from ..model_manager import ModelManager
 from ..requests import (
     MAX_CLIP_SKIP,
@@ -63,7 +65,8 @@ def encode(manager: ModelManager, prompt: str, model: str | None, *, clip_skip: 
     """Return a prompt's numbers; see Studio.encode."""
     check_prompt(prompt, clip_skip)
     info = find_model(manager.settings, model)
-    with manager.pipeline("txt2img", info.name, info.default_scheduler) as pipe:
+    additions = choose_additions(manager.settings, info, prompt)
+    with manager.pipeline("txt2img", info.name, info.default_scheduler, additions=additions) as pipe:
         return encoding_of(pipe, prompt, info.name, clip_skip)
 
 
@@ -90,7 +93,8 @@ def look_up(
                 Step(step=done, num_steps=words, image_index=0, num_images=1, seconds=seconds, text=READING)
             )
 
-    with manager.pipeline("txt2img", info.name, info.default_scheduler) as pipe:
+    additions = choose_additions(manager.settings, info, prompt)
+    with manager.pipeline("txt2img", info.name, info.default_scheduler, additions=additions) as pipe:
         encoding = encoding_of(pipe, prompt, info.name, clip_skip)
         check_int("row", row, 0, len(encoding.embeds) - 1)
         vector = torch.from_numpy(encoding.embeds[row])
@@ -106,6 +110,7 @@ def look_up(
 def check_prompt(prompt: str, clip_skip: int) -> None:
     """Refuse what is no prompt; the empty one is."""
     check_text("prompt", prompt, MAX_PROMPT)
+    find_tags(prompt)
     parse_prompt(prompt)
     check_int("clip_skip", clip_skip, 1, MAX_CLIP_SKIP)
 
@@ -121,7 +126,7 @@ def encoding_of(pipe: Any, prompt: str, model: str, clip_skip: int) -> Encoding:
         clip_skip=clip_skip,
         embeds=embeds.float().cpu().numpy(),
         empty=empty.repeat(windows, 1).float().cpu().numpy(),
-        table=prompts.token_table(pipe.tokenizer, prompt, num_chunks=windows),
+        table=prompts.token_table(pipe.tokenizer, prompt, words_of(pipe), num_chunks=windows),
     )
 
 

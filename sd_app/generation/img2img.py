@@ -1,6 +1,6 @@
 """Pictures that start from another picture."""
 
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -10,6 +10,7 @@ from PIL import Image
 from torch import Tensor
 
 from .. import prompts
+from ..caches import dressing_of, fingerprint, recall
 from ..images import enlarge
 from ..model_manager import ModelManager
 from ..pipelines import cast_module
@@ -59,8 +60,9 @@ class Img2ImgJob(Job):
 
     def encode(self, pipe: Any) -> Tensor:
         """Return the picture as latents, (1, 4, h, w)."""
-        init_latents = encode_image(pipe, self.placement().place(self.init_image()))
-        self.start_image = decode_latents(pipe, init_latents)[0]
+        image = self.placement().place(self.init_image())
+        init_latents = encode_image(pipe, image)
+        self.start_image = round_trip(pipe, image)
         return init_latents
 
     def content(self, init_latents: Tensor, generators: list[torch.Generator]) -> Tensor:
@@ -103,12 +105,30 @@ def encode_image(pipe: Any, image: Image.Image) -> Tensor:
     return encode_pixels(pipe, pipe.image_processor.preprocess(image))
 
 
-@torch.no_grad()
+def round_trip(pipe: Any, image: Image.Image) -> Image.Image:
+    """Return a picture as the VAE gives it back; one met before is not encoded or decoded again."""
+    pixels = pipe.image_processor.preprocess(image)
+    key = ("round trip", *_vae_key(pipe, pixels))
+    picture = recall(pipe.vae, key, lambda: decode_latents(pipe, encode_pixels(pipe, pixels))[0])
+    return picture.copy()  # it is handed out, and the cache's must stay as it is
+
+
 def encode_pixels(pipe: Any, pixels: Tensor) -> Tensor:
-    """Encode (1, 3, H, W) pixels in -1..1; see encode_image."""
-    with exact_vae(pipe) as vae:
-        latents = vae.encode(pixels.to(pipe._execution_device, vae.dtype)).latent_dist.mode()
-    return (latents * vae.config.scaling_factor).to(vae.dtype)
+    """Encode (1, 3, H, W) pixels in -1..1; see encode_image. Pixels met before are not encoded again."""
+
+    @torch.no_grad()
+    def encode() -> Tensor:
+        with exact_vae(pipe) as vae:
+            latents = vae.encode(pixels.to(pipe._execution_device, vae.dtype)).latent_dist.mode()
+        return (latents * vae.config.scaling_factor).to(vae.dtype)
+
+    return recall(pipe.vae, ("latents", *_vae_key(pipe, pixels)), encode)
+
+
+def _vae_key(pipe: Any, pixels: Tensor) -> tuple[Hashable, ...]:
+    """Name all that the VAE's answer to pixels depends on: tiles make it another one."""
+    tiles = pipe.vae.use_tiling and (pipe.vae.tile_sample_min_size, pipe.vae.tile_latent_min_size)
+    return (*fingerprint(pixels), tiles, dressing_of(pipe))
 
 
 @torch.no_grad()

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +11,11 @@ import torch
 from PIL import Image
 
 from .. import embeddings
+from ..memory_plan import Plan
 from ..metadata import save_image, to_infotext
 from ..model_info import ModelInfo
 from ..requests import Step, Txt2ImgRequest, Txt2ImgResult
+from .saving import Saver
 
 OnStep = Callable[[Step], None]
 
@@ -36,12 +39,19 @@ class Job:
         self.request = request  # resolved
         self.info = info
         self.preview_every = 0  # steps from one preview to the next; 0 for none
+        self.plan = Plan(batch_size=request.num_images)  # how it fits into the memory
         self.images: list[Image.Image] = []
-        self.paths: list[Path] = []
+        self.saver = Saver()
         self._on_step = on_step
         self._outputs_dir = outputs_dir
+        self._goes_on = False  # whether pictures are still to be made
         self._started = time.perf_counter()
         self._embeds: dict[str, Any] | None = None
+
+    @property
+    def paths(self) -> list[Path]:
+        """Return the files that are there, of the first pictures."""
+        return self.saver.paths
 
     @property
     def num_images(self) -> int:
@@ -82,38 +92,46 @@ class Job:
         return {}
 
     def tell(self, text: str, **known: Any) -> None:
-        """Call on_step, which may raise Cancelled."""
+        """Call on_step, which may raise Cancelled. Raise OSError if a picture could not be saved."""
+        self.saver.check()
         if self._on_step is None:
             return
+        paths = tuple(self.paths)
         defaults = {"step": 0, "num_steps": self.num_steps, "image_index": len(self.images)}
         step = Step(
             **(defaults | known),
             num_images=self.num_images,
             seconds=time.perf_counter() - self._started,
             text=text,
-            images=tuple(self.images),
-            paths=tuple(self.paths),
+            images=tuple(self.images if self._outputs_dir is None else self.images[: len(paths)]),
+            paths=paths,
         )
         self._on_step(step)
 
     def finish(self, images: list[Image.Image]) -> None:
-        """Keep and save finished pictures at once, so that a later stop or error cannot lose them."""
+        """Keep finished pictures and save them, so that a later stop or error cannot lose them.
+
+        That goes on behind the next batch, and only one batch is ever on its way; the last has no next one.
+        """
+        self.saver.wait()
+        self._goes_on = len(self.images) + len(images) < self.num_images
         for image in images:
             self.keep(image)
         self.tell("Finished")
 
     def keep(self, image: Image.Image, companions: Mapping[str, Image.Image] | None = None) -> None:
         """Keep and save one finished picture, and its companions under the same number."""
+        index = len(self.images)
         if self._outputs_dir is not None:
-            seed = self.seed(len(self.images))
-            path = save_image(
+            save = partial(
+                save_image,
                 image,
-                self.request_of(len(self.images)),
+                self.request_of(index),
                 outputs_dir=self._outputs_dir,
-                seed=seed,
+                seed=self.seed(index),
                 companions=companions,
             )
-            self.paths.append(path)
+            self.saver.save(save, behind=self._goes_on)
         self.images.append(image)
 
     def result(self) -> Txt2ImgResult:

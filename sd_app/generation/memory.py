@@ -1,4 +1,4 @@
-"""When memory runs out: once more, one picture at a time and frugally."""
+"""When memory is short: fewer pictures at a time and frugally; when it runs out: once more."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
@@ -6,11 +6,13 @@ from typing import Any
 
 from PIL import Image
 
-from ..model_manager import OUT_OF_MEMORY, ModelManager, is_out_of_memory
+from ..device_memory import OUT_OF_MEMORY, is_out_of_memory
+from ..memory_plan import TILE_SIDE, Plan
+from ..model_manager import ModelManager
 from ..speed import bypass
 from .job import Job
 
-TILE_PIXELS = 512  # side of the tiles in which the frugal setting decodes
+AGAIN = "Out of memory: once more, frugally"
 
 Images = list[Image.Image]
 Run = Callable[[int, int], Images]  # first picture, number of pictures
@@ -19,52 +21,54 @@ Run = Callable[[int, int], Images]  # first picture, number of pictures
 def run_batch(
     manager: ModelManager, pipe: Any, job: Job, run: Run, first: int, count: int
 ) -> Iterator[Images]:
-    """Denoise and decode pictures first..first+count-1 together; yield them.
+    """Denoise and decode pictures first..first+count-1, as many together as the job's plan says; yield them.
 
     When memory runs out, free what is not needed and try once more, one picture at a time in the frugal
-    setting. Raise MemoryError saying what to lower if that fails too.
+    setting, in which the job then goes on. Raise MemoryError saying what to lower if that fails too.
     """
-    try:
-        with frugal(pipe) if manager.settings.lowvram else nullcontext():
-            images = run(first, count)
-    except OUT_OF_MEMORY as error:
-        if not is_out_of_memory(error):
-            raise
-    else:
-        yield images
-        return
-    # Only here are the failed run's tensors free: they lived as long as the exception.
-    manager.free_memory(keep=job.info.name)
-    for index in range(first, first + count):
+    end = first + count
+    while first < end:
+        together = min(job.plan.batch_size, end - first)
         try:
-            with frugal(pipe):
-                images = run(index, 1)
+            with sparing(pipe, job.plan):
+                images = run(first, together)
         except OUT_OF_MEMORY as error:
             if not is_out_of_memory(error):
                 raise
-            raise MemoryError(
-                f"{job.request.width}x{job.request.height} does not fit into the memory of {manager.device}"
-                " (lower width or height, close other programs, or start with --lowvram)"
-            ) from error
-        yield images
+            if job.plan == manager.frugal_plan:
+                size = f"{job.request.width}x{job.request.height}"
+                raise MemoryError(
+                    f"{size} does not fit into the memory of {manager.device}"
+                    " (lower width or height, close other programs, or start with --lowvram)"
+                ) from error
+        else:
+            yield images
+            first += together
+            continue
+        # Only here are the failed run's tensors free: they lived as long as the exception.
+        job.plan = manager.turn_frugal()
+        job.tell(AGAIN)
 
 
 @contextmanager
-def frugal(pipe: Any) -> Iterator[None]:
-    """Trade time for memory: decode in tiles and, where attention is not memory-efficient, slice it."""
+def sparing(pipe: Any, plan: Plan) -> Iterator[None]:
+    """Have a pipeline work as a plan says; a plan that spares nothing changes nothing."""
     vae, processors = pipe.vae, dict(pipe.unet.attn_processors)
     tile_sides = vae.tile_sample_min_size, vae.tile_latent_min_size
-    # Smaller tiles would save little and show more: each tile is normalised by itself.
-    vae.tile_sample_min_size, vae.tile_latent_min_size = TILE_PIXELS, TILE_PIXELS // 8
-    vae.enable_tiling()
-    vae.enable_slicing()
-    if pipe._execution_device.type != "cuda":
+    if plan.tiles:
+        # Smaller tiles would save little and show more: each tile is normalised by itself.
+        vae.tile_sample_min_size, vae.tile_latent_min_size = TILE_SIDE, TILE_SIDE // 8
+        vae.enable_tiling()
+    if plan.decodes_singly:
+        vae.enable_slicing()
+    if plan.slices and pipe._execution_device.type != "cuda":
         pipe.unet.set_attention_slice("max")
     try:
-        with bypass(pipe):
+        with bypass(pipe) if plan.slices or plan.offloads else nullcontext():
             yield
     finally:
         vae.disable_tiling()
         vae.disable_slicing()
         vae.tile_sample_min_size, vae.tile_latent_min_size = tile_sides
-        pipe.unet.set_attn_processor(processors)
+        if plan.slices:
+            pipe.unet.set_attn_processor(processors)

@@ -2,20 +2,24 @@
 
 import time
 from collections.abc import Callable
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from dataclasses import replace
 from functools import partial
 from typing import Any, TypeVar
 
 import torch
+from PIL import Image
 
+from ..addons import choose_additions
 from ..catalog import find_model
 from ..loaders import download_snapshot
+from ..model_info import LatentRgb
 from ..model_manager import ModelManager
-from ..requests import Cancelled, Txt2ImgRequest
+from ..requests import Cancelled, DownloadProgress, Txt2ImgRequest
 from ..schedulers import StepWatcher, watch_steps
 from ..speed import make_plan
-from ..visualize import preview_image
+from ..taesd import decode_latents
+from ..visualize import preview_image, preview_sheet
 from .job import Job, OnStep
 from .memory import Images, run_batch
 from .resolve import resolve
@@ -36,23 +40,39 @@ def run_job(
     settings = manager.settings
     info = find_model(settings, request.model)
     job = job_type(resolve(request, info, settings), info, on_step, settings.outputs_dir if save else None)
-    try:
+    with job.saver, suppress(Cancelled):  # the result says that it was stopped
         if info.path is None:
             job.tell(f"Downloading {info.name}")
-            download_snapshot(info.name)
+            download_snapshot(info.name, partial(tell_download, job) if on_step else None)
             job.info = find_model(settings, info.name)  # its size and defaults are known only now
             job.request = resolve(replace(request, seed=job.request.seed), job.info, settings)
         if job.nothing_to_do:
             return job
         job.preview_every = preview_every if on_step and job.info.latent_rgb else 0
-        with manager.pipeline(job.kind, info.name, str(job.request.scheduler), job.tell) as pipe:
+        prompt, vae, scheduler = job.request.prompt, job.request.vae, str(job.request.scheduler)
+        additions = choose_additions(settings, job.info, prompt, vae, previews=bool(job.preview_every))
+        with manager.pipeline(job.kind, info.name, scheduler, job.tell, additions) as pipe:
+            fit_job(manager, job)
             run = partial(denoise, pipe, job)
             for first, count in job.batches(settings.batch_size):
                 for images in run_batch(manager, pipe, job, run, first, count):
                     job.finish(images)
-    except Cancelled:
-        pass  # the result says so
     return job
+
+
+def tell_download(job: Job, progress: DownloadProgress) -> None:
+    """Tell how far the job's model is on its way here; Cancelled stops that too."""
+    job.tell(f"Downloading {progress.hub_id}", download=progress)
+
+
+def fit_job(manager: ModelManager, job: Job) -> None:
+    """Choose the plan by which the job fits into the memory, and say so if it is short."""
+    width, height = job.request.width, job.request.height
+    assert width is not None and height is not None  # noqa: PT018 - one thought
+    together = min(manager.settings.batch_size, job.num_images)
+    job.plan = manager.fit(width=width, height=height, num_images=together)
+    if job.plan.tight and not manager.settings.lowvram:
+        job.tell(f"Short of memory: {job.plan.words}")
 
 
 def denoise(pipe: Any, job: Job, first: int, count: int) -> Images:
@@ -102,10 +122,17 @@ def progress_callback(
             job.see(first, index // order, watcher.predicted_x0())
         preview = None
         if watcher and job.preview_every and job.info.latent_rgb and (index + 1) % job.preview_every == 0:
-            preview = preview_image(watcher.predicted_x0(), job.info.latent_rgb)
+            preview = draw_preview(pipe, watcher.predicted_x0(), job.info.latent_rgb)
         job.tell("Denoising", preview=preview, **known)
         if index == pipe.num_timesteps - 1:
             job.tell("Decoding", **known)
         return job.after_step(pipe, index, tensors["latents"])
 
     return callback
+
+
+def draw_preview(pipe: Any, latents: torch.Tensor, latent_rgb: LatentRgb) -> Image.Image:
+    """Draw what a step predicts, (B, 4, h, w), by TAESD where it is there, else by the linear map."""
+    if pipe.preview_decoder is not None:
+        return preview_sheet(decode_latents(pipe.preview_decoder, latents))
+    return preview_image(latents, latent_rgb)

@@ -14,7 +14,8 @@ from safetensors import SafetensorError
 from transformers import BlipForConditionalGeneration, BlipProcessor
 from transformers.utils import logging as transformers_logging
 
-from ..catalog import PICKLES, hub_cache, is_hub_id
+from ..catalog import PICKLES, is_hub_id
+from ..hub.cache import repo_folder
 from ..loaders import fetch, find_safe_revision
 from .models import KNOWN_CAPTIONERS
 
@@ -140,7 +141,7 @@ def _find_folder(name: str | Path) -> Path:
 
 def _find_downloaded(hub_id: str) -> Path | None:
     """Return a complete snapshot of a hub model: of its main branch, or of its safe copy."""
-    repo = hub_cache() / f"models--{hub_id.replace('/', '--')}"
+    repo = repo_folder(hub_id)
     snapshots = sorted((repo / "snapshots").glob("*"))
     return next((snapshot for snapshot in snapshots if not why_no_captioner(snapshot)), None)
 

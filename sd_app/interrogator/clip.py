@@ -8,7 +8,7 @@ import open_clip
 import torch
 from PIL import Image
 
-from ..loaders import hub_errors
+from ..hub.errors import hub_errors
 from .models import ClipName
 from .tables import tower_key
 from .text_tower import TextTower

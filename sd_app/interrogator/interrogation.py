@@ -28,6 +28,7 @@ from . import modes, rarity, search
 from .clip import Clip, PictureEncoder, load_clip
 from .models import ClipName, find_captioner, find_clip
 from .phrases import PhraseGroup, load_groups
+from .scoring import make_score
 from .search import Chain
 from .tables import build_tables
 
@@ -185,20 +186,6 @@ def score_phrases(manager: ModelManager, result: InterrogateResult, keep: Sequen
         clip: Clip = get(found.label, partial(load_clip, found))
         cosine = float(clip.text_features([prompt])[0] @ picture)
     return make_score(prompt, cosine, result.random_similarities, result.dimensions)
-
-
-def make_score(
-    prompt: str, cosine: float | None, random: np.ndarray | Sequence[float], dimensions: int
-) -> Score:
-    """Return a cosine with its rarity; all NaN while there is no cosine."""
-    if cosine is None:
-        return Score(prompt=prompt, similarity=np.nan, percentile=np.nan, chance=np.nan)
-    return Score(
-        prompt=prompt,
-        similarity=cosine,
-        percentile=rarity.percentile(cosine, random),
-        chance=rarity.chance_of_cosine(cosine, dimensions),
-    )
 
 
 def score_steps(

@@ -9,9 +9,14 @@ from PIL import Image
 
 from ..images import open_image
 from ..model_manager import ModelManager
-from ..requests import MatchRequest, MatchResult
+from ..requests import MatchRequest, MatchResult, Score
+from ..settings import Settings
+from . import rarity
 from .clip import Clip, load_clip
-from .models import find_clip
+from .models import ClipName, find_clip
+from .phrases import load_groups
+from .scoring import make_score
+from .tables import PhraseTable, build_tables, read_tables
 
 
 def match(manager: ModelManager, request: MatchRequest) -> MatchResult:
@@ -25,9 +30,14 @@ def match(manager: ModelManager, request: MatchRequest) -> MatchResult:
     ]
     with manager.lend() as get:
         clip: Clip = get(found.label, partial(load_clip, found))
-        cosines = clip.picture_features(images) @ clip.text_features(request.texts).T
-        scale = clip.scale
+        pictures = clip.picture_features(images)
+        cosines = pictures @ clip.text_features(request.texts).T
+        scale, tables = clip.scale, random_phrases(settings, found, clip)
     return MatchResult(
+        scores=tuple(
+            score_row(request.texts, row, picture, tables)
+            for row, picture in zip(cosines, pictures, strict=True)
+        ),
         cosines=_rows(cosines),
         text_chances=_rows(softmax(scale * cosines, axis=1)),
         image_chances=_rows(softmax(scale * cosines, axis=0)),
@@ -49,6 +59,25 @@ def compare_pictures(
         clip: Clip = get(found.label, partial(load_clip, found))
         first, *rest = clip.picture_features([image, *others])
     return tuple(float(features @ first) for features in rest)
+
+
+def random_phrases(settings: Settings, found: ClipName, clip: Clip) -> tuple[PhraseTable, ...]:
+    """Return the lists that percentiles are taken from: short ones, and long ones that were built before."""
+    groups = load_groups(settings, found.folder, None)
+    if sum(len(group.phrases) for group in groups) <= rarity.SAMPLE:
+        return build_tables(groups, clip.tower, clip.key, settings.cache_dir, lambda *_: None)
+    return read_tables(groups, clip.key, settings.cache_dir)
+
+
+def score_row(
+    texts: Sequence[str], cosines: np.ndarray, picture: np.ndarray, tables: Sequence[PhraseTable]
+) -> tuple[Score, ...]:
+    """Return the cosines of one picture, (N,), with their rarity."""
+    random = rarity.sample_cosines([table.cosines(picture) for table in tables]) if tables else ()
+    return tuple(
+        make_score(text, float(cosine), random, len(picture))
+        for text, cosine in zip(texts, cosines, strict=True)
+    )
 
 
 def softmax(logits: np.ndarray, axis: int) -> np.ndarray:

@@ -62,6 +62,16 @@ def build_tables(
     return tuple(PhraseTable(name=g.name, phrases=g.phrases, pieces=tuple(found[g.name])) for g in groups)
 
 
+def read_tables(groups: Sequence[PhraseGroup], key: str, cache_dir: Path) -> tuple[PhraseTable, ...]:
+    """Return the tables that are on disk as a whole already; builds none."""
+    tables = []
+    for group in groups:
+        pieces = [read_piece(cache_dir / key / _name(cut), len(cut)) for cut in _cut(group.phrases)]
+        if all(piece is not None for piece in pieces):
+            tables.append(PhraseTable(name=group.name, phrases=group.phrases, pieces=tuple(pieces)))  # type: ignore[arg-type]
+    return tuple(tables)
+
+
 def tower_key(tower: TextTower) -> str:
     """Return the hash of everything a text's features depend on: weights, structure and tokenizer."""
     digest = hashlib.sha256(tower.describe().encode())

@@ -27,6 +27,7 @@ from .blending import (
     WalkResult,
     take_apart,
 )
+from .downloading import Downloaded, DownloadPlan, DownloadProgress, HubFile, format_bytes
 from .interrogating import (
     INTERROGATE_MODES,
     MAX_MATCHES,
@@ -51,6 +52,7 @@ from .making import (
     MAX_PADDING,
     MAX_PROMPT,
     MAX_STEPS,
+    MAY_BE_NONE,
     RESIZE_MODES,
     Drift,
     DriftReport,
@@ -97,6 +99,7 @@ __all__ = [
     "MAX_PROMPT",
     "MAX_SEED",
     "MAX_STEPS",
+    "MAY_BE_NONE",
     "MEANINGS",
     "PARTED",
     "PLACE",
@@ -108,10 +111,14 @@ __all__ = [
     "BlendResult",
     "Cancelled",
     "Divergence",
+    "DownloadPlan",
+    "DownloadProgress",
+    "Downloaded",
     "Drift",
     "DriftReport",
     "Encoding",
     "FramesResult",
+    "HubFile",
     "Img2ImgRequest",
     "Img2ImgResult",
     "InpaintRequest",
@@ -141,6 +148,7 @@ __all__ = [
     "WalkResult",
     "check_limits",
     "count_steps",
+    "format_bytes",
     "parse_seed",
     "take_apart",
 ]

@@ -167,6 +167,7 @@ class MatchResult:
     """Pictures against texts. Each table has a row a picture and a column a text."""
 
     cosines: tuple[tuple[float, ...], ...]
+    scores: tuple[tuple[Score, ...], ...]  # the same with their rarity; percentile is NaN if not known
     text_chances: tuple[tuple[float, ...], ...]  # softmax along the row: which text is this picture's
     image_chances: tuple[tuple[float, ...], ...]  # softmax down the column: which picture is this text's
     scale: float  # cosines are multiplied by it before the softmax, as in CLIP's training

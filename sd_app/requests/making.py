@@ -6,6 +6,7 @@ from pathlib import Path
 
 from PIL import Image
 
+from ..addons import find_tags, refuse_tags
 from ..checks import (
     MAX_SEED,
     check_bool,
@@ -34,6 +35,7 @@ MAX_PADDING = 1024  # pixels
 RESIZE_MODES = ("crop", "pad", "stretch")
 MASKED_CONTENTS = ("original", "fill", "noise")
 BLENDS = ("none", "poisson", "pyramid")
+MAY_BE_NONE = ("vae",)  # fields of which None is a value of its own
 MASK_MODES = ("1", "L", "RGB")
 
 
@@ -41,7 +43,8 @@ MASK_MODES = ("1", "L", "RGB")
 class Txt2ImgRequest:
     """Ask for pictures of a prompt. None means: the model's own default; for the seed: a random one.
 
-    Both prompts may hold arithmetic in braces, `a drawing of {cat + 0.43*tabby}`; see expressions.py.
+    Both prompts may hold arithmetic in braces, `a drawing of {cat + 0.43*tabby}`; see expressions.py. The
+    prompt may ask for LoRAs, `<lora:name:0.8>`; see addons/tags.py.
     Picture k of the request has seed `seed + k`. `clip_skip` counts as in AUTOMATIC1111: 1 is the last
     layer of the text encoder, 2 the one before. Two fields save time and give another picture: after
     `guidance_end`, a share of the steps, 0..1, there is no guidance; and only every `cache_interval` steps
@@ -59,6 +62,7 @@ class Txt2ImgRequest:
     height: int | None = None
     num_images: int = 1
     clip_skip: int = 1
+    vae: str | None = None  # None: the model's own; else the name of one in models_dir/vae
     guidance_end: float = 1.0
     cache_interval: int = 1
 
@@ -67,9 +71,12 @@ class Txt2ImgRequest:
         if not self.prompt.strip():
             raise ValueError("prompt must not be empty (say what the picture should show)")
         check_text("negative_prompt", self.negative_prompt, MAX_PROMPT)
+        find_tags(self.prompt)
+        refuse_tags("negative_prompt", self.negative_prompt)
         self._check_slots()
         check_name("model", self.model)
         check_name("scheduler", self.scheduler)
+        check_name("vae", self.vae)
         check_int("num_images", self.num_images, 1, MAX_NUM_IMAGES)
         check_int("clip_skip", self.clip_skip, 1, MAX_CLIP_SKIP)
         check_float("guidance_end", self.guidance_end, 0.0, 1.0)
@@ -105,7 +112,9 @@ class Txt2ImgRequest:
     @property
     def is_resolved(self) -> bool:
         """Tell whether every field has a value, so that the request means the same picture everywhere."""
-        return all(getattr(self, field.name) is not None for field in fields(self))
+        return all(
+            getattr(self, field.name) is not None for field in fields(self) if field.name not in MAY_BE_NONE
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -191,7 +200,7 @@ class InpaintRequest(Img2ImgRequest):
 
 @dataclass(frozen=True, kw_only=True)
 class Txt2ImgResult:
-    """What a job made. `request` is resolved: no field of it is None. All tuples have one entry a picture."""
+    """What a job made. `request` is resolved: no field of it is open. All tuples have one entry a picture."""
 
     images: tuple[Image.Image, ...]
     seeds: tuple[int, ...]

@@ -5,6 +5,8 @@ from pathlib import Path
 
 from PIL import Image
 
+from .downloading import DownloadProgress
+
 
 class Cancelled(Exception):  # noqa: N818 - not an error: a wish
     """Raise it inside on_step to stop the job: the call then returns what is finished."""
@@ -25,10 +27,13 @@ class Step:
     preview: Image.Image | None = None  # the predicted end (x0) of the running batch, small
     images: tuple[Image.Image, ...] = ()  # pictures finished since the call
     paths: tuple[Path, ...] = ()  # their files, if they are saved
+    download: DownloadProgress | None = None  # while a hub model is fetched, before the first picture
 
     @property
     def fraction(self) -> float:
-        """Return how much of the whole job is done, 0..1."""
+        """Return how much of the whole job is done, 0..1; of the download while there is one."""
+        if self.download:
+            return self.download.fraction
         batch = self.step / max(self.num_steps, 1)
         return min(1.0, (self.image_index + self.batch_images * batch) / self.num_images)
 
@@ -58,3 +63,5 @@ class Status:
     memory_used: int = 0
     memory_total: int = 0
     loaded: tuple[str, ...] = ()  # models whose weights are in memory
+    loaded_bytes: tuple[int, ...] = ()  # what each of them takes
+    plan: str = ""  # how the last job fitted into it, in words

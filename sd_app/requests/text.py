@@ -20,6 +20,8 @@ class Token:
     chunk: int  # window it is in, from 0
     weight: float = 1.0
     ends_word: bool = True  # False: the next token continues the same word
+    learned: str = ""  # the learned word whose vector stands here; `id` then means nothing
+    vector: int = 0  # which of its vectors
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -48,6 +48,8 @@ def build_ui(studio: Any) -> gr.Blocks:
         matcher.wire(demo)
         for maker in makers:
             maker.wire(demo)
+            if top.adding is not None:
+                maker.wire_added(top.adding)
             arrivals = Arrivals(maker=maker)
             arrivals.wire()
             interrogator.wire_sender(maker.stage)

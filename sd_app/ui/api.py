@@ -64,7 +64,8 @@ MAKERS: dict[str, tuple[type[Any], str]] = {
     "match": (
         MatchRequest,
         "Compare images, up to 12 uploaded files, with up to 12 texts.\n\n"
-        'Returns {"cosines", "text_chances", "image_chances": a row an image and a column a text, "scale",'
+        'Returns {"cosines", "percentiles", "chances", "text_chances", "image_chances": a row an image and a'
+        ' column a text, "scale",'
         ' "clip_model", "seconds"}.',
     ),
     "blend": (
@@ -220,7 +221,11 @@ def _answer(result: Any, shelf: Shelf) -> dict[str, Any]:
         return _found(result)
     if isinstance(result, MatchResult):
         names = ("cosines", "text_chances", "image_chances", "scale", "clip_model")
-        return {name: getattr(result, name) for name in names} | {"seconds": round(result.seconds, 3)}
+        answer = {name: getattr(result, name) for name in names} | {"seconds": round(result.seconds, 3)}
+        rarities = [[_score(score) for score in row] for row in result.scores]
+        for name in ("percentile", "chance"):
+            answer[f"{name}s"] = [[score[name] for score in row] for row in rarities]
+        return answer
     answer = {
         "images": [shelf.file(path) for path in result.paths],
         "seeds": list(result.seeds),

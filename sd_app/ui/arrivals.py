@@ -86,7 +86,11 @@ class Arrivals:
         maker = self.maker
         try:
             fields, remarks = fields_of(
-                infotext, maker.model_names(), maker.studio.schedulers(), maker.request_type
+                infotext,
+                maker.model_names(),
+                maker.studio.schedulers(),
+                maker.request_type,
+                maker.studio.vaes(),
             )
         except ValueError as error:
             raise gr.Error(sentence(str(error)), print_exception=False) from error

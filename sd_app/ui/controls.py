@@ -1,7 +1,7 @@
 """The left side's blocks, built the same way for every tab that makes pictures."""
 
 import html
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,7 +9,7 @@ import gradio as gr
 
 from ..catalog import ModelInfo
 from ..requests import MAX_CACHE_INTERVAL, MAX_CLIP_SKIP, MAX_GUIDANCE, TokenReport
-from .form import EMPTY, RANDOM_SEED, model_defaults
+from .form import EMPTY, OWN_VAE, RANDOM_SEED, model_defaults
 
 USUAL_STEPS = 150  # the slider's end; larger values arrive with a picture's parameters
 MAX_WORDS_SHOWN = 6
@@ -86,6 +86,12 @@ def examples_block(texts: list[str], *classes: str) -> Any:
         apply_default_css=False,
         elem_classes=["examples-block", *classes],
     )
+
+
+def picked(event: gr.EventData) -> str:
+    """Return the text of the example that was picked."""
+    text = event._data.get("text") if isinstance(event._data, dict) else None
+    return text[:20_000] if isinstance(text, str) else ""
 
 
 def text_box(label: str, placeholder: str, *classes: str, lines: int = 1, **more: Any) -> Any:
@@ -198,7 +204,12 @@ def sampling_block(model: ModelInfo | None, schedulers: tuple[str, ...]) -> dict
     }
 
 
-def advanced_block() -> dict[str, Any]:
+def vae_choices(vaes: Sequence[str]) -> list[tuple[str, str]]:
+    """Return the menu of VAEs: label and value."""
+    return [("The model's own", OWN_VAE), *((name, name) for name in vaes)]
+
+
+def advanced_block(vaes: Sequence[str]) -> dict[str, Any]:
     """Make what is rarely used, folded."""
     with gr.Accordion("Advanced", open=False, elem_classes="panel folded"):
         clip_skip = gr.Slider(
@@ -209,7 +220,13 @@ def advanced_block() -> dict[str, Any]:
             label="Clip skip",
             info="1 reads the prompt with the whole text encoder, 2 leaves out its last layer",
         )
-    return {"clip_skip": clip_skip}
+        vae = gr.Dropdown(
+            vae_choices(vaes),
+            value=OWN_VAE,
+            label="VAE",
+            info="Turns latents into pictures and back; others go into models/vae/",
+        )
+    return {"clip_skip": clip_skip, "vae": vae}
 
 
 def faster_block() -> dict[str, Any]:

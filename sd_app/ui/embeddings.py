@@ -9,6 +9,7 @@ import gradio as gr
 
 from ..catalog import ModelInfo
 from ..requests import BlendRequest, PlaneRequest, WalkRequest, take_apart
+from .addons import addon_block
 from .controls import (
     PromptBlock,
     advanced_block,
@@ -17,13 +18,14 @@ from .controls import (
     go_row,
     notice_block,
     parameter_drop,
+    picked,
     sampling_block,
     size_block,
     text_box,
 )
 from .form import MODES
 from .jobs import Line
-from .maker import Maker, picked
+from .maker import Maker
 from .memory import QUIET
 from .mixing import (
     METHODS,
@@ -109,6 +111,7 @@ def embeddings_tab(studio: Any, line: Line, shelf: Shelf, *, picker: Any, model:
                 "", elem_classes=["token-line", "negative-line", *making()], apply_default_css=False
             )
             generate, stop = go_row("Generate", *making())
+            addons = addon_block(studio, *making())
             space = space_block()
             walk = walk_block()
             way = gr.Radio(
@@ -122,7 +125,7 @@ def embeddings_tab(studio: Any, line: Line, shelf: Shelf, *, picker: Any, model:
                 sampling = sampling_block(model, studio.schedulers())
                 sizes = size_block(model, "Size", several=False)
             again = sampling.pop("again")
-            advanced = advanced_block()
+            advanced = advanced_block(studio.vaes())
             with gr.Column(elem_classes=["making", *making()], scale=0, min_width=0):
                 advanced |= faster_block()
             drop = parameter_drop()
@@ -157,6 +160,7 @@ def embeddings_tab(studio: Any, line: Line, shelf: Shelf, *, picker: Any, model:
             notice=notice,
             example_for="text",
         ),
+        addons=addons,
         generate=generate,
         stop=stop,
         stage=stage,

@@ -5,7 +5,7 @@ at once, keyed by component, and unprocessed: the request checks them, Gradio do
 fields of the form: the easel holds them.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, fields
 from math import isfinite
 from typing import Any, TypeVar
@@ -94,9 +94,11 @@ LABELS = {
     "clip_skip": "Clip skip",
     "guidance_end": "Guidance until",
     "cache_interval": "Deep blocks every",
+    "vae": "VAE",
 }
 EMPTY = {"prompt": "", "negative_prompt": "", "seed": -1, "num_images": 1, "clip_skip": 1}
 RANDOM_SEED = -1
+OWN_VAE = ""  # the form's word for the model's own
 MODEL_FIELDS = (
     "width",
     "height",
@@ -170,6 +172,7 @@ def valid_fields(
     models: list[str],
     schedulers: tuple[str, ...],
     request_type: type[Txt2ImgRequest] = Txt2ImgRequest,
+    vaes: Sequence[str] = (),
 ) -> dict[str, object]:
     """Return the fields of a saved form that a request accepts, and drop the rest.
 
@@ -181,7 +184,7 @@ def valid_fields(
     valid = {
         name: value for name, value in saved.items() if name in names and _is_valid(name, value, request_type)
     }
-    return _existing(valid, models, schedulers)[0]
+    return _existing(valid, models, schedulers, vaes)[0]
 
 
 def _is_valid(name: str, value: object, request_type: type[Txt2ImgRequest]) -> bool:
@@ -219,6 +222,7 @@ def fields_of(
     models: list[str],
     schedulers: tuple[str, ...],
     request_type: type[Txt2ImgRequest] = Txt2ImgRequest,
+    vaes: Sequence[str] = (),
 ) -> tuple[dict[str, object], list[str]]:
     """Read a picture's infotext, ours or AUTOMATIC1111's, into form fields and remarks on what is missing.
 
@@ -234,17 +238,22 @@ def fields_of(
             found |= dict(zip(MARGINS, value, strict=True))
         elif value is not None and field.name not in PICTURES:
             found[field.name] = value
+    found["vae"] = (request.vae or OWN_VAE).removesuffix(".safetensors")  # as AUTOMATIC1111 names it
+    if request.vae in vaes:
+        found["vae"] = request.vae
     if arithmetic:
         found |= {**take_apart(request.prompt), "mode": "blend"}
-    return _existing(found, models, schedulers)
+    return _existing(found, models, schedulers, vaes)
 
 
 def _existing(
-    values: dict[str, object], models: list[str], schedulers: tuple[str, ...]
+    values: dict[str, object], models: list[str], schedulers: tuple[str, ...], vaes: Sequence[str]
 ) -> tuple[dict[str, object], list[str]]:
-    """Drop a model or scheduler that is not here; say so."""
+    """Drop a model, scheduler or VAE that is not here; say so."""
     kept, remarks = dict(values), []
-    for name, choices in (("model", models), ("scheduler", list(schedulers))):
+    known = {"model": models, "scheduler": schedulers, "vae": (OWN_VAE, *vaes)}
+    for name, choices in known.items():
         if name in kept and kept[name] not in choices:
-            remarks.append(f"The {name} {kept.pop(name)} is not here, so yours stays.")
+            label = "VAE" if name == "vae" else name
+            remarks.append(f"The {label} {kept.pop(name)} is not here, so yours stays.")
     return kept, remarks

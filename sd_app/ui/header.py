@@ -1,17 +1,14 @@
 """The header, which stays when tabs change: name, model picker, what runs where, stop everything."""
 
-import html
 from dataclasses import dataclass
 from typing import Any
 
 import gradio as gr
 
-from ..requests import Status
+from .adding import Adder, adding_block, wire_adding
+from .badge import badge_block, wire_badge
 from .jobs import Line
 from .memory import QUIET, browser_state
-
-BADGE_SECONDS = 3.0
-GIGABYTE = 1e9
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,6 +16,7 @@ class Header:
     """The parts of the header that tabs need."""
 
     picker: Any
+    adding: Any  # the window that adds models, triggers `added`; None where visitors are
 
 
 def header(studio: Any, line: Line, *, demo: Any) -> Header:
@@ -38,16 +36,14 @@ def header(studio: Any, line: Line, *, demo: Any) -> Header:
             min_width=150,
             elem_id="model-picker",
         )
-        badge = gr.HTML(badge_text(studio.status()), apply_default_css=False, elem_id="badge")
+        adder = Adder(studio) if studio.settings.mode == "local" else None
+        adding = adding_block(adder) if adder else None
+        badge = badge_block(studio)
         stop_all = gr.Button("Stop everything", size="sm", elem_id="stop-all", min_width=120)
 
     def stop_everything(browser: gr.Request) -> None:
         mine = None if studio.settings.mode == "local" else str(browser.session_hash)
         line.stop(mine)
-
-    def refresh(shown: str) -> Any:
-        now = badge_text(studio.status())
-        return gr.skip() if now == shown else now
 
     def restore(name: object) -> Any:
         """Show the models as they are now, and choose the one chosen last."""
@@ -58,19 +54,7 @@ def header(studio: Any, line: Line, *, demo: Any) -> Header:
     picker.change(fn=None, js="(name) => name", inputs=picker, outputs=saved, **QUIET)
     demo.load(restore, inputs=saved, outputs=picker, **QUIET)
     stop_all.click(stop_everything, **QUIET)
-    for event in (demo.load, gr.Timer(BADGE_SECONDS).tick):  # a reload shows at once what is true now
-        event(refresh, inputs=badge, outputs=badge, **QUIET)
-    return Header(picker=picker)
-
-
-def badge_text(status: Status) -> str:
-    """Return device, dtype and memory as the badge's markup."""
-    if status.device == "starting":
-        return '<span class="dot starting"></span><span>Starting…</span>'
-    name = status.device_name or status.device
-    title = html.escape(f"{name} ({status.device}); loaded: {', '.join(status.loaded) or 'nothing yet'}")
-    words = [html.escape(status.device.upper()), html.escape(status.dtype)]
-    if status.memory_total:
-        words.append(f"{status.memory_used / GIGABYTE:.1f} / {status.memory_total / GIGABYTE:.0f} GB")
-    parts = "".join(f"<span>{word}</span>" for word in words if word)
-    return f'<span class="dot"></span><span class="words" title="{title}">{parts}</span>'
+    wire_badge(badge, studio, demo)
+    if adder:
+        wire_adding(adding, adder, picker, demo)
+    return Header(picker=picker, adding=adding)

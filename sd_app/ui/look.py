@@ -7,7 +7,7 @@ from urllib.parse import quote
 import gradio as gr
 
 ASSETS = Path(__file__).parent
-STYLES = ("style.css", "embeddings.css")
+STYLES = ("style.css", "embeddings.css", "header.css")
 THEMES = ("system", "light", "dark")
 
 SANS = ("ui-sans-serif", "system-ui", "Segoe UI", "Roboto", "Helvetica Neue", "sans-serif")

@@ -9,12 +9,14 @@ import gradio as gr
 from ..catalog import ModelInfo
 from ..requests import FramesResult, Step, Txt2ImgRequest, Txt2ImgResult
 from . import frames, stage, views
-from .controls import USUAL_STEPS, PromptBlock, token_line, wire_steps_run
+from .addons import AddonPicker
+from .controls import USUAL_STEPS, PromptBlock, picked, token_line, vae_choices, wire_steps_run
 from .easel import Easel, working_size
 from .errors import sentence, words
-from .form import MODEL_FIELDS, Form, model_defaults, read_request, valid_fields
+from .form import MODEL_FIELDS, OWN_VAE, Form, model_defaults, read_request, valid_fields
 from .gpu import borrow_gpu
 from .jobs import Line, Run, Waiting, stream
+from .keeping import add_words, keep_words
 from .memory import QUIET, browser_state, keep_form, keep_pictures, read_pictures
 from .pictures import Shelf
 
@@ -34,6 +36,7 @@ class Maker:
     shelf: Shelf
     form: Form
     prompts: PromptBlock
+    addons: AddonPicker
     generate: Any
     stop: Any
     stage: Any
@@ -54,6 +57,7 @@ class Maker:
         if self.steps_run:
             wire_steps_run(self.form["num_inference_steps"], self.form["strength"], self.steps_run, demo)
         self._wire_tokens()
+        self.addons.wire(self.form["prompt"], self.form["negative_prompt"], demo)
         self._wire_memory(demo, saved_results)
 
     @property
@@ -130,12 +134,12 @@ class Maker:
         shown = views.entries(result, self.shelf)
         beside = {"start": views.start_of(result, self.shelf), "frames": frames.frames_of(result, self.shelf)}
         drawn = stage.finished(result, shown, note, **beside)
-        return drawn, {**self._note(result), "text": drawn["text"]}
+        return drawn, {**self._note(result), "text": drawn["text"], "words": keep_words(drawn)}
 
     def _note(self, result: Txt2ImgResult) -> dict[str, Any]:
         sheet = result.sheet_path if isinstance(result, FramesResult) else None
         return {
-            "pictures": self.shelf.note(result.paths),
+            "pictures": self.shelf.note((*result.paths, *views.jump_paths(result))),
             "sheet": self.shelf.note((sheet,) if sheet else ()),
         }
 
@@ -186,15 +190,31 @@ class Maker:
                 trigger_mode="multiple",
                 **QUIET,
             )
+        self._wire_choice()
+
+    def _wire_choice(self) -> None:
         self.prompts.examples.pick(picked, outputs=self.form[self.prompts.example_for], **QUIET)
-        chosen = [name for name in MODEL_FIELDS if name in self.form]
         self.form["model"].input(
             self.choose_model,
             inputs=[self.form["model"], *self.sheet],
-            outputs=[*(self.form[name] for name in chosen), self.prompts.examples],
+            outputs=self._chosen,
             preprocess=False,
             **QUIET,
         )
+
+    def wire_added(self, adding: Any) -> None:
+        """Set the form to what a model likes that was added just now, and is chosen with that."""
+
+        def added(event: gr.EventData, *sheet: object) -> dict[Any, Any]:
+            name = event._data.get("name") if isinstance(event._data, dict) else None
+            return self.choose_model(name, *sheet)
+
+        adding.added(added, inputs=self.sheet, outputs=self._chosen, preprocess=False, **QUIET)
+
+    @property
+    def _chosen(self) -> list[Any]:
+        """Return the components that follow the choice of a model."""
+        return [*(self.form[name] for name in MODEL_FIELDS if name in self.form), self.prompts.examples]
 
     def count_tokens(self, prompt: object, model: object, empty: str) -> str:
         """Return the token line of a prompt."""
@@ -240,14 +260,18 @@ class Maker:
     ) -> dict[Any, Any]:
         """Return the updates that bring back what the browser kept. None of it is trusted."""
         fields: dict[str, object] = {}
+        here = self.model_names(), self.studio.schedulers()
+        vaes = self.studio.vaes()
         for request_type in self.kinds.values():
-            fields |= valid_fields(saved_form, self.model_names(), self.studio.schedulers(), request_type)
+            fields |= valid_fields(saved_form, *here, request_type, vaes)
         updates = {self.stage: gr.skip(), **self.fill(fields)}
         updates.pop(self.form["model"], None)  # the header brings it back
+        updates[self.form["vae"]] = gr.update(choices=vae_choices(vaes), value=fields.get("vae", OWN_VAE))
         if self.easel:
             updates[self.easel.view] = self.easel.restore(read_pictures(saved_sheet))
         kept = saved_results if isinstance(saved_results, dict) else {}
         images = [views.read_entry(path, self.shelf) for path in self.shelf.restore(kept.get("pictures"))]
+        images, words = add_words(images, kept.get("words"))
         sheets = self.shelf.restore(kept.get("sheet"))
         if images:
             model = self._model(fields.get("model"))
@@ -256,7 +280,7 @@ class Maker:
                 "phase": "done",
                 "text": str(kept.get("text", ""))[:200],
                 "images": images,
-                "frames": frames.saved_frames(sheets[0], self.shelf) if sheets else None,
+                "frames": {**words, **frames.saved_frames(sheets[0], self.shelf)} if sheets else None,
                 "note": stage.size_note(model, self.studio.settings.mode),
             }
         return updates
@@ -265,9 +289,3 @@ class Maker:
 def make_run(make: Callable[[Any, Any], Any], request: Any) -> Run:
     """Return the job of one request."""
     return lambda on_step: make(request, on_step)
-
-
-def picked(event: gr.EventData) -> str:
-    """Return the text of the example that was picked."""
-    text = event._data.get("text") if isinstance(event._data, dict) else None
-    return text[:20_000] if isinstance(text, str) else ""

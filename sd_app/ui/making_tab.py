@@ -8,6 +8,7 @@ import gradio as gr
 
 from ..catalog import ModelInfo
 from ..requests import Txt2ImgRequest
+from .addons import addon_block
 from .controls import (
     advanced_block,
     faster_block,
@@ -59,11 +60,12 @@ def build_making_tab(
                 easel = easel_block(tab.easel, shelf, studio.settings.max_pixels)
                 start["strength"], steps_run = strength_block()
             generate, stop = go_row()
+            addons = addon_block(studio)
             own = tab.own_fields()
             sizes = size_block(model, tab.size_title, tab.fits)
             sampling = sampling_block(model, studio.schedulers())
             again = sampling.pop("again")
-            advanced = advanced_block() | faster_block()
+            advanced = advanced_block(studio.vaes()) | faster_block()
             drop = parameter_drop()
         with gr.Column(elem_classes="get", scale=1, min_width=320):
             stage = stage_block(tab.name)
@@ -75,6 +77,7 @@ def build_making_tab(
         shelf=shelf,
         form={**prompts.fields, "model": picker, **start, **own, **sampling, **sizes, **advanced},
         prompts=prompts,
+        addons=addons,
         generate=generate,
         stop=stop,
         stage=stage,

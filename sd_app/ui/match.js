@@ -2,7 +2,7 @@
 let chosen = "cosines";
 let kept = null; // the last table: it stays when a job ends without any
 const LEGENDS = {
-  cosines: "Cosine of picture and text. Framed: the largest of its row. Dot: the largest of its column.",
+  cosines: "Cosine of picture and text; below it the share of random phrases that are less like the picture. Framed: the largest of its row. Dot: the largest of its column.",
   by_text: "If each picture had to choose one of these texts: each row adds up to 100 %. Framed: its choice.",
   by_image: "If each text had to choose one of these pictures: each column adds up to 100 %. Dot: its choice.",
 };
@@ -17,7 +17,7 @@ function node(tag, className, text) {
 function keepTable() {
   const value = state();
   if (busy()) return;
-  if (value.texts?.length) kept = { pictures: value.pictures, texts: value.texts, tables: value.tables, note: value.note };
+  if (value.texts?.length) kept = { pictures: value.pictures, texts: value.texts, tables: value.tables, ranks: value.ranks, titles: value.titles, note: value.note };
   else if (kept && value.phase !== "empty") props.value = { ...value, ...kept };
 }
 
@@ -39,6 +39,8 @@ function drawTable(value) {
     row.append(first, ...cells.map((cell, column) => {
       const share = (cell - low) / (high - low || 1);
       const made = node("td", "", chosen === "cosines" ? signed(cell) : percent(cell));
+      made.title = value.titles[index][column];
+      if (chosen === "cosines" && value.ranks[index][column]) made.append(node("small", "", value.ranks[index][column]));
       made.style.setProperty("--share", share.toFixed(2));
       made.classList.toggle("row-best", chosen !== "by_image" && cell === Math.max(...cells));
       made.classList.toggle("column-best", chosen !== "by_text" && cell === best[column]);

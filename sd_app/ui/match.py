@@ -6,6 +6,8 @@ The table is a result block as the stage is (see job.js); its value is a dict th
     pictures   list of {file, name}, the rows
     texts      the columns
     tables     {cosines, by_text, by_image}, each a list of rows of numbers
+    ranks      as cosines, in words: the percentile among random phrases, "" if not known
+    titles     as cosines: the whole of what is known of each, a sentence
     note       which CLIP
 """
 
@@ -26,6 +28,7 @@ from .memory import QUIET, RUN, browser_state, keep_form, keep_pictures, read_pi
 from .pictures import Shelf
 from .question import clip_picker
 from .stage import duration, result_block
+from .words import score_title, score_words
 
 NAME = "match"
 EMPTY: dict[str, Any] = {
@@ -37,6 +40,8 @@ EMPTY: dict[str, Any] = {
     "pictures": [],
     "texts": [],
     "tables": {},
+    "ranks": [],
+    "titles": [],
     "note": "",
 }
 
@@ -167,6 +172,8 @@ def _drawn(event: object, pictures: list[dict[str, Any]]) -> dict[str, Any] | No
                     "by_text": event.text_chances,
                     "by_image": event.image_chances,
                 },
+                "ranks": [[score_words(score)["rank"] for score in row] for row in event.scores],
+                "titles": [[score_title(score) for score in row] for row in event.scores],
                 "note": f"Cosines of {event.clip_model}, multiplied by {event.scale:.0f} before the softmax.",
             }
     return None

@@ -24,7 +24,7 @@ from typing import Any
 import gradio as gr
 
 from ..catalog import ModelInfo
-from ..requests import InpaintResult, Step, Txt2ImgRequest, Txt2ImgResult
+from ..requests import DownloadProgress, InpaintResult, Step, Txt2ImgRequest, Txt2ImgResult
 from .jobs import Waiting
 
 ASSETS = Path(__file__).parent
@@ -121,6 +121,8 @@ def _sheet_size(step: Step, request: Txt2ImgRequest) -> list[int] | None:
 
 def progress_detail(step: Step) -> str:
     """Return step, speed and time left in a few words."""
+    if step.download:
+        return download_words(step.download)
     if not step.step:
         return ""
     parts = [f"step {step.step} of {step.num_steps}"]
@@ -129,6 +131,12 @@ def progress_detail(step: Step) -> str:
     if step.eta_seconds is not None:
         parts.append(f"{duration(step.eta_seconds)} left")
     return " · ".join(parts)
+
+
+def download_words(progress: DownloadProgress) -> str:
+    """Return bytes, rate and time left of a download."""
+    eta = progress.eta_seconds
+    return progress.amount + (f", {duration(eta)} left" if eta is not None else "")
 
 
 def finished(result: Txt2ImgResult, images: list[dict[str, Any]], note: str, **beside: Any) -> dict[str, Any]:
@@ -155,7 +163,7 @@ def size_note(model: ModelInfo | None, mode: str) -> str:
         return made
     return (
         f"{made} For full size, put a Stable Diffusion checkpoint into models/, a .safetensors file or a"
-        " diffusers folder, or start with --model owner/name."
+        " diffusers folder, or press Add a model."
     )
 
 

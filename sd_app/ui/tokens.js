@@ -93,6 +93,7 @@ function largest(row) {
 function wordOf(rows, index) {
   const row = rows[index];
   if (row.kind !== "text") return KINDS[row.kind];
+  if (row.learned) return row.learned + (row.vector || !row.ends_word ? ` ${row.vector + 1}` : "");
   const before = rows[index - 1];
   return (before?.kind === "text" && !before.ends_word ? "…" : "") + row.text + (row.ends_word ? "" : "…");
 }
@@ -119,6 +120,7 @@ function drawRows() {
     chip.textContent = word;
     token.append(chip);
     if (row.cut) token.append(mark("cut", "A single window of 77 rows keeps 75 tokens and cuts this one; here it is read in a window of its own"));
+    if (row.learned) token.append(mark("learned", "A vector of a learned word stands here, in place of a token's"));
     if (unlike.has(index)) token.append(mark("differs", "This row differs from the other prompt's"));
     const map = document.createElement("td");
     map.className = "tokens-map";
@@ -127,7 +129,7 @@ function drawRows() {
     map.append(canvas);
     const length = arrays[side] ? norm(index).toFixed(2) : "";
     line.setAttribute("aria-label", `Row ${index}, ${word}, id ${row.id}`);
-    line.append(cell(index), token, cell(row.id, "wide"), cell(row.position, "wide"), cell(row.chunk + 1, "wide"), cell(short(row.weight), "wide"), cell(length, "tokens-norm"), map);
+    line.append(cell(index), token, cell(row.learned ? "–" : row.id, "wide"), cell(row.position, "wide"), cell(row.chunk + 1, "wide"), cell(short(row.weight), "wide"), cell(length, "tokens-norm"), map);
     return line;
   }));
   if (open !== null && open < rows.length) drawDetail();
@@ -236,7 +238,7 @@ function pairWords() {
   if (!drawn.unlike) return "";
   if (!drawn.unlike.length) return "No row differs: to the model the two prompts are the same.";
   const [a, b] = drawn.sides.map((one) => one.rows);
-  const changed = a.findIndex((row, index) => row.id !== b[index]?.id || row.weight !== b[index]?.weight);
+  const changed = a.findIndex((row, index) => row.id !== b[index]?.id || row.learned !== b[index].learned || row.weight !== b[index]?.weight);
   const first = drawn.unlike[0];
   const causal = first < changed
     ? "Weights rescale the whole window, so rows before the changed word differ too."

@@ -41,11 +41,20 @@ def entries(result: Txt2ImgResult, shelf: Shelf) -> list[dict[str, Any]]:
 
 def _jump_entries(result: Txt2ImgResult, shelf: Shelf) -> list[dict[str, Any]]:
     """Return the two pictures either side of a walk's narrowed jump."""
-    jump = result.jump if isinstance(result, WalkResult) else None
-    if jump is None or jump.left_path is None or jump.right_path is None:
+    paths = jump_paths(result)
+    if not paths:
         return []
-    sides = ((jump.left_path, jump.t_left), (jump.right_path, jump.t_right))
-    return [{**read_entry(path, shelf), "caption": f"t = {t:.6g}"} for path, t in sides]
+    assert isinstance(result, WalkResult) and result.jump  # noqa: PT018 - one thought
+    places = (result.jump.t_left, result.jump.t_right)
+    return [
+        {**read_entry(path, shelf), "caption": f"t = {t:.6g}"} for path, t in zip(paths, places, strict=True)
+    ]
+
+
+def jump_paths(result: Txt2ImgResult) -> tuple[Path, ...]:
+    """Return the files of the two pictures either side of a walk's narrowed jump; none if it has none."""
+    jump = result.jump if isinstance(result, WalkResult) else None
+    return (jump.left_path, jump.right_path) if jump and jump.left_path and jump.right_path else ()
 
 
 def read_entry(path: Path, shelf: Shelf) -> dict[str, Any]:

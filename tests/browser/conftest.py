@@ -3,6 +3,7 @@
 import os
 import shutil
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -59,6 +60,13 @@ def address(
         model="model-a",
         batch_size=2,
     )
+    with served(settings) as url:
+        yield url
+
+
+@contextmanager
+def served(settings: Settings) -> Iterator[str]:
+    """Serve a studio's page; yield its address."""
     studio = Studio(settings)
     demo = build_ui(studio)
     access = choose_access(environ={})

@@ -5,6 +5,8 @@ from pathlib import Path
 import numpy as np
 from playwright.sync_api import FilePayload, Locator
 
+SETTLE = 150  # milliseconds a field that has just appeared is given
+
 
 def open_picture(tab: Locator, picture: Path | FilePayload) -> None:
     choose(tab, "Open picture", picture)
@@ -25,8 +27,17 @@ def done(tab: Locator) -> Locator:
     return tab.locator(".stage[data-phase=done]")
 
 
+def fill_in(field: Locator, text: str) -> None:
+    """Type into a field that has only just appeared: Gradio can set its first value again once it is seen."""
+    field.fill(text)
+    field.page.wait_for_timeout(SETTLE)
+    while field.input_value() != text:
+        field.fill(text)
+        field.page.wait_for_timeout(SETTLE)
+
+
 def generate(tab: Locator, prompt: str = "a red cat") -> None:
-    tab.get_by_label("Prompt", exact=True).fill(prompt)
+    fill_in(tab.get_by_label("Prompt", exact=True), prompt)
     tab.get_by_role("button", name="Generate").click()
 
 

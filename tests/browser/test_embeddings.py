@@ -8,7 +8,7 @@ from playwright.sync_api import Locator, Page, expect
 
 from sd_app.metadata import parse_infotext, read_infotext
 from sd_app.requests import Encoding
-from tests.browser.steps import done
+from tests.browser.steps import done, fill_in
 
 POINTED = "Expression must not multiply words by words, at character 4 (one side must be a number: 0.5*cat)."
 
@@ -45,7 +45,7 @@ def heat_values(tab: Locator, row: int) -> list[str]:
 
 def test_tokens_are_listed_compared_and_looked_up(tab: Locator, encodings: list[Encoding]) -> None:
     first, second = encodings
-    tab.get_by_label("Prompt", exact=True).fill(first.prompt)
+    fill_in(tab.get_by_label("Prompt", exact=True), first.prompt)
     rows = tab.locator("tr[data-row]")
     expect(rows).to_have_count(77)  # before anything is loaded
     assert rows.nth(4).locator("td").all_inner_texts()[:6] == ["4", "bo…", "647", "4", "1", "1"]
@@ -79,7 +79,7 @@ def test_tokens_are_listed_compared_and_looked_up(tab: Locator, encodings: list[
     assert float(detail.nth(0).locator("span").inner_text()) == pytest.approx(first.norms[5], rel=6e-3)
 
     # A slot that cannot be read is pointed at, and what is drawn stays.
-    tab.get_by_label("Prompt", exact=True).fill("a {cat*dog}")
+    fill_in(tab.get_by_label("Prompt", exact=True), "a {cat*dog}")
     expect(tab.locator(".tokens .stage-message")).to_contain_text("a {cat*dog}\n        ^")
     expect(rows.nth(4)).to_be_visible()
 
@@ -94,12 +94,12 @@ def test_a_prompt_too_long_for_a_window_shows_what_would_be_cut(tab: Locator) ->
 def test_a_blend_is_checked_as_it_is_typed_made_and_sent_on(page: Page, tab: Locator) -> None:
     page.get_by_role("tab", name="Image to image").click()
     there = page.locator("#tab-img2img")
-    there.get_by_label("Prompt", exact=True).fill("my own words")
+    fill_in(there.get_by_label("Prompt", exact=True), "my own words")
     page.get_by_role("tab", name="Embeddings").click()
 
     choose(tab, "Blend")
     expression = tab.get_by_label("Expression", exact=True)
-    expression.fill("cat*dog")
+    fill_in(expression, "cat*dog")
     wrong = tab.locator(".block.spelling:has(.wrong)")
     expect(wrong).to_contain_text(POINTED)
     assert wrong.locator("pre").inner_text() == "  cat*dog\n     ^"
@@ -133,7 +133,7 @@ def test_a_walk_shows_film_frames_and_where_it_jumps(tab: Locator, outputs_dir: 
     choose(tab, "Walk")
     tab.locator(".examples button", has_text="cat → dog").click()
     expect(tab.get_by_label("To", exact=True)).to_have_value("dog")
-    tab.get_by_label("Frames, 2–400").fill("5")
+    fill_in(tab.get_by_label("Frames, 2–400"), "5")
     tab.get_by_label("Find the jump").check()
     press_generate(tab)
     expect(done(tab)).to_be_visible()
@@ -176,7 +176,9 @@ def test_a_walk_shows_film_frames_and_where_it_jumps(tab: Locator, outputs_dir: 
     tab.page.reload()
     tab.page.get_by_role("tab", name="Embeddings").click()
     expect(tab.locator("video")).to_be_visible()
-    expect(strip).to_have_count(5)
+    expect(strip).to_have_count(7)
+    expect(tab.locator("[data-pair]")).to_have_count(4)
+    assert tab.locator(".stage-jump tbody tr td:nth-child(3)").all_inner_texts() == widths
     tab.locator(".stage-views").get_by_role("button", name="Strip").click()
     expect(tab.locator(".stage-picture")).to_have_js_property("naturalWidth", 5 * 64)
 
@@ -185,7 +187,7 @@ def test_a_stopped_walk_keeps_the_frames_made_so_far(tab: Locator) -> None:
     choose(tab, "Walk")
     tab.locator(".examples button", has_text="cat → dog").click()
     expect(tab.get_by_label("To", exact=True)).to_have_value("dog")
-    tab.get_by_label("Frames, 2–400").fill("200")
+    fill_in(tab.get_by_label("Frames, 2–400"), "200")
     press_generate(tab)
     expect(tab.locator(".stage-strip img").nth(2)).to_be_visible()
     tab.page.keyboard.press("Escape")
@@ -199,8 +201,8 @@ def test_a_planes_cells_are_labelled_and_selectable(tab: Locator) -> None:
     choose(tab, "Plane")
     tab.locator(".examples button", has_text="cat → kitten").click()
     expect(tab.get_by_label("Add in columns")).to_have_value("dog")
-    tab.get_by_role("spinbutton", name="Rows").fill("2")
-    tab.get_by_role("spinbutton", name="Columns").fill("3")
+    fill_in(tab.get_by_role("spinbutton", name="Rows"), "2")
+    fill_in(tab.get_by_role("spinbutton", name="Columns"), "3")
     press_generate(tab)
     expect(done(tab)).to_be_visible()
     grid = tab.locator(".stage-grid")
@@ -218,7 +220,7 @@ def test_on_a_phone_nothing_sticks_out(page: Page) -> None:
     page.set_viewport_size({"width": 390, "height": 844})
     page.get_by_role("tab", name="Embeddings").click()
     tab = page.locator("#tab-embeddings")
-    tab.get_by_label("Prompt", exact=True).fill("a drawing of bozuman, extraordinarily")
+    fill_in(tab.get_by_label("Prompt", exact=True), "a drawing of bozuman, extraordinarily")
     tab.get_by_role("button", name="Show the numbers").click()
     expect(tab.locator(".tokens[data-numbers=true]")).to_be_visible()
     assert page.evaluate("document.documentElement.scrollWidth") == 390
@@ -228,7 +230,7 @@ def test_on_a_phone_nothing_sticks_out(page: Page) -> None:
     choose(tab, "Plane")
     tab.locator(".examples button", has_text="cat → kitten").click()
     expect(tab.get_by_label("Add in columns")).to_have_value("dog")
-    tab.get_by_role("spinbutton", name="Rows").fill("2")
+    fill_in(tab.get_by_role("spinbutton", name="Rows"), "2")
     press_generate(tab)
     expect(done(tab)).to_be_visible()
     assert page.evaluate("document.documentElement.scrollWidth") == 390

@@ -10,7 +10,7 @@ from PIL import Image
 from playwright.sync_api import Locator, Page, expect
 
 from sd_app.metadata import read_infotext
-from tests.browser.steps import done, drawn, generate, open_picture, painted, stroke
+from tests.browser.steps import done, drawn, fill_in, generate, open_picture, painted, stroke
 
 DROP = """(data) => {
   const bytes = Uint8Array.from(atob(data), (c) => c.charCodeAt(0));
@@ -42,7 +42,7 @@ def test_open_a_picture_generate_and_see_what_it_began_from(tab: Locator, tmp_pa
     # The model works at 64 x 64: the picture's shape, the model's area, both sides multiples of 8.
     expect(tab.get_by_role("spinbutton", name="Width")).to_have_value("72")
     expect(tab.get_by_role("spinbutton", name="Height")).to_have_value("64")
-    tab.get_by_role("spinbutton", name="Steps").fill("8")
+    fill_in(tab.get_by_role("spinbutton", name="Steps"), "8")
     tab.get_by_role("spinbutton", name="Strength").fill("0.6")
     expect(tab.locator(".steps-run span")).to_have_text("Runs 4 of 8 steps")
     generate(tab)
@@ -158,7 +158,7 @@ def test_without_a_picture_or_a_prompt_it_says_so(tab: Locator, tmp_path: Path) 
 def test_send_to_keeps_what_the_other_tab_holds(page: Page, outputs_dir: Path) -> None:
     page.get_by_role("tab", name="Image to image").click()
     there = page.locator("#tab-img2img")
-    there.get_by_label("Prompt", exact=True).fill("my own words")
+    fill_in(there.get_by_label("Prompt", exact=True), "my own words")
     page.get_by_role("tab", name="Text to image").click()
     here = page.locator("#tab-txt2img")
     here.get_by_label("Prompt", exact=True).fill("a red cat")

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 from playwright.sync_api import Locator, Page, expect
 
-from tests.browser.steps import choose, done, drawn, generate, open_picture, painted, stroke
+from tests.browser.steps import choose, done, drawn, fill_in, generate, open_picture, painted, stroke
 
 
 @pytest.fixture
@@ -120,8 +120,8 @@ def test_extending_needs_no_mask_and_keeps_the_picture(tab: Locator, photo: Path
     open_picture(tab, photo)
     expect(drawn(tab)).to_be_visible()
     tab.get_by_role("button", name="Extend the picture").click()
-    tab.get_by_role("spinbutton", name="Left").fill("16")
-    tab.get_by_role("spinbutton", name="Bottom").fill("8")
+    fill_in(tab.get_by_role("spinbutton", name="Left"), "16")
+    fill_in(tab.get_by_role("spinbutton", name="Bottom"), "8")
     generate(tab)
     expect(done(tab)).to_be_visible()
     result = np.asarray(Image.open(newest(outputs_dir, before)[-1]))

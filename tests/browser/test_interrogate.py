@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
-from tests.browser.steps import done, drawn, generate, open_picture
+from tests.browser.steps import done, drawn, fill_in, generate, open_picture
 from tests.interrogating import held_out
 
 NUMBER = re.compile(r"^0\.\d{4}$")
@@ -29,10 +29,10 @@ def interrogate(tab: Locator, picture: Path, caption: str = "a drawing", phrases
     open_picture(tab, picture)
     expect(drawn(tab)).to_be_visible()
     tab.get_by_label("My words").check()
-    tab.get_by_label("Caption", exact=True).fill(caption)
+    fill_in(tab.get_by_label("Caption", exact=True), caption)
     if not tab.get_by_label("Most phrases").is_visible():
         tab.get_by_role("button", name="Numbers of phrases").click()
-    tab.get_by_label("Most phrases").fill(str(phrases))
+    fill_in(tab.get_by_label("Most phrases"), str(phrases))
     tab.get_by_role("button", name="Interrogate", exact=True).click()
 
 

@@ -1,0 +1,38 @@
+"""What joins a checkpoint: LoRAs, learned words, another VAE. Names, tags and headers only; no torch."""
+
+from .choice import NO_ADDITIONS, Additions, LoraUse, VaeUse, choose_additions
+from .files import AddonFile, find_file, list_files
+from .listing import Addon, AddonFacts, describe_addon, list_addons
+from .loras import LoraFacts, inspect_lora
+from .tags import TAG, LoraTag, find_tags, refuse_tags, remove_tags
+from .vaes import find_vae, list_vaes
+from .words import NO_WORDS, LearnedWord, WordBook, inspect_word, read_words
+
+__all__ = [
+    "NO_ADDITIONS",
+    "NO_WORDS",
+    "TAG",
+    "Additions",
+    "Addon",
+    "AddonFacts",
+    "AddonFile",
+    "LearnedWord",
+    "LoraFacts",
+    "LoraTag",
+    "LoraUse",
+    "VaeUse",
+    "WordBook",
+    "choose_additions",
+    "describe_addon",
+    "find_file",
+    "find_tags",
+    "find_vae",
+    "inspect_lora",
+    "inspect_word",
+    "list_addons",
+    "list_files",
+    "list_vaes",
+    "read_words",
+    "refuse_tags",
+    "remove_tags",
+]

@@ -1,0 +1,94 @@
+"""Which files a job needs beside its checkpoint."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..checkpoints import Stamp, stamp
+from ..model_info import ModelInfo
+from ..settings import Settings
+from .files import find_file
+from .loras import check_family, inspect_lora
+from .taesd import find_preview_decoder
+from .tags import find_tags
+from .vaes import find_vae
+from .words import NO_WORDS, WordBook, read_words
+
+LORAS = "loras"  # folders in models_dir
+
+
+@dataclass(frozen=True, kw_only=True)
+class LoraUse:
+    """A LoRA file and how much of it goes into U-Net and text encoders. Equal uses give equal weights."""
+
+    name: str
+    path: Path
+    file: Stamp
+    unet_scale: float
+    text_scale: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class VaeUse:
+    """A VAE to use in place of the checkpoint's own."""
+
+    name: str
+    path: Path
+    file: Stamp
+
+
+@dataclass(frozen=True, kw_only=True)
+class Additions:
+    """What a job adds to its checkpoint. Hashable."""
+
+    loras: tuple[LoraUse, ...] = ()
+    words: WordBook = NO_WORDS  # those there are: which ones a prompt holds, its encoding finds
+    vae: VaeUse | None = None
+    preview_decoder: Path | None = None
+
+
+NO_ADDITIONS = Additions()
+
+
+def choose_additions(
+    settings: Settings, info: ModelInfo, prompt: str, vae: str | None = None, *, previews: bool = False
+) -> Additions:
+    """Find the files a prompt asks for, the VAE and, for `previews`, their decoder. Nothing is loaded.
+
+    Raise ValueError naming what is not there, damaged or made for another family.
+    """
+    return Additions(
+        loras=_choose_loras(settings, info, prompt),
+        words=read_words(settings, info.family),
+        vae=None if vae is None else _choose_vae(settings, vae),
+        preview_decoder=find_preview_decoder(settings, info) if previews else None,
+    )
+
+
+def _choose_vae(settings: Settings, name: str) -> VaeUse:
+    file = find_vae(settings, name)
+    return VaeUse(name=file.name, path=file.path, file=stamp(file.path))
+
+
+def _choose_loras(settings: Settings, info: ModelInfo, prompt: str) -> tuple[LoraUse, ...]:
+    uses = []
+    for tag in find_tags(prompt):
+        file = find_file("LoRA", settings.models_dir / LORAS, tag.name)
+        try:
+            facts = inspect_lora(file.path)
+        except (ValueError, OSError) as error:
+            reason = error.strerror if isinstance(error, OSError) else error
+            raise ValueError(
+                f"prompt must ask for LoRAs that can be used, and {file.name} cannot: {reason}"
+            ) from error
+        check_family(file.name, facts, info.family)
+        if tag.unet_scale or tag.text_scale:
+            uses.append(
+                LoraUse(
+                    name=file.name,
+                    path=file.path,
+                    file=stamp(file.path),
+                    unet_scale=tag.unet_scale,
+                    text_scale=tag.text_scale,
+                )
+            )
+    return tuple(uses)

@@ -1,0 +1,77 @@
+"""What can be put into a prompt, as the page's picker lists it."""
+
+from dataclasses import dataclass
+
+from ..checkpoints import TITLES
+from ..settings import Settings
+from .choice import LORAS
+from .files import find_file, list_files
+from .loras import inspect_lora
+from .tags import find_tags
+from .words import inspect_word, read_words
+
+MEGABYTE = 1e6
+KINDS = {"lora": "LoRA", "word": "learned word"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Addon:
+    """Something a prompt can ask for. `text` is what stands in the prompt for it."""
+
+    kind: str  # "lora" or "word"
+    name: str
+
+    @property
+    def label(self) -> str:
+        return f"{self.name} ({KINDS[self.kind]})"
+
+    @property
+    def text(self) -> str:
+        return f"<lora:{self.name}:1>" if self.kind == "lora" else f"<{self.name}>"
+
+
+@dataclass(frozen=True, kw_only=True)
+class AddonFacts:
+    """What is known of one; `reason` says why it cannot be used, empty if it can."""
+
+    title: str  # kind, family, rank and size in words
+    trigger_words: tuple[str, ...] = ()
+    family: str = ""
+    reason: str = ""
+
+
+def list_addons(settings: Settings) -> list[Addon]:
+    """List what lies in the folders; nothing is opened."""
+    loras = [Addon(kind="lora", name=file.name) for file in list_files(settings.models_dir / LORAS)]
+    return loras + [Addon(kind="word", name=file.name) for file in read_words(settings, "").files]
+
+
+def describe_addon(settings: Settings, text: str) -> AddonFacts:
+    """Describe what a prompt asks for by this text. Raise ValueError if it is not there."""
+    tags = find_tags(text)
+    if not tags:
+        return _describe_word(settings, text.strip("<>"))
+    file = find_file("LoRA", settings.models_dir / LORAS, tags[0].name)
+    try:
+        facts = inspect_lora(file.path)
+    except (ValueError, OSError) as error:
+        return AddonFacts(title="LoRA", reason=str(error))
+    family = TITLES.get(facts.family, "family unknown")
+    return AddonFacts(
+        title=f"LoRA, {family}, rank {facts.rank}, {facts.size_bytes / MEGABYTE:.1f} MB",
+        trigger_words=facts.trigger_words,
+        family=facts.family,
+    )
+
+
+def _describe_word(settings: Settings, name: str) -> AddonFacts:
+    file = next((file for file in read_words(settings, "").files if file.name == name), None)
+    if file is None:
+        raise ValueError(f"text must name a LoRA or a learned word that is there, got {name[:80]}")
+    try:
+        word = inspect_word(file)
+    except ValueError as error:
+        return AddonFacts(title="Learned word", reason=str(error))
+    family = TITLES.get(word.family, "family unknown")
+    vectors = f"{word.num_vectors} vector{'s' * (word.num_vectors > 1)}"
+    return AddonFacts(title=f"Learned word, {family}, {vectors}", family=word.family)

@@ -1,0 +1,81 @@
+"""Other VAEs: files and diffusers folders in models_dir/vae/, by name. Names and headers only; no torch."""
+
+import json
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from ..checkpoints import VAE, Header, Stamp, read_header, stamp
+from ..settings import Settings
+from .files import SUFFIX, AddonFile, pick_file, scan
+
+VAES = "vae"  # folder in models_dir
+LATENT_CHANNELS = 4
+WEIGHTS = "diffusion_pytorch_model"
+
+
+def list_vaes(settings: Settings) -> tuple[AddonFile, ...]:
+    """List the VAEs by name; a file that shares its name with a folder goes by its name with the ending."""
+    folder = settings.models_dir / VAES
+    folders = {path.parent.name for path in folder.glob("*/config.json")}
+    found = [AddonFile(name=name, path=folder / name) for name in folders if not name.startswith(".")]
+    for place in scan(folder, (SUFFIX,), depth=0):
+        stem = place[: -len(SUFFIX)]
+        found.append(AddonFile(name=place if stem in folders else stem, path=folder / place))
+    return tuple(sorted(found, key=lambda file: file.name.lower()))
+
+
+def find_vae(settings: Settings, name: str) -> AddonFile:
+    """Return the VAE of that name, with or without .safetensors. Raise ValueError if it cannot be used."""
+    folder = settings.models_dir / VAES
+    file = pick_file("VAE", list_vaes(settings), folder, name, field="vae")
+    if reason := _why_unusable(file.path, stamp(file.path)):
+        raise ValueError(f"vae must be one that can be used, and {file.name} cannot: {reason}")
+    return file
+
+
+@lru_cache(maxsize=256)
+def _why_unusable(path: Path, _file: Stamp) -> str:
+    try:
+        if path.is_dir():
+            _check_folder(path)
+        else:
+            _check_header(read_header(path))
+    except ValueError as error:
+        return str(error)
+    except OSError as error:
+        return error.strerror or "it cannot be read"
+    return ""
+
+
+def _check_folder(path: Path) -> None:
+    config: Any = json.loads((path / "config.json").read_text(encoding="utf-8"))
+    kind = config.get("_class_name") if isinstance(config, dict) else None
+    if kind != "AutoencoderKL":
+        raise ValueError(f"it is a {kind}, and only an AutoencoderKL can be used")
+    if not any(path.glob(f"{WEIGHTS}*{SUFFIX}")):
+        raise ValueError(f"it holds no {WEIGHTS}{SUFFIX}")
+    if config.get("latent_channels", LATENT_CHANNELS) != LATENT_CHANNELS:
+        raise ValueError(f"its latents have {config['latent_channels']} channels, and the model's have 4")
+
+
+def _check_header(header: Header) -> None:
+    if header.has("decoder.layers.", "1.weight"):
+        raise ValueError("it is a TAESD, which draws previews (put it into taesd/)")
+    shape = next(
+        (
+            header.shapes[name]
+            for name in _inputs()
+            if name in header.shapes and len(header.shapes[name]) == 4
+        ),
+        None,
+    )
+    if shape is None or not header.holds("encoder."):
+        raise ValueError("its tensors are those of no VAE")
+    if shape[1] != LATENT_CHANNELS:
+        raise ValueError(f"its latents have {shape[1]} channels, and the model's have {LATENT_CHANNELS}")
+
+
+def _inputs() -> tuple[str, ...]:
+    """Return the names that the decoder's first convolution goes by."""
+    return tuple(f"{prefix}decoder.conv_in.weight" for prefix in ("", VAE, "vae."))

@@ -1,0 +1,195 @@
+"""Learned words (textual inversion, Gal et al. 2022): found in a prompt by the names of their files.
+
+`<name>` and the bare name as a whole word both mean models_dir/embeddings/name.safetensors; upper and lower
+case are one, as they are to CLIP's tokenizer.
+"""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+from ..checkpoints import TITLES, Header, Stamp, read_header, stamp
+from ..settings import Settings
+from .files import list_files
+
+EMBEDDINGS = "embeddings"  # folder in models_dir
+MAX_VECTORS = 75  # a word has to fit into one window
+MAX_NAMED = 8
+FAMILIES = {768: "sd1", 1024: "sd2"}  # by the columns of a single tensor
+# SDXL's two encoders have a tensor each, by either of two names.
+XL_NAMES = (("clip_l", "clip_g"), ("text_encoders_0", "text_encoders_1"))
+
+_WORD = re.compile(r"\w+")
+
+
+@dataclass(frozen=True, kw_only=True)
+class WordFile:
+    """A file that may hold a learned word."""
+
+    name: str
+    path: Path
+    file: Stamp
+
+
+@dataclass(frozen=True, kw_only=True)
+class LearnedWord:
+    """A word that stands for vectors of its own instead of its tokens'."""
+
+    name: str
+    path: Path
+    file: Stamp
+    num_vectors: int
+    tensors: tuple[str, ...]  # the tensor of each text encoder
+    family: str  # "sd1", "sd2", "sdxl"; "" if nothing says
+
+
+@dataclass(frozen=True, kw_only=True)
+class WordBook:
+    """The learned words there are, for a model of one family. Hashable; another file makes another book."""
+
+    family: str = ""
+    files: tuple[WordFile, ...] = ()
+
+    def split(self, text: str) -> Iterator[str | tuple[LearnedWord, str]]:
+        """Cut a text at its learned words: plain text, or a word and how it is written.
+
+        Raise ValueError for a word whose file cannot be used with this family.
+        """
+        index = _index(self.files)
+        done = 0
+        for match in _WORD.finditer(text) if index else ():
+            found = _longest(index.get(match[0].lower(), {}), text, match.start(), done)
+            if found is None:
+                continue
+            start, end, name = found
+            if text[start - 1 : start] == "<" and text[end : end + 1] == ">" and start > done:
+                start, end = start - 1, end + 1
+            if start > done:
+                yield text[done:start]
+            yield self.word(name), text[start:end]
+            done = end
+        if done < len(text) or not text:
+            yield text[done:]
+
+    def word(self, name: str) -> LearnedWord:
+        """Return the word of that name. Raise ValueError if its file cannot be used with this family."""
+        files = [file for file in self.files if file.name.lower() == name.lower()]
+        if len(files) > 1:
+            raise ValueError(
+                f"prompt must name one learned word, and {len(files)} files in {EMBEDDINGS}/ are called"
+                f" {name} (rename one)"
+            )
+        facts = _inspect(files[0])
+        if isinstance(facts, str):
+            raise ValueError(
+                f"prompt must hold learned words that can be used, and {files[0].name} cannot: {facts}"
+            )
+        is_xl = len(facts.tensors) > 1
+        if is_xl != (self.family == "sdxl") or facts.family not in ("", self.family):
+            title = TITLES.get("sdxl" if is_xl else facts.family, "another family")
+            raise ValueError(
+                f"prompt must hold learned words of the model's family, and {facts.name} is one for {title}"
+                f" (the model is {TITLES[self.family]}; leave it out, or rename the file)"
+            )
+        return facts
+
+    def check_marked(self, names: tuple[str, ...]) -> None:
+        """Refuse `<names>` in an expression that no file is called by; elsewhere they are plain text."""
+        known = {file.name.lower() for file in self.files}
+        for name in names:
+            if name.strip("<>").lower() not in known:
+                some = ", ".join(f"<{file.name}>" for file in self.files[:MAX_NAMED])
+                hint = f"there are: {some}" if some else f"{EMBEDDINGS}/ is empty"
+                raise ValueError(
+                    f"prompt must have learned words that are there in braces, got {name[:80]} ({hint})"
+                )
+
+
+NO_WORDS = WordBook()
+
+
+def read_words(settings: Settings, family: str) -> WordBook:
+    """List the learned words for a model of that family. No file is opened."""
+    files = [
+        WordFile(name=file.path.stem.strip("<>"), path=file.path, file=stamp(file.path))
+        for file in list_files(settings.models_dir / EMBEDDINGS)
+    ]
+    return WordBook(family=family, files=tuple(files))
+
+
+def inspect_word(file: WordFile) -> LearnedWord:
+    """Describe an embedding file. Raise ValueError saying what is wrong with it."""
+    facts = _inspect(file)
+    if isinstance(facts, str):
+        raise ValueError(facts)
+    return facts
+
+
+@lru_cache(maxsize=4096)
+def _inspect(file: WordFile) -> LearnedWord | str:
+    try:
+        return describe(file, read_header(file.path))
+    except ValueError as error:
+        return str(error)
+    except OSError as error:
+        return error.strerror or "it cannot be read"
+
+
+def describe(file: WordFile, header: Header) -> LearnedWord:
+    """Describe an embedding by its header. Raise ValueError for another kind of file."""
+    names = set(header.shapes)
+    tensors: tuple[str, ...]
+    if pair := next((pair for pair in XL_NAMES if set(pair) <= names), None):
+        tensors = pair
+    elif "emb_params" in names:
+        tensors = ("emb_params",)
+    elif len(names) == 1:
+        tensors = tuple(names)
+    else:
+        raise ValueError("its tensors are those of no embedding")
+    shapes = [header.shapes[name] for name in tensors]
+    if any(len(shape) not in (1, 2) or not all(shape) for shape in shapes):
+        raise ValueError(f"its tensor has the shape {shapes[0]}, and an embedding's is (vectors, columns)")
+    counts = {shape[0] if len(shape) == 2 else 1 for shape in shapes}
+    if len(counts) > 1:
+        raise ValueError(f"its two tensors have {' and '.join(map(str, sorted(counts)))} vectors")
+    (num_vectors,) = counts
+    if num_vectors > MAX_VECTORS:
+        raise ValueError(f"it has {num_vectors} vectors, and a window holds {MAX_VECTORS} tokens")
+    return LearnedWord(
+        name=file.name,
+        path=file.path,
+        file=file.file,
+        num_vectors=num_vectors,
+        tensors=tensors,
+        family="sdxl" if len(tensors) > 1 else FAMILIES.get(shapes[0][-1], ""),
+    )
+
+
+@lru_cache(maxsize=8)
+def _index(files: tuple[WordFile, ...]) -> dict[str, dict[tuple[int, int], set[str]]]:
+    """Return names by their first run of letters, then by their length and where that run stands in them.
+
+    The longest come first. Thousands of names may begin alike; their lengths are few.
+    """
+    index: dict[str, dict[tuple[int, int], set[str]]] = {}
+    for name in sorted({file.name.lower() for file in files}, key=len, reverse=True):
+        if match := _WORD.search(name):
+            index.setdefault(match[0], {}).setdefault((len(name), match.start()), set()).add(name)
+    return index
+
+
+def _longest(
+    names: dict[tuple[int, int], set[str]], text: str, at: int, done: int
+) -> tuple[int, int, str] | None:
+    """Return where the longest of the names stands whose first letters are at `at`, after `done`."""
+    for (length, offset), alike in names.items():
+        start, end = at - offset, at - offset + length
+        name = text[max(start, 0) : end].lower()
+        if start < done or name not in alike:
+            continue
+        if not _WORD.match(text[end : end + 1]) and not (start and _WORD.match(text[start - 1])):
+            return start, end, name
+    return None

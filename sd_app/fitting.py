@@ -1,0 +1,97 @@
+"""What a lent pipeline wears beside its checkpoint's own parts; put on by the model manager."""
+
+import logging
+from collections import OrderedDict
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from accelerate.hooks import remove_hook_from_module
+from torch import nn
+
+from .addons import Additions, VaeUse
+from .checkpoints import stamp
+from .loras import MergedLoras
+from .taesd import load_decoder
+from .vaes import load_vae
+
+log = logging.getLogger(__name__)
+
+MAX_VAES = 2  # kept loaded beside a checkpoint's own
+
+Tell = Callable[[str], None]
+
+
+class Outfit:
+    """What jobs added to one checkpoint; it goes with the checkpoint.
+
+    LoRAs stay in its weights while the next job asks for the same; another VAE is lent for one job.
+    """
+
+    def __init__(self, components: Mapping[str, Any]) -> None:
+        self.loras = MergedLoras(components)
+        self._own_vae = components.get("vae")
+        self._decoder: tuple[Any, Any] | None = None  # file and network
+        self._vaes: OrderedDict[VaeUse, Any] = OrderedDict()  # the latest used is the last
+
+    @contextmanager
+    def worn(self, pipe: Any, additions: Additions, tell: Tell) -> Iterator[None]:
+        """Have a pipeline use exactly these additions. Raise ValueError naming one that does not fit.
+
+        Hashable, for what is kept from job to job: `pipe.dressing` changes whenever the weights of U-Net or
+        text encoders do.
+        """
+        vae = self._vae(pipe, additions.vae, tell)
+        if additions.loras not in ((), self.loras.state):
+            tell(f"Merging {', '.join(use.name for use in additions.loras)}")
+        self.loras.exchange(additions.loras)
+        pipe.dressing, pipe.words = self.loras.state, additions.words
+        pipe.preview_decoder = self._preview_decoder(pipe, additions.preview_decoder)
+        if vae is None:
+            yield
+            return
+        pipe.register_modules(vae=vae)
+        try:
+            yield
+        finally:
+            pipe.register_modules(vae=self._own_vae)
+            remove_hook_from_module(vae, recurse=True)  # where parts visit the GPU one by one
+
+    @property
+    def networks(self) -> list[nn.Module]:
+        """Return the networks that are kept beside the checkpoint's own."""
+        decoder = self._decoder[1] if self._decoder else None
+        return [*self._vaes.values(), *([decoder] if decoder is not None else [])]
+
+    def _preview_decoder(self, pipe: Any, path: Path | None) -> Any:
+        """Return the decoder for previews, None if there is none; a bad one costs no picture."""
+        if path is None:
+            return None
+        key = path, stamp(path)
+        if self._decoder is None or self._decoder[0] != key:
+            try:
+                decoder = load_decoder(path)
+            except ValueError as error:
+                log.warning("%s is not used for previews: %s", path.name, error)
+                decoder = None
+            self._decoder = key, decoder
+        decoder = self._decoder[1]
+        return decoder and decoder.to(pipe._execution_device, pipe.unet.dtype)
+
+    def _vae(self, pipe: Any, use: VaeUse | None, tell: Tell) -> Any:
+        """Return another VAE on the device the pipeline runs on, None for the checkpoint's own."""
+        if use is None:
+            return None
+        if use not in self._vaes:
+            tell(f"Loading {use.name}")
+            try:
+                self._vaes[use] = load_vae(use.path, self._own_vae)
+            except ValueError as error:
+                raise ValueError(
+                    f"vae must be one that fits the model, and {use.name} does not: {error}"
+                ) from error
+            while len(self._vaes) > MAX_VAES:
+                self._vaes.popitem(last=False)
+        self._vaes.move_to_end(use)
+        return self._vaes[use].to(pipe._execution_device)

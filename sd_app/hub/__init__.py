@@ -1,0 +1,1 @@
+"""Models of the Hugging Face hub: which are recommended, what one would fetch, fetching it. No torch."""

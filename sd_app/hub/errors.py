@@ -1,0 +1,57 @@
+"""What the hub and the network say, in words for the person who typed the id."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+
+class HubError(OSError):
+    """What went wrong, in words for the person."""
+
+
+class FileError(HubError):
+    """A file cannot be written, or has come damaged."""
+
+
+@contextmanager
+def hub_errors(hub_id: str, instead: str = "give a folder that holds it") -> Iterator[None]:
+    """Turn what the hub's client raises into words for the person who typed the id.
+
+    `instead` says what helps without a connection.
+    """
+    # HTTPError is whatever the hub's HTTP library raises without a connection; it has changed library before.
+    from huggingface_hub.errors import (
+        GatedRepoError,
+        HfHubHTTPError,
+        HFValidationError,
+        HTTPError,
+        RepositoryNotFoundError,
+    )
+
+    try:
+        yield
+    except FileError:
+        raise
+    except GatedRepoError as error:
+        raise ValueError(
+            f"{hub_id} asks for its terms to be accepted: do so on huggingface.co/{hub_id}, then set HF_TOKEN"
+            " or run `hf auth login`"
+        ) from error
+    except (RepositoryNotFoundError, HFValidationError) as error:
+        raise ValueError(
+            f"there is no public model {hub_id} on huggingface.co (if it is yours and private, set HF_TOKEN"
+            " or run `hf auth login`)"
+        ) from error
+    except HfHubHTTPError as error:
+        status = error.response.status_code
+        if status in (401, 403):
+            raise ValueError(
+                f"the hub refuses {hub_id} ({status}): the token in HF_TOKEN or of `hf auth login` is old"
+                " or may not read it"
+            ) from error
+        raise HubError(
+            f"{hub_id} cannot be downloaded: the hub answers {status} (try again later)"
+        ) from error
+    except (HTTPError, OSError, RuntimeError) as error:
+        raise HubError(
+            f"{hub_id} cannot be downloaded: {error} (connect once to fetch it, or {instead})"
+        ) from error

@@ -1,0 +1,87 @@
+"""A memory of so many bytes, told from torch's real operations: what asks for more gets torch's own error."""
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch.multiprocessing.reductions import StorageWeakRef
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+
+
+class FakeAllocator(TorchDispatchMode):
+    """While entered, count the bytes of new storages that are still held.
+
+    Above `limit_bytes` the operation that asked fails. `inside` narrows that down to one network's calls,
+    `times` to the first so many failures. What is counted is what operations return: weights that were there
+    before are free, and so are kernels' workspaces.
+    """
+
+    def __init__(
+        self,
+        limit_bytes: float = float("inf"),
+        *,
+        inside: torch.nn.Module | None = None,
+        times: float = float("inf"),
+        weights_of: tuple[torch.nn.Module, ...] = (),
+    ) -> None:
+        super().__init__()
+        self.limit_bytes, self.times_left = limit_bytes, times
+        self.peak_bytes = self.failures = 0
+        self._held: dict[int, tuple[Any, int]] = {}
+        for network in weights_of:  # views of weights would else pass for new storages
+            for tensor in (*network.parameters(), *network.buffers()):
+                self._note(tensor, 0)
+        self._inside, self._depth = inside, 0
+        self._hooks: list[Any] = []
+
+    def __enter__(self) -> "FakeAllocator":
+        if self._inside is not None:
+            self._hooks = [
+                self._inside.register_forward_pre_hook(self._step(1)),
+                self._inside.register_forward_hook(self._step(-1), always_call=True),
+            ]
+        super().__enter__()
+        return self
+
+    def __exit__(self, *error: Any) -> None:
+        super().__exit__(*error)
+        for hook in self._hooks:
+            hook.remove()
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        result = func(*args, **(kwargs or {}))
+        new = [self._note(leaf) for leaf in tree_leaves(result) if isinstance(leaf, torch.Tensor)]
+        if not any(new):
+            return result
+        held = self.held_bytes()
+        self.peak_bytes = max(self.peak_bytes, held)
+        armed = self._inside is None or self._depth > 0
+        if held > self.limit_bytes and armed and self.times_left > 0:
+            self.times_left -= 1
+            self.failures += 1
+            result = None  # the traceback would hold it
+            raise torch.OutOfMemoryError(
+                f"CUDA out of memory. Tried to hold {held} of {self.limit_bytes} bytes"
+            )
+        return result
+
+    def held_bytes(self) -> int:
+        self._held = {key: entry for key, entry in self._held.items() if not entry[0].expired()}
+        return sum(size for _, size in self._held.values())
+
+    def _note(self, tensor: torch.Tensor, size: int | None = None) -> int:
+        """Remember a tensor's storage; return how many bytes of it are new."""
+        storage = tensor.untyped_storage()
+        known = self._held.get(storage._cdata)
+        if known and not known[0].expired():
+            return 0
+        size = storage.nbytes() if size is None else size
+        self._held[storage._cdata] = StorageWeakRef(storage), size
+        return size
+
+    def _step(self, change: int) -> Callable[..., None]:
+        def hook(*_: Any) -> None:
+            self._depth += change
+
+        return hook

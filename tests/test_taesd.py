@@ -1,0 +1,130 @@
+"""Previews by TAESD where its file lies; they never change the picture."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from diffusers import AutoencoderTiny
+from PIL import Image
+from safetensors.torch import save_file
+
+from sd_app import Settings, Step, Studio, Txt2ImgRequest
+from sd_app.addons.taesd import find_preview_decoder
+from sd_app.catalog import find_model
+from sd_app.settings import DEFAULT_MODELS_DIR
+from sd_app.taesd import decode_latents, load_decoder
+from tests.test_loras import KNOWN
+
+REQUEST = Txt2ImgRequest(prompt="a cat", **{**KNOWN, "num_inference_steps": 6, "num_images": 2})
+
+
+@pytest.fixture(scope="module")
+def tiny() -> Any:
+    torch.manual_seed(4)
+    return AutoencoderTiny().eval()
+
+
+@pytest.fixture
+def models_dir(random_models, sdxl_models, tmp_path) -> Path:
+    folder: Path = tmp_path / "models"
+    folder.mkdir()
+    for model in (random_models / "model-a", sdxl_models / "xl", DEFAULT_MODELS_DIR / "tiny-sd"):
+        (folder / model.name).symlink_to(model)
+    return folder
+
+
+def original(tiny: Any) -> dict[str, torch.Tensor]:
+    """Return the decoder's weights as the original repository numbers them: a clamp comes first."""
+    found = {}
+    for name, tensor in tiny.decoder.state_dict().items():
+        _, number, rest = name.split(".", 2)
+        found[f"{int(number) + 1}.{rest}"] = tensor
+    return found
+
+
+def put_file(models_dir: Path, name: str, tiny: Any) -> Path:
+    path = models_dir / "taesd" / f"{name}.safetensors"
+    path.parent.mkdir(exist_ok=True)
+    save_file(original(tiny), path)
+    return path
+
+
+def run(models_dir: Path, model: str = "model-a", **more: Any) -> tuple[list[bytes], list[bytes]]:
+    """Return the pictures and the previews of a job."""
+    studio = Studio(Settings(models_dir=models_dir, model=model, outputs_dir=models_dir / "o", batch_size=2))
+    previews: list[bytes] = []
+
+    def on_step(step: Step) -> None:
+        if step.preview is not None:
+            assert step.preview.size == (512, 256)
+            previews.append(step.preview.tobytes())
+
+    result = studio.txt2img(REQUEST, on_step, save=False, **more)
+    return [image.tobytes() for image in result.images], previews
+
+
+@pytest.mark.parametrize("place", ["folder", "file"])
+def test_previews_are_its_own_and_the_pictures_the_same_to_the_byte(models_dir, tiny, place):
+    plain, linear = run(models_dir)
+    if place == "folder":
+        tiny.save_pretrained(models_dir / "taesd")
+    else:
+        put_file(models_dir, "taesd_decoder", tiny)
+    pictures, previews = run(models_dir)
+    assert pictures == plain
+    assert len(previews) == len(linear) == 2  # of six steps, as often as before
+    assert set(previews).isdisjoint(linear)
+    assert run(models_dir, preview_every=0) == (plain, [])
+
+
+@pytest.mark.parametrize("place", ["folder", "file"])
+def test_it_decodes_as_diffusers_does(tmp_path, tiny, place):
+    path = put_file(tmp_path, "taesd_decoder", tiny)
+    if place == "folder":
+        path = tmp_path / "tiny"
+        tiny.save_pretrained(path)
+    latents = torch.randn(2, 4, 6, 8)
+    images = decode_latents(load_decoder(path), latents)
+    with torch.no_grad():
+        expected = tiny.decode(latents).sample / 2 + 0.5
+    values = (expected.clamp(0, 1) * 255).round().to(torch.uint8).permute(0, 2, 3, 1).numpy()
+    assert [image.size for image in images] == [(64, 48)] * 2
+    for image, one in zip(images, values, strict=True):
+        assert np.abs(np.asarray(image, int) - one).max() <= 1
+
+
+def test_each_family_has_its_decoder_and_latents_of_their_own_have_none(models_dir, tiny):
+    settings = Settings(models_dir=models_dir)
+
+    def found(model: str) -> str | None:
+        path = find_preview_decoder(settings, find_model(settings, model))
+        return None if path is None else path.relative_to(models_dir).as_posix()
+
+    assert found("model-a") is None
+    put_file(models_dir, "taesd_decoder", tiny)
+    file = "taesd/taesd_decoder.safetensors"
+    assert [found(name) for name in ("model-a", "xl", "tiny-sd")] == [file, None, None]
+    put_file(models_dir, "taesdxl_decoder", tiny)
+    assert found("xl") == "taesd/taesdxl_decoder.safetensors"
+    tiny.save_pretrained(models_dir / "taesdxl")
+    assert [found(name) for name in ("model-a", "xl")] == [file, "taesdxl"]
+    assert {"taesd", "taesdxl"}.isdisjoint(info.name for info in Studio(settings).models())
+
+
+@pytest.mark.parametrize("contents", [b"nothing", b"", b"PK\x03\x04" + bytes(99)])
+def test_a_bad_file_leaves_the_linear_previews_and_says_so_in_the_log(models_dir, contents, caplog):
+    expected = run(models_dir)
+    (models_dir / "taesd").mkdir()
+    (models_dir / "taesd/taesd_decoder.safetensors").write_bytes(contents)
+    assert run(models_dir) == expected
+    assert "taesd_decoder.safetensors is not used for previews" in caplog.text
+
+
+def test_values_beyond_all_bounds_are_drawn_too(tmp_path, tiny):
+    decoder = load_decoder(put_file(tmp_path, "taesd_decoder", tiny))
+    latents = torch.full((1, 4, 4, 4), float("nan"))
+    latents[0, 0] = 1e30
+    (image,) = decode_latents(decoder, latents)
+    assert isinstance(image, Image.Image)
