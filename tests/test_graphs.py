@@ -137,9 +137,8 @@ def test_only_so_many_shapes_are_kept_and_the_one_unused_for_longest_goes(graphs
     for _ in range(WARM_UPS + 1):
         run(graphs, 1, size=3)
     assert (len(graphs), capture.released) == (2, 1)
-    replays = capture.replays
     run(graphs, 1, size=1)
-    assert capture.replays == replays + 1
+    assert capture.recorded == 3
     run(graphs, 1, size=2)  # known, so it is recorded again at once
     assert (capture.recorded, len(graphs)) == (4, 2)
 
@@ -310,6 +309,19 @@ def test_another_attention_processor_is_another_recording(recorded, capture):
     with sliced(pipe):
         recorded.txt2img(replace(REQUEST, num_inference_steps=2), save=False)
     assert capture.replays == replays
+
+
+def test_attention_is_torchs_fused_one_before_and_after_the_frugal_setting(recorded):
+    from diffusers.models.attention_processor import AttnProcessor2_0
+
+    from sd_app.generation.memory import frugal
+
+    with recorded._ready_manager().pipeline("txt2img", "model-a", "DDIM") as pipe:
+        for part in (pipe.unet, pipe.vae):
+            assert {type(processor) for processor in part.attn_processors.values()} == {AttnProcessor2_0}
+        with frugal(pipe):
+            assert AttnProcessor2_0 not in {type(p) for p in pipe.unet.attn_processors.values()}
+        assert {type(processor) for processor in pipe.unet.attn_processors.values()} == {AttnProcessor2_0}
 
 
 def test_gradients_pass_the_recordings_by(recorded, capture):
