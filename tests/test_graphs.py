@@ -314,12 +314,13 @@ def test_another_attention_processor_is_another_recording(recorded, capture):
 def test_attention_is_torchs_fused_one_before_and_after_the_frugal_setting(recorded):
     from diffusers.models.attention_processor import AttnProcessor2_0
 
-    from sd_app.generation.memory import frugal
+    from sd_app.generation.memory import sparing
+    from sd_app.memory_plan import FRUGAL
 
     with recorded._ready_manager().pipeline("txt2img", "model-a", "DDIM") as pipe:
         for part in (pipe.unet, pipe.vae):
             assert {type(processor) for processor in part.attn_processors.values()} == {AttnProcessor2_0}
-        with frugal(pipe):
+        with sparing(pipe, FRUGAL):
             assert AttnProcessor2_0 not in {type(p) for p in pipe.unet.attn_processors.values()}
         assert {type(processor) for processor in pipe.unet.attn_processors.values()} == {AttnProcessor2_0}
 
