@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from accelerate.hooks import remove_hook_from_module
-from torch import nn
+from torch import Tensor, nn
 
 from .addons import Additions, VaeUse
 from .checkpoints import stamp
@@ -59,10 +59,11 @@ class Outfit:
             remove_hook_from_module(vae, recurse=True)  # where parts visit the GPU one by one
 
     @property
-    def networks(self) -> list[nn.Module]:
-        """Return the networks that are kept beside the checkpoint's own."""
+    def held(self) -> list[nn.Module | Tensor]:
+        """Return what is kept beside the checkpoint's own parts, in the memory where those are."""
         decoder = self._decoder[1] if self._decoder else None
-        return [*self._vaes.values(), *([decoder] if decoder is not None else [])]
+        networks = [*self._vaes.values(), *([decoder] if decoder is not None else [])]
+        return [*networks, *self.loras.originals_beside]
 
     def _preview_decoder(self, pipe: Any, path: Path | None) -> Any:
         """Return the decoder for previews, None if there is none; a bad one costs no picture."""

@@ -60,6 +60,11 @@ class MergedLoras:
         self._originals: dict[nn.Parameter, Tensor] = {}
         self.state: tuple[LoraUse, ...] = ()
 
+    @property
+    def originals_beside(self) -> list[Tensor]:
+        """Return the copies of covered weights that share a memory with the weights: on the CPU all."""
+        return [copy for weight, copy in self._originals.items() if copy.device == weight.device]
+
     def exchange(self, uses: tuple[LoraUse, ...]) -> None:
         """Have exactly these LoRAs in the weights. Raise ValueError naming a file; then nothing changed."""
         if uses == self.state:

@@ -70,7 +70,7 @@ class Checkpoint:
     @property
     def size_bytes(self) -> int:
         """Return what it takes now: weights, what is kept for it, and its networks' results in caches.py."""
-        added = self.outfit.networks if self.outfit else []
+        added = self.outfit.held if self.outfit else []
         weights = count_bytes([*self.networks, *self.kept.values(), *added])
         return weights + sum(cached_bytes(network) for network in self.networks)
 

@@ -484,3 +484,15 @@ def test_a_lora_has_cached_prompts_of_its_own_and_without_it_the_old_ones_count_
         hook.remove()
     assert counts[1] > counts[0] > 0
     assert counts[1:] == [counts[1]] * 3
+
+
+def test_what_a_lora_covers_counts_as_memory_until_it_is_taken_out(studio):
+    draw(studio, PROMPT)
+    (before,) = studio.status().loaded_bytes
+    draw(studio, f"{PROMPT} <lora:a:1>")
+    (merged,) = studio.status().loaded_bytes
+    with lend(studio, PROMPT) as pipe:
+        covered = [pipe.unet, pipe.text_encoder]
+    linear = (torch.nn.Linear, torch.nn.Conv2d)
+    weights = [m.weight for network in covered for m in network.modules() if isinstance(m, linear)]
+    assert merged - before >= sum(weight.nbytes for weight in weights)

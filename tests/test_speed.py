@@ -10,7 +10,7 @@ from PIL import Image
 
 from sd_app import Img2ImgRequest, InpaintRequest, Settings, Step, Studio, Txt2ImgRequest, WalkRequest
 from sd_app.catalog import find_model
-from sd_app.speed import Plan, make_plan, reuse
+from sd_app.speed import CallPlan, plan_calls, reuse
 from sd_app.speed.calls import as_timestep, conditional_half, flatten, unflatten
 from tests.conftest import make_checkpoint
 
@@ -260,10 +260,10 @@ def test_a_unet_of_one_level_has_nothing_to_reuse():
 
 def test_the_plan_of_a_default_request_changes_nothing(random_studio):
     with random_studio._ready_manager().pipeline("txt2img", "model-a", "Heun") as pipe:
-        plan = make_plan(pipe, replace(REQUEST, guidance_scale=5.0), 6)
-        assert plan == Plan(calls=12, order=2)
+        plan = plan_calls(pipe, replace(REQUEST, guidance_scale=5.0), 6)
+        assert plan == CallPlan(calls=12, order=2)
         assert not plan.changes_pictures
-        ended = make_plan(pipe, replace(REQUEST, guidance_scale=1.0, guidance_end=0.5), 6)
+        ended = plan_calls(pipe, replace(REQUEST, guidance_scale=1.0, guidance_end=0.5), 6)
         assert not ended.changes_pictures  # without guidance there is nothing to end
 
 

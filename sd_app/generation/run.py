@@ -17,7 +17,7 @@ from ..model_info import LatentRgb
 from ..model_manager import ModelManager
 from ..requests import Cancelled, DownloadProgress, Txt2ImgRequest
 from ..schedulers import StepWatcher, watch_steps
-from ..speed import make_plan
+from ..speed import plan_calls
 from ..taesd import decode_latents
 from ..visualize import preview_image, preview_sheet
 from .job import Job, OnStep
@@ -84,10 +84,10 @@ def denoise(pipe: Any, job: Job, first: int, count: int) -> Images:
     generators = [torch.Generator("cpu").manual_seed(job.seed(first + index)) for index in range(count)]
     prompts, arguments = job.prompts(pipe, first, count), job.arguments(pipe, generators)
     watched = job.preview_every or job.watches
-    plan = make_plan(pipe, request, job.num_steps)
+    calls = plan_calls(pipe, request, job.num_steps)
     with (
         watch_steps(pipe.scheduler) if watched else nullcontext() as watcher,
-        pipe.fast_unet.running(plan, job.tell),
+        pipe.fast_unet.running(calls, job.tell),
     ):
         output = pipe(
             **prompts,

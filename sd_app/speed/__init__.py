@@ -11,23 +11,23 @@ from typing import Any
 import torch
 
 from ..settings import Settings
+from .call_plan import CallPlan, plan_calls
 from .capture import Capture, Captured, CudaCapture
 from .compiling import Compiler
 from .graphs import Graphs
-from .plan import Plan, make_plan
 from .unet import FastUNet
 
 __all__ = [
+    "CallPlan",
     "Capture",
     "Captured",
     "Compiler",
     "CudaCapture",
     "FastUNet",
     "Graphs",
-    "Plan",
     "bypass",
     "make_fast_unet",
-    "make_plan",
+    "plan_calls",
 ]
 
 

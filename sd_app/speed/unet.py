@@ -11,10 +11,10 @@ import torch
 from torch import Tensor, nn
 
 from . import reuse
+from .call_plan import CallPlan
 from .calls import Tensors, conditional_half, flatten, unflatten
 from .compiling import Compiler, Tell
 from .graphs import Graphs, places_of
-from .plan import Plan
 from .reuse import Forward, replaced_forwards
 
 Part = Callable[[Any, Forward, Tensors], tuple[Tensor, ...]]
@@ -31,7 +31,7 @@ class FastUNet:
         self._places: tuple[int, ...] = ()
 
     @contextmanager
-    def running(self, plan: Plan, tell: Tell) -> Iterator[None]:
+    def running(self, plan: CallPlan, tell: Tell) -> Iterator[None]:
         """Run the calls of one job by plan. `tell` hears of what takes a while, and may raise."""
         if not (plan.changes_pictures or self.graphs is not None or self.compiler):
             yield
@@ -85,7 +85,7 @@ class FastUNet:
 class Run:
     """The forward of a U-Net for the length of one job."""
 
-    def __init__(self, fast_unet: FastUNet, plan: Plan, tell: Tell) -> None:
+    def __init__(self, fast_unet: FastUNet, plan: CallPlan, tell: Tell) -> None:
         self._fast = fast_unet
         self._unet = fast_unet.unet
         self._plan = plan

@@ -7,7 +7,7 @@ from ..requests import Txt2ImgRequest, count_steps
 
 
 @dataclass(frozen=True, kw_only=True)
-class Plan:
+class CallPlan:
     """The U-Net calls of one batch. The defaults leave them all as they are."""
 
     calls: int = 0  # about how many there will be; 0: not known
@@ -28,13 +28,13 @@ class Plan:
         return index // self.order % self.cache_interval == 0
 
 
-def make_plan(pipe: Any, request: Txt2ImgRequest, num_steps: int) -> Plan:
+def plan_calls(pipe: Any, request: Txt2ImgRequest, num_steps: int) -> CallPlan:
     """Return the plan of a resolved request that runs so many steps on a pipe with its scheduler."""
     order = pipe.scheduler.order
     # U-Nets distilled with guidance inside read its scale and have no unconditional half.
     guided = request.guidance_scale != 1 and pipe.unet.config.time_cond_proj_dim is None
     guided_steps = count_steps(num_steps, request.guidance_end)
-    return Plan(
+    return CallPlan(
         calls=num_steps * order,
         guided_calls=guided_steps * order if guided and guided_steps < num_steps else None,
         cache_interval=request.cache_interval,
