@@ -15,6 +15,7 @@ from .hub.curated import CURATED, owner_facts
 from .model_info import ModelInfo, describe_model
 from .settings import Settings, is_path
 
+MAX_NAME = 200  # bytes of a file's name; disks take 255 with the ending
 PICKLES = (".ckpt", ".pt", ".pth", ".bin")  # formats whose reading can run code
 PARTS = ("unet", "vae", "text_encoder", "text_encoder_2")  # folders that hold weights; only SDXL has all
 XL_PIPELINES = ("StableDiffusionXLPipeline", "StableDiffusionXLInpaintPipeline")  # of model_index.json
@@ -45,7 +46,9 @@ def find_model(settings: Settings, name: str | None) -> ModelInfo:
         if _is_default(info, settings) if name is None else _is_called(info, wanted):
             return info
     if name is None and is_path(settings.model):
-        raise ValueError(f"model {settings.model} cannot be used: {_why_path_unusable(Path(settings.model))}")
+        path = Path(settings.model)
+        shown = path if settings.mode == "local" else path.name
+        raise ValueError(f"model {shown} cannot be used: {_why_path_unusable(path)}")
     reason = _why_missing(settings, wanted)
     names = ", ".join(info.name for info in models) or "none yet"
     raise ValueError(f"model must be one of: {names}; got {wanted!r}{reason}")
@@ -100,7 +103,7 @@ def describe_file(path: Path, *, name: str | None = None) -> ModelInfo:
             scaling_factor=SCALING_FACTORS[facts.family],
             note=facts.assumed,
         )
-    except (KeyError, TypeError, ValueError) as error:
+    except ODD_VALUES as error:
         raise ValueError(f"a value in {path.stem}.json beside it is wrong: {error}") from error
 
 
@@ -131,23 +134,34 @@ def weight_files(part: Path) -> list[Path]:
     return [file for file in files if ".fp16" in file.name] or files
 
 
+# What strangers' JSON raises where it holds other things than it should: all of it means "cannot be used".
+ODD_VALUES = (KeyError, IndexError, TypeError, AttributeError, ValueError, OverflowError)
+
+
 def why_unusable(path: Path) -> str:
     """Say why a diffusers folder cannot be loaded, in words for its owner; empty when it can."""
+    try:
+        return _why_unusable(path)
+    except ODD_VALUES as error:
+        return f"a value in its studio.json or config.json is wrong: {error}"
+    except OSError as error:
+        return f"it cannot be read: {error.strerror}"
+
+
+def _why_unusable(path: Path) -> str:
     index = _read_json(path / "model_index.json")
     if not index:
         return "it has no readable model_index.json: it is not a diffusers folder"
     if reason := why_not_pipeline(index, _read_json(path / "unet/config.json")):
         return reason
     parts = parts_of(path)
-    if missing := next((part for part in parts if _lacks_shards(path / part)), None):
-        return f"its {missing} is not whole: a file that its index names is missing (download it again)"
+    for part in parts:
+        if reason := _why_shards_unusable(path / part):
+            return reason
     for part in parts:
         if not weight_files(path / part):
             return f"its {part} holds no .safetensors weights{_how_to_convert(path, part)}"
-    try:
-        describe_folder(path)
-    except (KeyError, TypeError, ValueError) as error:
-        return f"a value in its studio.json or config.json is wrong: {error}"
+    describe_folder(path)
     return ""
 
 
@@ -160,7 +174,7 @@ def why_not_pipeline(index: dict[str, Any], unet: dict[str, Any]) -> str:
     parts, tokenizers = PARTS if is_xl else PARTS[:-1], ("tokenizer", "tokenizer_2")[: 1 + is_xl]
     for part in (*parts, *tokenizers, "scheduler"):
         entry = index.get(part)
-        if not isinstance(entry, list) or entry[0] not in LIBRARIES:
+        if not isinstance(entry, list) or not entry or entry[0] not in LIBRARIES:
             return f"its {part} needs code of its own, which is never run"
     channels = unet.get("in_channels", 4)
     if channels not in (4, INPAINT_CHANNELS):
@@ -170,13 +184,18 @@ def why_not_pipeline(index: dict[str, Any], unet: dict[str, Any]) -> str:
     return ""
 
 
-def _lacks_shards(part: Path) -> bool:
-    """Tell whether weights in several files are not all there: a download that was broken off."""
+def _why_shards_unusable(part: Path) -> str:
+    """Say what is wrong with weights in several files, which an index names; empty if nothing is."""
     for index in part.glob("*.safetensors.index*.json"):
-        if ("fp16" in index.name) == any(".fp16" in file.name for file in weight_files(part)):
-            shards = set(_read_json(index).get("weight_map", {}).values())
-            return not all((part / str(shard)).is_file() for shard in shards)
-    return False
+        if ("fp16" in index.name) != any(".fp16" in file.name for file in weight_files(part)):
+            continue
+        shards = set(_read_json(index).get("weight_map", {}).values())
+        # diffusers would follow a name anywhere, and open a pickle that stands there.
+        if any(Path(shard).name != shard or not shard.endswith(SUFFIX) for shard in shards):
+            return f"its {part.name} has an index that names other files than .safetensors beside it"
+        if not all((part / shard).is_file() for shard in shards):
+            return f"its {part.name} is not whole: a file that its index names is missing (download it again)"
+    return ""
 
 
 def find_snapshot(hub_id: str) -> Path | None:
@@ -227,7 +246,7 @@ def _children(models_dir: Path) -> tuple[list[Path], list[Path]]:
     try:
         with os.scandir(models_dir) as entries:
             for entry in entries:
-                if entry.name.startswith("."):
+                if entry.name.startswith(".") or not _can_be_shown(entry.name):
                     continue
                 if entry.name.lower().endswith(SUFFIX) and _leads_to(entry.is_file):
                     files.append(models_dir / entry.name)
@@ -236,6 +255,15 @@ def _children(models_dir: Path) -> tuple[list[Path], list[Path]]:
     except OSError:
         pass  # a folder that is not there holds nothing
     return folders, sorted(files, key=attrgetter("name"))  # comparing whole paths is slow
+
+
+def _can_be_shown(name: str) -> bool:
+    """Tell whether a file's name is text: the page could not carry it otherwise."""
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _leads_to(is_kind: Callable[[], bool]) -> bool:
@@ -295,7 +323,12 @@ def _why_missing(settings: Settings, name: str) -> str:
     if is_hub_id(name):
         local = f"download it first, python -m sd_app download {name}, or start with it: --model {name}"
         return f" ({local})" if settings.mode == "local" else ""
-    if not name or Path(name).name != name:
+    if (
+        not name
+        or Path(name).name != name
+        or name in (".", "..")
+        or len(name.encode(errors="replace")) > MAX_NAME
+    ):
         return ""
     for suffix in ("", SUFFIX, *PICKLES):
         path = settings.models_dir / (name + suffix)
@@ -315,7 +348,9 @@ def _why_file_unusable(path: Path) -> str:
         describe_file(path)
     except FileNotFoundError:
         return ""
-    except (ValueError, OSError) as error:
+    except OSError as error:
+        return f"it cannot be read: {error.strerror or error}"
+    except ValueError as error:
         return str(error)
     return ""
 

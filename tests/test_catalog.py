@@ -260,3 +260,45 @@ def test_a_folder_with_thousands_of_files_is_listed_quickly(copied_model, sd1_fi
         seconds.append(time.perf_counter() - started)
     print(f"{count:,} {kind}: first {seconds[0]:.2f} s, then {min(seconds[1:]):.3f} s")
     assert min(seconds[1:]) < 1
+
+
+@pytest.mark.parametrize(
+    ("file", "text"),
+    [
+        ("model_index.json", '{"_class_name": "StableDiffusionPipeline", "unet": []}'),
+        ("text_encoder/model.safetensors.index.json", '{"weight_map": [1]}'),
+        ("text_encoder/model.safetensors.index.json", '{"weight_map": {"a": [1]}}'),
+        ("text_encoder/model.safetensors.index.json", '{"weight_map": {"a": "%s"}}' % ("a" * 5000)),
+        ("text_encoder/model.safetensors.index.json", '{"weight_map": {"a": "pytorch_model.bin"}}'),
+        ("text_encoder/model.safetensors.index.json", '{"weight_map": {"a": "../unet/x.safetensors"}}'),
+        ("studio.json", '{"native_size": Infinity}'),
+        ("studio.json", '{"native_size": 1e999}'),
+        ("unet/config.json", '{"sample_size": Infinity}'),
+        ("vae/config.json", '{"block_out_channels": 5}'),
+    ],
+)
+def test_a_folder_of_odd_values_takes_no_other_model_down_and_says_why(
+    random_models, copied_model, file, text
+):
+    (copied_model.parent / "model-b").symlink_to(random_models / "model-b")
+    (copied_model / file).write_text(text)
+    assert [info.name for info in list_models(at(copied_model.parent))] == ["model-b"]
+    assert why_unusable(copied_model)
+    with pytest.raises(ValueError, match="model-a cannot be used"):
+        find_model(at(copied_model.parent), "model-a")
+
+
+def test_names_that_are_no_text_or_no_file_of_the_folder_are_left_alone(copied_model):
+    folder = copied_model.parent
+    os.symlink(copied_model, os.fsencode(folder) + b"/odd-\xff")  # noqa: PTH211 - a Path cannot hold that name
+    assert [info.name for info in list_models(at(folder))] == ["model-a"]
+    for name in ("..", ".", "a" * 499, "é" * 200, "\udcff"):
+        with pytest.raises(ValueError, match="model must be one of: model-a"):
+            find_model(at(folder), name)
+
+
+def test_a_visitor_is_not_told_where_the_owners_model_lies(tmp_path):
+    settings = Settings(models_dir=tmp_path, model=str(tmp_path / "gone"), mode="shared")
+    with pytest.raises(ValueError, match="gone cannot be used") as caught:
+        find_model(settings, None)
+    assert str(tmp_path) not in str(caught.value)
