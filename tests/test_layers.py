@@ -12,7 +12,17 @@ ROOT = Path(__file__).resolve().parent.parent
 
 LEAVES = {
     *("checks", "requests", "images", "metadata", "catalog", "settings", "placement", "masks", "drift"),
-    *("expressions", "films", "charts", "checkpoints", "model_info", "addons", "hub", "memory_plan"),
+    *(
+        "expressions",
+        "films",
+        "charts",
+        "checkpoints",
+        "model_info",
+        "addons",
+        "hub",
+        "memory_plan",
+        "reading",
+    ),
 }
 TOOLS = {
     *("schedulers", "loaders", "single_file", "clip_tokenizer", "pipelines", "model_manager"),

@@ -15,9 +15,14 @@ COMMIT = re.compile(r"[0-9a-f]{40}")
 
 
 def hub_cache() -> Path:
-    """Return Hugging Face's download folder, as the environment says now."""
-    home = Path(os.environ.get("HF_HOME", "~/.cache/huggingface")).expanduser()
-    return Path(os.environ.get("HF_HUB_CACHE", home / "hub")).expanduser()
+    """Return Hugging Face's download folder, as the environment says now, empty values not counted.
+
+    The order is that of huggingface_hub.constants, which reads the environment once, at its import.
+    """
+    told = os.environ.get
+    home = told("HF_HOME") or Path(told("XDG_CACHE_HOME") or "~/.cache", "huggingface")
+    folder = told("HF_HUB_CACHE") or told("HUGGINGFACE_HUB_CACHE") or Path(home, "hub")
+    return Path(os.path.expandvars(Path(folder).expanduser()))
 
 
 def repo_folder(hub_id: str) -> Path:
