@@ -1,6 +1,5 @@
 """Which models there are, and what each one likes. Reads names and small JSON files only; no torch."""
 
-import json
 import os
 from collections import Counter
 from collections.abc import Callable
@@ -9,13 +8,13 @@ from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
-from .checkpoints import SCALING_FACTORS, SUFFIX, inspect, may_be_checkpoint
+from .checkpoints import SCALING_FACTORS, inspect, may_be_checkpoint
 from .hub.cache import list_snapshots, snapshot_folder
 from .hub.curated import CURATED, owner_facts
 from .model_info import ModelInfo, describe_model
+from .reading import MAX_NAMED, PICKLES, SUFFIX, nearest, read_object, reason_of
 from .settings import Settings, is_path
 
-PICKLES = (".ckpt", ".pt", ".pth", ".bin")  # formats whose reading can run code
 PARTS = ("unet", "vae", "text_encoder", "text_encoder_2")  # folders that hold weights; only SDXL has all
 XL_PIPELINES = ("StableDiffusionXLPipeline", "StableDiffusionXLInpaintPipeline")  # of model_index.json
 PIPELINES = ("StableDiffusionPipeline", "StableDiffusionInpaintPipeline", *XL_PIPELINES)
@@ -37,7 +36,7 @@ def list_models(settings: Settings) -> list[ModelInfo]:
 def find_model(settings: Settings, name: str | None) -> ModelInfo:
     """Return the model of that name (None: the default one); a single file's may end in .safetensors.
 
-    Raise ValueError listing what there is, or saying why what lies there cannot be used.
+    Raise ValueError naming what there is, the nearest first, or saying why what lies there cannot be used.
     """
     wanted = settings.model if name is None else name
     models = list_models(settings)
@@ -46,9 +45,17 @@ def find_model(settings: Settings, name: str | None) -> ModelInfo:
             return info
     if name is None and is_path(settings.model):
         raise ValueError(f"model {settings.model} cannot be used: {_why_path_unusable(Path(settings.model))}")
-    reason = _why_missing(settings, wanted)
-    names = ", ".join(info.name for info in models) or "none yet"
-    raise ValueError(f"model must be one of: {names}; got {wanted!r}{reason}")
+    raise ValueError(
+        f"model must be one of: {_some_names(wanted, models)}; got {wanted!r}{_why_missing(settings, wanted)}"
+    )
+
+
+def _some_names(wanted: str, models: list[ModelInfo]) -> str:
+    """Name at most 8 of the models, those whose names are near first."""
+    names = [info.name for info in models]
+    some = list(dict.fromkeys([*nearest(wanted, names), *names]))[:MAX_NAMED]
+    more = f" and {len(names) - len(some):,} more" if len(names) > len(some) else ""
+    return f"{', '.join(some) or 'none yet'}{more}"
 
 
 def is_hub_id(name: str) -> bool:
@@ -59,12 +66,12 @@ def is_hub_id(name: str) -> bool:
 
 def describe_folder(path: Path, *, name: str | None = None, kind: str = "folder") -> ModelInfo:
     """Describe a diffusers folder; what studio.json says goes before what the configurations imply."""
-    vae, unet = _read_json(path / "vae/config.json"), _read_json(path / "unet/config.json")
+    vae, unet = read_object(path / "vae/config.json"), read_object(path / "unet/config.json")
     known = {
         "name": name or path.name,
         "kind": kind,
         "path": path,
-        "family": tell_family(_read_json(path / "model_index.json"), unet),
+        "family": tell_family(read_object(path / "model_index.json"), unet),
         "size_bytes": sum(
             file.stat().st_size for part in parts_of(path) for file in weight_files(path / part)
         ),
@@ -72,7 +79,7 @@ def describe_folder(path: Path, *, name: str | None = None, kind: str = "folder"
     }
     return describe_model(
         known,
-        {**owner_facts(name or path.name), **_read_json(path / "studio.json")},
+        {**owner_facts(name or path.name), **read_object(path / "studio.json")},
         native_size=native_size(unet, vae),
         scaling_factor=vae.get("scaling_factor"),
     )
@@ -110,7 +117,7 @@ def parts_of(path: Path) -> tuple[str, ...]:
 
 
 def _is_xl(path: Path) -> bool:
-    return _read_json(path / "model_index.json").get("_class_name") in XL_PIPELINES
+    return read_object(path / "model_index.json").get("_class_name") in XL_PIPELINES
 
 
 def tell_family(index: dict[str, Any], unet: dict[str, Any]) -> str:
@@ -133,10 +140,10 @@ def weight_files(part: Path) -> list[Path]:
 
 def why_unusable(path: Path) -> str:
     """Say why a diffusers folder cannot be loaded, in words for its owner; empty when it can."""
-    index = _read_json(path / "model_index.json")
+    index = read_object(path / "model_index.json")
     if not index:
         return "it has no readable model_index.json: it is not a diffusers folder"
-    if reason := why_not_pipeline(index, _read_json(path / "unet/config.json")):
+    if reason := why_not_pipeline(index, read_object(path / "unet/config.json")):
         return reason
     parts = parts_of(path)
     if missing := next((part for part in parts if _lacks_shards(path / part)), None):
@@ -174,7 +181,7 @@ def _lacks_shards(part: Path) -> bool:
     """Tell whether weights in several files are not all there: a download that was broken off."""
     for index in part.glob("*.safetensors.index*.json"):
         if ("fp16" in index.name) == any(".fp16" in file.name for file in weight_files(part)):
-            shards = set(_read_json(index).get("weight_map", {}).values())
+            shards = set(read_object(index).get("weight_map", {}).values())
             return not all((part / str(shard)).is_file() for shard in shards)
     return False
 
@@ -209,7 +216,7 @@ def _describe_hub(hub_id: str) -> ModelInfo:
         return describe_folder(snapshot, name=hub_id, kind="hub")
     known: dict[str, Any] = {"name": hub_id, "kind": "hub", "path": None}
     curated, begun = CURATED.get(hub_id), snapshot_folder(hub_id)
-    vae, unet, index = (_read_json(begun / name) if begun else {} for name in CONFIGS)
+    vae, unet, index = (read_object(begun / name) if begun else {} for name in CONFIGS)
     if curated:
         known |= {"family": curated.family, "only_inpaints": curated.only_inpaints}
         side, factor = curated.native_size, curated.scaling_factor
@@ -316,7 +323,7 @@ def _why_file_unusable(path: Path) -> str:
     except FileNotFoundError:
         return ""
     except (ValueError, OSError) as error:
-        return str(error)
+        return reason_of(error, path)
     return ""
 
 
@@ -330,11 +337,3 @@ def _how_to_convert(path: Path, part: str | None = None) -> str:
         "; if you trust its source, convert it once, in its folder:"
         f" python -c 'from diffusers import StableDiffusionPipeline as P; {code}'"
     )
-
-
-def _read_json(path: Path) -> dict[str, Any]:
-    try:
-        value = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):
-        return {}
-    return value if isinstance(value, dict) else {}

@@ -122,7 +122,7 @@ def test_a_truncated_file_says_how_much_is_missing(tmp_path, shapes):
         (b"PK\x03\x04" + b" " * 99, "it is a pickle under another name"),
         (b"<!DOCTYPE html>" + b" " * 99, "it is no safetensors file"),
         ((999).to_bytes(8, "little") + b"{}", "it is cut off, or no safetensors file: its header needs 999"),
-        ((2).to_bytes(8, "little") + b"[]", "its header is damaged"),
+        ((2).to_bytes(8, "little") + b"[]", "its header is damaged: it is no JSON object"),
         ((2).to_bytes(8, "little") + b"{}", "its tensors are those of no known model"),
         ((3).to_bytes(8, "little") + b"{}}", "its header is damaged"),
         ((200000).to_bytes(8, "little") + b"[" * 200000, "its header is damaged"),

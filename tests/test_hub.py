@@ -468,7 +468,7 @@ def test_a_big_cache_is_listed_quickly(hub, owner):
     assert min(seconds) < 0.3
 
 
-CACHES = (
+CACHES: tuple[dict[str, str], ...] = (
     {},
     {"XDG_CACHE_HOME": "/x"},
     {"XDG_CACHE_HOME": "/x", "HF_HOME": "~/h"},

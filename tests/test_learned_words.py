@@ -253,3 +253,10 @@ def test_the_command_line_lists_what_there_is_and_why_some_cannot_be_used(models
     assert odd == "<odd>  Learned word: its tensors are those of no embedding"
     assert soft == "<soft>  Learned word, Stable Diffusion 1, 2 vectors"
     assert vae == "--vae sharp"
+
+
+def test_the_command_line_says_where_files_go_if_there_are_none(tmp_path, capsys):
+    assert main(["addons", "--models-dir", str(tmp_path)]) == 0
+    said = capsys.readouterr().out
+    for name in ("loras", "embeddings", "vae"):
+        assert str(tmp_path / name) in said

@@ -93,6 +93,8 @@ def read_header(path: Path) -> Header:
     data_bytes = path.stat().st_size - 8 - len(raw)
     try:
         entries = json.loads(raw)
+        if not isinstance(entries, dict):
+            raise TypeError("it is no JSON object")
         metadata = entries.pop("__metadata__", None) or {}
         if not isinstance(metadata, dict):
             raise TypeError("its metadata must be an object")
