@@ -144,12 +144,15 @@ def test_what_is_no_safetensors_file_is_refused_in_words(tmp_path, content, word
         {"dtype": "F16", "shape": [2]},
         {"dtype": ["F16"], "shape": [2], "data_offsets": [0, 4]},
         {"dtype": "F16", "shape": [2.5], "data_offsets": [0, 5]},
+        {"dtype": "F16", "shape": [2.0], "data_offsets": [0, 4]},
+        {"dtype": "F16", "shape": [[2]], "data_offsets": [0, 4]},
         [],
         None,
     ],
 )
 def test_a_header_that_contradicts_itself_is_damaged(tmp_path, entry):
-    raw = json.dumps({"a": entry}).encode()
+    good = {"dtype": "F16", "shape": [2], "data_offsets": [0, 4]}
+    raw = json.dumps({"good": good, "a": entry}).encode()
     path = tmp_path / "a.safetensors"
     path.write_bytes(len(raw).to_bytes(8, "little") + raw + bytes(99))
     with pytest.raises(ValueError, match="its header is damaged"):

@@ -9,6 +9,8 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
+from ..folders import why_unusable
+
 PREFIX = "models--"
 INCOMPLETE = ".incomplete"  # a file that is on its way, as the hub's own client names it
 COMMIT = re.compile(r"[0-9a-f]{40}")
@@ -39,6 +41,12 @@ def snapshot_folder(hub_id: str) -> Path | None:
         return None
     # A name that is no plain one would lead out of the folder.
     return repo / "snapshots" / commit if commit and Path(commit).name == commit else None
+
+
+def find_snapshot(hub_id: str) -> Path | None:
+    """Return the downloaded, complete snapshot of a hub id's main branch, or None."""
+    snapshot = snapshot_folder(hub_id)
+    return None if snapshot is None or why_unusable(snapshot) else snapshot
 
 
 def list_snapshots() -> Iterator[tuple[str, Path]]:
