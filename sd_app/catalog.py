@@ -1,6 +1,5 @@
 """Which models there are, and what each one likes. Reads names and small JSON files only; no torch."""
 
-import json
 import os
 from collections import Counter
 from collections.abc import Callable
@@ -9,20 +8,24 @@ from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
-from .checkpoints import SCALING_FACTORS, SUFFIX, inspect, may_be_checkpoint
-from .hub.cache import list_snapshots, snapshot_folder
+from .checkpoints import SCALING_FACTORS, inspect, may_be_checkpoint
+from .folders import (
+    INPAINT_CHANNELS,
+    ODD_VALUES,
+    describe_folder,
+    how_to_convert,
+    native_size,
+    tell_family,
+    why_unusable,
+)
+from .hub.cache import find_snapshot, list_snapshots, snapshot_folder
 from .hub.curated import CURATED, owner_facts
 from .model_info import ModelInfo, describe_model
+from .reading import MAX_NAMED, PICKLES, SUFFIX, nearest, read_object, reason_of
 from .settings import Settings, is_path
 
 MAX_NAME = 200  # bytes of a file's name; disks take 255 with the ending
-PICKLES = (".ckpt", ".pt", ".pth", ".bin")  # formats whose reading can run code
-PARTS = ("unet", "vae", "text_encoder", "text_encoder_2")  # folders that hold weights; only SDXL has all
-XL_PIPELINES = ("StableDiffusionXLPipeline", "StableDiffusionXLInpaintPipeline")  # of model_index.json
-PIPELINES = ("StableDiffusionPipeline", "StableDiffusionInpaintPipeline", *XL_PIPELINES)
-INPAINT_CHANNELS = 9  # of a U-Net that also reads the mask and the masked picture: 4 + 1 + 4
 CONFIGS = ("vae/config.json", "unet/config.json", "model_index.json")
-LIBRARIES = ("diffusers", "transformers")  # code we run; a folder's own code is never run
 
 
 def list_models(settings: Settings) -> list[ModelInfo]:
@@ -38,7 +41,7 @@ def list_models(settings: Settings) -> list[ModelInfo]:
 def find_model(settings: Settings, name: str | None) -> ModelInfo:
     """Return the model of that name (None: the default one); a single file's may end in .safetensors.
 
-    Raise ValueError listing what there is, or saying why what lies there cannot be used.
+    Raise ValueError naming what there is, the nearest first, or saying why what lies there cannot be used.
     """
     wanted = settings.model if name is None else name
     models = list_models(settings)
@@ -49,36 +52,23 @@ def find_model(settings: Settings, name: str | None) -> ModelInfo:
         path = Path(settings.model)
         shown = path if settings.mode == "local" else path.name
         raise ValueError(f"model {shown} cannot be used: {_why_path_unusable(path)}")
-    reason = _why_missing(settings, wanted)
-    names = ", ".join(info.name for info in models) or "none yet"
-    raise ValueError(f"model must be one of: {names}; got {wanted!r}{reason}")
+    raise ValueError(
+        f"model must be one of: {_some_names(wanted, models)}; got {wanted!r}{_why_missing(settings, wanted)}"
+    )
+
+
+def _some_names(wanted: str, models: list[ModelInfo]) -> str:
+    """Name at most 8 of the models, those whose names are near first."""
+    names = [info.name for info in models]
+    some = list(dict.fromkeys([*nearest(wanted, names), *names]))[:MAX_NAMED]
+    more = f" and {len(names) - len(some):,} more" if len(names) > len(some) else ""
+    return f"{', '.join(some) or 'none yet'}{more}"
 
 
 def is_hub_id(name: str) -> bool:
     """Tell whether a name is a Hugging Face id, owner/name."""
     owner, slash, repo = name.partition("/")
     return bool(slash and owner and repo) and "/" not in repo and not name.startswith(".")
-
-
-def describe_folder(path: Path, *, name: str | None = None, kind: str = "folder") -> ModelInfo:
-    """Describe a diffusers folder; what studio.json says goes before what the configurations imply."""
-    vae, unet = _read_json(path / "vae/config.json"), _read_json(path / "unet/config.json")
-    known = {
-        "name": name or path.name,
-        "kind": kind,
-        "path": path,
-        "family": tell_family(_read_json(path / "model_index.json"), unet),
-        "size_bytes": sum(
-            file.stat().st_size for part in parts_of(path) for file in weight_files(path / part)
-        ),
-        "only_inpaints": unet.get("in_channels") == INPAINT_CHANNELS,
-    }
-    return describe_model(
-        known,
-        {**owner_facts(name or path.name), **_read_json(path / "studio.json")},
-        native_size=native_size(unet, vae),
-        scaling_factor=vae.get("scaling_factor"),
-    )
 
 
 def describe_file(path: Path, *, name: str | None = None) -> ModelInfo:
@@ -107,110 +97,15 @@ def describe_file(path: Path, *, name: str | None = None) -> ModelInfo:
         raise ValueError(f"a value in {path.stem}.json beside it is wrong: {error}") from error
 
 
-def parts_of(path: Path) -> tuple[str, ...]:
-    """Return the parts of a diffusers folder that hold weights."""
-    return PARTS if _is_xl(path) else PARTS[:-1]
-
-
-def _is_xl(path: Path) -> bool:
-    return _read_json(path / "model_index.json").get("_class_name") in XL_PIPELINES
-
-
-def tell_family(index: dict[str, Any], unet: dict[str, Any]) -> str:
-    """Return sd1, sd2 or sdxl, from model_index.json and the U-Net's config.json."""
-    if index.get("_class_name") in XL_PIPELINES:
-        return "sdxl"
-    return "sd2" if unet.get("cross_attention_dim") == 1024 else "sd1"
-
-
-def native_size(unet: dict[str, Any], vae: dict[str, Any]) -> int:
-    """Return the pixels of a side a model was trained on, from the config.json of both parts."""
-    return (unet.get("sample_size") or 64) * 2 ** (len(vae.get("block_out_channels", (0,) * 4)) - 1)
-
-
-def weight_files(part: Path) -> list[Path]:
-    """List the safetensors files a load would read: the fp16 ones where a part has both."""
-    files = sorted(file for file in part.glob("*.safetensors") if file.is_file())
-    return [file for file in files if ".fp16" in file.name] or files
-
-
-# What strangers' JSON raises where it holds other things than it should: all of it means "cannot be used".
-ODD_VALUES = (KeyError, IndexError, TypeError, AttributeError, ValueError, OverflowError)
-
-
-def why_unusable(path: Path) -> str:
-    """Say why a diffusers folder cannot be loaded, in words for its owner; empty when it can."""
-    try:
-        return _why_unusable(path)
-    except ODD_VALUES as error:
-        return f"a value in its studio.json or config.json is wrong: {error}"
-    except OSError as error:
-        return f"it cannot be read: {error.strerror}"
-
-
-def _why_unusable(path: Path) -> str:
-    index = _read_json(path / "model_index.json")
-    if not index:
-        return "it has no readable model_index.json: it is not a diffusers folder"
-    if reason := why_not_pipeline(index, _read_json(path / "unet/config.json")):
-        return reason
-    parts = parts_of(path)
-    for part in parts:
-        if reason := _why_shards_unusable(path / part):
-            return reason
-    for part in parts:
-        if not weight_files(path / part):
-            return f"its {part} holds no .safetensors weights{_how_to_convert(path, part)}"
-    describe_folder(path)
-    return ""
-
-
-def why_not_pipeline(index: dict[str, Any], unet: dict[str, Any]) -> str:
-    """Say by model_index.json and the U-Net's config.json why a model is none of ours; empty when it is."""
-    kind = index.get("_class_name")
-    if kind not in PIPELINES:
-        return f"it is a {kind}, and only Stable Diffusion 1, 2 and XL ({', '.join(PIPELINES)}) can be used"
-    is_xl = kind in XL_PIPELINES
-    parts, tokenizers = PARTS if is_xl else PARTS[:-1], ("tokenizer", "tokenizer_2")[: 1 + is_xl]
-    for part in (*parts, *tokenizers, "scheduler"):
-        entry = index.get(part)
-        if not isinstance(entry, list) or not entry or entry[0] not in LIBRARIES:
-            return f"its {part} needs code of its own, which is never run"
-    channels = unet.get("in_channels", 4)
-    if channels not in (4, INPAINT_CHANNELS):
-        return (
-            f"its U-Net takes {channels} channels (only 4 and, for inpainting, {INPAINT_CHANNELS} are known)"
-        )
-    return ""
-
-
-def _why_shards_unusable(part: Path) -> str:
-    """Say what is wrong with weights in several files, which an index names; empty if nothing is."""
-    for index in part.glob("*.safetensors.index*.json"):
-        if ("fp16" in index.name) != any(".fp16" in file.name for file in weight_files(part)):
-            continue
-        shards = set(_read_json(index).get("weight_map", {}).values())
-        # diffusers would follow a name anywhere, and open a pickle that stands there.
-        if any(Path(shard).name != shard or not shard.endswith(SUFFIX) for shard in shards):
-            return f"its {part.name} has an index that names other files than .safetensors beside it"
-        if not all((part / shard).is_file() for shard in shards):
-            return f"its {part.name} is not whole: a file that its index names is missing (download it again)"
-    return ""
-
-
-def find_snapshot(hub_id: str) -> Path | None:
-    """Return the downloaded, complete snapshot of a hub id's main branch, or None."""
-    snapshot = snapshot_folder(hub_id)
-    return None if snapshot is None or why_unusable(snapshot) else snapshot
-
-
 def list_downloaded() -> list[ModelInfo]:
     """List the usable models in the hub's cache, whichever program fetched them."""
     return [
-        describe_folder(folder, name=hub_id, kind="hub")
-        for hub_id, folder in list_snapshots()
-        if not why_unusable(folder)
+        _describe_snapshot(folder, hub_id) for hub_id, folder in list_snapshots() if not why_unusable(folder)
     ]
+
+
+def _describe_snapshot(folder: Path, hub_id: str) -> ModelInfo:
+    return describe_folder(folder, name=hub_id, kind="hub", owner=owner_facts(hub_id))
 
 
 def _list_hub(settings: Settings) -> list[ModelInfo]:
@@ -225,10 +120,10 @@ def _describe_hub(hub_id: str) -> ModelInfo:
     """Describe a hub model, by what is known of it if it is not downloaded."""
     snapshot = find_snapshot(hub_id)
     if snapshot is not None:
-        return describe_folder(snapshot, name=hub_id, kind="hub")
+        return _describe_snapshot(snapshot, hub_id)
     known: dict[str, Any] = {"name": hub_id, "kind": "hub", "path": None}
     curated, begun = CURATED.get(hub_id), snapshot_folder(hub_id)
-    vae, unet, index = (_read_json(begun / name) if begun else {} for name in CONFIGS)
+    vae, unet, index = (read_object(begun / name) if begun else {} for name in CONFIGS)
     if curated:
         known |= {"family": curated.family, "only_inpaints": curated.only_inpaints}
         side, factor = curated.native_size, curated.scaling_factor
@@ -304,7 +199,7 @@ def _why_path_unusable(path: Path) -> str:
     if path.is_dir():
         return why_unusable(path)
     if path.suffix in PICKLES:
-        return f"reading it can run code{_how_to_convert(path)}"
+        return f"reading it can run code{how_to_convert(path)}"
     return _why_file_unusable(path) or "there is no such folder or .safetensors file"
 
 
@@ -335,7 +230,7 @@ def _why_missing(settings: Settings, name: str) -> str:
         if path.is_dir():
             return f" ({name} cannot be used: {why_unusable(path)})"
         if path.suffix in PICKLES and path.is_file():
-            return f" ({path.name} is refused: reading it can run code{_how_to_convert(path)})"
+            return f" ({path.name} is refused: reading it can run code{how_to_convert(path)})"
         if path.suffix.lower() == SUFFIX and (reason := _why_file_unusable(path)):
             return f" ({path.name} cannot be used: {reason})"
     return ""
@@ -348,28 +243,6 @@ def _why_file_unusable(path: Path) -> str:
         describe_file(path)
     except FileNotFoundError:
         return ""
-    except OSError as error:
-        return f"it cannot be read: {error.strerror or error}"
-    except ValueError as error:
-        return str(error)
+    except (ValueError, OSError) as error:
+        return reason_of(error, path)
     return ""
-
-
-def _how_to_convert(path: Path, part: str | None = None) -> str:
-    """Say how to make a usable folder of a file, or of a folder whose part holds pickles only."""
-    if part is not None and not any(file.suffix in PICKLES for file in (path / part).glob("*")):
-        return ""
-    load = "from_single_file" if part is None else "from_pretrained"
-    code = f'P.{load}("{path.name}").save_pretrained("{path.stem}-safe")'
-    return (
-        "; if you trust its source, convert it once, in its folder:"
-        f" python -c 'from diffusers import StableDiffusionPipeline as P; {code}'"
-    )
-
-
-def _read_json(path: Path) -> dict[str, Any]:
-    try:
-        value = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):
-        return {}
-    return value if isinstance(value, dict) else {}

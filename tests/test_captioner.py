@@ -118,6 +118,9 @@ def test_weights_in_several_files_load(random_blip, copied_blip, picture):
     shard.unlink()
     with pytest.raises(ValueError, match=f"blip cannot be used as captioner: {shard.name} is missing"):
         load_captioner(copied_blip, "cpu", torch.float32)
+    (copied_blip / "model.safetensors.index.json").write_text("{")
+    with pytest.raises(ValueError, match=r"its model.safetensors.index.json cannot be read"):
+        load_captioner(copied_blip, "cpu", torch.float32)
 
 
 def spoil_kind(folder: Path) -> None:

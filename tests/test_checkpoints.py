@@ -122,7 +122,7 @@ def test_a_truncated_file_says_how_much_is_missing(tmp_path, shapes):
         (b"PK\x03\x04" + b" " * 99, "it is a pickle under another name"),
         (b"<!DOCTYPE html>" + b" " * 99, "it is no safetensors file"),
         ((999).to_bytes(8, "little") + b"{}", "it is cut off, or no safetensors file: its header needs 999"),
-        ((2).to_bytes(8, "little") + b"[]", "its header is damaged"),
+        ((2).to_bytes(8, "little") + b"[]", "its header is damaged: it is no JSON object"),
         ((2).to_bytes(8, "little") + b"{}", "its tensors are those of no known model"),
         ((3).to_bytes(8, "little") + b"{}}", "its header is damaged"),
         ((200000).to_bytes(8, "little") + b"[" * 200000, "its header is damaged"),
@@ -144,12 +144,15 @@ def test_what_is_no_safetensors_file_is_refused_in_words(tmp_path, content, word
         {"dtype": "F16", "shape": [2]},
         {"dtype": ["F16"], "shape": [2], "data_offsets": [0, 4]},
         {"dtype": "F16", "shape": [2.5], "data_offsets": [0, 5]},
+        {"dtype": "F16", "shape": [2.0], "data_offsets": [0, 4]},
+        {"dtype": "F16", "shape": [[2]], "data_offsets": [0, 4]},
         [],
         None,
     ],
 )
 def test_a_header_that_contradicts_itself_is_damaged(tmp_path, entry):
-    raw = json.dumps({"a": entry}).encode()
+    good = {"dtype": "F16", "shape": [2], "data_offsets": [0, 4]}
+    raw = json.dumps({"good": good, "a": entry}).encode()
     path = tmp_path / "a.safetensors"
     path.write_bytes(len(raw).to_bytes(8, "little") + raw + bytes(99))
     with pytest.raises(ValueError, match="its header is damaged"):

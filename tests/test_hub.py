@@ -468,6 +468,37 @@ def test_a_big_cache_is_listed_quickly(hub, owner):
     assert min(seconds) < 0.3
 
 
+CACHES: tuple[dict[str, str], ...] = (
+    {},
+    {"XDG_CACHE_HOME": "/x"},
+    {"XDG_CACHE_HOME": "/x", "HF_HOME": "~/h"},
+    {"XDG_CACHE_HOME": "/x", "HF_HOME": "/h", "HUGGINGFACE_HUB_CACHE": "$HOME/old"},
+    {"HUGGINGFACE_HUB_CACHE": "/old", "HF_HUB_CACHE": "~/new"},
+)
+
+
+def test_the_cache_is_where_the_hubs_own_client_has_it(monkeypatch):
+    """An empty value counts as none, where the client would take the folder it was started in."""
+    names = ("HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE", "HF_HOME", "XDG_CACHE_HOME")
+    code = f"""if True:
+        import importlib, os
+        from huggingface_hub import constants
+        for values in {CACHES}:
+            for name in {names}:
+                os.environ.pop(name, None)
+            os.environ.update(values)
+            print(importlib.reload(constants).HF_HUB_CACHE)
+    """
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    found = []
+    for values in CACHES:
+        for name in names:
+            monkeypatch.setenv(name, values.get(name, ""))
+        found.append(str(hub_cache()))
+    assert found == done.stdout.split()
+    assert len(set(found)) == len(CACHES)
+
+
 # -- the recommended ones
 
 

@@ -5,8 +5,9 @@ from pathlib import Path
 
 from ..checkpoints import Stamp, stamp
 from ..model_info import ModelInfo
+from ..reading import reason_of
 from ..settings import Settings
-from .files import find_file, reason_of
+from .files import find_file
 from .loras import check_family, inspect_lora
 from .taesd import find_preview_decoder
 from .tags import find_tags

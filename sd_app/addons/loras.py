@@ -7,10 +7,9 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
-from ..checkpoints import TITLES, Header, Stamp, read_header, stamp
+from ..checkpoints import TEXT_WIDTHS, TITLES, Header, Stamp, read_header, stamp
 
-CROSS_DIMS = {768: "sd1", 1024: "sd2", 2048: "sdxl"}  # columns of the U-Net's attention to the text
-TEXT_WIDTHS = {768: "sd1", 1024: "sd2"}
+CROSS_DIMS = {**TEXT_WIDTHS, 2048: "sdxl"}  # columns of the U-Net's attention to the text
 MAX_TRIGGERS = 8
 # The smaller factor, `down` or `A`, of one layer, by any of the names in use.
 DOWN = re.compile(r"[._]lora(?:_linear_layer)?[._](?:down|A)(?:\.\w+)?\.weight$")

@@ -92,7 +92,9 @@ def read_header(path: Path) -> Header:
     raw = read_raw_header(path)
     data_bytes = path.stat().st_size - 8 - len(raw)
     try:
-        entries = json.loads(raw)
+        entries = json.loads(raw, parse_float=str)  # the format has whole numbers alone, and 2.0 equals 2
+        if not isinstance(entries, dict):
+            raise TypeError("it is no JSON object")
         metadata = entries.pop("__metadata__", None) or {}
         if not isinstance(metadata, dict):
             raise TypeError("its metadata must be an object")
@@ -101,7 +103,7 @@ def read_header(path: Path) -> Header:
             dtypes={name: entry["dtype"] for name, entry in entries.items()},
             metadata={str(key): str(value) for key, value in metadata.items()},
         )
-        end = max((_end(name, entry) for name, entry in entries.items()), default=0)
+        end = _end(header, entries)
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise ValueError(f"its header is damaged: {error}") from error
     if end > data_bytes:
@@ -109,12 +111,24 @@ def read_header(path: Path) -> Header:
     return header
 
 
-def _end(name: str, entry: dict[str, Any]) -> int:
-    """Return where a tensor's bytes end; raise ValueError if they are not what its shape needs."""
-    begin, end = entry["data_offsets"]
-    if entry["dtype"] in BITS:  # newer formats pack several numbers into a byte
-        needed = prod(entry["shape"]) * BITS[entry["dtype"]] // 8
-        is_sound = isinstance(needed, int) and begin >= 0 and min(entry["shape"], default=0) >= 0
-        if end - begin != needed or not is_sound:
-            raise ValueError(f"{name} has {end - begin} bytes where its shape needs {needed}")
-    return int(end)
+def _end(header: Header, entries: dict[str, Any]) -> int:
+    """Return where the last tensor ends; raise ValueError if one's bytes are not what its shape needs."""
+    last = 0
+    counts: dict[tuple[int, ...], int] = {}  # numbers in a tensor: thousands of tensors share few shapes
+    for name, shape in header.shapes.items():
+        begin, end = entries[name]["data_offsets"]
+        bits = BITS.get(header.dtypes[name])
+        if bits is not None:  # newer formats pack several numbers into a byte
+            count = counts.get(shape)
+            if count is None:
+                count = counts[shape] = _count(name, shape)
+            if begin < 0 or end - begin != count * bits // 8:
+                raise ValueError(f"{name} has {end - begin} bytes where its shape needs {count * bits // 8}")
+        last = max(last, end)
+    return int(last)
+
+
+def _count(name: str, shape: tuple[Any, ...]) -> int:
+    if not all(isinstance(side, int) and side >= 0 for side in shape):
+        raise ValueError(f"{name} has the shape {shape}")
+    return prod(shape)
