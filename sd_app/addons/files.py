@@ -94,6 +94,11 @@ def reason_of(error: Exception, path: Path) -> str:
     return (known or str(error)).replace(str(path), path.name).replace(str(path.parent), "")[:300]
 
 
+def readable(text: str) -> str:
+    """Return a text without halves of surrogate pairs, which no page and no picture file can carry."""
+    return text.encode(errors="ignore").decode()
+
+
 def _names(file: AddonFile, folder: Path) -> tuple[str, ...]:
     place = file.path.relative_to(folder).as_posix()
     return file.name, _stem(place), place, place[: -len(SUFFIX)]

@@ -50,6 +50,13 @@ class Header:
         names = [name for name in self.shapes if name.startswith(prefixes)]
         return sum(prod(self.shapes[name]) * BITS.get(self.dtypes[name], 8) // 8 for name in names)
 
+    def check_floats(self, *names: str) -> None:
+        """Raise ValueError unless these tensors hold floats that can be read."""
+        if odd := sorted({self.dtypes[name] for name in names} - set(FLOATS)):
+            raise ValueError(
+                f"its numbers are {', '.join(odd)[:80]}, and only {', '.join(FLOATS)} can be read"
+            )
+
     def shape(self, name: str) -> tuple[int, ...]:
         """Return a tensor's shape. Raise ValueError if it is not there."""
         try:
