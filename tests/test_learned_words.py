@@ -1,6 +1,7 @@
 """Learned words: a file's vectors in the place of tokens. Identities first."""
 
 import io
+import json
 import os
 from collections import Counter
 from collections.abc import Iterator
@@ -180,6 +181,13 @@ def test_sdxl_reads_a_vector_in_each_encoder_and_in_the_pooled_one(models_dir, t
         draw(studio, "a xl-cat", model="model-a")
 
 
+def four_bits(width: int) -> bytes:
+    """Return a file of numbers of four bits, which torch cannot read."""
+    entry = {"dtype": "F4", "shape": [1, width], "data_offsets": [0, width // 2]}
+    raw = json.dumps({"emb_params": entry}).encode()
+    return len(raw).to_bytes(8, "little") + raw + bytes(width // 2)
+
+
 BAD: dict[str, tuple[Any, str]] = {
     "wide": (
         {"emb_params": torch.ones(1, 48)},
@@ -191,6 +199,8 @@ BAD: dict[str, tuple[Any, str]] = {
     "lora": ({"a.lora_down.weight": torch.ones(1), "a.lora_up.weight": torch.ones(1)}, "of no embedding"),
     "cube": ({"emb_params": torch.ones(2, 2, 2)}, "an embedding's is"),
     "long": ({"emb_params": torch.ones(76, WIDTH)}, "it has 76 vectors"),
+    "whole": ({"emb_params": torch.ones(1, WIDTH).long()}, "whole cannot: its numbers are I64, and only F16"),
+    "four": (four_bits(WIDTH), "four cannot: its numbers are F4, and only F16"),
     "nan": ({"emb_params": torch.full((1, WIDTH), float("nan"))}, "nan has a value that is none"),
     "odd": ({"clip_l": torch.ones(1, 4), "clip_g": torch.ones(2, 4)}, "its two tensors have 1 and 2 vectors"),
 }

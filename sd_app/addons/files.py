@@ -86,6 +86,11 @@ def pick_file(what: str, files: Sequence[AddonFile], folder: Path, name: str, *,
     raise ValueError(f"{field} must name a {what} that is there, got {name[:80]} ({hint})")
 
 
+def readable(text: str) -> str:
+    """Return a text without halves of surrogate pairs, which no page and no picture file can carry."""
+    return text.encode(errors="ignore").decode()
+
+
 def _names(file: AddonFile, folder: Path) -> tuple[str, ...]:
     place = file.path.relative_to(folder).as_posix()
     return file.name, _stem(place), place, place[: -len(SUFFIX)]

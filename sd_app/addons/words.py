@@ -151,6 +151,7 @@ def describe(file: WordFile, header: Header) -> LearnedWord:
     shapes = [header.shapes[name] for name in tensors]
     if any(len(shape) not in (1, 2) or not all(shape) for shape in shapes):
         raise ValueError(f"its tensor has the shape {shapes[0]}, and an embedding's is (vectors, columns)")
+    header.check_floats(*tensors)
     counts = {shape[0] if len(shape) == 2 else 1 for shape in shapes}
     if len(counts) > 1:
         raise ValueError(f"its two tensors have {' and '.join(map(str, sorted(counts)))} vectors")
