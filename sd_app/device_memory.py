@@ -1,22 +1,46 @@
 """What a device has free, what a model needs of it, and how a full one is told."""
 
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Callable, Iterable
+from typing import Any, TypeVar
 
 import psutil
 import torch
 
 from .memory_plan import GUIDED, UNET_TENSORS, VAE_TENSORS, Demand
 
-# What a full memory raises: torch's own error on CUDA, RuntimeError on MPS and the CPU.
-OUT_OF_MEMORY = (torch.OutOfMemoryError, MemoryError, RuntimeError)
+T = TypeVar("T")
+
+# What a full memory raises: torch's own error on CUDA, RuntimeError on MPS and the CPU, and OSError where
+# the system refuses to map a file, or diffusers says that it cannot load one.
+OUT_OF_MEMORY = (torch.OutOfMemoryError, MemoryError, RuntimeError, OSError)
+FULL = ("out of memory", "can't allocate memory", "cannot allocate memory", "not enough memory")
 
 
-def is_out_of_memory(error: BaseException) -> bool:
-    """Tell a full memory from other errors: on MPS and the CPU only the words do."""
-    words = ("out of memory", "can't allocate memory", "not enough memory")
+def is_out_of_memory(error: BaseException | None) -> bool:
+    """Tell a full memory, also one behind an error, from others: on MPS and the CPU only the words do."""
+    if error is None:
+        return False
     known = isinstance(error, torch.OutOfMemoryError | MemoryError)
-    return known or any(word in str(error).lower() for word in words)
+    if known or any(word in str(error).lower() for word in FULL):
+        return True
+    return is_out_of_memory(error.__cause__ or error.__context__)
+
+
+def try_twice(attempt: Callable[[], T], make_room: Callable[[], object], words: str) -> T:
+    """Return attempt(); if memory runs out, make room and try again; if it still does, raise MemoryError."""
+    try:
+        return attempt()
+    except OUT_OF_MEMORY as error:
+        if not is_out_of_memory(error):
+            raise
+    # Only here are the failed attempt's tensors free: they lived as long as the exception.
+    make_room()
+    try:
+        return attempt()
+    except OUT_OF_MEMORY as error:
+        if not is_out_of_memory(error):
+            raise
+        raise MemoryError(words) from error
 
 
 def free_bytes(device: torch.device) -> int:
@@ -52,6 +76,11 @@ def networks_in(part: Any) -> list[torch.nn.Module]:
     """Return a part that is a network, or the networks among its attributes."""
     held = [part] if isinstance(part, torch.nn.Module) else getattr(part, "__dict__", {}).values()
     return [value for value in held if isinstance(value, torch.nn.Module)]
+
+
+def lies_on(network: torch.nn.Module, device: torch.device) -> bool:
+    """Tell whether a network's weights are in a device's memory."""
+    return any(weight.device.type == device.type for weight in network.parameters())
 
 
 def count_bytes(parts: Iterable[torch.nn.Module | torch.Tensor]) -> int:

@@ -10,8 +10,9 @@ import sys
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 import psutil
@@ -26,7 +27,9 @@ from .device_memory import (
     demand_of,
     free_bytes,
     is_out_of_memory,
+    lies_on,
     networks_in,
+    try_twice,
 )
 from .fitting import Outfit
 from .loaders import download_snapshot, load_components, load_tokenizer
@@ -72,7 +75,12 @@ class Checkpoint:
         """Return what it takes now: weights, what is kept for it, and its networks' results in caches.py."""
         added = self.outfit.held if self.outfit else []
         weights = count_bytes([*self.networks, *self.kept.values(), *added])
-        return weights + sum(cached_bytes(network) for network in self.networks)
+        return weights + sum(cached_bytes(network) for network in self.all_networks)
+
+    @property
+    def all_networks(self) -> list[torch.nn.Module]:
+        """Return the networks of the model and those that jobs added to it."""
+        return [*self.networks, *(self.outfit.networks if self.outfit else [])]
 
 
 class ModelManager:
@@ -106,7 +114,7 @@ class ModelManager:
 
         While another job runs, on_event("Waiting") is called now and then. Raise ValueError for an unknown
         model or scheduler or an addition that does not fit, OSError when files cannot be read, MemoryError
-        when the weights do not fit.
+        when the weights or what the job does with them do not fit into the memory.
         """
         tell = on_event or _tell_nobody
         with self._exclusive(tell):
@@ -116,7 +124,8 @@ class ModelManager:
             checkpoint.outfit = checkpoint.outfit or Outfit(checkpoint.components)
             self._lent, self._dtype_in_use = (checkpoint, pipe), pipe.unet.dtype
             try:
-                with checkpoint.outfit.worn(pipe, additions, tell):
+                with ExitStack() as stack:
+                    self._put_on(stack, checkpoint, pipe, additions, tell)
                     yield pipe
             finally:
                 self._lent = None
@@ -164,11 +173,13 @@ class ModelManager:
         num_images are to be denoised together, if they fit. Models that are not in use make room before the
         job turns frugal. Only for the job that holds a pipeline.
         """
-        checkpoint, _ = self._in_use()
-        plan = self._choose_plan(checkpoint, width, height, num_images)
-        while plan.tight and len(self._checkpoints) > 1 and not self.settings.lowvram:
-            self._drop([next(name for name in self._checkpoints if name != checkpoint.name)])
-            plan = self._choose_plan(checkpoint, width, height, num_images)
+        checkpoint, pipe = self._in_use()
+        components = {**checkpoint.components, "vae": pipe.vae}  # which may be another one than its own
+        choose = partial(self._choose_plan, components, width, height, num_images)
+        plan = choose()
+        while plan.tight and (others := self._others_on_device(checkpoint)):
+            self._drop(others[:1])
+            plan = choose()
         try:
             self._place(checkpoint, plan)
         except OUT_OF_MEMORY as error:
@@ -179,22 +190,21 @@ class ModelManager:
         return self.turn_frugal()
 
     def turn_frugal(self) -> Plan:
-        """Drop all other models and cached results, and have the lent pipeline run as frugally as can be.
+        """Drop all that the job does without, and have the lent pipeline run as frugally as can be.
 
-        Only for the job that holds a pipeline.
+        That is other models, cached results, CUDA graphs, and VAEs and decoders of other jobs. The plan is
+        the last one. Only for the job that holds a pipeline.
         """
-        checkpoint, _ = self._in_use()
+        checkpoint, pipe = self._in_use()
         if checkpoint.fast_unet:
             checkpoint.fast_unet.give_up()
-        forget(*checkpoint.networks)
+        forget(*checkpoint.all_networks)
+        if checkpoint.outfit:
+            checkpoint.outfit.trim(pipe)
         self._drop([name for name in self._checkpoints if name != checkpoint.name])
-        self._place(checkpoint, self.frugal_plan)
-        return self.frugal_plan
-
-    @property
-    def frugal_plan(self) -> Plan:
-        """Return the most frugal plan of this device."""
-        return replace(FRUGAL, offloads=self._can_offload)
+        plan = replace(FRUGAL, offloads=self._can_offload, last=True)
+        self._place(checkpoint, plan)
+        return plan
 
     def status(self) -> Status:
         """Tell device, memory and loaded models, without waiting."""
@@ -225,6 +235,10 @@ class ModelManager:
         self._owner = threading.get_ident()
         try:
             yield
+        except OUT_OF_MEMORY as error:
+            if isinstance(error, MemoryError) or not is_out_of_memory(error):
+                raise
+            raise MemoryError(self._does_not_fit("the job", "shorten the prompt")) from error
         finally:
             self._owner = None
             self._lock.release()
@@ -247,29 +261,36 @@ class ModelManager:
         return self._checkpoints[name]
 
     def _load(self, name: str, load: Callable[[], Checkpoint]) -> Checkpoint:
-        try:
-            return load()
-        except OUT_OF_MEMORY as error:
-            if not is_out_of_memory(error):
-                raise
-        # Only here are the failed load's tensors free: they lived as long as the exception.
-        self._drop(list(self._checkpoints))
-        try:
-            return load()
-        except OUT_OF_MEMORY as error:
-            if not is_out_of_memory(error):
-                raise
-            raise MemoryError(
-                f"{name} does not fit into the memory of {self.device}"
-                " (close other programs, start with --lowvram, or choose a smaller model)"
-            ) from error
+        words = self._does_not_fit(name, "choose a smaller model")
+        return try_twice(load, lambda: self._drop(list(self._checkpoints)), words)
+
+    def _put_on(
+        self, stack: ExitStack, checkpoint: Checkpoint, pipe: Any, additions: Additions, tell: Event
+    ) -> None:
+        """Have the lent pipeline wear additions until the stack closes."""
+        assert checkpoint.outfit is not None
+        outfit, names = checkpoint.outfit, additions.names
+        what = f"{checkpoint.name} with {', '.join(names)}" if names else checkpoint.name
+        advice = f"leave out {' or '.join(names)}" if names else "choose a smaller model"
+        try_twice(
+            lambda: stack.enter_context(outfit.worn(pipe, additions, tell)),
+            self.turn_frugal,
+            self._does_not_fit(what, advice),
+        )
+
+    def _does_not_fit(self, what: str, advice: str) -> str:
+        """Return the words for what is too large even when all else is dropped."""
+        helps = self._can_offload and not self.settings.lowvram
+        lowvram = "start with --lowvram, " if helps else ""
+        remedy = f"close other programs, {lowvram}or {advice}"
+        return f"{what} does not fit into the memory of {self.device} ({remedy})"
 
     def _load_once(self, info: ModelInfo) -> Checkpoint:
         dtype = choose_dtype(self.settings.dtype, self.device, size_bytes=info.size_bytes)
         components = load_components(info, dtype)
         scheduler_config = components.pop("scheduler").config
         checkpoint = Checkpoint(name=info.name, components=components, scheduler_config=scheduler_config)
-        self._place(checkpoint, self._choose_plan(checkpoint, info.native_size, info.native_size, 1))
+        self._place(checkpoint, self._choose_plan(components, info.native_size, info.native_size, 1))
         if self.settings.channels_last:
             for part in (components["unet"], components["vae"]):
                 part.to(memory_format=torch.channels_last)
@@ -295,23 +316,31 @@ class ModelManager:
         """Tell whether the device has a memory of its own, so that parts can wait outside it."""
         return self.device.type == "cuda"
 
-    def _choose_plan(self, checkpoint: Checkpoint, width: int, height: int, num_images: int) -> Plan:
-        weights = [count_bytes([network]) for network in checkpoint.networks]
+    def _choose_plan(self, components: dict[str, Any], width: int, height: int, num_images: int) -> Plan:
+        networks = [network for part in components.values() for network in networks_in(part)]
+        weights = [count_bytes([network]) for network in networks]
         # Weights that lie on the device are no longer free, and need no more room.
-        is_there = checkpoint.offloads is False or self.device.type == "cpu"
-        plan = choose_plan(
-            free_bytes=free_bytes(self.device) + is_there * sum(weights),
+        there = count_bytes([network for network in networks if lies_on(network, self.device)])
+        return choose_plan(
+            free_bytes=free_bytes(self.device) + there,
             weights=weights,
-            demand=demand_of(checkpoint.components),
+            demand=demand_of(components),
             width=width,
             height=height,
             num_images=num_images,
             can_offload=self._can_offload,
             tile_above=self.settings.tile_above,
+            lowvram=self.settings.lowvram,
         )
-        if self.settings.lowvram:
-            return replace(self.frugal_plan, batch_size=plan.batch_size)
-        return plan
+
+    def _others_on_device(self, checkpoint: Checkpoint) -> list[str]:
+        """Return the other models that take room on the device, the one unused for longest first."""
+        return [
+            name
+            for name, other in self._checkpoints.items()
+            if other is not checkpoint
+            and any(lies_on(network, self.device) for network in other.all_networks)
+        ]
 
     def _place(self, checkpoint: Checkpoint, plan: Plan) -> None:
         """Put a checkpoint's parts where a plan wants them."""
@@ -322,6 +351,8 @@ class ModelManager:
             pipe.remove_all_hooks()
         if plan.offloads:
             checkpoint.offloads = True
+            for network in checkpoint.networks:  # the own VAE too, while another one is worn
+                network.to("cpu")
             if self._lent and self._lent[0] is checkpoint:
                 self._lent[1].enable_model_cpu_offload(device=self.device)
         else:

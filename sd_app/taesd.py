@@ -12,6 +12,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from .addons import reason_of
+from .device_memory import is_out_of_memory
 
 
 def load_decoder(path: Path) -> nn.Module:
@@ -22,6 +23,8 @@ def load_decoder(path: Path) -> nn.Module:
         decoder: nn.Module = AutoencoderTiny().decoder
         decoder.load_state_dict(dict(_renamed(load_file(path))))
     except (SafetensorError, OSError, RuntimeError, ValueError, KeyError, TypeError) as error:
+        if is_out_of_memory(error):
+            raise
         raise ValueError(f"it cannot be read: {reason_of(error, path)}") from error
     return decoder.eval()
 

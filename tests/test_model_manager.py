@@ -1,6 +1,7 @@
 import gc
 import threading
 import weakref
+from dataclasses import replace
 
 import pytest
 import torch
@@ -204,9 +205,20 @@ def test_weights_that_do_not_fit_make_the_others_go_and_are_tried_again(manager,
     lend(manager, "model-b")
     assert manager.status().loaded == ("model-b",)
     left[0] = 2
-    with pytest.raises(MemoryError, match=r"model-v does not fit into the memory of cpu .*--lowvram"):
+    with pytest.raises(MemoryError, match=r"model-v does not fit into the memory of cpu .*smaller model"):
         lend(manager, "model-v")
     assert lend(manager, "model-v")
+
+
+@pytest.mark.parametrize(("can_offload", "lowvram"), [(True, False), (True, True), (False, False)])
+def test_lowvram_is_advised_where_it_helps_and_is_not_on_yet(
+    random_settings, monkeypatch, can_offload, lowvram
+):
+    monkeypatch.setattr(ModelManager, "_can_offload", can_offload)
+    manager = ModelManager(replace(random_settings, lowvram=lowvram))
+    words = manager._does_not_fit("model-a", "choose a smaller model")
+    assert ("start with --lowvram" in words) is (can_offload and not lowvram)
+    assert words.startswith("model-a does not fit into the memory of cpu (close other programs, ")
 
 
 def test_status_is_quick_and_names_device_and_dtype(manager):
@@ -264,6 +276,11 @@ def test_a_full_memory_is_told_from_other_errors():
     assert is_out_of_memory(torch.OutOfMemoryError("x"))
     assert is_out_of_memory(RuntimeError("MPS backend out of memory (MPS allocated: 5 GB)"))
     assert is_out_of_memory(RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory"))
+    assert is_out_of_memory(OSError(12, "Cannot allocate memory"))
+    hidden = OSError("Unable to load weights")
+    hidden.__context__ = torch.OutOfMemoryError("x")  # as diffusers tells it
+    assert is_out_of_memory(hidden)
+    assert not is_out_of_memory(OSError(2, "No such file or directory"))
     assert not is_out_of_memory(RuntimeError("mat1 and mat2 shapes cannot be multiplied"))
 
 

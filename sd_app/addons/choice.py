@@ -46,6 +46,11 @@ class Additions:
     vae: VaeUse | None = None
     preview_decoder: Path | None = None
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Return what is to be merged or loaded, for people; a job can do without the decoder."""
+        return (*(use.name for use in self.loras), *([self.vae.name] if self.vae else []))
+
 
 NO_ADDITIONS = Additions()
 
