@@ -298,7 +298,7 @@ def test_a_folder_with_thousands_of_files_is_listed_quickly(copied_model, sd1_fi
         assert len(list_models(at(folder))) == (count + 1 if kind == "checkpoints" else 1)
         seconds.append(time.perf_counter() - started)
     print(f"{count:,} {kind}: first {seconds[0]:.2f} s, then {min(seconds[1:]):.3f} s")
-    assert min(seconds[1:]) < 1
+    assert min(seconds[1:]) < 5
 
 
 @pytest.mark.parametrize(
