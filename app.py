@@ -58,6 +58,14 @@ def make_parser(environ: Mapping[str, str]) -> argparse.ArgumentParser:
     return parser
 
 
+def warm_up(studio: Studio) -> None:
+    """Load the first model while the page is looked at; the first job says again what is wrong with it."""
+    try:
+        studio.warm_up()
+    except (ValueError, OSError, MemoryError) as error:
+        print(f"The model is not loaded yet: {error}", file=sys.stderr, flush=True)
+
+
 def main(arguments: list[str] | None = None) -> None:
     """Flags -> Settings -> Studio -> page."""
     parser = make_parser(os.environ)
@@ -84,7 +92,7 @@ def main(arguments: list[str] | None = None) -> None:
         demo.launch(prevent_thread_lock=True, **launch_options(access), **look_options(theme))
         if access.generated and access.auth:
             print("User: {}\nPassword: {}".format(*access.auth), flush=True)
-        Thread(target=studio.warm_up, daemon=True).start()
+        Thread(target=warm_up, args=(studio,), daemon=True).start()
         demo.block_thread()
     finally:
         shutil.rmtree(cache, ignore_errors=True)

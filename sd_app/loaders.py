@@ -8,8 +8,8 @@ from diffusers.utils import logging as diffusers_logging
 from transformers import CLIPTokenizer
 from transformers.utils import logging as transformers_logging
 
-from .catalog import describe_folder, find_snapshot, parts_of, weight_files, why_unusable
-from .hub.cache import hub_cache
+from .folders import describe_folder, parts_of, weight_files, why_unusable
+from .hub.cache import find_snapshot, hub_cache
 from .hub.download import OnProgress, download
 from .hub.errors import hub_errors
 from .hub.plan import hub_api, plan_download

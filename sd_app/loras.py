@@ -21,6 +21,8 @@ from .addons import LoraUse, reason_of
 PARTS = ("unet", "text_encoder", "text_encoder_2")
 TEXT_MODEL = "text_model."  # some of transformers' classes keep the encoder under this name, some do not
 
+MAX_ALPHA = 1e6  # times the rank; trainers write 0.1 to a few
+
 _FACTOR = re.compile(r"(.+?)[._]lora(?:_linear_layer)?[._](down|up|A|B)(?:\.\w+)?\.weight")
 _ALPHA = re.compile(r"(.+?)(?:[._]lora(?:_linear_layer)?\.down\.weight)?\.alpha")
 _BEYOND = re.compile(r"text_encoder(?:_2)?\.encoder\.layers\.\d+\.")
@@ -48,6 +50,8 @@ class Factors:
         """Tell whether both factors are there and make the weight's shape."""
         if self.up is None or self.down is None or self.up.ndim < 2 or self.down.ndim < 2:
             return False
+        if not self.down.numel():
+            return False
         rows, columns = weight.shape[0], weight[0].numel()
         return self.up.flatten(1).shape == (rows, len(self.down)) and self.down[0].numel() == columns
 
@@ -66,13 +70,22 @@ class MergedLoras:
         return [copy for weight, copy in self._originals.items() if copy.device == weight.device]
 
     def exchange(self, uses: tuple[LoraUse, ...]) -> None:
-        """Have exactly these LoRAs in the weights. Raise ValueError naming a file; then nothing changed."""
+        """Have exactly these LoRAs in the weights.
+
+        Raise ValueError naming a file that does not fit; then nothing changed. Raise it too for scales with
+        which a weight is beyond its type's numbers; then the checkpoint's own weights are back.
+        """
         if uses == self.state:
             return
         plan = self._plan(uses)
         self.eject()
         try:
-            self._inject(plan)
+            if place := self._inject(plan):
+                names = " and ".join(use.name for use in uses)
+                raise ValueError(
+                    f"prompt must scale LoRAs so that the model's numbers can hold the sum, and with {names}"
+                    f" {place} gets too large (lower the scale)"
+                )
         except BaseException:
             self.eject()
             raise
@@ -87,13 +100,18 @@ class MergedLoras:
         self.state = ()
 
     @torch.no_grad()
-    def _inject(self, plan: dict[nn.Parameter, list[tuple[float, Factors]]]) -> None:
+    def _inject(self, plan: dict[nn.Parameter, list[tuple[float, Factors]]]) -> str:
+        """Change the weights; stop at one that gets too large for its type, and return its name."""
         for weight, parts in plan.items():
             self._originals[weight] = weight.detach().to("cpu", copy=True)
             merged = weight.float()
             for scale, factors in parts:
                 merged = merged + factors.delta(weight, scale)
             weight.copy_(merged)
+            # A checkpoint's own infinity is not the LoRA's fault.
+            if not weight.isfinite().all() and self._originals[weight].isfinite().all():
+                return next(place for place, known in self._weights().items() if known is weight)
+        return ""
 
     def _plan(self, uses: Iterable[LoraUse]) -> dict[nn.Parameter, list[tuple[float, Factors]]]:
         """Say what is added to each weight; nothing is touched."""
@@ -156,6 +174,10 @@ def read_lora(path: Path, unet_config: Any) -> dict[str, Factors]:
         if match and (factors := layers.get(_place(match[1]))):
             factors.alpha = float(alpha)
     _read_peft_alphas(layers, metadata)
+    for place, factors in layers.items():
+        rank = len(factors.down) if factors.down is not None and factors.down.ndim else 1
+        if factors.alpha is not None and not abs(factors.alpha) <= MAX_ALPHA * rank:  # nor is NaN
+            raise ValueError(f"its {place} has the alpha {factors.alpha:g} for the rank {rank}")
     return layers
 
 
@@ -192,7 +214,7 @@ def _read_peft_alphas(layers: dict[str, Factors], metadata: Mapping[str, str]) -
                 # Rank-stabilised ones divide by the root of the rank (Kalajdzievski 2023).
                 root = len(factors.down) ** 0.5 if known.get(f"{part}.use_rslora") else 1.0
                 factors.alpha = float(alpha) * root
-    except (TypeError, AttributeError, json.JSONDecodeError) as error:
+    except (ValueError, TypeError, AttributeError, OverflowError, RecursionError) as error:
         raise ValueError(f"what it says of its alpha cannot be read: {error}") from error
 
 

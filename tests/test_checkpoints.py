@@ -1,6 +1,7 @@
 import json
 import pickle
 import random
+from pathlib import Path
 
 import pytest
 import torch
@@ -122,7 +123,7 @@ def test_a_truncated_file_says_how_much_is_missing(tmp_path, shapes):
         (b"PK\x03\x04" + b" " * 99, "it is a pickle under another name"),
         (b"<!DOCTYPE html>" + b" " * 99, "it is no safetensors file"),
         ((999).to_bytes(8, "little") + b"{}", "it is cut off, or no safetensors file: its header needs 999"),
-        ((2).to_bytes(8, "little") + b"[]", "its header is damaged"),
+        ((2).to_bytes(8, "little") + b"[]", "its header is damaged: it is no JSON object"),
         ((2).to_bytes(8, "little") + b"{}", "its tensors are those of no known model"),
         ((3).to_bytes(8, "little") + b"{}}", "its header is damaged"),
         ((200000).to_bytes(8, "little") + b"[" * 200000, "its header is damaged"),
@@ -144,16 +145,68 @@ def test_what_is_no_safetensors_file_is_refused_in_words(tmp_path, content, word
         {"dtype": "F16", "shape": [2]},
         {"dtype": ["F16"], "shape": [2], "data_offsets": [0, 4]},
         {"dtype": "F16", "shape": [2.5], "data_offsets": [0, 5]},
+        {"dtype": "F16", "shape": [2.0], "data_offsets": [0, 4]},
+        {"dtype": "F16", "shape": [[2]], "data_offsets": [0, 4]},
+        {"dtype": "F16", "shape": [True], "data_offsets": [0, 2]},
+        {"dtype": "F16", "shape": [1.0], "data_offsets": [0, 2]},
+        {"dtype": "F16", "shape": [float("inf")], "data_offsets": [0, 2]},
+        {"dtype": "F16", "shape": [1], "data_offsets": [0.0, 2]},
+        {"dtype": "F16", "shape": [10**4000] * 10, "data_offsets": [0, 2]},
+        {"dtype": "F16", "shape": [2**62] * 64, "data_offsets": [0, 2]},
+        {"dtype": "F16", "shape": [0] * 65, "data_offsets": [0, 0]},
+        {"dtype": "F4", "shape": ["a", 1], "data_offsets": [0, 0]},
+        {"dtype": "F4", "shape": [-1], "data_offsets": [0, 0]},
+        {"dtype": "F4", "shape": [1.5], "data_offsets": [0, 0]},
+        {"dtype": "F4", "shape": None, "data_offsets": [0, 0]},
+        {"dtype": "F4", "shape": [1], "data_offsets": [0, float("inf")]},
+        {"dtype": "F4", "shape": [1], "data_offsets": [0, float("nan")]},
+        {"dtype": "F4", "shape": [1], "data_offsets": [9, 0]},
+        {"dtype": "F4", "shape": [1], "data_offsets": [-9, 0]},
+        {"dtype": "F4", "shape": [1], "data_offsets": [0, 9, 9]},
+        {"dtype": "F4", "shape": [1], "data_offsets": "01"},
+        {"dtype": 4, "shape": [1], "data_offsets": [0, 0]},
+        {"shape": [1], "data_offsets": [0, 0]},
         [],
         None,
     ],
 )
 def test_a_header_that_contradicts_itself_is_damaged(tmp_path, entry):
-    raw = json.dumps({"a": entry}).encode()
-    path = tmp_path / "a.safetensors"
-    path.write_bytes(len(raw).to_bytes(8, "little") + raw + bytes(99))
-    with pytest.raises(ValueError, match="its header is damaged"):
+    path = write_header(tmp_path, json.dumps({"odd.one": entry}))
+    with pytest.raises(ValueError, match=r"its header is damaged: odd\.one ") as caught:
         read_header(path)
+    assert len(str(caught.value)) < 200
+
+
+@pytest.mark.parametrize(
+    ("header", "words"),
+    [
+        ('["a"]', "its header is damaged: it is no JSON object"),
+        ('{"__metadata__": [1]}', "its header is damaged: its metadata must be an object"),
+        ('{"a": {"dtype": "F4", "shape": [1], "data_offsets": [0, 1e999]}}', "its header is damaged: a does"),
+        ('{"\\ud800": {"dtype": "F4", "shape": [1], "data_offsets": [0, 1]}}', "its header is damaged"),
+        ('{"__metadata__": {"a": "\\udfff"}}', "its header is damaged"),
+        ('{"a":' + " " * 20_000_000 + "1}", "its header has 20,000,007 bytes, and at most 20,000,000"),
+        ('{"a":[' + "{}," * 100_000 + "{}]}", "its header names more than 100,000 tensors"),
+    ],
+    ids=range(7),
+)
+def test_a_header_that_no_known_model_has_is_refused_in_words(tmp_path, header, words):
+    with pytest.raises(ValueError, match=words) as caught:
+        read_header(write_header(tmp_path, header))
+    str(caught.value).encode()
+
+
+@pytest.mark.parametrize("length", [640, 896, 1152, 1408])
+def test_a_length_that_begins_as_a_pickle_does_is_none(tmp_path, length):
+    entry = '{"a": {"dtype": "F16", "shape": [2], "data_offsets": [0, 4]}}'
+    assert read_header(write_header(tmp_path, entry.ljust(length))).shapes == {"a": (2,)}
+
+
+def write_header(folder: Path, header: str) -> Path:
+    raw = header.encode()
+    path = folder / "a.safetensors"
+    path.write_bytes(len(raw).to_bytes(8, "little") + raw + bytes(99))
+    return path
 
 
 @pytest.mark.parametrize("family", ["sd1", "sd2", "sdxl"])

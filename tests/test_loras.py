@@ -14,6 +14,7 @@ from diffusers import StableDiffusionPipeline
 from sd_app import BlendRequest, Img2ImgRequest, Settings, Studio, Txt2ImgRequest, WalkRequest
 from sd_app.addons import choose_additions, find_tags, inspect_lora, list_files, remove_tags
 from sd_app.catalog import find_model
+from sd_app.loras import read_lora
 from sd_app.metadata import from_infotext, read_infotext
 from sd_app.requests import take_apart
 from sd_app.schedulers import make_scheduler
@@ -320,6 +321,8 @@ def test_only_tags_are_taken_out():
         ({"prompt": "a <lora:x:1e9>"}, "from -10 to 10"),
         ({"prompt": "a <lora:x:inf>"}, "from -10 to 10"),
         ({"prompt": "a <lora:x:much>"}, "from -10 to 10"),
+        ({"prompt": "a <lora:x:6><lora:x:6>"}, "by -10 to 10 in all, got 12 for x"),
+        ({"prompt": "a <lora:x:0:-6><lora:x:0:-6>"}, "by -10 to 10 in all, got -12 for x"),
         ({"prompt": "a <lora::1>"}, "prompt must name the LoRA"),
         ({"prompt": "a <lora:x:1:2:3>"}, "at most two numbers"),
         ({"prompt": "a <lora:x:lbw=ALL>"}, "at most two numbers"),
@@ -348,6 +351,13 @@ def some(**shapes: tuple[int, ...]) -> dict[str, torch.Tensor]:
     return {name.replace("__", "."): torch.ones(shape) for name, shape in shapes.items()}
 
 
+def conv_in(rank: int = 4, **other: torch.Tensor) -> dict[str, torch.Tensor]:
+    """Return a LoRA of one layer, some of its tensors others than they should be."""
+    tensors = {"down": torch.ones(rank, 4, 3, 3), "up": torch.ones(16, rank, 1, 1), **other}
+    names = {"alpha": "unet.conv_in.alpha"}
+    return {names.get(name, f"unet.conv_in.lora.{name}.weight"): tensor for name, tensor in tensors.items()}
+
+
 BAD: dict[str, tuple[Any, str]] = {
     "pickle": (b"PK\x03\x04" + bytes(100), "it is a pickle under another name"),
     "noise": (bytes(range(256)), "it is no safetensors file"),
@@ -371,6 +381,21 @@ BAD: dict[str, tuple[Any, str]] = {
         {"unet.conv_in.lora_A.weight": torch.full((4, 4), float("nan"))},
         "a value that is no number",
     ),
+    "alphas": (conv_in(alpha=torch.ones(2, 2)), r"conv_in.alpha has the shape \(2, 2\), and an alpha is"),
+    "nanalpha": (
+        conv_in(alpha=torch.tensor(float("nan"))),
+        "its unet.conv_in has the alpha nan for the rank 4",
+    ),
+    "infalpha": (conv_in(alpha=torch.tensor(float("-inf"))), "its unet.conv_in has the alpha -inf for"),
+    "largealpha": (
+        conv_in(alpha=torch.tensor(4e6 + 1)),
+        r"its unet.conv_in has the alpha 4e\+06 for the rank 4",
+    ),
+    "complexalpha": (conv_in(alpha=torch.tensor(1j)), "its numbers are C64"),
+    "rank0": (conv_in(rank=0), r"conv_in.lora.down.weight has the shape \(0, 4, 3, 3\)"),
+    "scalar": (conv_in(up=torch.zeros(())), r"conv_in.lora.up.weight has the shape \(\)"),
+    "whole": (conv_in(up=torch.ones(16, 4, 1, 1).long()), "its numbers are I64, and only F16"),
+    "beyond": (conv_in(up=torch.full((16, 4, 1, 1), 3e38)), r"beyond unet.conv_in gets too large \(lower"),
 }
 
 
@@ -383,6 +408,52 @@ def test_a_bad_file_is_refused_by_name_and_the_model_goes_on(studio, models_dir,
     assert name in str(caught.value)
     assert str(models_dir) not in str(caught.value)
     assert draw(studio, PROMPT) == base
+
+
+@pytest.mark.parametrize(
+    "metadata",
+    [
+        "[" * 100_000,
+        "[]",
+        '{"unet.lora_alpha": "1e999"}',
+        '{"unet.lora_alpha": [1]}',
+        '{"unet.lora_alpha": "much"}',
+        '{"unet.lora_alpha": 1' + "0" * 400 + "}",
+        '{"unet.lora_alpha": 4000001}',
+        '{"unet.alpha_pattern": [1]}',
+    ],
+    ids=range(8),
+)
+def test_metadata_without_an_alpha_that_can_be_is_refused(tmp_path, metadata):
+    file = write_lora(tmp_path / "a.safetensors", conv_in(), {"lora_adapter_metadata": metadata})
+    with pytest.raises(ValueError, match=r"its alpha cannot be read|its unet.conv_in has the alpha"):
+        read_lora(file, None)
+
+
+def test_what_float16_cannot_hold_is_refused_and_the_weights_are_back(studio, models_dir, tmp_path):
+    half = Studio(Settings(models_dir=models_dir, model="model-a", outputs_dir=tmp_path, dtype="float16"))
+    write_lora(models_dir / "loras/strong.safetensors", conv_in(up=torch.full((16, 4, 1, 1), 2e4)))
+    before = weights(half, PROMPT)
+    weights(half, f"{PROMPT} <lora:strong:0.5>")
+    with pytest.raises(
+        ValueError, match=r"with a and strong unet.conv_in gets too large \(lower the scale\)"
+    ):
+        weights(half, f"{PROMPT} <lora:a> <lora:strong:2>")
+    assert same(weights(half, PROMPT), before)
+    assert not same(weights(half, f"{PROMPT} <lora:strong:0.5>"), before)
+    weights(studio, f"{PROMPT} <lora:strong:2>")  # float32 can hold it
+
+
+def test_an_infinity_of_the_checkpoints_own_is_no_fault_of_a_lora(studio):
+    with lend(studio, PROMPT) as pipe, torch.no_grad():
+        weight = pipe.unet.conv_in.weight
+        before = weight.detach().clone()
+        weight[0, 0, 0, 0] = float("inf")
+    try:
+        weights(studio, f"{PROMPT} <lora:a:1>")
+    finally:
+        with lend(studio, PROMPT), torch.no_grad():
+            weight.copy_(before)
 
 
 def test_a_cut_off_file_is_refused(studio, models_dir, base):
@@ -425,8 +496,26 @@ def test_facts_come_from_the_header(tmp_path):
     assert facts.trigger_words == ("sks dog", "grass")
     told = inspect_lora(write_hollow(tmp_path / "y.safetensors", shapes, {"modelspec.trigger_phrase": "sks"}))
     assert told.trigger_words == ("sks",)
-    broken = inspect_lora(write_hollow(tmp_path / "z.safetensors", shapes, {"ss_tag_frequency": "{"}))
-    assert broken.trigger_words == ()
+
+
+@pytest.mark.parametrize(
+    ("frequency", "words"),
+    [
+        ("{", ()),
+        ("[" * 100_000, ()),
+        ('{"a": {"x": 1e999}}', ()),
+        ('{"a": {"x": NaN}}', ()),
+        ('{"a": {"x": [1]}}', ()),
+        ('{"a": 5}', ()),
+        ("[1]", ()),
+        ('{"a": {"\\ud800x": 2, "\\udfff": 3, "y": 1}}', ("x", "y")),
+    ],
+    ids=range(8),
+)
+def test_odd_trigger_words_are_left_out(tmp_path, frequency, words):
+    shapes = {"lora_unet_x.lora_down.weight": (8, 768)}
+    facts = inspect_lora(write_hollow(tmp_path / "z.safetensors", shapes, {"ss_tag_frequency": frequency}))
+    assert facts.trigger_words == words
 
 
 def test_an_unknown_name_is_answered_with_the_nearest(studio, models_dir):
@@ -447,7 +536,9 @@ def test_two_files_of_one_name_must_be_told_apart(studio, models_dir):
         ValueError, match=r"2 files are called twin \(write one of: sub/twin.saf\w+, twin.saf"
     ):
         draw(studio, "a <lora:twin:1>")
-    merged = weights(studio, "a <lora:sub/twin.safetensors:0.5>")
+    with pytest.raises(ValueError, match=r"in all, got 12 for sub/twin.safetensors"):
+        draw(studio, "a <lora:sub/twin.safetensors:6> <lora:sub/twin:6>")
+    merged = weights(studio, "a <lora:sub/twin.safetensors:0.25> <lora:sub/twin:0.25>")
     assert same(merged, weights(studio, "a <lora:a:0.5>"))
     assert {"twin.safetensors", "sub/twin.safetensors"} <= {f.name for f in list_files(models_dir / "loras")}
 
@@ -487,6 +578,7 @@ def test_a_lora_has_cached_prompts_of_its_own_and_without_it_the_old_ones_count_
 
 
 def test_what_a_lora_covers_counts_as_memory_until_it_is_taken_out(studio):
+    studio.unload()  # other tests may have left another model
     draw(studio, PROMPT)
     (before,) = studio.status().loaded_bytes
     draw(studio, f"{PROMPT} <lora:a:1>")

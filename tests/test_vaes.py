@@ -159,10 +159,13 @@ def test_sdxls_in_float16_still_runs_in_float32_and_comes_back(models_dir, tmp_p
     assert [one.dtype for one in outfit._vaes.values()] == [torch.float16]
 
 
-def bad_folder(models_dir: Path, name: str, config: dict[str, Any]) -> None:
+def bad_folder(models_dir: Path, name: str, config: dict[str, Any] | str) -> None:
     folder = models_dir / "vae" / name
     shutil.copytree(models_dir / "vae/own-folder", folder, dirs_exist_ok=True)
     file = folder / "config.json"
+    if isinstance(config, str):
+        file.write_text(config)
+        return
     file.write_text(json.dumps({**json.loads(file.read_text()), **config}))
 
 
@@ -178,6 +181,9 @@ def bad_folder(models_dir: Path, name: str, config: dict[str, Any]) -> None:
         ("partial", {"decoder.conv_in.weight": (8, 4, 3, 3), "encoder.x": (1,)}, "partial does not: its VAE"),
         ("wide", {"decoder.conv_in.weight": (512, 4, 3, 3), "encoder.conv_in.weight": (1,)}, "wide does not"),
         ("tiny-folder", {"_class_name": "AutoencoderTiny"}, "it is a AutoencoderTiny"),
+        ("cut-folder", "{", "cut-folder cannot: its config.json is no JSON object"),
+        ("list-folder", "[]", "list-folder cannot: its config.json is no JSON object"),
+        ("deep-folder", "[" * 200_000, "deep-folder cannot: its config.json is no JSON object"),
         (
             "xl-folder",
             {"scaling_factor": 0.13025},

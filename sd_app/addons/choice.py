@@ -1,15 +1,16 @@
 """Which files a job needs beside its checkpoint."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ..checkpoints import Stamp, stamp
 from ..model_info import ModelInfo
+from ..reading import reason_of
 from ..settings import Settings
-from .files import find_file, reason_of
+from .files import find_file
 from .loras import check_family, inspect_lora
 from .taesd import find_preview_decoder
-from .tags import find_tags
+from .tags import LoraTag, add_tags, check_scales, find_tags
 from .vaes import find_vae
 from .words import NO_WORDS, WordBook, read_words
 
@@ -75,23 +76,28 @@ def _choose_vae(settings: Settings, name: str) -> VaeUse:
 
 
 def _choose_loras(settings: Settings, info: ModelInfo, prompt: str) -> tuple[LoraUse, ...]:
-    uses = []
+    found: dict[Path, LoraTag] = {}  # one file may be asked for by two names
     for tag in find_tags(prompt):
         file = find_file("LoRA", settings.models_dir / LORAS, tag.name)
+        tag = replace(tag, name=file.name)
+        found[file.path] = add_tags(found[file.path], tag) if file.path in found else tag
+    uses = []
+    for path, tag in found.items():
+        check_scales(tag)
         try:
-            facts = inspect_lora(file.path)
+            facts = inspect_lora(path)
         except (ValueError, OSError) as error:
-            reason = reason_of(error, file.path)
+            reason = reason_of(error, path)
             raise ValueError(
-                f"prompt must ask for LoRAs that can be used, and {file.name} cannot: {reason}"
+                f"prompt must ask for LoRAs that can be used, and {tag.name} cannot: {reason}"
             ) from error
-        check_family(file.name, facts, info.family)
+        check_family(tag.name, facts, info.family)
         if tag.unet_scale or tag.text_scale:
             uses.append(
                 LoraUse(
-                    name=file.name,
-                    path=file.path,
-                    file=stamp(file.path),
+                    name=tag.name,
+                    path=path,
+                    file=stamp(path),
                     unet_scale=tag.unet_scale,
                     text_scale=tag.text_scale,
                 )

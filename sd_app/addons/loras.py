@@ -5,13 +5,15 @@ import re
 from collections import Counter
 from dataclasses import dataclass
 from functools import lru_cache
+from math import prod
 from pathlib import Path
 
-from ..checkpoints import TITLES, Header, Stamp, read_header, stamp
+from ..checkpoints import TEXT_WIDTHS, TITLES, Header, Stamp, read_header, stamp
+from .files import readable
 
-CROSS_DIMS = {768: "sd1", 1024: "sd2", 2048: "sdxl"}  # columns of the U-Net's attention to the text
-TEXT_WIDTHS = {768: "sd1", 1024: "sd2"}
+CROSS_DIMS = {**TEXT_WIDTHS, 2048: "sdxl"}  # columns of the U-Net's attention to the text
 MAX_TRIGGERS = 8
+WHOLE = ("I8", "U8", "I16", "I32", "I64")
 # The smaller factor, `down` or `A`, of one layer, by any of the names in use.
 DOWN = re.compile(r"[._]lora(?:_linear_layer)?[._](?:down|A)(?:\.\w+)?\.weight$")
 CROSS = re.compile(r"attn2.*to_[kv]\b|attn2.*to_[kv]_lora")
@@ -70,6 +72,7 @@ def describe(header: Header) -> LoraFacts:
     downs = {name: shape for name, shape in header.shapes.items() if DOWN.search(name) and shape}
     if not downs:
         raise ValueError("its tensors are those of no LoRA")
+    _check_factors(header)
     return LoraFacts(
         family=_family(downs),
         rank=max(shape[0] for shape in downs.values()),
@@ -85,6 +88,18 @@ def check_family(file_name: str, facts: LoraFacts, family: str) -> None:
             f"prompt must ask for LoRAs of the model's family, and {file_name} is one for"
             f" {TITLES[facts.family]} (the model is {TITLES[family]}; choose another model or LoRA)"
         )
+
+
+def _check_factors(header: Header) -> None:
+    for name, shape in header.shapes.items():
+        is_alpha = name.endswith(".alpha")
+        if prod(shape) != 1 if is_alpha else len(shape) < 2 or not all(shape):
+            kind = "an alpha is one number" if is_alpha else "no factor of a layer has that"
+            raise ValueError(f"its {name[:200]} has the shape {shape[:8]}, and {kind}")
+        if not (
+            is_alpha and header.dtypes[name] in WHOLE
+        ):  # so kohya's trainer writes an alpha without a point
+            header.check_floats(name)
 
 
 def _family(downs: dict[str, tuple[int, ...]]) -> str:
@@ -105,7 +120,7 @@ def _trigger_words(metadata: dict[str, str]) -> tuple[str, ...]:
     counts: Counter[str] = Counter()
     try:
         for tags in json.loads(metadata.get("ss_tag_frequency", "{}")).values():
-            counts.update({str(tag).strip()[:80]: int(number) for tag, number in tags.items()})
-    except (ValueError, TypeError, AttributeError, RecursionError):
+            counts.update({readable(tag).strip()[:80]: int(number) for tag, number in tags.items()})
+    except (ValueError, TypeError, AttributeError, OverflowError, RecursionError):
         return ()
     return tuple(tag for tag, _ in counts.most_common(MAX_TRIGGERS) if tag)

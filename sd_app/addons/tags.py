@@ -25,21 +25,38 @@ class LoraTag:
 def find_tags(prompt: str) -> tuple[LoraTag, ...]:
     """Return the LoRAs a prompt asks for, by name; of one asked for twice the scales are added.
 
-    Raise ValueError for a tag that cannot be read.
+    Raise ValueError for a tag that cannot be read, or a sum beyond what one tag may ask for.
     """
     found: dict[str, LoraTag] = {}
     for match in TAG.finditer(prompt):
         tag = _read_tag(match[0], match[1])
         if before := found.get(tag.name):
-            tag = LoraTag(
-                name=tag.name,
-                unet_scale=before.unet_scale + tag.unet_scale,
-                text_scale=before.text_scale + tag.text_scale,
-            )
+            tag = add_tags(before, tag)
         found[tag.name] = tag
+    for tag in found.values():
+        check_scales(tag)
     if len(found) > MAX_TAGS:
         raise ValueError(f"prompt must ask for at most {MAX_TAGS} LoRAs, got {len(found)} (leave some out)")
     return tuple(found[name] for name in sorted(found))
+
+
+def add_tags(first: LoraTag, second: LoraTag) -> LoraTag:
+    """Return what two tags of one LoRA ask for together, by the name in the first."""
+    return LoraTag(
+        name=first.name,
+        unet_scale=first.unet_scale + second.unet_scale,
+        text_scale=first.text_scale + second.text_scale,
+    )
+
+
+def check_scales(tag: LoraTag) -> None:
+    """Refuse a sum of scales beyond what one tag may ask for."""
+    for scale in (tag.text_scale, tag.unet_scale):
+        if abs(scale) > MAX_SCALE:
+            raise ValueError(
+                f"prompt must scale a LoRA by {-MAX_SCALE:g} to {MAX_SCALE:g} in all, got {scale:g} for"
+                f" {tag.name[:80]} (lower a scale or leave a tag out)"
+            )
 
 
 def remove_tags(prompt: str) -> str:

@@ -1,15 +1,15 @@
 """Single-file checkpoints, known from their headers alone: names and shapes of tensors. No torch."""
 
 from .configs import SCALING_FACTORS, Config, Configs, make_configs
-from .files import PREDICTIONS, SUFFIX, FileFacts, Stamp, inspect, may_be_checkpoint, stamp
+from .files import PREDICTIONS, FileFacts, Stamp, inspect, may_be_checkpoint, stamp
 from .header import Header, read_header
-from .kinds import TEXT_ENCODERS, TITLES, UNET, VAE, identify
+from .kinds import TEXT_ENCODERS, TEXT_WIDTHS, TITLES, UNET, VAE, identify
 
 __all__ = [
     "PREDICTIONS",
     "SCALING_FACTORS",
-    "SUFFIX",
     "TEXT_ENCODERS",
+    "TEXT_WIDTHS",
     "TITLES",
     "UNET",
     "VAE",

@@ -11,7 +11,6 @@ from typing import Any
 from .header import Header, read_header, read_raw_header
 from .kinds import TEXT_ENCODERS, UNET, VAE, identify
 
-SUFFIX = ".safetensors"
 PREDICTIONS = ("epsilon", "v_prediction")
 SIDES = {"sd1": 512, "sdxl": 1024}  # pixels a family was trained on
 SD2_SIDES = {"epsilon": 512, "v_prediction": 768}

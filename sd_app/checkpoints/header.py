@@ -8,9 +8,13 @@ from dataclasses import dataclass
 from functools import cached_property
 from math import prod
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
-MAX_HEADER = 100_000_000  # bytes; the format's own limit
+FORMAT_LIMIT = 100_000_000  # bytes of a header
+MAX_HEADER = 20_000_000  # bytes; SDXL's has 0.3 million, and what takes more is slow to read
+MAX_TENSORS = 100_000  # SDXL has 2,500
+MAX_DIMS = 64
+MAX_INT = 2**63
 PICKLE_STARTS = (b"PK\x03\x04", b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05")
 BITS = {
     **dict.fromkeys(("BOOL", "U8", "I8", "F8_E4M3", "F8_E5M2"), 8),
@@ -46,6 +50,13 @@ class Header:
         names = [name for name in self.shapes if name.startswith(prefixes)]
         return sum(prod(self.shapes[name]) * BITS.get(self.dtypes[name], 8) // 8 for name in names)
 
+    def check_floats(self, *names: str) -> None:
+        """Raise ValueError unless these tensors hold floats that can be read."""
+        if odd := sorted({self.dtypes[name] for name in names} - set(FLOATS)):
+            raise ValueError(
+                f"its numbers are {', '.join(odd)[:80]}, and only {', '.join(FLOATS)} can be read"
+            )
+
     def shape(self, name: str) -> tuple[int, ...]:
         """Return a tensor's shape. Raise ValueError if it is not there."""
         try:
@@ -75,12 +86,14 @@ def read_raw_header(path: Path) -> bytes:
         file.seek(0)
         start = file.read(8)
         length = int.from_bytes(start, "little")
-        if start.startswith(PICKLE_STARTS):
+        if start.startswith(PICKLE_STARTS) and length > MAX_HEADER:  # b"\x80\x02" may be a length, too: 640
             raise ValueError("it is a pickle under another name, and reading one can run code")
         if len(start) < 8:
             raise ValueError("it is empty" if size == 0 else f"it is cut off: it has only {size} bytes")
-        if length > MAX_HEADER:
+        if length > FORMAT_LIMIT:
             raise ValueError("it is no safetensors file, or its beginning is damaged")
+        if length > MAX_HEADER:
+            raise ValueError(f"its header has {length:,} bytes, and at most {MAX_HEADER:,} are read")
         raw = file.read(length)
     if len(raw) < length:
         raise ValueError(f"it is cut off, or no safetensors file: its header needs {length:,} bytes")
@@ -90,31 +103,63 @@ def read_raw_header(path: Path) -> bytes:
 def read_header(path: Path) -> Header:
     """Read a file's header and check that all of its tensors are there. Raises as read_raw_header does."""
     raw = read_raw_header(path)
+    if raw.count(b"{") > MAX_TENSORS:  # a tensor is an object; counted before any is built
+        raise ValueError(f"its header names more than {MAX_TENSORS:,} tensors, which no known model has")
     data_bytes = path.stat().st_size - 8 - len(raw)
     try:
-        entries = json.loads(raw)
-        metadata = entries.pop("__metadata__", None) or {}
-        if not isinstance(metadata, dict):
-            raise TypeError("its metadata must be an object")
-        header = Header(
-            shapes={name: tuple(entry["shape"]) for name, entry in entries.items()},
-            dtypes={name: entry["dtype"] for name, entry in entries.items()},
-            metadata={str(key): str(value) for key, value in metadata.items()},
-        )
-        end = max((_end(name, entry) for name, entry in entries.items()), default=0)
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        header, end = _parse(raw)
+    except (ValueError, RecursionError) as error:
         raise ValueError(f"its header is damaged: {error}") from error
     if end > data_bytes:
         raise ValueError(f"it is cut off: {end - data_bytes:,} of {end:,} bytes are missing")
     return header
 
 
+def _parse(raw: bytes) -> tuple[Header, int]:
+    """Return a header and where the last tensor's bytes end. Raise ValueError for what is none."""
+    entries = json.loads(raw)
+    if not isinstance(entries, dict):
+        raise ValueError("it is no JSON object")
+    metadata = entries.pop("__metadata__", None) or {}
+    if not isinstance(metadata, dict):
+        raise ValueError("its metadata must be an object")
+    header = Header(
+        shapes={name: _shape(name, entry) for name, entry in entries.items()},
+        dtypes={name: entry["dtype"] for name, entry in entries.items()},
+        metadata={str(key): str(value) for key, value in metadata.items()},
+    )
+    for text in (*header.shapes, *header.metadata, *header.metadata.values()):
+        text.encode()  # a half of a surrogate pair is a ValueError here: no page can carry it
+    return header, max((_end(name, entry) for name, entry in entries.items()), default=0)
+
+
+def _shape(name: str, entry: Any) -> tuple[int, ...]:
+    """Return a tensor's shape; raise ValueError if that, or its type, is none."""
+    shape, dtype = (entry.get("shape"), entry.get("dtype")) if isinstance(entry, dict) else (None, None)
+    if not isinstance(dtype, str):
+        raise ValueError(f"{_shown(name)} has no type of numbers")
+    if not _are_counts(shape) or len(shape) > MAX_DIMS:
+        raise ValueError(f"{_shown(name)} has a shape that is no list of whole numbers from 0")
+    return tuple(shape)
+
+
 def _end(name: str, entry: dict[str, Any]) -> int:
     """Return where a tensor's bytes end; raise ValueError if they are not what its shape needs."""
-    begin, end = entry["data_offsets"]
+    offsets = entry.get("data_offsets")
+    if not _are_counts(offsets) or len(offsets) != 2 or offsets[0] > offsets[1]:
+        raise ValueError(f"{_shown(name)} does not say from where to where its bytes are")
+    begin, end = offsets
     if entry["dtype"] in BITS:  # newer formats pack several numbers into a byte
         needed = prod(entry["shape"]) * BITS[entry["dtype"]] // 8
-        is_sound = isinstance(needed, int) and begin >= 0 and min(entry["shape"], default=0) >= 0
-        if end - begin != needed or not is_sound:
-            raise ValueError(f"{name} has {end - begin} bytes where its shape needs {needed}")
+        if end - begin != needed:
+            raise ValueError(f"{_shown(name)} has {end - begin} bytes, and its shape needs another number")
     return int(end)
+
+
+def _are_counts(value: Any) -> TypeGuard[list[int]]:
+    """Tell a list of whole numbers from 0; True is none, nor is 1.0."""
+    return isinstance(value, list) and all(type(one) is int and 0 <= one < MAX_INT for one in value)
+
+
+def _shown(name: str) -> str:
+    return ascii(name[:200])[1:-1]

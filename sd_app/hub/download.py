@@ -8,9 +8,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from threading import Condition, Lock, Thread
 
-from ..catalog import find_snapshot, why_unusable
+from ..folders import why_unusable
 from ..requests import DownloadPlan, DownloadProgress, HubFile, format_bytes
-from .cache import link, point_main
+from .cache import find_snapshot, link, point_main
 from .errors import FileError
 from .transfer import Stop, Stopped, fetch_file
 

@@ -7,7 +7,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from ..catalog import INPAINT_CHANNELS, PARTS, XL_PIPELINES, native_size, tell_family, why_not_pipeline
+from ..folders import INPAINT_CHANNELS, PARTS, XL_PIPELINES, native_size, tell_family, why_not_pipeline
 from ..requests import DownloadPlan, HubFile
 from .cache import COMMIT, INCOMPLETE, hub_cache, is_there, repo_folder
 from .errors import hub_errors

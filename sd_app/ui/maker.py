@@ -187,7 +187,7 @@ class Maker:
                 inputs=[self.form[name], self.form["model"]],
                 outputs=line,
                 preprocess=False,
-                trigger_mode="multiple",
+                trigger_mode="always_last",
                 **QUIET,
             )
         self._wire_choice()

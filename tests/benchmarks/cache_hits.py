@@ -64,6 +64,7 @@ def main() -> None:
             options.rounds,
         )
     report(seconds, "forgotten")
+    assert not any(name.startswith("hit") for name in calls), f"an encoder was called on a hit: {calls}"
     for name in ("forgotten", "hit"):
         for part in ("text encoder", "VAE encoder"):
             print(f"{name}: {calls[f'{name}: {part}']} calls of the {part} in {options.rounds + 1} jobs")

@@ -11,7 +11,6 @@ import argparse
 import statistics
 import sys
 import tempfile
-from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -22,11 +21,11 @@ import numpy as np
 import torch
 
 from sd_app import Settings, Studio, Txt2ImgRequest
-from sd_app.schedulers import make_scheduler
-from tests.benchmarks.overhead import measure
+from tests.benchmarks.turns import bare_pipeline, take_turns
 from tests.checkpoint_files import write_checkpoint
 
 SCHEDULER = "DPM++ 2M Karras"
+BARE = "bare diffusers"
 VARIANTS: dict[str, dict[str, Any]] = {
     "default": {},
     "without CUDA graphs": {"cuda_graphs": False},
@@ -39,35 +38,6 @@ def make_studio(folder: Path, changes: dict[str, Any]) -> Studio:
     return Studio(Settings(models_dir=folder, model="random", outputs_dir=folder / "outputs", **changes))
 
 
-def bare_pipeline(studio: Studio, request: Txt2ImgRequest) -> Callable[[], Any]:
-    """Return the job as a plain script would do it, on weights of its own."""
-    from diffusers import StableDiffusionPipeline, StableDiffusionXLPipeline
-
-    with studio._ready_manager().pipeline("txt2img", "random", SCHEDULER) as lent:
-        parts = dict(lent.components)
-    is_xl = "text_encoder_2" in parts
-    options = {"add_watermarker": False} if is_xl else {"requires_safety_checker": False}
-    pipe = (StableDiffusionXLPipeline if is_xl else StableDiffusionPipeline)(**parts, **options)
-    pipe.set_progress_bar_config(disable=True)
-    config = dict(parts["scheduler"].config)
-
-    def draw() -> Any:
-        pipe.scheduler = make_scheduler(SCHEDULER, config)
-        assert request.seed is not None
-        return pipe(
-            request.prompt,
-            negative_prompt=request.negative_prompt,
-            num_inference_steps=request.num_inference_steps,
-            guidance_scale=request.guidance_scale,
-            width=request.width,
-            height=request.height,
-            num_images_per_prompt=request.num_images,
-            generator=[torch.Generator().manual_seed(request.seed + k) for k in range(request.num_images)],
-        ).images
-
-    return draw
-
-
 def draw_images(studio: Studio, request: Txt2ImgRequest) -> Any:
     """Return the studio's pictures."""
     return studio.txt2img(request, save=False).images
@@ -75,24 +45,24 @@ def draw_images(studio: Studio, request: Txt2ImgRequest) -> Any:
 
 def compare(folder: Path, request: Txt2ImgRequest, rounds: int) -> None:
     """Print the median seconds of every job, the ratio of the bare one to it, and the largest difference."""
-    drawn: dict[str, Any] = {}
-    bare = bare_pipeline(make_studio(folder, {"cuda_graphs": False}), request)
-
-    def keeping(name: str, draw: Callable[[], Any]) -> Callable[[], object]:
-        return lambda: drawn.update({name: np.stack([np.asarray(image, np.int16) for image in draw()])})
-
-    jobs = {"bare diffusers": keeping("bare diffusers", bare)}
+    jobs: dict[str, Any] = {BARE: bare_pipeline(make_studio(folder, {"cuda_graphs": False}), request)}
     for name, changes in VARIANTS.items():
-        jobs[name] = keeping(name, partial(draw_images, make_studio(folder, changes), request))
-    seconds = measure(jobs, rounds)
-    assert drawn["bare diffusers"].std() > 1, "the random model draws one colour: no comparison"
+        jobs[name] = partial(draw_images, make_studio(folder, changes), request)
+    differences = dict.fromkeys(jobs, 0)
+
+    def keep_largest(made: dict[str, Any]) -> None:
+        drawn = {name: np.stack([np.asarray(image, np.int16) for image in made[name]]) for name in made}
+        assert drawn[BARE].std() > 1, "the random model draws one colour: no comparison"
+        for name, pixels in drawn.items():
+            differences[name] = max(differences[name], int(abs(pixels - drawn[BARE]).max()))
+
+    seconds = take_turns(jobs, rounds, keep_largest)
     walls = {name: [wall for wall, _ in times] for name, times in seconds.items()}
     for name, mine in walls.items():
-        ratio = statistics.median(b / a for a, b in zip(mine, walls["bare diffusers"], strict=True))
-        difference = int(abs(drawn[name] - drawn["bare diffusers"]).max())
+        ratio = statistics.median(b / a for a, b in zip(mine, walls[BARE], strict=True))
         print(
             f"  {name:20} median {statistics.median(mine):.3f} s a job, {ratio:.3f} times as fast,"
-            f" largest difference {difference} of 255"
+            f" largest difference {differences[name]} of 255"
         )
 
 

@@ -5,7 +5,7 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -15,11 +15,19 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 import torch
 from PIL import Image
 
-from sd_app import Settings, Studio
+from sd_app import Settings, Studio, Txt2ImgRequest
+from sd_app.schedulers import make_scheduler
 from sd_app.settings import DEFAULT_MODELS_DIR
 from tests.checkpoint_files import write_checkpoint
 
-Job = Callable[[], bytes]  # does the work once; returns what it made
+Job = Callable[[], Any]  # does the work once; returns what it made
+Compare = Callable[[dict[str, Any]], None]  # gets what each job of a round made
+Seconds = dict[str, list[tuple[float, float]]]  # wall and processor, of every round
+
+
+def all_equal(made: dict[str, Any]) -> None:
+    """Raise AssertionError if two jobs made different things."""
+    assert len(set(made.values())) == 1, "the outputs differ"
 
 
 def make_parser(description: str | None, *, rounds: int, full: bool = True) -> argparse.ArgumentParser:
@@ -66,25 +74,60 @@ def open_studio(
         yield studio
 
 
-def take_turns(jobs: dict[str, Job], rounds: int) -> dict[str, list[tuple[float, float]]]:
+def take_turns(jobs: Mapping[str, Job], rounds: int, compare: Compare = all_equal) -> Seconds:
     """Time each job once a round, in rotating order, after one round that does not count.
 
-    Return (wall, processor) seconds of every round. Raise AssertionError if two jobs make different things.
+    `compare` gets what the jobs of every round made. Return (wall, processor) seconds of every round.
     """
-    seconds: dict[str, list[tuple[float, float]]] = {name: [] for name in jobs}
+    seconds: Seconds = {name: [] for name in jobs}
     names = list(jobs)
     for number in range(rounds + 1):
-        turn, made = number % len(names), set()
+        turn, made = number % len(names), {}
         for name in names[turn:] + names[:turn]:
             wall, processor = time.perf_counter(), time.process_time()
-            made.add(jobs[name]())
+            made[name] = jobs[name]()
             if number:
                 seconds[name].append((time.perf_counter() - wall, time.process_time() - processor))
-        assert len(made) == 1, "the outputs differ"
+        compare(made)
     return seconds
 
 
-def report(seconds: dict[str, list[tuple[float, float]]], base: str) -> None:
+def bare_pipeline(studio: Studio, request: Txt2ImgRequest) -> Callable[[], tuple[Image.Image, ...]]:
+    """Return the job as a plain script would do it: diffusers' own pipeline, kept loaded, prompt to picture.
+
+    It has the networks that the studio has loaded, so nothing but the code around them differs.
+    """
+    from diffusers import StableDiffusionPipeline, StableDiffusionXLPipeline
+
+    assert request.scheduler is not None
+    assert request.seed is not None
+    seeds = range(request.seed, request.seed + request.num_images)
+    with studio._ready_manager().pipeline("txt2img", studio.settings.model, request.scheduler) as lent:
+        parts = dict(lent.components)
+    is_xl = "text_encoder_2" in parts
+    options = {"add_watermarker": False} if is_xl else {"requires_safety_checker": False}
+    pipe = (StableDiffusionXLPipeline if is_xl else StableDiffusionPipeline)(**parts, **options)
+    pipe.set_progress_bar_config(disable=True)
+    config = dict(parts["scheduler"].config)
+
+    def draw() -> tuple[Image.Image, ...]:
+        pipe.scheduler = make_scheduler(str(request.scheduler), config)
+        images = pipe(
+            request.prompt,
+            negative_prompt=request.negative_prompt,
+            num_inference_steps=request.num_inference_steps,
+            guidance_scale=request.guidance_scale,
+            width=request.width,
+            height=request.height,
+            num_images_per_prompt=request.num_images,
+            generator=[torch.Generator().manual_seed(seed) for seed in seeds],
+        ).images
+        return tuple(images)
+
+    return draw
+
+
+def report(seconds: Seconds, base: str) -> None:
     """Print the median seconds of each and the ratio to the base within the same round."""
     for kind, clock in enumerate(("wall", "processor")):
         for name, times in seconds.items():
