@@ -64,7 +64,7 @@ class FastUNet:
             self.compiler.drop()
 
     def give_up(self) -> bool:
-        """Forget the graphs, and never record their shapes again: memory is short. Tell whether there were."""
+        """Forget the graphs, and never again record their shapes: memory is short. Tell if there were any."""
         return self.graphs is not None and self.graphs.give_up()
 
     def is_watched(self) -> bool:
