@@ -4,9 +4,6 @@ One job at a time is on the models. Pipelines of one checkpoint share its parts;
 make room is really gone. What is no pipeline, a CLIP say, is kept beside them by the same rules.
 """
 
-import ctypes
-import gc
-import sys
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
@@ -23,11 +20,16 @@ from .caches import cached_bytes, forget
 from .catalog import find_model
 from .device_memory import (
     OUT_OF_MEMORY,
+    choose_budget,
+    choose_device,
+    choose_dtype,
+    collect_memory,
     count_bytes,
     demand_of,
     free_bytes,
     is_out_of_memory,
     lies_on,
+    limit_arenas,
     networks_in,
     try_twice,
 )
@@ -41,10 +43,6 @@ from .schedulers import make_scheduler
 from .settings import Settings
 from .speed import FastUNet, make_fast_unet
 
-NATIVE_BF16 = ("avx512_bf16", "amx_bf16", "bf16")  # Intel and AMD, Intel's tiles, ARM, in torch's words
-LARGE_BYTES = 500 * 10**6  # of weights on disk: Stable Diffusion 1.5 has 2 GB
-
-M_ARENA_MAX = -8  # of glibc's malloc.h
 WAIT_SECONDS = 0.2  # how often a waiting job looks whether it was cancelled
 
 Event = Callable[[str], None]  # is told "Waiting" or "Loading NAME"; may raise Cancelled
@@ -170,13 +168,16 @@ class ModelManager:
     def fit(self, *, width: int, height: int, num_images: int) -> Plan:
         """Choose by the memory now free how the lent pipeline runs a job, and place its parts accordingly.
 
-        num_images are to be denoised together, if they fit. Models that are not in use make room before the
-        job turns frugal. Only for the job that holds a pipeline.
+        num_images are to be denoised together, if they fit. CUDA graphs, then models that are not in use make
+        room before the job turns frugal. Only for the job that holds a pipeline.
         """
         checkpoint, pipe = self._in_use()
         components = {**checkpoint.components, "vae": pipe.vae}  # which may be another one than its own
         choose = partial(self._choose_plan, components, width, height, num_images)
         plan = choose()
+        if plan.tight and checkpoint.fast_unet and checkpoint.fast_unet.give_up():
+            collect_memory()
+            plan = choose()
         while plan.tight and (others := self._others_on_device(checkpoint)):
             self._drop(others[:1])
             plan = choose()
@@ -388,70 +389,6 @@ class ModelManager:
                 checkpoint.fast_unet.drop()
         checkpoint = pipe = None  # the last references to the weights
         collect_memory()
-
-
-def choose_device(name: str) -> torch.device:
-    """Return the device to run on: cuda before mps before cpu; raise ValueError if it is not there."""
-    mps = torch.backends.mps.is_available()
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "mps" if mps else "cpu")
-    device = torch.device(name)
-    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
-        raise ValueError(f"device {name} is not there: {torch.cuda.device_count()} CUDA devices (try auto)")
-    if device.type == "mps" and not mps:
-        raise ValueError("device mps is not there: it needs a Mac with Apple's GPU (try auto)")
-    return device
-
-
-def choose_dtype(name: str, device: torch.device, *, size_bytes: int = 0) -> torch.dtype:
-    """Return the number format of weights of so many bytes.
-
-    On a processor that computes in bfloat16 itself, large models are 2.5 times as quick in it. Small ones are
-    quick anyway, and in float32 they draw the same picture on every processor up to rounding.
-    """
-    if name != "auto":
-        return getattr(torch, name)
-    if device.type != "cpu":
-        return torch.float16
-    return torch.bfloat16 if size_bytes >= LARGE_BYTES and has_native_bf16() else torch.float32
-
-
-def has_native_bf16() -> bool:
-    """Tell whether the processor multiplies bfloat16 matrices by itself; on others they take longer."""
-    if hasattr(torch.cpu, "get_capabilities"):
-        found = torch.cpu.get_capabilities()
-        return any(found.get(name) for name in NATIVE_BF16)
-    return torch.cpu._is_avx512_bf16_supported()  # of older torches
-
-
-def choose_budget(gigabytes: float | None, device: torch.device) -> int:
-    """Return the bytes that kept weights may take: by default half of the device's memory."""
-    if gigabytes is not None:
-        return int(gigabytes * 1e9)
-    if device.type == "cuda":
-        return torch.cuda.get_device_properties(device).total_memory // 2
-    return psutil.virtual_memory().total // 2
-
-
-def collect_memory() -> None:
-    """Give memory without references back, to the GPU's driver and to the system."""
-    gc.collect()
-    if torch.cuda.is_available():
-        torch.cuda.empty_cache()
-    if libc := _glibc():
-        libc.malloc_trim(0)
-
-
-def limit_arenas() -> None:
-    """Have all threads share one heap: pieces left in many heaps are what makes memory creep up."""
-    if libc := _glibc():
-        libc.mallopt(M_ARENA_MAX, 1)
-
-
-def _glibc() -> ctypes.CDLL | None:
-    """Return glibc where it is the allocator, else None."""
-    libc = ctypes.CDLL(None) if sys.platform == "linux" else None
-    return libc if hasattr(libc, "malloc_trim") else None
 
 
 def _tell_nobody(_: str) -> None:
