@@ -8,7 +8,7 @@ from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
-from .checkpoints import SCALING_FACTORS, inspect, may_be_checkpoint
+from .checkpoints import SCALING_FACTORS, FileFacts, inspect, open_notes
 from .folders import (
     INPAINT_CHANNELS,
     ODD_VALUES,
@@ -32,7 +32,7 @@ def list_models(settings: Settings) -> list[ModelInfo]:
     """List the usable models, the default one first, then by name."""
     folders, files = _children(settings.models_dir)
     models = [describe_folder(path) for path in folders if not why_unusable(path)]
-    models += _describe_files(files, folders)
+    models += _describe_files(files, folders, settings.cache_dir)
     models += _list_hub(settings)
     models += _list_given(settings, {info.name for info in models})
     return sorted(models, key=lambda info: (not _is_default(info, settings), info.name.lower()))
@@ -71,12 +71,14 @@ def is_hub_id(name: str) -> bool:
     return bool(slash and owner and repo) and "/" not in repo and not name.startswith(".")
 
 
-def describe_file(path: Path, *, name: str | None = None) -> ModelInfo:
+def describe_file(path: Path, *, name: str | None = None, facts: FileFacts | None = None) -> ModelInfo:
     """Describe a single-file checkpoint; what NAME.json says goes before what its header implies.
+
+    `facts` are what inspect finds, if that is known already.
 
     Raise ValueError saying why it cannot be used, OSError if it cannot be read; see checkpoints.inspect.
     """
-    facts = inspect(path)
+    facts = facts or inspect(path)
     known = {
         "name": name or path.stem,
         "kind": "file",
@@ -169,15 +171,15 @@ def _leads_to(is_kind: Callable[[], bool]) -> bool:
         return False
 
 
-def _describe_files(files: list[Path], folders: list[Path]) -> list[ModelInfo]:
+def _describe_files(files: list[Path], folders: list[Path], cache_dir: Path) -> list[ModelInfo]:
     """Describe the usable checkpoint files. One that shares its name goes by its name with the ending."""
     bearers = Counter([folder.name for folder in folders] + [file.stem for file in files])
-    models = []
+    models, notes = [], open_notes(cache_dir)
     for file in files:
         name = file.name if bearers[file.stem] > 1 else file.stem
         with suppress(ValueError, OSError):
-            if may_be_checkpoint(file):
-                models.append(describe_file(file, name=name))
+            models.append(describe_file(file, name=name, facts=notes.inspect(file)))
+    notes.save()
     return models
 
 

@@ -3,12 +3,14 @@ import json
 import os
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from sd_app import Settings, Studio
 from sd_app.addons import describe_addon
 from sd_app.catalog import find_model, is_hub_id, list_models
+from sd_app.checkpoints import files, notes
 from sd_app.folders import why_unusable
 from sd_app.model_info import LATENT_RGB
 from sd_app.schedulers import SCHEDULERS
@@ -16,7 +18,7 @@ from tests.checkpoint_files import original_shapes, write_hollow
 
 
 def at(folder, model="model-a") -> Settings:
-    return Settings(models_dir=folder, model=model)
+    return Settings(models_dir=folder, model=model, cache_dir=folder / ".cache")
 
 
 def edit(path, **values):
@@ -233,6 +235,54 @@ def test_files_that_differ_in_the_case_of_their_ending_are_both_there(sd1_file, 
     for name in ("a.safetensors", "a.SAFETENSORS"):
         (tmp_path / name).symlink_to(sd1_file)
     assert {info.name for info in list_models(at(tmp_path))} == {"a.safetensors", "a.SAFETENSORS"}
+
+
+def restart() -> None:
+    """Forget what headers have told, as a new start does."""
+    for remembered in (notes.open_notes, files._inspect, files._names_unet):
+        remembered.cache_clear()
+
+
+def test_the_next_start_reads_only_the_headers_that_have_changed(sd1_file, tmp_path, monkeypatch):
+    for number in range(notes.WORTH):
+        os.link(sd1_file, tmp_path / f"{number}.safetensors")
+    models = list_models(at(tmp_path))
+    assert len(models) == notes.WORTH
+    (tmp_path / "7.json").write_text('{"native_size": 640}')
+    (tmp_path / "8.safetensors").unlink()
+    write_hollow(tmp_path / "9.safetensors.new", original_shapes("sd1", in_channels=9)).replace(
+        tmp_path / "9.safetensors"
+    )
+    restart()
+    read: list[str] = []
+    describe = files.describe
+
+    def counted(path: Path, *args: Any) -> files.FileFacts:
+        read.append(path.stem)
+        return describe(path, *args)
+
+    monkeypatch.setattr(files, "describe", counted)
+    again = {info.name: info for info in list_models(at(tmp_path))}
+    assert sorted(read) == ["7", "9"]
+    assert again["7"].native_size == 640
+    assert again["9"].only_inpaints
+    assert "8" not in again
+    same = [info for info in models if info.name not in ("7", "8", "9")]
+    assert [again[info.name] for info in same] == same
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"[]", b'{"code": 1}', None])
+def test_damaged_notes_are_made_anew(sd1_file, tmp_path, content):
+    (tmp_path / ".cache").mkdir()
+    for number in range(notes.WORTH):
+        os.link(sd1_file, tmp_path / f"{number}.safetensors")
+    if content is None:
+        content = json.dumps({"code": notes._code(), "notes": {"x": [[1], {"family": 2}]}}).encode()
+    (tmp_path / ".cache" / notes.NAME).write_bytes(content)
+    restart()
+    assert len(list_models(at(tmp_path))) == notes.WORTH
+    restart()
+    assert len(notes.open_notes(tmp_path / ".cache")._found) == notes.WORTH
 
 
 def test_a_link_that_leads_in_a_circle_hides_nothing_else(copied_model, sd1_file):

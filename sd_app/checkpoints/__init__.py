@@ -1,9 +1,10 @@
 """Single-file checkpoints, known from their headers alone: names and shapes of tensors. No torch."""
 
 from .configs import SCALING_FACTORS, Config, Configs, make_configs
-from .files import PREDICTIONS, FileFacts, Stamp, inspect, may_be_checkpoint, stamp
+from .files import PREDICTIONS, FileFacts, Stamp, inspect, stamp
 from .header import Header, read_header
 from .kinds import TEXT_ENCODERS, TEXT_WIDTHS, TITLES, UNET, VAE, identify
+from .notes import open_notes
 
 __all__ = [
     "PREDICTIONS",
@@ -21,7 +22,7 @@ __all__ = [
     "identify",
     "inspect",
     "make_configs",
-    "may_be_checkpoint",
+    "open_notes",
     "read_header",
     "stamp",
 ]
