@@ -10,8 +10,7 @@ from typing import Any
 from accelerate.hooks import remove_hook_from_module
 from torch import Tensor, nn
 
-from .addons import Additions, VaeUse
-from .checkpoints import stamp
+from .addons import Additions, VaeUse, stamp_files
 from .loras import MergedLoras
 from .taesd import load_decoder
 from .vaes import load_vae
@@ -69,7 +68,7 @@ class Outfit:
         """Return the decoder for previews, None if there is none; a bad one costs no picture."""
         if path is None:
             return None
-        key = path, stamp(path)
+        key = path, stamp_files(path)
         if self._decoder is None or self._decoder[0] != key:
             try:
                 decoder = load_decoder(path)

@@ -1,7 +1,7 @@
 """What joins a checkpoint: LoRAs, learned words, another VAE. Names, tags and headers only; no torch."""
 
 from .choice import NO_ADDITIONS, Additions, LoraUse, VaeUse, choose_additions
-from .files import AddonFile, find_file, list_files, reason_of
+from .files import AddonFile, find_file, list_files, reason_of, stamp_files
 from .listing import Addon, AddonFacts, describe_addon, list_addons
 from .loras import LoraFacts, inspect_lora
 from .tags import TAG, LoraTag, find_tags, refuse_tags, remove_tags
@@ -36,4 +36,5 @@ __all__ = [
     "reason_of",
     "refuse_tags",
     "remove_tags",
+    "stamp_files",
 ]

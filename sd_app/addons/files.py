@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
 
+from ..checkpoints import Stamp, stamp
+
 SUFFIX = ".safetensors"
 PICKLES = (".pt", ".pth", ".bin", ".ckpt")  # formats whose reading can run code
 MAX_DEPTH = 8  # folders inside folders
@@ -38,7 +40,8 @@ def list_files(folder: Path) -> tuple[AddonFile, ...]:
 def scan(folder: Path, suffixes: tuple[str, ...], *, depth: int = MAX_DEPTH) -> Iterator[str]:
     """Yield the places of files with these endings, `sub/name.ending`, at most `depth` folders down.
 
-    Links are followed; one that leads round in a circle, or nowhere, is left out.
+    Links are followed; one that leads round in a circle, or nowhere, is left out, and so is a name that is
+    no text.
     """
     seen: set[tuple[int, int]] = set()
     waiting = [("", depth)]
@@ -53,12 +56,18 @@ def scan(folder: Path, suffixes: tuple[str, ...], *, depth: int = MAX_DEPTH) -> 
                 for entry in entries:
                     inside = f"{place}{entry.name}"
                     with suppress(OSError):
-                        if entry.name.startswith("."):
+                        if entry.name.startswith(".") or readable(entry.name) != entry.name:
                             continue
                         if entry.name.lower().endswith(suffixes) and entry.is_file():
                             yield inside
                         elif left and entry.is_dir():
                             waiting.append((f"{inside}/", left - 1))
+
+
+def stamp_files(path: Path) -> tuple[Stamp, ...]:
+    """Return what tells a changed file, or folder of configuration and weights, from the same one."""
+    places = sorted(scan(path, (SUFFIX, ".json"), depth=0))
+    return stamp(path), *(stamp(path / place) for place in places)
 
 
 def find_file(what: str, folder: Path, name: str) -> AddonFile:
@@ -91,7 +100,8 @@ def pick_file(what: str, files: Sequence[AddonFile], folder: Path, name: str, *,
 def reason_of(error: Exception, path: Path) -> str:
     """Say in words why a file cannot be read; its folder is nobody's business."""
     known = error.strerror if isinstance(error, OSError) else None
-    return (known or str(error)).replace(str(path), path.name).replace(str(path.parent), "")[:300]
+    text = readable(known or str(error))
+    return text.replace(str(path), path.name).replace(str(path.parent), "")[:300]
 
 
 def readable(text: str) -> str:
