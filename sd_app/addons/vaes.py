@@ -11,6 +11,7 @@ from .files import SUFFIX, AddonFile, pick_file, readable, scan, stamp_files
 
 VAES = "vae"  # folder in models_dir
 LATENT_CHANNELS = 4
+MAX_CHANNELS = 8192  # of a block; what a folder asks for is allocated before its weights are read
 WEIGHTS = "diffusion_pytorch_model"
 
 
@@ -45,7 +46,7 @@ def _why_unusable(path: Path, _files: tuple[Stamp, ...]) -> str:
             _check_folder(path)
         else:
             _check_header(read_header(path))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         return str(error)
     except OSError as error:
         return error.strerror or "it cannot be read"
@@ -65,6 +66,11 @@ def _check_folder(path: Path) -> None:
     if config.get("latent_channels", LATENT_CHANNELS) != LATENT_CHANNELS:
         count = readable(str(config["latent_channels"]))[:80]
         raise ValueError(f"its latents have {count} channels, and the model's have {LATENT_CHANNELS}")
+    channels = config.get("block_out_channels", [])
+    if not isinstance(channels, list) or not all(one in range(1, MAX_CHANNELS + 1) for one in channels):
+        raise ValueError(
+            f"its config.json has block_out_channels that are not numbers from 1 to {MAX_CHANNELS}"
+        )
 
 
 def _check_header(header: Header) -> None:
