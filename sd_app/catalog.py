@@ -21,7 +21,7 @@ from .folders import (
 from .hub.cache import find_snapshot, list_snapshots, snapshot_folder
 from .hub.curated import CURATED, owner_facts
 from .model_info import ModelInfo, describe_model
-from .reading import MAX_NAMED, PICKLES, SUFFIX, nearest, read_object, reason_of
+from .reading import MAX_NAMED, PICKLES, SUFFIX, nearest, read_object, readable, reason_of
 from .settings import Settings, is_path
 
 MAX_NAME = 200  # bytes of a file's name; disks take 255 with the ending
@@ -143,7 +143,7 @@ def _children(models_dir: Path) -> tuple[list[Path], list[Path]]:
     try:
         with os.scandir(models_dir) as entries:
             for entry in entries:
-                if entry.name.startswith(".") or not _can_be_shown(entry.name):
+                if entry.name.startswith(".") or readable(entry.name) != entry.name:
                     continue
                 if entry.name.lower().endswith(SUFFIX) and _leads_to(entry.is_file):
                     files.append(models_dir / entry.name)
@@ -152,15 +152,6 @@ def _children(models_dir: Path) -> tuple[list[Path], list[Path]]:
     except OSError:
         pass  # a folder that is not there holds nothing
     return folders, sorted(files, key=attrgetter("name"))  # comparing whole paths is slow
-
-
-def _can_be_shown(name: str) -> bool:
-    """Tell whether a file's name is text: the page could not carry it otherwise."""
-    try:
-        name.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 def _leads_to(is_kind: Callable[[], bool]) -> bool:

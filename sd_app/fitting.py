@@ -10,8 +10,7 @@ from typing import Any
 from accelerate.hooks import remove_hook_from_module
 from torch import Tensor, nn
 
-from .addons import Additions, VaeUse
-from .checkpoints import stamp
+from .addons import Additions, VaeUse, stamp_files
 from .device_memory import OUT_OF_MEMORY, is_out_of_memory
 from .loras import MergedLoras
 from .taesd import load_decoder
@@ -80,7 +79,7 @@ class Outfit:
         """Return the decoder for previews, None if there is none; a bad one costs no picture."""
         if path is None:
             return None
-        key = path, stamp(path)
+        key = path, stamp_files(path)
         try:
             if self._decoder is None or self._decoder[0] != key:
                 self._decoder = key, _load_decoder(path)

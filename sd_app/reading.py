@@ -24,7 +24,13 @@ def read_object(path: Path) -> dict[str, Any]:
 def reason_of(error: Exception, path: Path) -> str:
     """Say in words why a file cannot be read; its folder is nobody's business."""
     known = error.strerror if isinstance(error, OSError) else None
-    return (known or str(error)).replace(str(path), path.name).replace(str(path.parent), "")[:MAX_REASON]
+    text = readable(known or str(error))
+    return text.replace(str(path), path.name).replace(str(path.parent), "")[:MAX_REASON]
+
+
+def readable(text: str) -> str:
+    """Return a text without halves of surrogate pairs, which no page and no picture file can carry."""
+    return text.encode(errors="ignore").decode()
 
 
 def nearest(name: str, names: Iterable[str]) -> list[str]:

@@ -32,11 +32,19 @@ def load_vae(path: Path, own: Any) -> AutoencoderKL:
 
 
 def _load_folder(path: Path, own: Any) -> AutoencoderKL:
-    vae = AutoencoderKL.from_pretrained(path, dtype=own.dtype, use_safetensors=True, local_files_only=True)
+    try:
+        vae = AutoencoderKL.from_pretrained(
+            path, dtype=own.dtype, use_safetensors=True, local_files_only=True
+        )
+    except (ArithmeticError, AttributeError, RecursionError, TypeError, ValueError) as error:
+        reason = reason_of(error, path)
+        raise ValueError(f"its config.json says nothing that fits its weights: {reason}") from error
+    if lacking := [name for name, weight in vae.state_dict().items() if weight.is_meta]:
+        raise ValueError(f"it lacks {len(lacking)} tensors, {lacking[0]} for one")
     for name in ("scaling_factor", "shift_factor", "latent_channels"):
         theirs, ours = vae.config.get(name), own.config.get(name)
         if theirs != ours:
-            raise ValueError(f"its {name} is {theirs}, and that of the model's own is {ours}")
+            raise ValueError(f"its {name} is {theirs!r:.80}, and that of the model's own is {ours}")
     if len(vae.config.block_out_channels) != len(own.config.block_out_channels):
         raise ValueError("it makes pictures of another size from the same latents")
     return vae.eval()

@@ -1,5 +1,6 @@
 """Previews by TAESD where its file lies; they never change the picture."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -51,9 +52,13 @@ def put_file(models_dir: Path, name: str, tiny: Any) -> Path:
     return path
 
 
-def run(models_dir: Path, model: str = "model-a", **more: Any) -> tuple[list[bytes], list[bytes]]:
+def run(
+    models_dir: Path, model: str = "model-a", studio: Studio | None = None, **more: Any
+) -> tuple[list[bytes], list[bytes]]:
     """Return the pictures and the previews of a job."""
-    studio = Studio(Settings(models_dir=models_dir, model=model, outputs_dir=models_dir / "o", batch_size=2))
+    studio = studio or Studio(
+        Settings(models_dir=models_dir, model=model, outputs_dir=models_dir / "o", batch_size=2)
+    )
     previews: list[bytes] = []
 
     def on_step(step: Step) -> None:
@@ -136,6 +141,47 @@ def test_a_bad_file_leaves_the_linear_previews_and_says_so_in_the_log(models_dir
     (models_dir / "taesd/taesd_decoder.safetensors").write_bytes(contents)
     assert run(models_dir) == expected
     assert "taesd_decoder.safetensors is not used for previews" in caplog.text
+
+
+BAD_CONFIGS: list[dict[str, Any]] = [
+    {"act_fn": 3},
+    {"act_fn": "\ud800"},
+    {"decoder_block_out_channels": 5},
+    {"latent_channels": 16},
+    {"upsampling_scaling_factor": 4},
+    {"num_decoder_blocks": [1, 1, 1, 1]},
+    {"num_decoder_blocks": [9, 3, 3, 1]},
+]
+
+
+@pytest.mark.parametrize("config", BAD_CONFIGS, ids=range(7))
+def test_a_folder_that_cannot_be_a_decoder_is_refused_in_words(tmp_path, tiny, config):
+    tiny.save_pretrained(tmp_path)
+    file = tmp_path / "config.json"
+    file.write_text(json.dumps({**json.loads(file.read_text()), **config}))
+    with pytest.raises(ValueError, match="it cannot be read: "):
+        load_decoder(tmp_path)
+
+
+def test_a_folder_of_nonsense_costs_no_picture_and_is_read_anew_when_it_changes(models_dir, tiny, caplog):
+    expected = run(models_dir)
+    folder = models_dir / "taesd"
+    tiny.save_pretrained(folder)
+    studio = Studio(
+        Settings(models_dir=models_dir, model="model-a", outputs_dir=models_dir / "o", batch_size=2)
+    )
+    drawn = run(models_dir, studio=studio)
+    assert drawn[0] == expected[0]
+    assert drawn[1] != expected[1]
+    config = (folder / "config.json").read_text()
+    for text in (json.dumps({**json.loads(config), "act_fn": 3}), config[:-1] + ', "act_fn": 3}'):
+        with (folder / "config.json").open("r+") as file:  # the folder itself stays as it is
+            file.truncate()
+            file.write(text)
+        assert run(models_dir, studio=studio) == expected
+    assert "taesd is not used for previews" in caplog.text
+    save_file({"a": torch.zeros(1)}, folder / "diffusion_pytorch_model.safetensors")
+    assert run(models_dir, studio=studio) == expected
 
 
 def test_values_beyond_all_bounds_are_drawn_too(tmp_path, tiny):

@@ -1,6 +1,7 @@
 """Another VAE in place of a checkpoint's own: the same one changes nothing."""
 
 import json
+import os
 import shutil
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ from PIL import Image
 from safetensors.torch import save_file
 
 from sd_app import Img2ImgRequest, InpaintRequest, Settings, Studio, Txt2ImgRequest
-from sd_app.addons import list_vaes
+from sd_app.addons import list_addons, list_vaes
 from sd_app.metadata import from_infotext, parse_infotext, read_infotext
 from tests.checkpoint_files import original_vae_name, write_hollow
 from tests.test_loras import KNOWN, draw
@@ -163,10 +164,8 @@ def bad_folder(models_dir: Path, name: str, config: dict[str, Any] | str) -> Non
     folder = models_dir / "vae" / name
     shutil.copytree(models_dir / "vae/own-folder", folder, dirs_exist_ok=True)
     file = folder / "config.json"
-    if isinstance(config, str):
-        file.write_text(config)
-        return
-    file.write_text(json.dumps({**json.loads(file.read_text()), **config}))
+    given = config if isinstance(config, str) else json.dumps({**json.loads(file.read_text()), **config})
+    file.write_text(given)
 
 
 @pytest.mark.parametrize(
@@ -184,6 +183,15 @@ def bad_folder(models_dir: Path, name: str, config: dict[str, Any] | str) -> Non
         ("cut-folder", "{", "cut-folder cannot: its config.json is no JSON object"),
         ("list-folder", "[]", "list-folder cannot: its config.json is no JSON object"),
         ("deep-folder", "[" * 200_000, "deep-folder cannot: its config.json is no JSON object"),
+        ("kind-folder", {"_class_name": "\ud800x"}, "it is a x, and only"),
+        ("wide-folder", {"latent_channels": "\ud800"}, "its latents have  channels"),
+        ("five-folder", {"block_out_channels": 5}, "config.json has block_out_channels that are not numbers"),
+        ("huge-folder", {"block_out_channels": [10**9] * 4}, "channels that are not numbers from 1 to 8192"),
+        ("types-folder", {"down_block_types": ["\ud800"] * 4}, "says nothing that fits its weights"),
+        ("group-folder", {"norm_num_groups": 0}, "says nothing that fits its weights"),
+        ("layer-folder", {"layers_per_block": 1e999}, "says nothing that fits its weights"),
+        ("more-folder", {"layers_per_block": 2}, "it lacks .* tensors"),
+        ("text-folder", {"scaling_factor": "\ud800"}, r"its scaling_factor is '\\ud800'"),
         (
             "xl-folder",
             {"scaling_factor": 0.13025},
@@ -204,7 +212,22 @@ def test_one_that_does_not_fit_is_refused_by_name_and_the_model_goes_on(
     with pytest.raises(ValueError, match=words) as caught:
         draw(studio, PROMPT, vae=name)
     assert str(models_dir) not in str(caught.value)
+    str(caught.value).encode()  # the page can show it
     assert draw(studio, PROMPT) == base
+
+
+def test_a_folder_whose_files_change_in_place_is_read_anew(studio, models_dir, base):
+    folder = models_dir / "vae/moving"
+    shutil.copytree(models_dir / "vae/own-folder", folder)
+    assert draw(studio, PROMPT, vae="moving") == base
+    (file,) = folder.glob("*.safetensors")
+    with file.open("r+b") as opened:
+        opened.write(next((models_dir / "vae/other-folder").glob("*.safetensors")).read_bytes())
+    assert draw(studio, PROMPT, vae="moving") == draw(studio, PROMPT, vae="other")
+    with (folder / "config.json").open("r+") as opened:
+        opened.write("[" * 9)
+    with pytest.raises(ValueError, match=r"moving cannot: its config.json is no JSON"):
+        draw(studio, PROMPT, vae="moving")
 
 
 def test_files_and_folders_are_listed_and_are_no_checkpoints(models_dir, tmp_path):
@@ -217,3 +240,16 @@ def test_files_and_folders_are_listed_and_are_no_checkpoints(models_dir, tmp_pat
     both = [file.name for file in list_vaes(Settings(models_dir=tmp_path))]
     assert both == ["both", "both.safetensors"]
     assert list_vaes(Settings(models_dir=tmp_path / "nothing")) == ()
+
+
+def test_names_that_are_no_text_are_left_out(tmp_path):
+    """The page's JSON cannot carry them."""
+    for kind in ("vae", "loras", "embeddings"):
+        folder = os.fsencode(tmp_path / kind)
+        Path(os.fsdecode(folder + b"/in\xff")).mkdir(parents=True)
+        for place in (b"/good", b"/bad\xff", b"/in\xff/hidden"):
+            Path(os.fsdecode(folder + place + b".safetensors")).touch()
+    Path(os.fsdecode(os.fsencode(tmp_path) + b"/vae/in\xff/config.json")).touch()
+    settings = Settings(models_dir=tmp_path)
+    assert [file.name for file in list_vaes(settings)] == ["good"]
+    assert [addon.name for addon in list_addons(settings)] == ["good", "good"]

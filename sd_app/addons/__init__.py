@@ -2,7 +2,7 @@
 
 from ..reading import reason_of
 from .choice import NO_ADDITIONS, Additions, LoraUse, VaeUse, choose_additions
-from .files import AddonFile, find_file, list_files
+from .files import AddonFile, find_file, list_files, stamp_files
 from .listing import Addon, AddonFacts, describe_addon, list_addons
 from .loras import LoraFacts, inspect_lora
 from .tags import TAG, LoraTag, find_tags, refuse_tags, remove_tags
@@ -37,4 +37,5 @@ __all__ = [
     "reason_of",
     "refuse_tags",
     "remove_tags",
+    "stamp_files",
 ]

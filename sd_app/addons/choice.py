@@ -7,7 +7,7 @@ from ..checkpoints import Stamp, stamp
 from ..model_info import ModelInfo
 from ..reading import reason_of
 from ..settings import Settings
-from .files import find_file
+from .files import find_file, stamp_files
 from .loras import check_family, inspect_lora
 from .taesd import find_preview_decoder
 from .tags import LoraTag, add_tags, check_scales, find_tags
@@ -34,7 +34,7 @@ class VaeUse:
 
     name: str
     path: Path
-    file: Stamp
+    files: tuple[Stamp, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,7 +72,7 @@ def choose_additions(
 
 def _choose_vae(settings: Settings, name: str) -> VaeUse:
     file = find_vae(settings, name)
-    return VaeUse(name=file.name, path=file.path, file=stamp(file.path))
+    return VaeUse(name=file.name, path=file.path, files=stamp_files(file.path))
 
 
 def _choose_loras(settings: Settings, info: ModelInfo, prompt: str) -> tuple[LoraUse, ...]:

@@ -7,7 +7,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..reading import MAX_NAMED, PICKLES, SUFFIX, nearest
+from ..checkpoints import Stamp, stamp
+from ..reading import MAX_NAMED, PICKLES, SUFFIX, nearest, readable
 
 MAX_DEPTH = 8  # folders inside folders
 
@@ -36,7 +37,8 @@ def list_files(folder: Path) -> tuple[AddonFile, ...]:
 def scan(folder: Path, suffixes: tuple[str, ...], *, depth: int = MAX_DEPTH) -> Iterator[str]:
     """Yield the places of files with these endings, `sub/name.ending`, at most `depth` folders down.
 
-    Links are followed; one that leads round in a circle, or nowhere, is left out.
+    Links are followed; one that leads round in a circle, or nowhere, is left out, and so is a name that is
+    no text.
     """
     seen: set[tuple[int, int]] = set()
     waiting = [("", depth)]
@@ -51,12 +53,18 @@ def scan(folder: Path, suffixes: tuple[str, ...], *, depth: int = MAX_DEPTH) -> 
                 for entry in entries:
                     inside = f"{place}{entry.name}"
                     with suppress(OSError):
-                        if entry.name.startswith("."):
+                        if entry.name.startswith(".") or readable(entry.name) != entry.name:
                             continue
                         if entry.name.lower().endswith(suffixes) and entry.is_file():
                             yield inside
                         elif left and entry.is_dir():
                             waiting.append((f"{inside}/", left - 1))
+
+
+def stamp_files(path: Path) -> tuple[Stamp, ...]:
+    """Return what tells a changed file, or folder of configuration and weights, from the same one."""
+    places = sorted(scan(path, (SUFFIX, ".json"), depth=0))
+    return stamp(path), *(stamp(path / place) for place in places)
 
 
 def find_file(what: str, folder: Path, name: str) -> AddonFile:
@@ -84,11 +92,6 @@ def pick_file(what: str, files: Sequence[AddonFile], folder: Path, name: str, *,
     some = ", ".join(near or [file.name for file in files[:MAX_NAMED]])
     hint = f"{'nearest' if near else 'there are'}: {some}" if some else f"{folder.name}/ is empty"
     raise ValueError(f"{field} must name a {what} that is there, got {name[:80]} ({hint})")
-
-
-def readable(text: str) -> str:
-    """Return a text without halves of surrogate pairs, which no page and no picture file can carry."""
-    return text.encode(errors="ignore").decode()
 
 
 def _names(file: AddonFile, folder: Path) -> tuple[str, ...]:

@@ -3,13 +3,14 @@
 from functools import lru_cache
 from pathlib import Path
 
-from ..checkpoints import VAE, Header, Stamp, read_header, stamp
-from ..reading import SUFFIX, read_object
+from ..checkpoints import VAE, Header, Stamp, read_header
+from ..reading import SUFFIX, read_object, readable
 from ..settings import Settings
-from .files import AddonFile, pick_file, scan
+from .files import AddonFile, pick_file, scan, stamp_files
 
 VAES = "vae"  # folder in models_dir
 LATENT_CHANNELS = 4
+MAX_CHANNELS = 8192  # of a block; what a folder asks for is allocated before its weights are read
 WEIGHTS = "diffusion_pytorch_model"
 
 
@@ -17,7 +18,11 @@ def list_vaes(settings: Settings) -> tuple[AddonFile, ...]:
     """List the VAEs by name; a file that shares its name with a folder goes by its name with the ending."""
     folder = settings.models_dir / VAES
     folders = {path.parent.name for path in folder.glob("*/config.json")}
-    found = [AddonFile(name=name, path=folder / name) for name in folders if not name.startswith(".")]
+    found = [
+        AddonFile(name=name, path=folder / name)
+        for name in folders
+        if not name.startswith(".") and readable(name) == name
+    ]
     for place in scan(folder, (SUFFIX,), depth=0):
         stem = place[: -len(SUFFIX)]
         found.append(AddonFile(name=place if stem in folders else stem, path=folder / place))
@@ -28,19 +33,19 @@ def find_vae(settings: Settings, name: str) -> AddonFile:
     """Return the VAE of that name, with or without .safetensors. Raise ValueError if it cannot be used."""
     folder = settings.models_dir / VAES
     file = pick_file("VAE", list_vaes(settings), folder, name, field="vae")
-    if reason := _why_unusable(file.path, stamp(file.path)):
+    if reason := _why_unusable(file.path, stamp_files(file.path)):
         raise ValueError(f"vae must be one that can be used, and {file.name} cannot: {reason}")
     return file
 
 
 @lru_cache(maxsize=256)
-def _why_unusable(path: Path, _file: Stamp) -> str:
+def _why_unusable(path: Path, _files: tuple[Stamp, ...]) -> str:
     try:
         if path.is_dir():
             _check_folder(path)
         else:
             _check_header(read_header(path))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         return str(error)
     except OSError as error:
         return error.strerror or "it cannot be read"
@@ -53,11 +58,17 @@ def _check_folder(path: Path) -> None:
         raise ValueError("its config.json is no JSON object, or cannot be read (download it again)")
     kind = config.get("_class_name")
     if kind != "AutoencoderKL":
-        raise ValueError(f"it is a {kind}, and only an AutoencoderKL can be used")
+        raise ValueError(f"it is a {readable(str(kind))[:80]}, and only an AutoencoderKL can be used")
     if not any(path.glob(f"{WEIGHTS}*{SUFFIX}")):
         raise ValueError(f"it holds no {WEIGHTS}{SUFFIX}")
     if config.get("latent_channels", LATENT_CHANNELS) != LATENT_CHANNELS:
-        raise ValueError(f"its latents have {config['latent_channels']} channels, and the model's have 4")
+        count = readable(str(config["latent_channels"]))[:80]
+        raise ValueError(f"its latents have {count} channels, and the model's have {LATENT_CHANNELS}")
+    channels = config.get("block_out_channels", [])
+    if not isinstance(channels, list) or not all(one in range(1, MAX_CHANNELS + 1) for one in channels):
+        raise ValueError(
+            f"its config.json has block_out_channels that are not numbers from 1 to {MAX_CHANNELS}"
+        )
 
 
 def _check_header(header: Header) -> None:
