@@ -1,6 +1,7 @@
 """The header: adding a model of the hub, the badge with what is loaded, unloading."""
 
 import re
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -116,6 +117,23 @@ def test_a_model_is_looked_up_downloaded_cancelled_resumed_used_and_deleted(
     expect(window(page).get_by_role("status")).to_contain_text("was deleted")
     assert not repo_folder(TURBO).exists()
     expect(page.locator("#model-picker input")).to_have_value("model-a")
+
+
+def test_closing_the_window_ends_a_lookup_and_another_one_works(
+    page: Page, hub: HubServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:  # takes a connection, and answers nothing
+        monkeypatch.setenv("HF_ENDPOINT", f"http://127.0.0.1:{silent.getsockname()[1]}")
+        page.get_by_role("button", name="Add a model").click()
+        look_up(page, TURBO)
+        expect(window(page).get_by_role("status")).to_contain_text("Looking it up")
+        page.wait_for_timeout(500)
+        page.keyboard.press("Escape")
+        monkeypatch.setenv("HF_ENDPOINT", hub.url)
+        page.get_by_role("button", name="Add a model").click()
+        look_up(page, TURBO)
+        plan = window(page).get_by_label("What will be downloaded")
+        expect(plan).to_contain_text("64 × 64 pixels", timeout=4000)  # the silent one would take ten seconds
 
 
 def test_the_badge_lists_what_is_loaded_and_unloads_after_the_running_job(page: Page) -> None:
