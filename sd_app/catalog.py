@@ -1,6 +1,5 @@
 """Which models there are, and what each one likes. Reads names and small JSON files only; no torch."""
 
-import json
 import os
 from collections import Counter
 from collections.abc import Callable
@@ -9,26 +8,31 @@ from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
-from .checkpoints import SCALING_FACTORS, SUFFIX, inspect, may_be_checkpoint
-from .hub.cache import list_snapshots, snapshot_folder
+from .checkpoints import SCALING_FACTORS, FileFacts, inspect, open_notes
+from .folders import (
+    INPAINT_CHANNELS,
+    ODD_VALUES,
+    describe_folder,
+    how_to_convert,
+    native_size,
+    tell_family,
+    why_unusable,
+)
+from .hub.cache import find_snapshot, list_snapshots, snapshot_folder
 from .hub.curated import CURATED, owner_facts
 from .model_info import ModelInfo, describe_model
+from .reading import MAX_NAMED, PICKLES, SUFFIX, nearest, read_object, reason_of
 from .settings import Settings, is_path
 
-PICKLES = (".ckpt", ".pt", ".pth", ".bin")  # formats whose reading can run code
-PARTS = ("unet", "vae", "text_encoder", "text_encoder_2")  # folders that hold weights; only SDXL has all
-XL_PIPELINES = ("StableDiffusionXLPipeline", "StableDiffusionXLInpaintPipeline")  # of model_index.json
-PIPELINES = ("StableDiffusionPipeline", "StableDiffusionInpaintPipeline", *XL_PIPELINES)
-INPAINT_CHANNELS = 9  # of a U-Net that also reads the mask and the masked picture: 4 + 1 + 4
+MAX_NAME = 200  # bytes of a file's name; disks take 255 with the ending
 CONFIGS = ("vae/config.json", "unet/config.json", "model_index.json")
-LIBRARIES = ("diffusers", "transformers")  # code we run; a folder's own code is never run
 
 
 def list_models(settings: Settings) -> list[ModelInfo]:
     """List the usable models, the default one first, then by name."""
     folders, files = _children(settings.models_dir)
     models = [describe_folder(path) for path in folders if not why_unusable(path)]
-    models += _describe_files(files, folders)
+    models += _describe_files(files, folders, settings.cache_dir)
     models += _list_hub(settings)
     models += _list_given(settings, {info.name for info in models})
     return sorted(models, key=lambda info: (not _is_default(info, settings), info.name.lower()))
@@ -37,7 +41,7 @@ def list_models(settings: Settings) -> list[ModelInfo]:
 def find_model(settings: Settings, name: str | None) -> ModelInfo:
     """Return the model of that name (None: the default one); a single file's may end in .safetensors.
 
-    Raise ValueError listing what there is, or saying why what lies there cannot be used.
+    Raise ValueError naming what there is, the nearest first, or saying why what lies there cannot be used.
     """
     wanted = settings.model if name is None else name
     models = list_models(settings)
@@ -45,10 +49,20 @@ def find_model(settings: Settings, name: str | None) -> ModelInfo:
         if _is_default(info, settings) if name is None else _is_called(info, wanted):
             return info
     if name is None and is_path(settings.model):
-        raise ValueError(f"model {settings.model} cannot be used: {_why_path_unusable(Path(settings.model))}")
-    reason = _why_missing(settings, wanted)
-    names = ", ".join(info.name for info in models) or "none yet"
-    raise ValueError(f"model must be one of: {names}; got {wanted!r}{reason}")
+        path = Path(settings.model)
+        shown = path if settings.mode == "local" else path.name
+        raise ValueError(f"model {shown} cannot be used: {_why_path_unusable(path)}")
+    raise ValueError(
+        f"model must be one of: {_some_names(wanted, models)}; got {wanted!r}{_why_missing(settings, wanted)}"
+    )
+
+
+def _some_names(wanted: str, models: list[ModelInfo]) -> str:
+    """Name at most 8 of the models, those whose names are near first."""
+    names = [info.name for info in models]
+    some = list(dict.fromkeys([*nearest(wanted, names), *names]))[:MAX_NAMED]
+    more = f" and {len(names) - len(some):,} more" if len(names) > len(some) else ""
+    return f"{', '.join(some) or 'none yet'}{more}"
 
 
 def is_hub_id(name: str) -> bool:
@@ -57,33 +71,14 @@ def is_hub_id(name: str) -> bool:
     return bool(slash and owner and repo) and "/" not in repo and not name.startswith(".")
 
 
-def describe_folder(path: Path, *, name: str | None = None, kind: str = "folder") -> ModelInfo:
-    """Describe a diffusers folder; what studio.json says goes before what the configurations imply."""
-    vae, unet = _read_json(path / "vae/config.json"), _read_json(path / "unet/config.json")
-    known = {
-        "name": name or path.name,
-        "kind": kind,
-        "path": path,
-        "family": tell_family(_read_json(path / "model_index.json"), unet),
-        "size_bytes": sum(
-            file.stat().st_size for part in parts_of(path) for file in weight_files(path / part)
-        ),
-        "only_inpaints": unet.get("in_channels") == INPAINT_CHANNELS,
-    }
-    return describe_model(
-        known,
-        {**owner_facts(name or path.name), **_read_json(path / "studio.json")},
-        native_size=native_size(unet, vae),
-        scaling_factor=vae.get("scaling_factor"),
-    )
-
-
-def describe_file(path: Path, *, name: str | None = None) -> ModelInfo:
+def describe_file(path: Path, *, name: str | None = None, facts: FileFacts | None = None) -> ModelInfo:
     """Describe a single-file checkpoint; what NAME.json says goes before what its header implies.
+
+    `facts` are what inspect finds, if that is known already.
 
     Raise ValueError saying why it cannot be used, OSError if it cannot be read; see checkpoints.inspect.
     """
-    facts = inspect(path)
+    facts = facts or inspect(path)
     known = {
         "name": name or path.stem,
         "kind": "file",
@@ -100,98 +95,19 @@ def describe_file(path: Path, *, name: str | None = None) -> ModelInfo:
             scaling_factor=SCALING_FACTORS[facts.family],
             note=facts.assumed,
         )
-    except (KeyError, TypeError, ValueError) as error:
+    except ODD_VALUES as error:
         raise ValueError(f"a value in {path.stem}.json beside it is wrong: {error}") from error
-
-
-def parts_of(path: Path) -> tuple[str, ...]:
-    """Return the parts of a diffusers folder that hold weights."""
-    return PARTS if _is_xl(path) else PARTS[:-1]
-
-
-def _is_xl(path: Path) -> bool:
-    return _read_json(path / "model_index.json").get("_class_name") in XL_PIPELINES
-
-
-def tell_family(index: dict[str, Any], unet: dict[str, Any]) -> str:
-    """Return sd1, sd2 or sdxl, from model_index.json and the U-Net's config.json."""
-    if index.get("_class_name") in XL_PIPELINES:
-        return "sdxl"
-    return "sd2" if unet.get("cross_attention_dim") == 1024 else "sd1"
-
-
-def native_size(unet: dict[str, Any], vae: dict[str, Any]) -> int:
-    """Return the pixels of a side a model was trained on, from the config.json of both parts."""
-    return (unet.get("sample_size") or 64) * 2 ** (len(vae.get("block_out_channels", (0,) * 4)) - 1)
-
-
-def weight_files(part: Path) -> list[Path]:
-    """List the safetensors files a load would read: the fp16 ones where a part has both."""
-    files = sorted(file for file in part.glob("*.safetensors") if file.is_file())
-    return [file for file in files if ".fp16" in file.name] or files
-
-
-def why_unusable(path: Path) -> str:
-    """Say why a diffusers folder cannot be loaded, in words for its owner; empty when it can."""
-    index = _read_json(path / "model_index.json")
-    if not index:
-        return "it has no readable model_index.json: it is not a diffusers folder"
-    if reason := why_not_pipeline(index, _read_json(path / "unet/config.json")):
-        return reason
-    parts = parts_of(path)
-    if missing := next((part for part in parts if _lacks_shards(path / part)), None):
-        return f"its {missing} is not whole: a file that its index names is missing (download it again)"
-    for part in parts:
-        if not weight_files(path / part):
-            return f"its {part} holds no .safetensors weights{_how_to_convert(path, part)}"
-    try:
-        describe_folder(path)
-    except (KeyError, TypeError, ValueError) as error:
-        return f"a value in its studio.json or config.json is wrong: {error}"
-    return ""
-
-
-def why_not_pipeline(index: dict[str, Any], unet: dict[str, Any]) -> str:
-    """Say by model_index.json and the U-Net's config.json why a model is none of ours; empty when it is."""
-    kind = index.get("_class_name")
-    if kind not in PIPELINES:
-        return f"it is a {kind}, and only Stable Diffusion 1, 2 and XL ({', '.join(PIPELINES)}) can be used"
-    is_xl = kind in XL_PIPELINES
-    parts, tokenizers = PARTS if is_xl else PARTS[:-1], ("tokenizer", "tokenizer_2")[: 1 + is_xl]
-    for part in (*parts, *tokenizers, "scheduler"):
-        entry = index.get(part)
-        if not isinstance(entry, list) or entry[0] not in LIBRARIES:
-            return f"its {part} needs code of its own, which is never run"
-    channels = unet.get("in_channels", 4)
-    if channels not in (4, INPAINT_CHANNELS):
-        return (
-            f"its U-Net takes {channels} channels (only 4 and, for inpainting, {INPAINT_CHANNELS} are known)"
-        )
-    return ""
-
-
-def _lacks_shards(part: Path) -> bool:
-    """Tell whether weights in several files are not all there: a download that was broken off."""
-    for index in part.glob("*.safetensors.index*.json"):
-        if ("fp16" in index.name) == any(".fp16" in file.name for file in weight_files(part)):
-            shards = set(_read_json(index).get("weight_map", {}).values())
-            return not all((part / str(shard)).is_file() for shard in shards)
-    return False
-
-
-def find_snapshot(hub_id: str) -> Path | None:
-    """Return the downloaded, complete snapshot of a hub id's main branch, or None."""
-    snapshot = snapshot_folder(hub_id)
-    return None if snapshot is None or why_unusable(snapshot) else snapshot
 
 
 def list_downloaded() -> list[ModelInfo]:
     """List the usable models in the hub's cache, whichever program fetched them."""
     return [
-        describe_folder(folder, name=hub_id, kind="hub")
-        for hub_id, folder in list_snapshots()
-        if not why_unusable(folder)
+        _describe_snapshot(folder, hub_id) for hub_id, folder in list_snapshots() if not why_unusable(folder)
     ]
+
+
+def _describe_snapshot(folder: Path, hub_id: str) -> ModelInfo:
+    return describe_folder(folder, name=hub_id, kind="hub", owner=owner_facts(hub_id))
 
 
 def _list_hub(settings: Settings) -> list[ModelInfo]:
@@ -206,10 +122,10 @@ def _describe_hub(hub_id: str) -> ModelInfo:
     """Describe a hub model, by what is known of it if it is not downloaded."""
     snapshot = find_snapshot(hub_id)
     if snapshot is not None:
-        return describe_folder(snapshot, name=hub_id, kind="hub")
+        return _describe_snapshot(snapshot, hub_id)
     known: dict[str, Any] = {"name": hub_id, "kind": "hub", "path": None}
     curated, begun = CURATED.get(hub_id), snapshot_folder(hub_id)
-    vae, unet, index = (_read_json(begun / name) if begun else {} for name in CONFIGS)
+    vae, unet, index = (read_object(begun / name) if begun else {} for name in CONFIGS)
     if curated:
         known |= {"family": curated.family, "only_inpaints": curated.only_inpaints}
         side, factor = curated.native_size, curated.scaling_factor
@@ -227,7 +143,7 @@ def _children(models_dir: Path) -> tuple[list[Path], list[Path]]:
     try:
         with os.scandir(models_dir) as entries:
             for entry in entries:
-                if entry.name.startswith("."):
+                if entry.name.startswith(".") or not _can_be_shown(entry.name):
                     continue
                 if entry.name.lower().endswith(SUFFIX) and _leads_to(entry.is_file):
                     files.append(models_dir / entry.name)
@@ -238,6 +154,15 @@ def _children(models_dir: Path) -> tuple[list[Path], list[Path]]:
     return folders, sorted(files, key=attrgetter("name"))  # comparing whole paths is slow
 
 
+def _can_be_shown(name: str) -> bool:
+    """Tell whether a file's name is text: the page could not carry it otherwise."""
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def _leads_to(is_kind: Callable[[], bool]) -> bool:
     """Ask a folder's entry of what kind it is; a link that leads round in a circle is of none."""
     try:
@@ -246,15 +171,15 @@ def _leads_to(is_kind: Callable[[], bool]) -> bool:
         return False
 
 
-def _describe_files(files: list[Path], folders: list[Path]) -> list[ModelInfo]:
+def _describe_files(files: list[Path], folders: list[Path], cache_dir: Path) -> list[ModelInfo]:
     """Describe the usable checkpoint files. One that shares its name goes by its name with the ending."""
     bearers = Counter([folder.name for folder in folders] + [file.stem for file in files])
-    models = []
+    models, notes = [], open_notes(cache_dir)
     for file in files:
         name = file.name if bearers[file.stem] > 1 else file.stem
         with suppress(ValueError, OSError):
-            if may_be_checkpoint(file):
-                models.append(describe_file(file, name=name))
+            models.append(describe_file(file, name=name, facts=notes.inspect(file)))
+    notes.save()
     return models
 
 
@@ -276,7 +201,7 @@ def _why_path_unusable(path: Path) -> str:
     if path.is_dir():
         return why_unusable(path)
     if path.suffix in PICKLES:
-        return f"reading it can run code{_how_to_convert(path)}"
+        return f"reading it can run code{how_to_convert(path)}"
     return _why_file_unusable(path) or "there is no such folder or .safetensors file"
 
 
@@ -295,14 +220,19 @@ def _why_missing(settings: Settings, name: str) -> str:
     if is_hub_id(name):
         local = f"download it first, python -m sd_app download {name}, or start with it: --model {name}"
         return f" ({local})" if settings.mode == "local" else ""
-    if not name or Path(name).name != name:
+    if (
+        not name
+        or Path(name).name != name
+        or name in (".", "..")
+        or len(name.encode(errors="replace")) > MAX_NAME
+    ):
         return ""
     for suffix in ("", SUFFIX, *PICKLES):
         path = settings.models_dir / (name + suffix)
         if path.is_dir():
             return f" ({name} cannot be used: {why_unusable(path)})"
         if path.suffix in PICKLES and path.is_file():
-            return f" ({path.name} is refused: reading it can run code{_how_to_convert(path)})"
+            return f" ({path.name} is refused: reading it can run code{how_to_convert(path)})"
         if path.suffix.lower() == SUFFIX and (reason := _why_file_unusable(path)):
             return f" ({path.name} cannot be used: {reason})"
     return ""
@@ -316,25 +246,5 @@ def _why_file_unusable(path: Path) -> str:
     except FileNotFoundError:
         return ""
     except (ValueError, OSError) as error:
-        return str(error)
+        return reason_of(error, path)
     return ""
-
-
-def _how_to_convert(path: Path, part: str | None = None) -> str:
-    """Say how to make a usable folder of a file, or of a folder whose part holds pickles only."""
-    if part is not None and not any(file.suffix in PICKLES for file in (path / part).glob("*")):
-        return ""
-    load = "from_single_file" if part is None else "from_pretrained"
-    code = f'P.{load}("{path.name}").save_pretrained("{path.stem}-safe")'
-    return (
-        "; if you trust its source, convert it once, in its folder:"
-        f" python -c 'from diffusers import StableDiffusionPipeline as P; {code}'"
-    )
-
-
-def _read_json(path: Path) -> dict[str, Any]:
-    try:
-        value = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):
-        return {}
-    return value if isinstance(value, dict) else {}

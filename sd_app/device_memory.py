@@ -1,22 +1,54 @@
-"""What a device has free, what a model needs of it, and how a full one is told."""
+"""Which device there is, what it has free, what a model needs of it, and how a full one is told."""
 
-from collections.abc import Iterable
-from typing import Any
+import ctypes
+import gc
+import sys
+from collections.abc import Callable, Iterable
+from typing import Any, TypeVar
 
 import psutil
 import torch
 
 from .memory_plan import GUIDED, UNET_TENSORS, VAE_TENSORS, Demand
 
-# What a full memory raises: torch's own error on CUDA, RuntimeError on MPS and the CPU.
-OUT_OF_MEMORY = (torch.OutOfMemoryError, MemoryError, RuntimeError)
+T = TypeVar("T")
+
+NATIVE_BF16 = ("avx512_bf16", "amx_bf16", "bf16")  # Intel and AMD, Intel's tiles, ARM, in torch's words
+LARGE_BYTES = 500 * 10**6  # of weights on disk: Stable Diffusion 1.5 has 2 GB
+
+M_ARENA_MAX = -8  # of glibc's malloc.h
+
+# What a full memory raises: torch's own error on CUDA, RuntimeError on MPS and the CPU, and OSError where
+# the system refuses to map a file, or diffusers says that it cannot load one.
+OUT_OF_MEMORY = (torch.OutOfMemoryError, MemoryError, RuntimeError, OSError)
+FULL = ("out of memory", "can't allocate memory", "cannot allocate memory", "not enough memory")
 
 
-def is_out_of_memory(error: BaseException) -> bool:
-    """Tell a full memory from other errors: on MPS and the CPU only the words do."""
-    words = ("out of memory", "can't allocate memory", "not enough memory")
+def is_out_of_memory(error: BaseException | None) -> bool:
+    """Tell a full memory, also one behind an error, from others: on MPS and the CPU only the words do."""
+    if error is None:
+        return False
     known = isinstance(error, torch.OutOfMemoryError | MemoryError)
-    return known or any(word in str(error).lower() for word in words)
+    if known or any(word in str(error).lower() for word in FULL):
+        return True
+    return is_out_of_memory(error.__cause__ or error.__context__)
+
+
+def try_twice(attempt: Callable[[], T], make_room: Callable[[], object], words: str) -> T:
+    """Return attempt(); if memory runs out, make room and try again; if it still does, raise MemoryError."""
+    try:
+        return attempt()
+    except OUT_OF_MEMORY as error:
+        if not is_out_of_memory(error):
+            raise
+    # Only here are the failed attempt's tensors free: they lived as long as the exception.
+    make_room()
+    try:
+        return attempt()
+    except OUT_OF_MEMORY as error:
+        if not is_out_of_memory(error):
+            raise
+        raise MemoryError(words) from error
 
 
 def free_bytes(device: torch.device) -> int:
@@ -24,10 +56,27 @@ def free_bytes(device: torch.device) -> int:
     if device.type == "cuda":
         free, _ = torch.cuda.mem_get_info(device)
         # What torch holds and nobody uses is free for us, and taken in the driver's eyes.
-        return free + torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+        unused = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+        return free + unused - kept_by_graphs(device)
     if device.type == "mps":
         return torch.mps.recommended_max_memory() - torch.mps.current_allocated_memory()
     return psutil.virtual_memory().available
+
+
+def kept_by_graphs(device: torch.device) -> int:
+    """Return what torch counts as unused, and only the next replay of a CUDA graph can use.
+
+    A graph's blocks are free again when it is recorded, but lie in a private pool, and memory is looked for
+    in no other pool than the asker's (get_pool and get_free_block of torch's CUDACachingAllocator.cpp).
+    """
+    if torch.cuda.get_allocator_backend() != "native":  # the other one keeps them out of its figures
+        return 0
+    index = torch.cuda.current_device() if device.index is None else device.index
+    return sum(
+        segment["total_size"] - segment["allocated_size"]
+        for segment in torch.cuda.memory_snapshot()
+        if segment["device"] == index and tuple(segment["segment_pool_id"]) != (0, 0)
+    )
 
 
 def demand_of(components: dict[str, Any]) -> Demand:
@@ -54,6 +103,11 @@ def networks_in(part: Any) -> list[torch.nn.Module]:
     return [value for value in held if isinstance(value, torch.nn.Module)]
 
 
+def lies_on(network: torch.nn.Module, device: torch.device) -> bool:
+    """Tell whether a network's weights are in a device's memory."""
+    return any(weight.device.type == device.type for weight in network.parameters())
+
+
 def count_bytes(parts: Iterable[torch.nn.Module | torch.Tensor]) -> int:
     """Return what networks, weights and buffers, and tensors take together; what they share counts once."""
     tensors: list[torch.Tensor] = []
@@ -61,3 +115,67 @@ def count_bytes(parts: Iterable[torch.nn.Module | torch.Tensor]) -> int:
         tensors += [part] if isinstance(part, torch.Tensor) else [*part.parameters(), *part.buffers()]
     sizes = {tensor.data_ptr(): tensor.numel() * tensor.element_size() for tensor in tensors}
     return sum(sizes.values())
+
+
+def choose_device(name: str) -> torch.device:
+    """Return the device to run on: cuda before mps before cpu; raise ValueError if it is not there."""
+    mps = torch.backends.mps.is_available()
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "mps" if mps else "cpu")
+    device = torch.device(name)
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        raise ValueError(f"device {name} is not there: {torch.cuda.device_count()} CUDA devices (try auto)")
+    if device.type == "mps" and not mps:
+        raise ValueError("device mps is not there: it needs a Mac with Apple's GPU (try auto)")
+    return device
+
+
+def choose_dtype(name: str, device: torch.device, *, size_bytes: int = 0) -> torch.dtype:
+    """Return the number format of weights of so many bytes.
+
+    On a processor that computes in bfloat16 itself, large models are 2.5 times as quick in it. Small ones are
+    quick anyway, and in float32 they draw the same picture on every processor up to rounding.
+    """
+    if name != "auto":
+        return getattr(torch, name)
+    if device.type != "cpu":
+        return torch.float16
+    return torch.bfloat16 if size_bytes >= LARGE_BYTES and has_native_bf16() else torch.float32
+
+
+def has_native_bf16() -> bool:
+    """Tell whether the processor multiplies bfloat16 matrices by itself; on others they take longer."""
+    if hasattr(torch.cpu, "get_capabilities"):
+        found = torch.cpu.get_capabilities()
+        return any(found.get(name) for name in NATIVE_BF16)
+    return torch.cpu._is_avx512_bf16_supported()  # of older torches
+
+
+def choose_budget(gigabytes: float | None, device: torch.device) -> int:
+    """Return the bytes that kept weights may take: by default half of the device's memory."""
+    if gigabytes is not None:
+        return int(gigabytes * 1e9)
+    if device.type == "cuda":
+        return torch.cuda.get_device_properties(device).total_memory // 2
+    return psutil.virtual_memory().total // 2
+
+
+def collect_memory() -> None:
+    """Give memory without references back, to the GPU's driver and to the system."""
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
+    if libc := _glibc():
+        libc.malloc_trim(0)
+
+
+def limit_arenas() -> None:
+    """Have all threads share one heap: pieces left in many heaps are what makes memory creep up."""
+    if libc := _glibc():
+        libc.mallopt(M_ARENA_MAX, 1)
+
+
+def _glibc() -> ctypes.CDLL | None:
+    """Return glibc where it is the allocator, else None."""
+    libc = ctypes.CDLL(None) if sys.platform == "linux" else None
+    return libc if hasattr(libc, "malloc_trim") else None

@@ -11,6 +11,7 @@ from accelerate.hooks import remove_hook_from_module
 from torch import Tensor, nn
 
 from .addons import Additions, VaeUse, stamp_files
+from .device_memory import OUT_OF_MEMORY, is_out_of_memory
 from .loras import MergedLoras
 from .taesd import load_decoder
 from .vaes import load_vae
@@ -47,37 +48,49 @@ class Outfit:
         self.loras.exchange(additions.loras)
         pipe.dressing, pipe.words = self.loras.state, additions.words
         pipe.preview_decoder = self._preview_decoder(pipe, additions.preview_decoder)
-        if vae is None:
-            yield
-            return
-        pipe.register_modules(vae=vae)
+        if vae is not None:
+            pipe.register_modules(vae=vae)
         try:
             yield
         finally:
-            pipe.register_modules(vae=self._own_vae)
-            remove_hook_from_module(vae, recurse=True)  # where parts visit the GPU one by one
+            pipe.preview_decoder = None
+            if vae is not None:
+                pipe.register_modules(vae=self._own_vae)
+                remove_hook_from_module(vae, recurse=True)  # where parts visit the GPU one by one
+
+    @property
+    def networks(self) -> list[nn.Module]:
+        """Return what is kept loaded beside the checkpoint's own parts."""
+        decoder = self._decoder[1] if self._decoder else None
+        return [*self._vaes.values(), *([decoder] if decoder is not None else [])]
 
     @property
     def held(self) -> list[nn.Module | Tensor]:
-        """Return what is kept beside the checkpoint's own parts, in the memory where those are."""
-        decoder = self._decoder[1] if self._decoder else None
-        networks = [*self._vaes.values(), *([decoder] if decoder is not None else [])]
-        return [*networks, *self.loras.originals_beside]
+        """Return all that is kept beside the checkpoint's own parts, in the memory where those are."""
+        return [*self.networks, *self.loras.originals_beside]
+
+    def trim(self, pipe: Any) -> None:
+        """Drop the VAEs and the decoder that a pipeline does not wear; it may be between two jobs."""
+        self._vaes = OrderedDict((use, vae) for use, vae in self._vaes.items() if vae is pipe.vae)
+        if self._decoder and self._decoder[1] is not getattr(pipe, "preview_decoder", None):
+            self._decoder = None
 
     def _preview_decoder(self, pipe: Any, path: Path | None) -> Any:
         """Return the decoder for previews, None if there is none; a bad one costs no picture."""
         if path is None:
             return None
         key = path, stamp_files(path)
-        if self._decoder is None or self._decoder[0] != key:
-            try:
-                decoder = load_decoder(path)
-            except ValueError as error:
-                log.warning("%s is not used for previews: %s", path.name, error)
-                decoder = None
-            self._decoder = key, decoder
-        decoder = self._decoder[1]
-        return decoder and decoder.to(pipe._execution_device, pipe.unet.dtype)
+        try:
+            if self._decoder is None or self._decoder[0] != key:
+                self._decoder = key, _load_decoder(path)
+            decoder = self._decoder[1]
+            return decoder and decoder.to(pipe._execution_device, pipe.unet.dtype)
+        except OUT_OF_MEMORY as error:
+            if not is_out_of_memory(error):
+                raise
+            log.warning("%s is not used for previews: it does not fit into the memory", path.name)
+            self._decoder = None  # the next job tries again
+            return None
 
     def _vae(self, pipe: Any, use: VaeUse | None, tell: Tell) -> Any:
         """Return another VAE on the device the pipeline runs on, None for the checkpoint's own."""
@@ -95,3 +108,12 @@ class Outfit:
                 self._vaes.popitem(last=False)
         self._vaes.move_to_end(use)
         return self._vaes[use].to(pipe._execution_device)
+
+
+def _load_decoder(path: Path) -> Any:
+    """Load a decoder for previews; None for one that cannot be read, which the log says."""
+    try:
+        return load_decoder(path)
+    except ValueError as error:
+        log.warning("%s is not used for previews: %s", path.name, error)
+        return None

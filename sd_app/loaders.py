@@ -8,11 +8,12 @@ from diffusers.utils import logging as diffusers_logging
 from transformers import CLIPTokenizer
 from transformers.utils import logging as transformers_logging
 
-from .catalog import describe_folder, find_snapshot, parts_of, weight_files, why_unusable
-from .hub.cache import hub_cache
+from .folders import describe_folder, parts_of, weight_files, why_unusable
+from .hub.answers import hub_api
+from .hub.cache import find_snapshot, hub_cache
 from .hub.download import OnProgress, download
 from .hub.errors import hub_errors
-from .hub.plan import hub_api, plan_download
+from .hub.plan import list_files, plan_download
 from .model_info import ModelInfo
 from .pipelines import OPTIONS, XL_OPTIONS, choose_pipeline
 from .single_file import build_tokenizers, load_file
@@ -78,7 +79,7 @@ def find_safe_revision(hub_id: str) -> str:
     That is "main", or the request with the same weights which the hub's own conversion service has opened:
     older models, BLIP's base among them, have only a pickle on their main branch. Raise ValueError if none.
     """
-    if any("/" not in file and file.endswith(".safetensors") for file in _list_files(hub_id)):
+    if any("/" not in file and file.endswith(".safetensors") for file in list_files(hub_id)):
         return "main"
     with hub_errors(hub_id):
         requests = hub_api().get_repo_discussions(
@@ -91,12 +92,6 @@ def find_safe_revision(hub_id: str) -> str:
         f"{hub_id} holds no safetensors weights, and pickles (.bin) are refused because reading them can run"
         " code (choose another model id, or a converted copy)"
     )
-
-
-def _list_files(hub_id: str) -> list[str]:
-    with hub_errors(hub_id):
-        # Not list_repo_files: without a network that one tries again for 23 seconds.
-        return [file.rfilename for file in hub_api().model_info(hub_id).siblings or ()]
 
 
 def fetch(hub_id: str, patterns: list[str], *, revision: str = "main") -> Path:

@@ -31,6 +31,7 @@ class Plan:
     slices: bool = False  # attention is worked out piece by piece where it is not memory-efficient
     splits: bool = False  # fewer pictures are denoised together than were to be
     tight: bool = False  # shortness of memory, not a wish, made it cost time
+    last: bool = False  # all that is not needed was dropped for it: no other try is left
 
     @property
     def words(self) -> str:
@@ -54,17 +55,20 @@ def choose_plan(
     num_images: int,
     can_offload: bool = True,
     tile_above: int | None = None,
+    lowvram: bool = False,
 ) -> Plan:
     """Choose the quickest way to make num_images of a size that fits free_bytes, which the weights share.
 
     `weights` are the bytes of each part. Tried in this order: everything at once; one picture at a time
     through the VAE; fewer pictures together; parts one by one on the device, where that is another memory;
-    the VAE in tiles, which alone changes the picture. Above tile_above pixels it works in tiles anyway. Where
-    nothing fits, return FRUGAL: the estimate may be wrong, and a failure is told in words.
+    the VAE in tiles, which alone changes the picture. Above tile_above pixels it works in tiles anyway, and
+    with `lowvram` all these savings are there from the start. Where nothing fits, return FRUGAL: the estimate
+    may be wrong, and a failure is told in words.
     """
     free = SHARE * free_bytes
     pixels = width * height
-    always_tiles = tile_above is not None and pixels > tile_above
+    always_tiles = lowvram or (tile_above is not None and pixels > tile_above)
+    placings = (can_offload,) if lowvram else (False, True) if can_offload else (False,)
 
     def denoised_together(offloads: bool) -> int:
         held = max(weights) if offloads else sum(weights)
@@ -77,18 +81,19 @@ def choose_plan(
         return held + count * demand.decode * at_once <= free
 
     for tiles in [True] if always_tiles else [False, True]:
-        for offloads in (False, True) if can_offload else (False,):
+        for offloads in placings:
             together = denoised_together(offloads)
             if together < 1:
                 continue
-            for singly in (False, True):
+            for singly in (True,) if lowvram else (False, True):
                 if decodes(1 if singly else together, offloads=offloads, tiles=tiles):
                     return Plan(
                         batch_size=together,
                         decodes_singly=singly,
                         offloads=offloads,
                         tiles=tiles,
+                        slices=lowvram,
                         splits=together < num_images,
-                        tight=together < num_images or offloads or tiles != always_tiles,
+                        tight=together < num_images or (offloads and not lowvram) or tiles != always_tiles,
                     )
     return replace(FRUGAL, offloads=can_offload)

@@ -4,14 +4,12 @@ One job at a time is on the models. Pipelines of one checkpoint share its parts;
 make room is really gone. What is no pipeline, a CLIP say, is kept beside them by the same rules.
 """
 
-import ctypes
-import gc
-import sys
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 import psutil
@@ -22,11 +20,18 @@ from .caches import cached_bytes, forget
 from .catalog import find_model
 from .device_memory import (
     OUT_OF_MEMORY,
+    choose_budget,
+    choose_device,
+    choose_dtype,
+    collect_memory,
     count_bytes,
     demand_of,
     free_bytes,
     is_out_of_memory,
+    lies_on,
+    limit_arenas,
     networks_in,
+    try_twice,
 )
 from .fitting import Outfit
 from .loaders import download_snapshot, load_components, load_tokenizer
@@ -38,10 +43,6 @@ from .schedulers import make_scheduler
 from .settings import Settings
 from .speed import FastUNet, make_fast_unet
 
-NATIVE_BF16 = ("avx512_bf16", "amx_bf16", "bf16")  # Intel and AMD, Intel's tiles, ARM, in torch's words
-LARGE_BYTES = 500 * 10**6  # of weights on disk: Stable Diffusion 1.5 has 2 GB
-
-M_ARENA_MAX = -8  # of glibc's malloc.h
 WAIT_SECONDS = 0.2  # how often a waiting job looks whether it was cancelled
 
 Event = Callable[[str], None]  # is told "Waiting" or "Loading NAME"; may raise Cancelled
@@ -72,7 +73,12 @@ class Checkpoint:
         """Return what it takes now: weights, what is kept for it, and its networks' results in caches.py."""
         added = self.outfit.held if self.outfit else []
         weights = count_bytes([*self.networks, *self.kept.values(), *added])
-        return weights + sum(cached_bytes(network) for network in self.networks)
+        return weights + sum(cached_bytes(network) for network in self.all_networks)
+
+    @property
+    def all_networks(self) -> list[torch.nn.Module]:
+        """Return the networks of the model and those that jobs added to it."""
+        return [*self.networks, *(self.outfit.networks if self.outfit else [])]
 
 
 class ModelManager:
@@ -106,7 +112,7 @@ class ModelManager:
 
         While another job runs, on_event("Waiting") is called now and then. Raise ValueError for an unknown
         model or scheduler or an addition that does not fit, OSError when files cannot be read, MemoryError
-        when the weights do not fit.
+        when the weights or what the job does with them do not fit into the memory.
         """
         tell = on_event or _tell_nobody
         with self._exclusive(tell):
@@ -116,7 +122,8 @@ class ModelManager:
             checkpoint.outfit = checkpoint.outfit or Outfit(checkpoint.components)
             self._lent, self._dtype_in_use = (checkpoint, pipe), pipe.unet.dtype
             try:
-                with checkpoint.outfit.worn(pipe, additions, tell):
+                with ExitStack() as stack:
+                    self._put_on(stack, checkpoint, pipe, additions, tell)
                     yield pipe
             finally:
                 self._lent = None
@@ -161,14 +168,19 @@ class ModelManager:
     def fit(self, *, width: int, height: int, num_images: int) -> Plan:
         """Choose by the memory now free how the lent pipeline runs a job, and place its parts accordingly.
 
-        num_images are to be denoised together, if they fit. Models that are not in use make room before the
-        job turns frugal. Only for the job that holds a pipeline.
+        num_images are to be denoised together, if they fit. CUDA graphs, then models that are not in use make
+        room before the job turns frugal. Only for the job that holds a pipeline.
         """
-        checkpoint, _ = self._in_use()
-        plan = self._choose_plan(checkpoint, width, height, num_images)
-        while plan.tight and len(self._checkpoints) > 1 and not self.settings.lowvram:
-            self._drop([next(name for name in self._checkpoints if name != checkpoint.name)])
-            plan = self._choose_plan(checkpoint, width, height, num_images)
+        checkpoint, pipe = self._in_use()
+        components = {**checkpoint.components, "vae": pipe.vae}  # which may be another one than its own
+        choose = partial(self._choose_plan, components, width, height, num_images)
+        plan = choose()
+        if plan.tight and checkpoint.fast_unet and checkpoint.fast_unet.give_up():
+            collect_memory()
+            plan = choose()
+        while plan.tight and (others := self._others_on_device(checkpoint)):
+            self._drop(others[:1])
+            plan = choose()
         try:
             self._place(checkpoint, plan)
         except OUT_OF_MEMORY as error:
@@ -179,22 +191,21 @@ class ModelManager:
         return self.turn_frugal()
 
     def turn_frugal(self) -> Plan:
-        """Drop all other models and cached results, and have the lent pipeline run as frugally as can be.
+        """Drop all that the job does without, and have the lent pipeline run as frugally as can be.
 
-        Only for the job that holds a pipeline.
+        That is other models, cached results, CUDA graphs, and VAEs and decoders of other jobs. The plan is
+        the last one. Only for the job that holds a pipeline.
         """
-        checkpoint, _ = self._in_use()
+        checkpoint, pipe = self._in_use()
         if checkpoint.fast_unet:
             checkpoint.fast_unet.give_up()
-        forget(*checkpoint.networks)
+        forget(*checkpoint.all_networks)
+        if checkpoint.outfit:
+            checkpoint.outfit.trim(pipe)
         self._drop([name for name in self._checkpoints if name != checkpoint.name])
-        self._place(checkpoint, self.frugal_plan)
-        return self.frugal_plan
-
-    @property
-    def frugal_plan(self) -> Plan:
-        """Return the most frugal plan of this device."""
-        return replace(FRUGAL, offloads=self._can_offload)
+        plan = replace(FRUGAL, offloads=self._can_offload, last=True)
+        self._place(checkpoint, plan)
+        return plan
 
     def status(self) -> Status:
         """Tell device, memory and loaded models, without waiting."""
@@ -225,6 +236,10 @@ class ModelManager:
         self._owner = threading.get_ident()
         try:
             yield
+        except OUT_OF_MEMORY as error:
+            if isinstance(error, MemoryError) or not is_out_of_memory(error):
+                raise
+            raise MemoryError(self._does_not_fit("the job", "shorten the prompt")) from error
         finally:
             self._owner = None
             self._lock.release()
@@ -247,29 +262,36 @@ class ModelManager:
         return self._checkpoints[name]
 
     def _load(self, name: str, load: Callable[[], Checkpoint]) -> Checkpoint:
-        try:
-            return load()
-        except OUT_OF_MEMORY as error:
-            if not is_out_of_memory(error):
-                raise
-        # Only here are the failed load's tensors free: they lived as long as the exception.
-        self._drop(list(self._checkpoints))
-        try:
-            return load()
-        except OUT_OF_MEMORY as error:
-            if not is_out_of_memory(error):
-                raise
-            raise MemoryError(
-                f"{name} does not fit into the memory of {self.device}"
-                " (close other programs, start with --lowvram, or choose a smaller model)"
-            ) from error
+        words = self._does_not_fit(name, "choose a smaller model")
+        return try_twice(load, lambda: self._drop(list(self._checkpoints)), words)
+
+    def _put_on(
+        self, stack: ExitStack, checkpoint: Checkpoint, pipe: Any, additions: Additions, tell: Event
+    ) -> None:
+        """Have the lent pipeline wear additions until the stack closes."""
+        assert checkpoint.outfit is not None
+        outfit, names = checkpoint.outfit, additions.names
+        what = f"{checkpoint.name} with {', '.join(names)}" if names else checkpoint.name
+        advice = f"leave out {' or '.join(names)}" if names else "choose a smaller model"
+        try_twice(
+            lambda: stack.enter_context(outfit.worn(pipe, additions, tell)),
+            self.turn_frugal,
+            self._does_not_fit(what, advice),
+        )
+
+    def _does_not_fit(self, what: str, advice: str) -> str:
+        """Return the words for what is too large even when all else is dropped."""
+        helps = self._can_offload and not self.settings.lowvram
+        lowvram = "start with --lowvram, " if helps else ""
+        remedy = f"close other programs, {lowvram}or {advice}"
+        return f"{what} does not fit into the memory of {self.device} ({remedy})"
 
     def _load_once(self, info: ModelInfo) -> Checkpoint:
         dtype = choose_dtype(self.settings.dtype, self.device, size_bytes=info.size_bytes)
         components = load_components(info, dtype)
         scheduler_config = components.pop("scheduler").config
         checkpoint = Checkpoint(name=info.name, components=components, scheduler_config=scheduler_config)
-        self._place(checkpoint, self._choose_plan(checkpoint, info.native_size, info.native_size, 1))
+        self._place(checkpoint, self._choose_plan(components, info.native_size, info.native_size, 1))
         if self.settings.channels_last:
             for part in (components["unet"], components["vae"]):
                 part.to(memory_format=torch.channels_last)
@@ -295,23 +317,31 @@ class ModelManager:
         """Tell whether the device has a memory of its own, so that parts can wait outside it."""
         return self.device.type == "cuda"
 
-    def _choose_plan(self, checkpoint: Checkpoint, width: int, height: int, num_images: int) -> Plan:
-        weights = [count_bytes([network]) for network in checkpoint.networks]
+    def _choose_plan(self, components: dict[str, Any], width: int, height: int, num_images: int) -> Plan:
+        networks = [network for part in components.values() for network in networks_in(part)]
+        weights = [count_bytes([network]) for network in networks]
         # Weights that lie on the device are no longer free, and need no more room.
-        is_there = checkpoint.offloads is False or self.device.type == "cpu"
-        plan = choose_plan(
-            free_bytes=free_bytes(self.device) + is_there * sum(weights),
+        there = count_bytes([network for network in networks if lies_on(network, self.device)])
+        return choose_plan(
+            free_bytes=free_bytes(self.device) + there,
             weights=weights,
-            demand=demand_of(checkpoint.components),
+            demand=demand_of(components),
             width=width,
             height=height,
             num_images=num_images,
             can_offload=self._can_offload,
             tile_above=self.settings.tile_above,
+            lowvram=self.settings.lowvram,
         )
-        if self.settings.lowvram:
-            return replace(self.frugal_plan, batch_size=plan.batch_size)
-        return plan
+
+    def _others_on_device(self, checkpoint: Checkpoint) -> list[str]:
+        """Return the other models that take room on the device, the one unused for longest first."""
+        return [
+            name
+            for name, other in self._checkpoints.items()
+            if other is not checkpoint
+            and any(lies_on(network, self.device) for network in other.all_networks)
+        ]
 
     def _place(self, checkpoint: Checkpoint, plan: Plan) -> None:
         """Put a checkpoint's parts where a plan wants them."""
@@ -322,6 +352,8 @@ class ModelManager:
             pipe.remove_all_hooks()
         if plan.offloads:
             checkpoint.offloads = True
+            for network in checkpoint.networks:  # the own VAE too, while another one is worn
+                network.to("cpu")
             if self._lent and self._lent[0] is checkpoint:
                 self._lent[1].enable_model_cpu_offload(device=self.device)
         else:
@@ -357,70 +389,6 @@ class ModelManager:
                 checkpoint.fast_unet.drop()
         checkpoint = pipe = None  # the last references to the weights
         collect_memory()
-
-
-def choose_device(name: str) -> torch.device:
-    """Return the device to run on: cuda before mps before cpu; raise ValueError if it is not there."""
-    mps = torch.backends.mps.is_available()
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "mps" if mps else "cpu")
-    device = torch.device(name)
-    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
-        raise ValueError(f"device {name} is not there: {torch.cuda.device_count()} CUDA devices (try auto)")
-    if device.type == "mps" and not mps:
-        raise ValueError("device mps is not there: it needs a Mac with Apple's GPU (try auto)")
-    return device
-
-
-def choose_dtype(name: str, device: torch.device, *, size_bytes: int = 0) -> torch.dtype:
-    """Return the number format of weights of so many bytes.
-
-    On a processor that computes in bfloat16 itself, large models are 2.5 times as quick in it. Small ones are
-    quick anyway, and in float32 they draw the same picture on every processor up to rounding.
-    """
-    if name != "auto":
-        return getattr(torch, name)
-    if device.type != "cpu":
-        return torch.float16
-    return torch.bfloat16 if size_bytes >= LARGE_BYTES and has_native_bf16() else torch.float32
-
-
-def has_native_bf16() -> bool:
-    """Tell whether the processor multiplies bfloat16 matrices by itself; on others they take longer."""
-    if hasattr(torch.cpu, "get_capabilities"):
-        found = torch.cpu.get_capabilities()
-        return any(found.get(name) for name in NATIVE_BF16)
-    return torch.cpu._is_avx512_bf16_supported()  # of older torches
-
-
-def choose_budget(gigabytes: float | None, device: torch.device) -> int:
-    """Return the bytes that kept weights may take: by default half of the device's memory."""
-    if gigabytes is not None:
-        return int(gigabytes * 1e9)
-    if device.type == "cuda":
-        return torch.cuda.get_device_properties(device).total_memory // 2
-    return psutil.virtual_memory().total // 2
-
-
-def collect_memory() -> None:
-    """Give memory without references back, to the GPU's driver and to the system."""
-    gc.collect()
-    if torch.cuda.is_available():
-        torch.cuda.empty_cache()
-    if libc := _glibc():
-        libc.malloc_trim(0)
-
-
-def limit_arenas() -> None:
-    """Have all threads share one heap: pieces left in many heaps are what makes memory creep up."""
-    if libc := _glibc():
-        libc.mallopt(M_ARENA_MAX, 1)
-
-
-def _glibc() -> ctypes.CDLL | None:
-    """Return glibc where it is the allocator, else None."""
-    libc = ctypes.CDLL(None) if sys.platform == "linux" else None
-    return libc if hasattr(libc, "malloc_trim") else None
 
 
 def _tell_nobody(_: str) -> None:

@@ -12,7 +12,7 @@ from diffusers import (
     StableDiffusionXLPipeline,
 )
 
-from .catalog import INPAINT_CHANNELS
+from .folders import INPAINT_CHANNELS
 from .requests import count_steps
 
 

@@ -34,7 +34,8 @@ class Settings:
 
     models_dir: Path = DEFAULT_MODELS_DIR
     outputs_dir: Path = field(default_factory=lambda: Path("outputs"))
-    cache_dir: Path = field(default_factory=default_cache_dir)  # tables of phrases; may be deleted
+    # Tables of phrases, what headers have told; may be deleted.
+    cache_dir: Path = field(default_factory=default_cache_dir)
     # The model of a request that names none: a name, a hub id "owner/name", or the path of a folder or file.
     model: str = "tiny-sd"
     device: str = "auto"  # auto, cpu, cuda, cuda:N or mps

@@ -20,6 +20,7 @@ from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProject
 
 from .checkpoints import TEXT_ENCODERS, UNET, VAE, Config, inspect, make_configs, read_header
 from .clip_tokenizer import EOS_TOKEN, OPEN_CLIP_PAD, build_tokenizer
+from .device_memory import is_out_of_memory
 
 Weights = dict[str, Tensor]
 
@@ -106,6 +107,8 @@ def fill_module(model: nn.Module, weights: Weights, part: str, dtype: torch.dtyp
     try:
         wrong = model.load_state_dict(copies, strict=False, assign=True)
     except RuntimeError as error:
+        if is_out_of_memory(error):
+            raise
         first = str(error).split("\n\t")[1]
         raise ValueError(f"its {part} has a tensor of another shape than its family's: {first}") from error
     for word, names in (("lacks", wrong.missing_keys), ("has too many:", wrong.unexpected_keys)):

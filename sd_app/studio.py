@@ -325,16 +325,17 @@ class Studio:
             for info in list_downloaded()
         )
 
-    def plan_download(self, hub_id: str) -> DownloadPlan:
+    def plan_download(self, hub_id: str, waiting: Callable[[], None] | None = None) -> DownloadPlan:
         """Find out what adding a hub model would fetch; nothing is written.
 
+        waiting is called five times a second; raising Cancelled in it ends the lookup, and comes out of here.
         Raise ValueError for an unknown id, a gated model, one without safetensors or of another family,
         OSError when the hub cannot be reached.
         """
         self._check_local()
         from .hub.plan import plan_download
 
-        return plan_download(hub_id)
+        return plan_download(hub_id, waiting)
 
     def download(
         self,

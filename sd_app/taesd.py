@@ -11,6 +11,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from .addons import reason_of
+from .device_memory import is_out_of_memory
 
 
 def load_decoder(path: Path) -> nn.Module:
@@ -19,6 +20,8 @@ def load_decoder(path: Path) -> nn.Module:
         decoder = _load_folder(path) if path.is_dir() else _load_file(path)
         _check_decoder(decoder)
     except Exception as error:  # previews are worth no picture
+        if is_out_of_memory(error):
+            raise
         raise ValueError(f"it cannot be read: {reason_of(error, path)}") from error
     return decoder
 

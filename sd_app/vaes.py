@@ -10,6 +10,7 @@ from safetensors import SafetensorError, safe_open
 
 from .addons import reason_of
 from .checkpoints import VAE
+from .device_memory import is_out_of_memory
 from .single_file import fill_module
 
 # Names that older versions of diffusers gave to the attention's matrices.
@@ -20,11 +21,13 @@ def load_vae(path: Path, own: Any) -> AutoencoderKL:
     """Load a VAE from a file or a diffusers folder, in the number format of a checkpoint's own one.
 
     A file does not say how its numbers are scaled and normalised: it must be built as the own VAE is, whose
-    configuration it gets. Raise ValueError for one that is not, or cannot be read.
+    configuration it gets. Raise ValueError for one that is not, or cannot be read; a full memory is not that.
     """
     try:
         return _load_folder(path, own) if path.is_dir() else _load_file(path, own)
     except (SafetensorError, OSError, KeyError, IndexError, RuntimeError) as error:
+        if is_out_of_memory(error):
+            raise
         raise ValueError(f"it cannot be read: {reason_of(error, path)}") from error
 
 

@@ -12,7 +12,7 @@ os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
 os.environ["HF_HUB_CACHE"] = "/nowhere/hub"
 os.environ["HF_HOME"] = "/nowhere"
 os.environ["HF_TOKEN"] = ""
-os.environ["HF_ENDPOINT"] = "https://huggingface.co"
+os.environ["HF_ENDPOINT"] = "http://127.0.0.1:9"  # nobody answers there
 if "PYTEST_XDIST_WORKER" in os.environ:  # two processes that want all cores each only wait for each other
     os.environ.setdefault("OMP_NUM_THREADS", "1")
 

@@ -12,7 +12,11 @@ from threading import Event, Thread
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
+import pytest
+from huggingface_hub import constants
+
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
+CLOSED = "http://127.0.0.1:9"  # where nobody answers
 PIECE = 16 * 1024  # bytes sent at a time
 
 
@@ -156,6 +160,22 @@ class Handler(BaseHTTPRequestHandler):
         self.send_header("X-Error-Code", code)
         self.send_header("Content-Length", "0")
         self.end_headers()
+
+
+def use_hub(monkeypatch: pytest.MonkeyPatch, url: str, cache: Path) -> None:
+    """Have this process and those it starts ask that server for models, and keep them in that folder.
+
+    A server on this machine is no network: offline mode, in which the tests may run, is off for it.
+    """
+    monkeypatch.setenv("HF_ENDPOINT", url)
+    monkeypatch.setenv("HF_HUB_CACHE", str(cache))
+    set_offline(monkeypatch, on=False)
+
+
+def set_offline(monkeypatch: pytest.MonkeyPatch, *, on: bool) -> None:
+    """Switch the hub client's offline mode, which it reads from the environment once, at its import."""
+    monkeypatch.setenv("HF_HUB_OFFLINE", str(int(on)))
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", on)
 
 
 @contextmanager

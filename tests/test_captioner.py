@@ -34,6 +34,7 @@ from sd_app.interrogator.captioner import (
 )
 from sd_app.loaders import CONVERTED_TITLE, CONVERTER
 from sd_app.settings import DEFAULT_MODELS_DIR
+from tests.hub_server import CLOSED, set_offline, use_hub
 
 HUB_ID = "owner/some-blip"
 WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "a", "cat", "on", "the", "beach", "t", "-", "shirt"]
@@ -116,6 +117,9 @@ def test_weights_in_several_files_load(random_blip, copied_blip, picture):
     shard = next(copied_blip.glob("model-*.safetensors"))
     shard.unlink()
     with pytest.raises(ValueError, match=f"blip cannot be used as captioner: {shard.name} is missing"):
+        load_captioner(copied_blip, "cpu", torch.float32)
+    (copied_blip / "model.safetensors.index.json").write_text("{")
+    with pytest.raises(ValueError, match=r"its model.safetensors.index.json cannot be read"):
         load_captioner(copied_blip, "cpu", torch.float32)
 
 
@@ -288,9 +292,7 @@ def hub(copied_blip: Path, tmp_path: Path, monkeypatch) -> Iterator[type[Hub]]:
     template = constants.HUGGINGFACE_CO_URL_TEMPLATE.replace(constants.ENDPOINT, address)
     monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
     monkeypatch.setattr(constants, "ENDPOINT", address)
-    monkeypatch.setenv("HF_ENDPOINT", address)
-    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
-    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "cache"))
+    use_hub(monkeypatch, address, tmp_path / "cache")
     yield handler
     server.shutdown()
     server.server_close()
@@ -308,7 +310,7 @@ def test_a_hub_model_is_fetched_once_as_safetensors_and_then_read_offline(
     assert load_captioner(HUB_ID, "cpu", torch.float32).caption(picture) == expected
     assert "model.safetensors" in downloaded(tmp_path)
     assert "pytorch_model.bin" not in downloaded(tmp_path)
-    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    set_offline(monkeypatch, on=True)
     captioner = load_captioner(HUB_ID, "cpu", torch.float32)
     assert captioner.name == HUB_ID
     assert captioner.caption(picture) == expected
@@ -335,9 +337,13 @@ def test_of_a_hub_model_that_is_no_captioner_only_the_configuration_is_fetched(h
 
 
 def test_without_a_network_the_error_says_what_to_do(tmp_path, monkeypatch):
-    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
-    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path))
+    use_hub(monkeypatch, CLOSED, tmp_path)
     with pytest.raises(
-        OSError, match=f"{HUB_ID} cannot be downloaded: .*connect once to fetch it, or give a folder"
+        OSError, match=f"(?s){HUB_ID} cannot be downloaded: .*connect once to fetch it, or give a folder"
+    ):
+        load_captioner(HUB_ID, "cpu", torch.float32)
+    set_offline(monkeypatch, on=True)
+    with pytest.raises(
+        OSError, match=f"{HUB_ID} cannot be downloaded: offline mode is on: .*, or give a folder"
     ):
         load_captioner(HUB_ID, "cpu", torch.float32)

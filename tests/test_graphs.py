@@ -187,6 +187,14 @@ def test_recordings_given_up_are_never_made_again(graphs, capture):
     for _ in range(WARM_UPS + 3):
         run(graphs, 1)
     assert (len(graphs), capture.released, capture.recorded) == (0, 1, 1)
+    for _ in range(WARM_UPS + 1):
+        run(graphs, 1, size=2)
+    assert graphs.give_up()
+    assert not graphs.give_up()
+    for size in (3, 2):
+        for _ in range(WARM_UPS + 3):
+            run(graphs, 1, size=size)
+    assert (len(graphs), capture.recorded) == (0, 2)
 
 
 # -- recordings of a U-Net, in jobs
@@ -366,6 +374,20 @@ def test_a_full_memory_gives_the_recordings_up_and_the_job_its_picture(recorded,
     handle.remove()
     assert (capture.released, len(fast_unet_of(recorded).graphs or ())) == (1, 0)
     assert difference(picture, expected) <= 2  # sliced attention rounds differently
+    recorded.txt2img(REQUEST, save=False)
+    assert capture.recorded == 1
+
+
+def test_recordings_make_room_before_another_model_does_or_a_job_turns_frugal(recorded, capture, monkeypatch):
+    expected = recorded.txt2img(REQUEST, save=False).images[0]
+    with recorded._ready_manager().pipeline("txt2img", "model-b", "DDIM"):
+        pass
+    monkeypatch.setattr("sd_app.model_manager.free_bytes", lambda _: 2**40 if capture.released else 0)
+    picture = recorded.txt2img(REQUEST, save=False).images[0]
+    assert capture.released == 1
+    assert recorded.status().loaded == ("model-b", "model-a")
+    assert recorded.status().plan == "all on the device"
+    assert same(picture, expected)
     recorded.txt2img(REQUEST, save=False)
     assert capture.recorded == 1
 

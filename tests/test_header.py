@@ -10,7 +10,7 @@ from sd_app import Settings, Studio, Txt2ImgRequest
 from sd_app.requests import DownloadProgress, Status, Step, format_bytes
 from sd_app.ui.adding import Adder
 from sd_app.ui.badge import Unloader, badge_value
-from tests.hub_server import Repo, read_files, serve_hub
+from tests.hub_server import CLOSED, Repo, read_files, serve_hub, use_hub
 
 HUB_ID = "owner/some-model"
 
@@ -87,10 +87,9 @@ def test_progress_knows_its_end() -> None:
 def test_a_download_that_fails_is_said_and_the_next_one_works(
     random_models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "hub"))
     adder = Adder(Studio(Settings(models_dir=tmp_path / "none")))
     with serve_hub() as hub:
-        monkeypatch.setenv("HF_ENDPOINT", hub.url)
+        use_hub(monkeypatch, hub.url, tmp_path / "hub")
         repo = hub.repos[HUB_ID] = Repo(files=read_files(random_models / "model-a"))
         assert [drawn["phase"] for drawn in adder.follow()] == ["idle"]
         assert adder.look(HUB_ID)["plan"]["can_begin"]
@@ -108,5 +107,5 @@ def test_a_download_that_fails_is_said_and_the_next_one_works(
         assert adder.look(HUB_ID)["plan"]["label"] == "Use it"
         assert "was deleted" in adder.remove(HUB_ID)["text"]
         assert adder.remove("../..")["phase"] == "error"
-    monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
+    monkeypatch.setenv("HF_ENDPOINT", CLOSED)
     assert "cannot be downloaded" in adder.look(HUB_ID)["text"]

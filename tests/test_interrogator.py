@@ -11,6 +11,7 @@ from PIL import Image
 from sd_app import InterrogateRequest, MatchRequest, Settings, Studio, cli
 from sd_app.interrogator.rarity import chance_of_cosine, percentile
 from sd_app.requests import MAX_MATCHES
+from tests.hub_server import set_offline
 from tests.interrogating import held_out, names_the_thing
 
 
@@ -151,7 +152,7 @@ def test_what_cannot_be_done_is_refused_in_words(studio, fields: dict, message: 
 def test_without_a_connection_the_error_says_what_to_do(studio, tmp_path, monkeypatch) -> None:
     import huggingface_hub.constants
 
-    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
+    set_offline(monkeypatch, on=True)
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path))
     with pytest.raises(OSError, match=r"ViT-B-32/openai cannot be downloaded.*folder in open_clip's layout"):
         studio.interrogate(

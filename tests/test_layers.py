@@ -4,6 +4,7 @@ import ast
 import subprocess
 import sys
 from collections.abc import Iterator
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,18 @@ ROOT = Path(__file__).resolve().parent.parent
 
 LEAVES = {
     *("checks", "requests", "images", "metadata", "catalog", "settings", "placement", "masks", "drift"),
-    *("expressions", "films", "charts", "checkpoints", "model_info", "addons", "hub", "memory_plan"),
+    *(
+        "expressions",
+        "films",
+        "charts",
+        "checkpoints",
+        "model_info",
+        "addons",
+        "hub",
+        "memory_plan",
+        "reading",
+        "folders",
+    ),
 }
 TOOLS = {
     *("schedulers", "loaders", "single_file", "clip_tokenizer", "pipelines", "model_manager"),
@@ -128,6 +140,16 @@ SOURCES = sorted((ROOT / "sd_app").rglob("*.py"))
 def test_a_file_imports_only_what_its_layer_may(path: Path) -> None:
     module = module_name(path, ROOT)
     assert faults(path.read_text("utf-8"), module, is_package=path.name == "__init__.py") == []
+
+
+def test_the_leaves_import_each_other_in_one_direction() -> None:
+    graph: dict[str, set[str]] = {}
+    for path in SOURCES:
+        module = module_name(path, ROOT)
+        names = imports(path.read_text("utf-8"), module, is_package=path.name == "__init__.py")
+        targets = {_target(name) or "" for name, _ in names if name.split(".")[0] == "sd_app"}
+        graph.setdefault(part_of(module), set()).update((targets & LEAVES) - {part_of(module)})
+    list(TopologicalSorter({part: graph[part] for part in LEAVES}).static_order())  # a cycle raises
 
 
 def test_every_part_of_the_app_has_its_rule() -> None:

@@ -9,10 +9,12 @@ import pytest
 import torch
 
 from sd_app import Settings, Studio, Txt2ImgRequest
-from sd_app.catalog import PARTS, find_model
+from sd_app.catalog import find_model
+from sd_app.folders import PARTS
 from sd_app.generation import run
 from sd_app.hub.plan import choose_weights
 from sd_app.loaders import download_snapshot, load_folder
+from tests.hub_server import CLOSED
 
 HUB_ID = "owner/some-model"
 
@@ -108,7 +110,7 @@ def test_without_a_network_the_error_says_what_to_do(tmp_path):
     environment = {
         **os.environ,
         "HF_HUB_CACHE": str(tmp_path),
-        "HF_ENDPOINT": "http://127.0.0.1:9",
+        "HF_ENDPOINT": CLOSED,
         "HF_HUB_OFFLINE": "0",
     }
     command = [sys.executable, "-c", textwrap.dedent(code)]

@@ -1,21 +1,31 @@
 """What happens when memory is short or runs out: real networks on a memory that fails on demand."""
 
 import gc
+import shutil
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from diffusers import AutoencoderKL, AutoencoderTiny
 from PIL import Image
+from safetensors.torch import save_file
 from torch._subclasses import FakeTensorMode
 
 from sd_app import Img2ImgRequest, InpaintRequest, Settings, Step, Studio, Txt2ImgRequest
+from sd_app.addons import choose_additions
 from sd_app.caches import cached_bytes, forget
+from sd_app.catalog import find_model
+from sd_app.cli import main
 from sd_app.device_memory import count_bytes, demand_of, free_bytes, is_out_of_memory, networks_in
+from sd_app.fitting import Outfit
 from sd_app.generation.memory import AGAIN
+from sd_app.loras import MergedLoras
 from sd_app.memory_plan import GUIDED, SHARE, Plan
 from sd_app.model_manager import ModelManager
+from tests.addon_files import kohya, lora_layers, write_lora
 from tests.checkpoint_files import make_parts, write_checkpoint
 from tests.fake_allocator import FakeAllocator
 
@@ -124,6 +134,31 @@ def test_a_failure_anywhere_is_tried_again_and_a_second_one_says_what_to_lower(r
     assert not pipe.vae.use_slicing
 
 
+@pytest.mark.parametrize("lowvram", [True, False])
+def test_a_job_that_was_frugal_from_the_start_is_tried_again_with_all_else_dropped(
+    random_studio, frugal_studio, monkeypatch, lowvram
+):
+    studio = frugal_studio if lowvram else random_studio
+    manager = studio._ready_manager()
+    if not lowvram:
+        free_for(manager, monkeypatch, 0)
+    unet = parts(studio).unet
+    (expected,) = make(studio, replace(TXT2IMG, num_images=1))
+    with manager.pipeline("txt2img", "model-b", "DDIM"):
+        pass
+    monkeypatch.setattr(manager, "_others_on_device", lambda _: [])  # as where an estimate is too low
+    told: list[str] = []
+    with FakeAllocator(0, inside=unet, times=1) as memory:
+        (image,) = make(studio, replace(TXT2IMG, num_images=1), told)
+    assert (memory.failures, told.count(AGAIN)) == (1, 1)
+    assert image.tobytes() == expected.tobytes()
+    assert studio.status().loaded == ("model-a",)
+    with FakeAllocator(0, inside=unet) as memory, pytest.raises(MemoryError) as caught:
+        make(studio, TXT2IMG)
+    assert memory.failures == 2
+    assert "--lowvram" not in str(caught.value)
+
+
 def held_bytes() -> int:
     """Return what all tensors of the process hold."""
     gc.collect()
@@ -218,6 +253,19 @@ def test_models_not_in_use_make_room_before_a_job_turns_frugal(random_studio, mo
     make(random_studio, LARGE)
     assert random_studio.status().loaded == ("model-a",)
     assert random_studio.status().plan == "all on the device"
+
+
+def test_under_lowvram_they_make_room_when_that_is_not_enough(frugal_studio, monkeypatch):
+    manager = frugal_studio._ready_manager()
+    free_for(manager, monkeypatch, 2**40)
+    for name in ("model-b", "model-a"):
+        frugal_studio.txt2img(replace(TXT2IMG, model=name), save=False)
+    assert frugal_studio.status().loaded == ("model-b", "model-a")
+    free_for(manager, monkeypatch, 0)
+    told: list[str] = []
+    make(frugal_studio, TXT2IMG, told)
+    assert frugal_studio.status().loaded == ("model-a",)
+    assert any(text.startswith("Short of memory") for text in told)
 
 
 def free_needed(manager: ModelManager, pixels: int, *, denoised: float = 0, decoded: float = 0) -> int:
@@ -331,6 +379,200 @@ def test_free_bytes_of_a_processor_are_the_machines():
     assert 2**27 < free_bytes(torch.device("cpu")) < 2**50
     assert is_out_of_memory(torch.OutOfMemoryError("x"))
     assert networks_in(object()) == []
+
+
+# -- what jobs add to a model
+
+
+@pytest.fixture(scope="module")
+def models_dir(random_models, tmp_path_factory) -> Path:
+    """model-a and model-b, a LoRA `a`, and VAEs: `other` is model-b's, `wide` has four times the channels."""
+    folder: Path = tmp_path_factory.mktemp("with-addons")
+    for name in ("model-a", "model-b"):
+        (folder / name).symlink_to(random_models / name)
+    shutil.copytree(random_models / "model-b/vae", folder / "vae/other")
+    own = AutoencoderKL.from_pretrained(random_models / "model-b/vae")
+    config = {**own.config, "block_out_channels": (32,) * 4}
+    AutoencoderKL.from_config(config).save_pretrained(folder / "vae/wide")
+    save_file(own.state_dict(), folder / "vae/file.safetensors")
+    manager = ModelManager(Settings(models_dir=folder, model="model-a", device="cpu"))
+    with manager.pipeline("txt2img", "model-a", "DDIM") as pipe:
+        write_lora(folder / "loras/a.safetensors", kohya(lora_layers(pipe.components, 0)))
+    return folder
+
+
+@pytest.fixture
+def addons_studio(models_dir, tmp_path) -> Studio:
+    return Studio(Settings(models_dir=models_dir, model="model-a", outputs_dir=tmp_path, device="cpu"))
+
+
+def put_on(studio: Studio, prompt: str = "a", vae: str | None = None) -> Any:
+    info = find_model(studio.settings, "model-a")
+    additions = choose_additions(studio.settings, info, prompt, vae)
+    return studio._ready_manager().pipeline("txt2img", "model-a", "DDIM", additions=additions)
+
+
+def bytes_in(studio: Studio) -> list[bytes]:
+    """Return the weights of U-Net and text encoder as they are."""
+    components = studio._ready_manager()._checkpoints["model-a"].components
+    networks = components["unet"], components["text_encoder"]
+    return [weight.numpy().tobytes() for network in networks for weight in network.state_dict().values()]
+
+
+# Prompt, VAE, and at what share of the bytes they take memory ends: a LoRA is being merged by then.
+ADDED = {"LoRA": ("a <lora:a:1>", None, 0.9), "folder": ("a", "other", 0.5), "file": ("a", "file", 0.5)}
+
+
+@pytest.mark.parametrize("kind", ADDED)
+def test_an_addition_that_does_not_fit_beside_other_models_is_tried_again_without_them(
+    addons_studio, monkeypatch, kind
+):
+    studio, (prompt, vae, share) = addons_studio, ADDED[kind]
+    name = vae or "a"
+    manager = studio._ready_manager()
+    parts(studio)
+    base, merged = bytes_in(studio), [0]
+    eject = MergedLoras.eject
+
+    def counted(self: MergedLoras) -> None:
+        merged.append(len(self._originals))
+        eject(self)
+
+    monkeypatch.setattr(MergedLoras, "eject", counted)
+    with FakeAllocator() as plain, manager.pipeline("txt2img", "model-a", "DDIM"):
+        pass
+    with FakeAllocator() as memory, put_on(studio, prompt, vae):
+        pass
+    worn = bytes_in(studio)  # LoRAs stay until a job asks for others
+    limit = (1 - share) * plain.peak_bytes + share * memory.peak_bytes
+    manager.unload()
+    parts(studio)
+    with manager.pipeline("txt2img", "model-b", "DDIM"):
+        pass
+    merged[:] = [0]
+    with FakeAllocator(limit, times=1) as memory, put_on(studio, prompt, vae) as pipe:
+        assert (pipe.vae is manager._checkpoints["model-a"].components["vae"]) is (vae is None)
+    assert memory.failures == 1
+    assert bytes_in(studio) == worn
+    assert studio.status().loaded == ("model-a",)
+    assert kind != "LoRA" or max(merged) > 2  # it failed half-way
+    manager.unload()
+    parts(studio)
+    with (
+        FakeAllocator(limit) as memory,
+        pytest.raises(MemoryError, match=f"model-a with {name} does not fit .*leave out {name}"),
+        put_on(studio, prompt, vae),
+    ):
+        pass
+    assert memory.failures == 2
+    assert bytes_in(studio) == base
+    with put_on(studio, prompt, vae):
+        pass
+    assert bytes_in(studio) == worn
+
+
+def test_what_runs_out_outside_of_a_batch_is_told_in_words(addons_studio):
+    encoder = parts(addons_studio).text_encoder
+    words = "the job does not fit into the memory of cpu .*shorten the prompt"
+    with FakeAllocator(0, inside=encoder), pytest.raises(MemoryError, match=words):
+        addons_studio.encode("a long prompt")
+    assert addons_studio.encode("a long prompt").embeds.any()
+
+
+@pytest.mark.parametrize(("share", "what"), [(0.9, "model-a with a"), (0, "the job")])
+def test_the_command_line_tells_a_full_memory_in_one_line(addons_studio, monkeypatch, capsys, share, what):
+    parts(addons_studio)
+    with FakeAllocator() as memory, put_on(addons_studio, "a <lora:a:1>"):
+        pass
+    parts(addons_studio)
+    monkeypatch.setattr("sd_app.cli.Studio", lambda settings: addons_studio)
+    with FakeAllocator(share * memory.peak_bytes):
+        assert main(["txt2img", "a <lora:a:1>", "--model", "model-a", "--steps", "1"]) == 2
+    (line,) = capsys.readouterr().err.strip().splitlines()[-1:]
+    assert f"txt2img: error: {what} does not fit into the memory of cpu" in line
+
+
+def test_a_preview_decoder_that_does_not_fit_leaves_the_linear_previews(models_dir, tmp_path):
+    folder = tmp_path / "models"
+    folder.mkdir()
+    (folder / "model-a").symlink_to(models_dir / "model-a")
+    studio = Studio(Settings(models_dir=folder, model="model-a", outputs_dir=tmp_path, device="cpu"))
+    request = replace(TXT2IMG, num_images=1)
+    seen: list[Step] = []
+
+    def run() -> tuple[list[bytes], bytes]:
+        seen.clear()
+        image = studio.txt2img(request, seen.append, preview_every=1, save=False).images[0]
+        assert AGAIN not in [step.text for step in seen]
+        return [step.preview.tobytes() for step in seen if step.preview], image.tobytes()
+
+    linear = run()
+    AutoencoderTiny().save_pretrained(folder / "taesd")
+    limit = 4 * 10**6  # of the decoder's 4.9 MB; a job of the small model takes less
+    with FakeAllocator(limit) as memory:
+        assert run() == linear
+    assert memory.failures > 0
+    assert run()[0] != linear[0]
+    (decoder,) = outfit_of(studio).networks
+    with FakeAllocator(0, inside=decoder) as memory:
+        assert run() == linear
+    assert memory.failures == 1
+    assert run()[0] != linear[0]
+
+
+def outfit_of(studio: Studio) -> Outfit:
+    outfit = studio._ready_manager()._checkpoints["model-a"].outfit
+    assert outfit is not None
+    return outfit
+
+
+def test_turning_frugal_keeps_of_what_was_added_only_what_the_job_uses(addons_studio, tmp_path):
+    studio, manager = addons_studio, addons_studio._ready_manager()
+    for vae in ("file", "other"):
+        make(studio, replace(IMG2IMG, vae=vae))
+    size = manager._checkpoints["model-a"].size_bytes
+    first, second = outfit_of(studio).networks
+    kept = [cached_bytes(network) for network in (first, second)]
+    assert min(kept) > 0
+    forget(first)
+    assert manager._checkpoints["model-a"].size_bytes == size - kept[0]
+    outfit_of(studio)._decoder = ("of another job", torch.nn.Linear(2, 2))
+    with put_on(studio, vae="other") as pipe:
+        assert pipe.vae is second
+        manager.turn_frugal()
+        assert outfit_of(studio).networks == [second]
+    assert cached_bytes(second) == 0
+    with put_on(studio) as pipe:
+        pipe.preview_decoder = torch.nn.Linear(2, 2)
+        outfit_of(studio)._decoder = ("of this job", pipe.preview_decoder)
+        manager.turn_frugal()
+        assert outfit_of(studio).networks == [pipe.preview_decoder]
+
+
+def test_the_plan_is_made_for_the_vae_that_is_worn(addons_studio, monkeypatch):
+    manager = addons_studio._ready_manager()
+    make(addons_studio, LARGE)
+    free_for(manager, monkeypatch, free_needed(manager, 768 * 512, decoded=1))
+    make(addons_studio, LARGE)
+    assert addons_studio.status().plan == "all on the device"
+    make(addons_studio, replace(LARGE, vae="wide"))
+    assert addons_studio.status().plan == "all on the device, the VAE works in tiles"
+
+
+def test_what_cuda_graphs_keep_for_themselves_is_not_free(monkeypatch):
+    """torch's figures for one graph of 40 bytes, 30 of them unused, beside a common segment of 100."""
+    common = {"device": 1, "segment_pool_id": (0, 0), "total_size": 100, "allocated_size": 60}
+    graph = {"device": 1, "segment_pool_id": (0, 3), "total_size": 40, "allocated_size": 10}
+    known = {
+        "mem_get_info": lambda device: (1000, 2000),
+        "memory_reserved": lambda device: 140,
+        "memory_allocated": lambda device: 70,
+        "memory_snapshot": lambda: [common, graph, {**graph, "device": 0}],
+        "get_allocator_backend": lambda: "native",
+    }
+    for name, function in known.items():
+        monkeypatch.setattr(torch.cuda, name, function)
+    assert free_bytes(torch.device("cuda:1")) == 1000 + 40
 
 
 @pytest.mark.gpu

@@ -1,5 +1,6 @@
 """The plan is a function of bytes: told what is free, it must choose what was worked out by hand."""
 
+from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
@@ -52,6 +53,18 @@ def test_where_nothing_can_be_moved_out_the_vae_works_in_tiles():
 
 def test_tiles_help_no_picture_of_one_tile():
     assert plan(WEIGHTS + DENOISE, can_offload=False, num_images=1).slices  # the last resort
+
+
+@pytest.mark.parametrize("can_offload", [True, False])
+def test_lowvram_saves_from_the_start_and_is_short_only_when_that_is_not_enough(can_offload):
+    held = max(KNOWN["weights"]) if can_offload else WEIGHTS
+    saving = Plan(batch_size=4, decodes_singly=True, offloads=can_offload, tiles=True, slices=True)
+    enough = held + max(4 * DENOISE, DECODE)
+    assert plan(enough, lowvram=True, can_offload=can_offload) == saving
+    assert plan(100 * GB, lowvram=True, can_offload=can_offload) == saving
+    short = plan(enough - 3, lowvram=True, can_offload=can_offload)
+    assert short == replace(saving, batch_size=3, splits=True, tight=True)
+    assert plan(held, lowvram=True, can_offload=can_offload) == replace(FRUGAL, offloads=can_offload)
 
 
 def test_what_fits_nowhere_is_tried_as_frugally_as_can_be():

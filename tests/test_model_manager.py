@@ -1,20 +1,21 @@
 import gc
 import threading
 import weakref
+from dataclasses import replace
 
 import pytest
 import torch
 
 from sd_app import Cancelled, Settings, Studio, Txt2ImgRequest
-from sd_app.device_memory import is_out_of_memory
-from sd_app.model_manager import (
+from sd_app.device_memory import (
     LARGE_BYTES,
-    ModelManager,
     choose_budget,
     choose_device,
     choose_dtype,
     has_native_bf16,
+    is_out_of_memory,
 )
+from sd_app.model_manager import ModelManager
 
 CPU = torch.device("cpu")
 
@@ -204,9 +205,20 @@ def test_weights_that_do_not_fit_make_the_others_go_and_are_tried_again(manager,
     lend(manager, "model-b")
     assert manager.status().loaded == ("model-b",)
     left[0] = 2
-    with pytest.raises(MemoryError, match=r"model-v does not fit into the memory of cpu .*--lowvram"):
+    with pytest.raises(MemoryError, match=r"model-v does not fit into the memory of cpu .*smaller model"):
         lend(manager, "model-v")
     assert lend(manager, "model-v")
+
+
+@pytest.mark.parametrize(("can_offload", "lowvram"), [(True, False), (True, True), (False, False)])
+def test_lowvram_is_advised_where_it_helps_and_is_not_on_yet(
+    random_settings, monkeypatch, can_offload, lowvram
+):
+    monkeypatch.setattr(ModelManager, "_can_offload", can_offload)
+    manager = ModelManager(replace(random_settings, lowvram=lowvram))
+    words = manager._does_not_fit("model-a", "choose a smaller model")
+    assert ("start with --lowvram" in words) is (can_offload and not lowvram)
+    assert words.startswith("model-a does not fit into the memory of cpu (close other programs, ")
 
 
 def test_status_is_quick_and_names_device_and_dtype(manager):
@@ -245,8 +257,8 @@ def test_bfloat16_is_for_large_models_on_processors_that_have_it(monkeypatch, ca
 
 
 def test_a_large_model_is_loaded_in_bfloat16_and_the_badge_says_so(random_models, monkeypatch):
-    monkeypatch.setattr("sd_app.model_manager.has_native_bf16", lambda: True)
-    monkeypatch.setattr("sd_app.model_manager.LARGE_BYTES", 1000)
+    monkeypatch.setattr("sd_app.device_memory.has_native_bf16", lambda: True)
+    monkeypatch.setattr("sd_app.device_memory.LARGE_BYTES", 1000)
     manager = ModelManager(Settings(models_dir=random_models, device="cpu"))
     assert manager.status().dtype == "float32"
     pipe = lend(manager, "model-a")
@@ -264,6 +276,11 @@ def test_a_full_memory_is_told_from_other_errors():
     assert is_out_of_memory(torch.OutOfMemoryError("x"))
     assert is_out_of_memory(RuntimeError("MPS backend out of memory (MPS allocated: 5 GB)"))
     assert is_out_of_memory(RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory"))
+    assert is_out_of_memory(OSError(12, "Cannot allocate memory"))
+    hidden = OSError("Unable to load weights")
+    hidden.__context__ = torch.OutOfMemoryError("x")  # as diffusers tells it
+    assert is_out_of_memory(hidden)
+    assert not is_out_of_memory(OSError(2, "No such file or directory"))
     assert not is_out_of_memory(RuntimeError("mat1 and mat2 shapes cannot be multiplied"))
 
 

@@ -18,9 +18,10 @@ from sd_app import (
     Txt2ImgRequest,
     WalkRequest,
 )
-from sd_app.catalog import PARTS, find_model, why_unusable
+from sd_app.catalog import find_model
 from sd_app.embeddings import Encoder
 from sd_app.expressions import parse_prompt
+from sd_app.folders import PARTS, why_unusable
 from sd_app.hub.plan import choose_weights
 from sd_app.model_info import LATENT_RGB
 from sd_app.prompts import chunk, encode, pool_chunks

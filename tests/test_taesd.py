@@ -118,6 +118,22 @@ def test_each_family_has_its_decoder_and_latents_of_their_own_have_none(models_d
     assert {"taesd", "taesdxl"}.isdisjoint(info.name for info in Studio(settings).models())
 
 
+@pytest.mark.parametrize(
+    "config",
+    [
+        {"latent_channels": 16},  # as those for Stable Diffusion 3 and Flux
+        {"out_channels": 4},
+        {"num_decoder_blocks": (3, 3, 1), "decoder_block_out_channels": (64, 64, 64)},  # four times the size
+        {"upsampling_scaling_factor": 1},
+    ],
+    ids=str,
+)
+def test_a_decoder_for_other_latents_leaves_the_linear_previews(models_dir, config):
+    expected = run(models_dir)
+    AutoencoderTiny(**config).save_pretrained(models_dir / "taesd")
+    assert run(models_dir) == expected
+
+
 @pytest.mark.parametrize("contents", [b"nothing", b"", b"PK\x03\x04" + bytes(99)])
 def test_a_bad_file_leaves_the_linear_previews_and_says_so_in_the_log(models_dir, contents, caplog):
     expected = run(models_dir)

@@ -1,7 +1,8 @@
 """What joins a checkpoint: LoRAs, learned words, another VAE. Names, tags and headers only; no torch."""
 
+from ..reading import reason_of
 from .choice import NO_ADDITIONS, Additions, LoraUse, VaeUse, choose_additions
-from .files import AddonFile, find_file, list_files, reason_of, stamp_files
+from .files import AddonFile, find_file, list_files, stamp_files
 from .listing import Addon, AddonFacts, describe_addon, list_addons
 from .loras import LoraFacts, inspect_lora
 from .tags import TAG, LoraTag, find_tags, refuse_tags, remove_tags

@@ -5,8 +5,9 @@ from pathlib import Path
 
 from ..checkpoints import Stamp, stamp
 from ..model_info import ModelInfo
+from ..reading import reason_of
 from ..settings import Settings
-from .files import find_file, reason_of, stamp_files
+from .files import find_file, stamp_files
 from .loras import check_family, inspect_lora
 from .taesd import find_preview_decoder
 from .tags import LoraTag, add_tags, check_scales, find_tags
@@ -44,6 +45,11 @@ class Additions:
     words: WordBook = NO_WORDS  # those there are: which ones a prompt holds, its encoding finds
     vae: VaeUse | None = None
     preview_decoder: Path | None = None
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Return what is to be merged or loaded, for people; a job can do without the decoder."""
+        return (*(use.name for use in self.loras), *([self.vae.name] if self.vae else []))
 
 
 NO_ADDITIONS = Additions()

@@ -5,15 +5,12 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from difflib import get_close_matches
 from pathlib import Path
 
 from ..checkpoints import Stamp, stamp
+from ..reading import MAX_NAMED, PICKLES, SUFFIX, nearest, readable
 
-SUFFIX = ".safetensors"
-PICKLES = (".pt", ".pth", ".bin", ".ckpt")  # formats whose reading can run code
 MAX_DEPTH = 8  # folders inside folders
-MAX_NAMED = 8  # names in an error
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,22 +88,10 @@ def pick_file(what: str, files: Sequence[AddonFile], folder: Path, name: str, *,
             f"{field} must name a .safetensors file, and {pickles[0]} is refused: reading it can run code"
             " (get the .safetensors version)"
         )
-    near = get_close_matches(name, [file.name for file in files], MAX_NAMED, 0.5)
+    near = nearest(name, [file.name for file in files])
     some = ", ".join(near or [file.name for file in files[:MAX_NAMED]])
     hint = f"{'nearest' if near else 'there are'}: {some}" if some else f"{folder.name}/ is empty"
     raise ValueError(f"{field} must name a {what} that is there, got {name[:80]} ({hint})")
-
-
-def reason_of(error: Exception, path: Path) -> str:
-    """Say in words why a file cannot be read; its folder is nobody's business."""
-    known = error.strerror if isinstance(error, OSError) else None
-    text = readable(known or str(error))
-    return text.replace(str(path), path.name).replace(str(path.parent), "")[:300]
-
-
-def readable(text: str) -> str:
-    """Return a text without halves of surrogate pairs, which no page and no picture file can carry."""
-    return text.encode(errors="ignore").decode()
 
 
 def _names(file: AddonFile, folder: Path) -> tuple[str, ...]:

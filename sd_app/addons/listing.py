@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from ..checkpoints import TITLES
+from ..reading import reason_of
 from ..settings import Settings
 from .choice import LORAS
 from .files import find_file, list_files
@@ -55,7 +56,7 @@ def describe_addon(settings: Settings, text: str) -> AddonFacts:
     try:
         facts = inspect_lora(file.path)
     except (ValueError, OSError) as error:
-        return AddonFacts(title="LoRA", reason=str(error))
+        return AddonFacts(title="LoRA", reason=reason_of(error, file.path))
     family = TITLES.get(facts.family, "family unknown")
     return AddonFacts(
         title=f"LoRA, {family}, rank {facts.rank}, {facts.size_bytes / MEGABYTE:.1f} MB",

@@ -8,11 +8,10 @@ from functools import lru_cache
 from math import prod
 from pathlib import Path
 
-from ..checkpoints import TITLES, Header, Stamp, read_header, stamp
-from .files import readable
+from ..checkpoints import TEXT_WIDTHS, TITLES, Header, Stamp, read_header, stamp
+from ..reading import readable
 
-CROSS_DIMS = {768: "sd1", 1024: "sd2", 2048: "sdxl"}  # columns of the U-Net's attention to the text
-TEXT_WIDTHS = {768: "sd1", 1024: "sd2"}
+CROSS_DIMS = {**TEXT_WIDTHS, 2048: "sdxl"}  # columns of the U-Net's attention to the text
 MAX_TRIGGERS = 8
 WHOLE = ("I8", "U8", "I16", "I32", "I64")
 # The smaller factor, `down` or `A`, of one layer, by any of the names in use.

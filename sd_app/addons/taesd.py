@@ -1,9 +1,9 @@
 """TAESD, a small decoder for previews (github.com/madebyollin/taesd), where its file lies in models_dir."""
 
-import json
 from pathlib import Path
 
 from ..model_info import LATENT_RGB, ModelInfo
+from ..reading import read_object
 from ..settings import Settings
 
 # By the VAE's scaling factor, which says whose latents they are: the folder, and the file's name.
@@ -29,8 +29,14 @@ def find_preview_decoder(settings: Settings, info: ModelInfo) -> Path | None:
 
 
 def _is_tiny(folder: Path) -> bool:
-    try:
-        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):
-        return False
-    return isinstance(config, dict) and config.get("_class_name") == "AutoencoderTiny"
+    """Tell a decoder of four channels to RGB at eight times the size; there are those of other models."""
+    config = read_object(folder / "config.json")
+    blocks = config.get("num_decoder_blocks", [3, 3, 3, 1])
+    return (
+        config.get("_class_name") == "AutoencoderTiny"
+        and config.get("latent_channels", 4) == 4
+        and config.get("out_channels", 3) == 3
+        and config.get("upsampling_scaling_factor", 2) == 2
+        and isinstance(blocks, list)
+        and len(blocks) == 4  # all but the last one double the size
+    )

@@ -1,13 +1,12 @@
 """Other VAEs: files and diffusers folders in models_dir/vae/, by name. Names and headers only; no torch."""
 
-import json
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
 
 from ..checkpoints import VAE, Header, Stamp, read_header
+from ..reading import SUFFIX, read_object, readable
 from ..settings import Settings
-from .files import SUFFIX, AddonFile, pick_file, readable, scan, stamp_files
+from .files import AddonFile, pick_file, scan, stamp_files
 
 VAES = "vae"  # folder in models_dir
 LATENT_CHANNELS = 4
@@ -54,11 +53,10 @@ def _why_unusable(path: Path, _files: tuple[Stamp, ...]) -> str:
 
 
 def _check_folder(path: Path) -> None:
-    try:
-        config: Any = json.loads((path / "config.json").read_text(encoding="utf-8"))
-    except (ValueError, RecursionError) as error:
-        raise ValueError(f"its config.json is no JSON: {error}") from error
-    kind = config.get("_class_name") if isinstance(config, dict) else None
+    config = read_object(path / "config.json")
+    if not config:
+        raise ValueError("its config.json is no JSON object, or cannot be read (download it again)")
+    kind = config.get("_class_name")
     if kind != "AutoencoderKL":
         raise ValueError(f"it is a {readable(str(kind))[:80]}, and only an AutoencoderKL can be used")
     if not any(path.glob(f"{WEIGHTS}*{SUFFIX}")):

@@ -10,14 +10,13 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
-from ..checkpoints import TITLES, Header, Stamp, read_header, stamp
+from ..checkpoints import TEXT_WIDTHS, TITLES, Header, Stamp, read_header, stamp
+from ..reading import MAX_NAMED
 from ..settings import Settings
 from .files import list_files
 
 EMBEDDINGS = "embeddings"  # folder in models_dir
 MAX_VECTORS = 75  # a word has to fit into one window
-MAX_NAMED = 8
-FAMILIES = {768: "sd1", 1024: "sd2"}  # by the columns of a single tensor
 # SDXL's two encoders have a tensor each, by either of two names.
 XL_NAMES = (("clip_l", "clip_g"), ("text_encoders_0", "text_encoders_1"))
 
@@ -165,7 +164,7 @@ def describe(file: WordFile, header: Header) -> LearnedWord:
         file=file.file,
         num_vectors=num_vectors,
         tensors=tensors,
-        family="sdxl" if len(tensors) > 1 else FAMILIES.get(shapes[0][-1], ""),
+        family="sdxl" if len(tensors) > 1 else TEXT_WIDTHS.get(shapes[0][-1], ""),
     )
 
 

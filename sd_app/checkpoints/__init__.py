@@ -1,15 +1,16 @@
 """Single-file checkpoints, known from their headers alone: names and shapes of tensors. No torch."""
 
 from .configs import SCALING_FACTORS, Config, Configs, make_configs
-from .files import PREDICTIONS, SUFFIX, FileFacts, Stamp, inspect, may_be_checkpoint, stamp
+from .files import PREDICTIONS, FileFacts, Stamp, inspect, stamp
 from .header import Header, read_header
-from .kinds import TEXT_ENCODERS, TITLES, UNET, VAE, identify
+from .kinds import TEXT_ENCODERS, TEXT_WIDTHS, TITLES, UNET, VAE, identify
+from .notes import open_notes
 
 __all__ = [
     "PREDICTIONS",
     "SCALING_FACTORS",
-    "SUFFIX",
     "TEXT_ENCODERS",
+    "TEXT_WIDTHS",
     "TITLES",
     "UNET",
     "VAE",
@@ -21,7 +22,7 @@ __all__ = [
     "identify",
     "inspect",
     "make_configs",
-    "may_be_checkpoint",
+    "open_notes",
     "read_header",
     "stamp",
 ]

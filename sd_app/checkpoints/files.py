@@ -11,7 +11,6 @@ from typing import Any
 from .header import Header, read_header, read_raw_header
 from .kinds import TEXT_ENCODERS, UNET, VAE, identify
 
-SUFFIX = ".safetensors"
 PREDICTIONS = ("epsilon", "v_prediction")
 SIDES = {"sd1": 512, "sdxl": 1024}  # pixels a family was trained on
 SD2_SIDES = {"epsilon": 512, "v_prediction": 768}
@@ -45,8 +44,7 @@ def inspect(path: Path) -> FileFacts:
 
     Raise ValueError saying what is wrong with it, OSError if it cannot be read.
     """
-    beside = path.with_suffix("")
-    facts = _inspect(path, stamp(path), stamp(f"{beside}.json"), stamp(f"{beside}.yaml"))
+    facts = _inspect(path, stamps_of(path))
     if isinstance(facts, str):
         raise ValueError(facts)
     return facts
@@ -69,6 +67,12 @@ def stamp(path: str | Path) -> Stamp:
     return status.st_mtime_ns, status.st_size
 
 
+def stamps_of(path: Path) -> tuple[Stamp, ...]:
+    """Return the stamps of all files that what is known of a checkpoint comes from."""
+    beside = path.with_suffix("")
+    return stamp(path), stamp(f"{beside}.json"), stamp(f"{beside}.yaml")
+
+
 @lru_cache(maxsize=16384)
 def _names_unet(path: Path, _file: Stamp) -> bool:
     try:
@@ -78,7 +82,7 @@ def _names_unet(path: Path, _file: Stamp) -> bool:
 
 
 @lru_cache(maxsize=16384)
-def _inspect(path: Path, _file: Stamp, _json: Stamp, _yaml: Stamp) -> FileFacts | str:
+def _inspect(path: Path, _files: tuple[Stamp, ...]) -> FileFacts | str:
     try:
         return describe(path, read_header(path), read_side_file(path))
     except ValueError as error:

@@ -13,6 +13,7 @@ CLIP_G = "conditioner.embedders.1.model."
 REFINER = "conditioner.embedders.0.model."
 TEXT_ENCODERS = {"sd1": (CLIP_L,), "sd2": (OPEN_CLIP,), "sdxl": (XL_CLIP_L, CLIP_G)}
 TITLES = {"sd1": "Stable Diffusion 1", "sd2": "Stable Diffusion 2", "sdxl": "SDXL"}
+TEXT_WIDTHS = {768: "sd1", 1024: "sd2"}  # families whose one text encoder has that many columns
 CHANNELS = (4, 9)  # of the U-Net's input; 9 with the mask and the masked picture
 
 _LORA = (

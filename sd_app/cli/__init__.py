@@ -227,11 +227,18 @@ def list_models(studio: Studio) -> int:
 
 def list_addons(studio: Studio) -> int:
     """Print what a prompt can ask for, as it is written there, with what its file says; then the VAEs."""
-    for addon in studio.addons():
+    addons, vaes = studio.addons(), studio.vaes()
+    if not addons and not vaes:
+        folder = studio.settings.models_dir
+        print(
+            f"There are none. Put .safetensors files into {folder / 'loras'} (LoRAs), {folder / 'embeddings'}"
+            f" (learned words) or {folder / 'vae'} (VAEs)."
+        )
+    for addon in addons:
         facts = studio.describe_addon(addon.text)
         about = [f"{facts.title}: {facts.reason}" if facts.reason else facts.title, *facts.trigger_words]
         print(f"{addon.text}  {', '.join(about)}")
-    for name in studio.vaes():
+    for name in vaes:
         print(f"--vae {name}")
     return 0
 

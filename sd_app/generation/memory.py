@@ -35,11 +35,11 @@ def run_batch(
         except OUT_OF_MEMORY as error:
             if not is_out_of_memory(error):
                 raise
-            if job.plan == manager.frugal_plan:
+            if job.plan.last:
                 size = f"{job.request.width}x{job.request.height}"
                 raise MemoryError(
                     f"{size} does not fit into the memory of {manager.device}"
-                    " (lower width or height, close other programs, or start with --lowvram)"
+                    " (lower width or height, or close other programs)"
                 ) from error
         else:
             yield images

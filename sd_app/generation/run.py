@@ -12,6 +12,7 @@ from PIL import Image
 
 from ..addons import choose_additions
 from ..catalog import find_model
+from ..device_memory import OUT_OF_MEMORY, is_out_of_memory
 from ..loaders import download_snapshot
 from ..model_info import LatentRgb
 from ..model_manager import ModelManager
@@ -71,7 +72,7 @@ def fit_job(manager: ModelManager, job: Job) -> None:
     assert width is not None and height is not None  # noqa: PT018 - one thought
     together = min(manager.settings.batch_size, job.num_images)
     job.plan = manager.fit(width=width, height=height, num_images=together)
-    if job.plan.tight and not manager.settings.lowvram:
+    if job.plan.tight:
         job.tell(f"Short of memory: {job.plan.words}")
 
 
@@ -132,7 +133,12 @@ def progress_callback(
 
 
 def draw_preview(pipe: Any, latents: torch.Tensor, latent_rgb: LatentRgb) -> Image.Image:
-    """Draw what a step predicts, (B, 4, h, w), by TAESD where it is there, else by the linear map."""
+    """Draw what a step predicts, (B, 4, h, w), by TAESD where it is and fits, else by the linear map."""
     if pipe.preview_decoder is not None:
-        return preview_sheet(decode_latents(pipe.preview_decoder, latents))
+        try:
+            return preview_sheet(decode_latents(pipe.preview_decoder, latents))
+        except OUT_OF_MEMORY as error:
+            if not is_out_of_memory(error):
+                raise
+            pipe.preview_decoder = None  # for the rest of the job
     return preview_image(latents, latent_rgb)

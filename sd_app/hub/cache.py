@@ -9,15 +9,22 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
+from ..folders import why_unusable
+
 PREFIX = "models--"
 INCOMPLETE = ".incomplete"  # a file that is on its way, as the hub's own client names it
 COMMIT = re.compile(r"[0-9a-f]{40}")
 
 
 def hub_cache() -> Path:
-    """Return Hugging Face's download folder, as the environment says now."""
-    home = Path(os.environ.get("HF_HOME", "~/.cache/huggingface")).expanduser()
-    return Path(os.environ.get("HF_HUB_CACHE", home / "hub")).expanduser()
+    """Return Hugging Face's download folder, as the environment says now, empty values not counted.
+
+    The order is that of huggingface_hub.constants, which reads the environment once, at its import.
+    """
+    told = os.environ.get
+    home = told("HF_HOME") or Path(told("XDG_CACHE_HOME") or "~/.cache", "huggingface")
+    folder = told("HF_HUB_CACHE") or told("HUGGINGFACE_HUB_CACHE") or Path(home, "hub")
+    return Path(os.path.expandvars(Path(folder).expanduser()))
 
 
 def repo_folder(hub_id: str) -> Path:
@@ -34,6 +41,12 @@ def snapshot_folder(hub_id: str) -> Path | None:
         return None
     # A name that is no plain one would lead out of the folder.
     return repo / "snapshots" / commit if commit and Path(commit).name == commit else None
+
+
+def find_snapshot(hub_id: str) -> Path | None:
+    """Return the downloaded, complete snapshot of a hub id's main branch, or None."""
+    snapshot = snapshot_folder(hub_id)
+    return None if snapshot is None or why_unusable(snapshot) else snapshot
 
 
 def list_snapshots() -> Iterator[tuple[str, Path]]:

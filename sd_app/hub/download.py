@@ -8,11 +8,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from threading import Condition, Lock, Thread
 
-from ..catalog import find_snapshot, why_unusable
+from ..folders import why_unusable
 from ..requests import DownloadPlan, DownloadProgress, HubFile, format_bytes
-from .cache import link, point_main
+from .answers import Stop, Stopped
+from .cache import find_snapshot, link, point_main
 from .errors import FileError
-from .transfer import Stop, Stopped, fetch_file
+from .transfer import fetch_file
 
 WORKERS = 4  # files at a time
 PULSE_SECONDS = 0.2  # between two words to those who wait
@@ -51,12 +52,12 @@ def is_running(hub_id: str) -> bool:
 
 
 def check_room(plan: DownloadPlan) -> None:
-    """Refuse what the disk cannot hold."""
+    """Refuse what the disk cannot hold. A visitor may read the words, so they name no path."""
     if not plan.fits:
         raise ValueError(
-            f"{plan.hub_id} needs {format_bytes(plan.missing_bytes)} more, and {plan.folder.parent} has"
-            f" {format_bytes(plan.free_bytes)} free (delete something, or set HF_HUB_CACHE to a folder on a"
-            " larger disk)"
+            f"{plan.hub_id} needs {format_bytes(plan.missing_bytes)} more, and the disk of Hugging Face's"
+            f" download folder has {format_bytes(plan.free_bytes)} free (delete something, or set"
+            " HF_HUB_CACHE to a folder on a larger disk)"
         )
 
 

@@ -1,5 +1,6 @@
 """What the hub and the network say, in words for the person who typed the id."""
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -18,6 +19,8 @@ def hub_errors(hub_id: str, instead: str = "give a folder that holds it") -> Ite
 
     `instead` says what helps without a connection.
     """
+    from huggingface_hub import is_offline_mode
+
     # HTTPError is whatever the hub's HTTP library raises without a connection; it has changed library before.
     from huggingface_hub.errors import (
         GatedRepoError,
@@ -52,6 +55,17 @@ def hub_errors(hub_id: str, instead: str = "give a folder that holds it") -> Ite
             f"{hub_id} cannot be downloaded: the hub answers {status} (try again later)"
         ) from error
     except (HTTPError, OSError, RuntimeError) as error:
+        if is_offline_mode():
+            raise HubError(
+                f"{hub_id} cannot be downloaded: offline mode is on: {_offline_variable()} is set"
+                f" (unset it and start again to fetch it once, or {instead})"
+            ) from error
         raise HubError(
             f"{hub_id} cannot be downloaded: {error} (connect once to fetch it, or {instead})"
         ) from error
+
+
+def _offline_variable() -> str:
+    """Return the variable that the hub's client took its offline mode from: the first that says anything."""
+    names = ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE")
+    return next((name for name in names if os.environ.get(name)), names[0])

@@ -1,23 +1,34 @@
-"""Find out what adding a hub model would fetch. Reads three small texts over the network, writes nothing."""
+"""Find out what adding a hub model would fetch. Reads a few small texts over the network, writes nothing."""
 
-import json
-import os
 import re
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from ..catalog import INPAINT_CHANNELS, PARTS, XL_PIPELINES, native_size, tell_family, why_not_pipeline
-from ..requests import DownloadPlan, HubFile
+from ..folders import INPAINT_CHANNELS, PARTS, XL_PIPELINES, native_size, tell_family, why_not_pipeline
+from ..requests import DownloadPlan, HubFile, format_bytes
+from .answers import Result, Stop, file_url, hub_api, parse_object, read_bytes, within
 from .cache import COMMIT, INCOMPLETE, hub_cache, is_there, repo_folder
-from .errors import hub_errors
+from .errors import HubError, hub_errors
+from .soundness import PLAIN, brief, is_index, why_unsound, why_unsound_shards
 
-TIMEOUT = 10.0  # seconds for the hub to answer
+LOOKUP_SECONDS = 30.0  # for a whole lookup
 SMALL = ("model_index.json", "unet/config.json", "vae/config.json")  # what a model is known by
 ADDRESS = re.compile(r"(?:https?://)?(?:huggingface\.co|hf\.co)/([^/?#]+/[^/?#]+)")
-PLAIN = re.compile(r"[\w.-]+")  # a file's name that stays inside its folder
 BLOB = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 MAX_TEXT = 1_000_000  # bytes of a configuration
+MAX_LISTING = 5_000_000  # bytes of the list of a repository's files: more than 10,000 of them
+MAX_SIZE = 10**17  # bytes of a file: more than the hub holds
+MAX_PATH = 255  # bytes of a path in a repository: what a file system takes of a name
+OTHER_PAGES = {
+    "datasets": "a dataset",
+    "spaces": "a Space",
+    "buckets": "a bucket",
+    "kernels": "a kernel",
+    "collections": "a collection",
+    **dict.fromkeys(("models", "api", "docs", "papers", "blog", "posts"), "no model"),
+}
 
 
 def read_hub_id(text: str) -> str:
@@ -26,6 +37,11 @@ def read_hub_id(text: str) -> str:
     if found := ADDRESS.match(typed):
         typed = found[1]
     owner, slash, name = typed.partition("/")
+    if kind := OTHER_PAGES.get(owner.lower()):
+        raise ValueError(
+            f"the hub id must be that of a model, got {text[:80]!r}, which is {kind} (open the model's page"
+            " and copy its address)"
+        )
     if not (slash and PLAIN.fullmatch(owner) and PLAIN.fullmatch(name)) or owner.startswith("."):
         raise ValueError(
             f"the hub id must be owner/name, got {text[:80]!r}"
@@ -34,25 +50,53 @@ def read_hub_id(text: str) -> str:
     return typed
 
 
-def plan_download(hub_id: str) -> DownloadPlan:
+def plan_download(hub_id: str, waiting: Callable[[], None] | None = None) -> DownloadPlan:
     """Ask the hub what a model is and which files of it are still to be fetched.
 
-    Raise ValueError for what is no usable model, OSError when the hub cannot be reached.
+    waiting is called five times a second; what it raises, Cancelled say, ends the lookup and comes out of
+    here. Raise ValueError for what is no usable model, OSError when the hub cannot be reached.
     """
     hub_id = read_hub_id(hub_id)
-    with hub_errors(hub_id):
-        info = hub_api().model_info(hub_id, files_metadata=True, timeout=TIMEOUT)
-    siblings = {file.rfilename: file for file in info.siblings or ()}
-    revision = info.sha or ""
-    if not COMMIT.fullmatch(revision):
-        raise OSError(f"{hub_id} cannot be downloaded: the hub names no commit of it (try again later)")
+    return look_up(hub_id, lambda stop: _plan(hub_id, stop), waiting)
+
+
+def list_files(hub_id: str) -> list[str]:
+    """List the files of a hub model's main branch. Raise ValueError or OSError in words."""
+    return look_up(hub_id, lambda stop: list(_ask_listing(hub_id, stop)["siblings"]))
+
+
+def look_up(hub_id: str, work: Callable[[Stop], Result], waiting: Callable[[], None] | None = None) -> Result:
+    """Do what asks the hub about a model, within its time. Raise OSError in words when that is up."""
+    try:
+        return within(LOOKUP_SECONDS, work, waiting)
+    except TimeoutError as error:
+        raise HubError(
+            f"{hub_id} cannot be downloaded: the hub takes more than {LOOKUP_SECONDS:.0f} seconds to say"
+            " what it is (try again later)"
+        ) from error
+
+
+def _plan(hub_id: str, stop: Stop) -> DownloadPlan:
+    listing = _ask_listing(hub_id, stop)
+    siblings, revision = listing["siblings"], listing["sha"]
     if "model_index.json" not in siblings:
         raise ValueError(f"{hub_id} cannot be used: {_why_no_index(list(siblings))}")
-    index, unet, vae = (_read_json(hub_id, revision, path) if path in siblings else {} for path in SMALL)
-    if reason := why_not_pipeline(index, unet):
+    repo, cache = repo_folder(hub_id), hub_cache()
+
+    def describe(path: str) -> HubFile:
+        return _describe_file(hub_id, repo, revision, path, siblings[path])
+
+    def read(path: str) -> dict[str, Any]:
+        return _read_json(hub_id, revision, describe(path), stop) if path in siblings else {}
+
+    index, unet, vae = (read(path) for path in SMALL)
+    if reason := why_unsound(index, unet, vae) or why_not_pipeline(index, unet):
         raise ValueError(f"{hub_id} cannot be used: {reason}")
     paths = choose_files(hub_id, list(siblings), is_xl=index["_class_name"] in XL_PIPELINES)
-    repo, cache = repo_folder(hub_id), hub_cache()
+    files = tuple(describe(path) for path in paths)
+    for path in filter(is_index, paths):
+        if reason := why_unsound_shards(path, read(path), paths):
+            raise ValueError(f"{hub_id} cannot be used: {reason}")
     return DownloadPlan(
         hub_id=hub_id,
         revision=revision,
@@ -60,9 +104,9 @@ def plan_download(hub_id: str) -> DownloadPlan:
         family=tell_family(index, unet),
         native_size=native_size(unet, vae),
         only_inpaints=unet.get("in_channels") == INPAINT_CHANNELS,
-        files=tuple(_describe_file(hub_id, repo, revision, siblings[path]) for path in paths),
-        license=_license(info),
-        gated=bool(info.gated),
+        files=files,
+        license=_license(listing),
+        gated=bool(listing.get("gated")),
         folder=repo,
         free_bytes=shutil.disk_usage(next(path for path in (cache, *cache.parents) if path.exists())).free,
     )
@@ -109,48 +153,72 @@ def choose_weights(hub_id: str, paths: list[str], parts: tuple[str, ...]) -> lis
     return chosen
 
 
-def hub_api() -> Any:
-    """Return the hub's client for the endpoint that the environment says now."""
-    from huggingface_hub import HfApi
-
-    return HfApi(endpoint=os.environ.get("HF_ENDPOINT") or None)
-
-
-def file_url(hub_id: str, revision: str, path: str) -> str:
-    """Return the address of one file of a commit."""
-    from huggingface_hub import hf_hub_url
-
-    return hf_hub_url(hub_id, path, revision=revision, endpoint=os.environ.get("HF_ENDPOINT") or None)
-
-
-def _read_json(hub_id: str, revision: str, path: str) -> dict[str, Any]:
-    """Fetch a small text of a repository into memory."""
-    from huggingface_hub import get_session
-    from huggingface_hub.utils import build_hf_headers, hf_raise_for_status
+def _ask_listing(hub_id: str, stop: Stop) -> dict[str, Any]:
+    """Ask which commit a model's main branch is at and what it holds; `siblings` come by their path."""
+    from huggingface_hub.utils import validate_repo_id
 
     with hub_errors(hub_id):
-        url = file_url(hub_id, revision, path)
-        answer = get_session().get(url, headers=build_hf_headers(), timeout=TIMEOUT)
-        hf_raise_for_status(answer)
-    try:
-        value = json.loads(answer.content[:MAX_TEXT])
-    except (ValueError, RecursionError):
-        value = None
-    if not isinstance(value, dict):
-        raise ValueError(f"{hub_id} cannot be used: its {path} is no JSON object")
+        validate_repo_id(hub_id)
+        # Not model_info of the hub's client: that one reads whatever comes.
+        content = read_bytes(f"{hub_api().endpoint}/api/models/{hub_id}?blobs=true", MAX_LISTING, stop)
+    if content is None:
+        raise ValueError(
+            f"{hub_id} cannot be used: the hub's list of its files is larger than {format_bytes(MAX_LISTING)}"
+            " (choose another model id)"
+        )
+    listing = parse_object(content) or {}
+    siblings = listing.get("siblings")
+    if not isinstance(siblings, list) or not all(map(_is_named, siblings)):
+        raise HubError(
+            f"{hub_id} cannot be downloaded: what comes is no list of its files (try again later, or look"
+            " whether the connection or HF_ENDPOINT leads elsewhere)"
+        )
+    if not COMMIT.fullmatch(str(listing.get("sha"))):
+        raise HubError(f"{hub_id} cannot be downloaded: the hub names no commit of it (try again later)")
+    return {**listing, "siblings": {sibling["rfilename"]: sibling for sibling in siblings}}
+
+
+def _is_named(sibling: object) -> bool:
+    return isinstance(sibling, dict) and isinstance(sibling.get("rfilename"), str)
+
+
+def _read_json(hub_id: str, revision: str, file: HubFile, stop: Stop) -> dict[str, Any]:
+    """Fetch a small text of a repository into memory, and see that it is the one that would be downloaded."""
+    content = None
+    if file.size_bytes <= MAX_TEXT:
+        with hub_errors(hub_id):
+            content = read_bytes(file_url(hub_id, revision, file.path), MAX_TEXT, stop)
+    if content is None:
+        raise ValueError(
+            f"{hub_id} cannot be used: its {file.path} is larger than {format_bytes(MAX_TEXT)}"
+            " (choose another model id)"
+        )
+    check = file.start_hash()
+    check.update(content)
+    if check.hexdigest() != file.blob:
+        raise HubError(
+            f"{file.path} of {hub_id} has come damaged: its checksum is not the hub's (try again later)"
+        )
+    value = parse_object(content)
+    if value is None:
+        raise ValueError(f"{hub_id} cannot be used: its {file.path} is no JSON object")
     return value
 
 
-def _describe_file(hub_id: str, repo: Path, revision: str, sibling: Any) -> HubFile:
-    blob = sibling.lfs.sha256 if sibling.lfs else sibling.blob_id
-    if not isinstance(sibling.size, int) or not isinstance(blob, str) or not BLOB.fullmatch(blob):
-        raise OSError(f"{hub_id} cannot be downloaded: the hub does not say what {sibling.rfilename} is")
-    return HubFile(
-        path=sibling.rfilename,
-        size_bytes=sibling.size,
-        blob=blob,
-        missing_bytes=_missing_bytes(repo, revision, sibling.rfilename, blob, sibling.size),
-    )
+def _describe_file(hub_id: str, repo: Path, revision: str, path: str, sibling: dict[str, Any]) -> HubFile:
+    lfs, size = sibling.get("lfs"), sibling.get("size")
+    blob = lfs.get("sha256") if isinstance(lfs, dict) else sibling.get("blobId")
+    if not isinstance(blob, str) or not BLOB.fullmatch(blob):
+        raise HubError(f"{hub_id} cannot be downloaded: the hub does not say what {brief(path)} is")
+    if len(path.encode()) > MAX_PATH:
+        raise ValueError(f"{hub_id} cannot be used: a name in it is too long for a disk: {brief(path)}")
+    if not isinstance(size, int) or isinstance(size, bool) or not 0 <= size <= MAX_SIZE:
+        raise HubError(
+            f"{hub_id} cannot be downloaded: the size of {path} must be a whole number of bytes, and the hub"
+            f" says {brief(size)} (try again later)"
+        )
+    missing = _missing_bytes(repo, revision, path, blob, size)
+    return HubFile(path=path, size_bytes=size, blob=blob, missing_bytes=missing)
 
 
 def _missing_bytes(repo: Path, revision: str, path: str, blob: str, size: int) -> int:
@@ -171,8 +239,10 @@ def _why_no_index(paths: list[str]) -> str:
     return "it is no diffusers repository (no model_index.json)"
 
 
-def _license(info: Any) -> str:
-    named = [tag.removeprefix("license:") for tag in info.tags or () if tag.startswith("license:")]
-    card = info.card_data
-    text = getattr(card, "license_name", None) or getattr(card, "license", None) or " ".join(named)
-    return str(text or "")[:80]
+def _license(listing: dict[str, Any]) -> str:
+    card, tags = listing.get("cardData"), listing.get("tags")
+    known = card if isinstance(card, dict) else {}
+    named = [tag for tag in tags if isinstance(tag, str)] if isinstance(tags, list) else []
+    tagged = " ".join(tag.removeprefix("license:") for tag in named if tag.startswith("license:"))
+    text = str(known.get("license_name") or known.get("license") or tagged)
+    return "".join(letter for letter in text[:80] if letter.isprintable())

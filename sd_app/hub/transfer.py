@@ -4,65 +4,21 @@ huggingface_hub's own download (2.4) writes to a new name each time, so it begin
 no hash and hears of a stop only every 10 MB. So its session, token and errors are used, and the loop is ours.
 """
 
-import hashlib
-import socket
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager, suppress
 from os import SEEK_END
 from pathlib import Path
-from threading import Event
-from typing import Any
 
 from ..requests import HubFile
+from .answers import Stop, file_url, open_answer
 from .cache import INCOMPLETE, is_there, link
 from .errors import FileError, HubError, hub_errors
-from .plan import file_url
 
 READ = 8 * 1024 * 1024  # bytes hashed at a time of what is there
-TIMEOUT = 10.0  # seconds of silence before a connection counts as lost
 LOCK_SECONDS = 0.3  # between two looks at the stop while another process fetches the same file
 RETRIES = 5  # in a row without a new byte
 MAX_PAUSE = 8.0  # seconds between two of them
 TOO_BUSY = (408, 429, 500, 502, 503, 504)
-
-
-class Stopped(Exception):  # noqa: N818 - not an error: a wish
-    """The download was asked to stop."""
-
-
-class Stop:
-    """A wish to stop that also wakes whoever waits for the network."""
-
-    def __init__(self) -> None:
-        self._asked = Event()
-        self._responses: set[Any] = set()
-
-    def ask(self) -> None:
-        """Stop. The connections are shut, so that no read waits for its time limit."""
-        self._asked.set()
-        for response in tuple(self._responses):
-            with suppress(OSError, AttributeError, KeyError):
-                response.extensions["network_stream"].get_extra_info("socket").shutdown(socket.SHUT_RDWR)
-
-    def check(self) -> None:
-        """Raise Stopped once it was asked for."""
-        if self._asked.is_set():
-            raise Stopped
-
-    def sleep(self, seconds: float) -> None:
-        """Wait, or raise Stopped as soon as it is asked for."""
-        if self._asked.wait(seconds):
-            raise Stopped
-
-    @contextmanager
-    def watch(self, response: Any) -> Iterator[None]:
-        """Have an open response shut when a stop is asked for."""
-        self._responses.add(response)
-        try:
-            self.check()
-            yield
-        finally:
-            self._responses.discard(response)
 
 
 Told = Callable[[int], None]  # is told of new bytes; negative when bytes have to be fetched again
@@ -76,7 +32,7 @@ class Partial:
         self._file = file
         self._told = told
         self._target = path.open("ab+", buffering=0)
-        self._hash = self._fresh_hash()
+        self._hash = self._file.start_hash()
         if self.size > file.size_bytes:
             self.restart()
         self._target.seek(0)
@@ -112,16 +68,10 @@ class Partial:
         """Throw away what is in it."""
         self._told(-self.size)
         self._target.truncate(0)
-        self._hash = self._fresh_hash()
+        self._hash = self._file.start_hash()
 
     def close(self) -> None:
         self._target.close()
-
-    def _fresh_hash(self) -> Any:
-        if len(self._file.blob) == 64:
-            return hashlib.sha256()
-        # Git's name of a small file, no secret.
-        return hashlib.sha1(b"blob %d\0" % self._file.size_bytes, usedforsecurity=False)
 
 
 def fetch_file(hub_id: str, revision: str, file: HubFile, repo: Path, *, stop: Stop, told: Told) -> None:
@@ -206,15 +156,9 @@ def _fetch(hub_id: str, url: str, partial: Partial, stop: Stop) -> None:
 
 def _read_from(url: str, start: int, partial: Partial, stop: Stop) -> None:
     """Read one answer of the server into the file."""
-    from huggingface_hub import get_session
-    from huggingface_hub.utils import build_hf_headers, hf_raise_for_status
-
-    # Not compressed on the way: a range counts the bytes that are sent.
-    headers = {**build_hf_headers(), "Accept-Encoding": "identity"}
-    if start:
-        headers["Range"] = f"bytes={start}-"
-    with get_session().stream("GET", url, headers=headers, timeout=TIMEOUT) as response, stop.watch(response):
-        hf_raise_for_status(response)
+    # Sent uncompressed: a range counts the bytes on the way.
+    headers = {"Range": f"bytes={start}-"} if start else {}
+    with open_answer(url, stop, **headers) as response:
         if start and response.status_code != 206:  # a server that knows no ranges sends all of it again
             partial.restart()
         for chunk in response.iter_raw():

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,9 +13,10 @@ from safetensors import SafetensorError
 from transformers import BlipForConditionalGeneration, BlipProcessor
 from transformers.utils import logging as transformers_logging
 
-from ..catalog import PICKLES, is_hub_id
+from ..catalog import is_hub_id
 from ..hub.cache import repo_folder
 from ..loaders import fetch, find_safe_revision
+from ..reading import PICKLES, read_object
 from .models import KNOWN_CAPTIONERS
 
 ARCHITECTURE = "BlipForConditionalGeneration"
@@ -97,10 +97,9 @@ def why_no_captioner(folder: Path) -> str:
 
 
 def _why_not_blip(folder: Path) -> str:
-    try:
-        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-        kind, architectures = config.get("model_type"), config.get("architectures") or []
-    except (OSError, ValueError, AttributeError):
+    config = read_object(folder / "config.json")
+    kind, architectures = config.get("model_type"), config.get("architectures") or []
+    if not config:
         return "it has no readable config.json: it is not a folder in transformers' layout"
     if kind != "blip" or ARCHITECTURE not in architectures:
         found = ", ".join(str(each) for each in architectures) or f"of type {kind}"
@@ -111,8 +110,10 @@ def _why_not_blip(folder: Path) -> str:
 def _why_no_weights(folder: Path) -> str:
     index = folder / "model.safetensors.index.json"
     if index.is_file():
-        shards = set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values())
-        missing = sorted(shard for shard in shards if not (folder / shard).is_file())
+        shards = read_object(index).get("weight_map")
+        if not isinstance(shards, dict):
+            return f"its {index.name} cannot be read (download it again)"
+        missing = sorted(shard for shard in set(shards.values()) if not (folder / shard).is_file())
         return f"{missing[0]} is missing (download it again)" if missing else ""
     if (folder / "model.safetensors").is_file():
         return ""

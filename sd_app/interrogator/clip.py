@@ -8,6 +8,7 @@ import open_clip
 import torch
 from PIL import Image
 
+from ..device_memory import is_out_of_memory
 from ..hub.errors import hub_errors
 from .models import ClipName
 from .tables import tower_key
@@ -75,7 +76,7 @@ def _load_folder(found: ClipName, device: torch.device, dtype: torch.dtype) -> t
         )
         return model, preprocess, open_clip.get_tokenizer(path)
     except (KeyError, TypeError, ValueError, RuntimeError) as error:
-        if isinstance(error, torch.OutOfMemoryError):
+        if is_out_of_memory(error):
             raise
         raise ValueError(f"clip_model {found.name} cannot be used: {error}") from error
 

@@ -12,8 +12,9 @@ import numpy as np
 from PIL import Image
 
 from ..checks import shown
+from ..device_memory import OUT_OF_MEMORY, is_out_of_memory
 from ..images import open_image
-from ..model_manager import OUT_OF_MEMORY, Get, ModelManager, is_out_of_memory
+from ..model_manager import Get, ModelManager
 from ..requests import (
     Accepted,
     Cancelled,

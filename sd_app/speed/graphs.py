@@ -82,12 +82,14 @@ class Graphs:
         self._known.clear()
         self._capture.clear()
 
-    def give_up(self) -> None:
-        """Forget all recordings and never make them again: memory ran out beside them."""
-        refused = list(self._recordings)
+    def give_up(self) -> bool:
+        """Forget all recordings and never make them again: memory is short. Tell whether there were any."""
+        recorded = list(self._recordings)
+        refused = [key for key, known in self._known.items() if known.refused]
         self.drop()
-        for key in refused:
+        for key in (*refused, *recorded):
             self._look_up(key).refused = True
+        return bool(recorded)
 
     def _look_up(self, key: Hashable) -> Known:
         known = self._known.setdefault(key, Known(job=self._job))

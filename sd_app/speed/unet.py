@@ -63,10 +63,9 @@ class FastUNet:
         if self.compiler:
             self.compiler.drop()
 
-    def give_up(self) -> None:
-        """Forget the graphs, and never again record their shapes: memory ran out beside them."""
-        if self.graphs is not None:
-            self.graphs.give_up()
+    def give_up(self) -> bool:
+        """Forget the graphs, and never again record their shapes: memory is short. Tell if there were any."""
+        return self.graphs is not None and self.graphs.give_up()
 
     def is_watched(self) -> bool:
         """Tell whether the U-Net must be run as Python: somebody watches, or wants gradients or casts."""

@@ -110,6 +110,12 @@ find("open").addEventListener("click", () => {
   dialog.showModal();
 });
 find("close").addEventListener("click", () => dialog.close());
+dialog.addEventListener("close", () => {
+  if (!looking) return;
+  looking = false;
+  trigger("leave");
+  draw();
+});
 dialog.addEventListener("click", (event) => { if (event.target === dialog) dialog.close(); });
 find("form").addEventListener("submit", (event) => {
   event.preventDefault();

@@ -38,6 +38,7 @@ class Adder:
         self._lock = Lock()
         self._plan: DownloadPlan | None = None
         self._stop = Event()
+        self._left = Event()  # the window of the last lookup was closed
         self._running = ""  # the hub id on its way
         self._progress: DownloadProgress | None = None
         self._outcome: dict[str, Any] = {}
@@ -47,12 +48,24 @@ class Adder:
         return bool(self._running)
 
     def look(self, hub_id: str) -> dict[str, Any]:
-        """Find out what adding a model would fetch."""
+        """Find out what adding a model would fetch; an empty dict if nobody waits for it any more."""
+        left = self._left = Event()
+
+        def waiting() -> None:
+            if left.is_set():
+                raise Cancelled
+
         try:
-            self._plan = self.studio.plan_download(hub_id)
+            self._plan = self.studio.plan_download(hub_id, waiting)
+        except Cancelled:
+            return {}
         except Exception as error:  # noqa: BLE001  # said on the page
             return self._says("error", text=self._words(error))
         return self._says("planned", plan=draw_plan(self._plan))
+
+    def leave(self) -> None:
+        """End the running lookup."""
+        self._left.set()
 
     def begin(self, hub_id: str) -> None:
         """Start the download that was looked up, unless one is running."""
@@ -161,7 +174,7 @@ def draw_plan(plan: DownloadPlan) -> dict[str, Any]:
 def adding_block(adder: Adder) -> Any:
     """Make the button and its window.
 
-    It triggers `opened`, `look`, `begin`, `cancel`, `remove`, and at the end of a download `added`.
+    It triggers `opened`, `look`, `leave`, `begin`, `cancel`, `remove`, and at the end of a download `added`.
     """
     return gr.HTML(
         value=adder.now(),
@@ -197,14 +210,15 @@ def wire_adding(view: Any, adder: Adder, picker: Any, demo: Any) -> None:
         names = [model.name for model in adder.studio.models()]
         return drawn, choices() if chosen in names else choices(names[0] if names else None)
 
-    def look(event: gr.EventData) -> dict[str, Any]:
-        return adder.look(named(event))
+    def look(event: gr.EventData) -> Any:
+        return adder.look(named(event)) or gr.skip()
 
     def opened() -> Any:
         return gr.skip() if adder.running else adder.now()
 
     view.opened(opened, outputs=view, **QUIET)
-    view.look(look, outputs=view, **TELLING)
+    view.look(look, outputs=view, trigger_mode="multiple", **TELLING)
+    view.leave(adder.leave, **QUIET)
     view.begin(begin, outputs=[view, picker], trigger_mode="multiple", **RUN)
     view.cancel(adder.cancel, **QUIET)
     view.remove(remove, inputs=picker, outputs=[view, picker], preprocess=False, **TELLING)

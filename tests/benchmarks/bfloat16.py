@@ -25,8 +25,7 @@ def main() -> None:
     import torch
     from diffusers import UNet2DConditionModel
 
-    from sd_app.device_memory import count_bytes
-    from sd_app.model_manager import choose_device, has_native_bf16
+    from sd_app.device_memory import choose_device, count_bytes, has_native_bf16
     from tests.checkpoint_files import unet_config
 
     device = choose_device(options.device)

@@ -29,10 +29,10 @@ import psutil
 import torch
 
 from sd_app import InterrogateRequest
+from sd_app.device_memory import collect_memory
 from sd_app.interrogator import modes, phrases, search
 from sd_app.interrogator.clip import Clip, PictureEncoder
 from sd_app.interrogator.tables import PhraseTable, build_tables
-from sd_app.model_manager import collect_memory
 from sd_app.settings import Settings
 from tests.interrogating import held_out
 

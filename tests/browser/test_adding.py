@@ -10,7 +10,7 @@ from playwright.sync_api import Browser, Locator, Page, expect
 from sd_app import Settings, Studio
 from sd_app.hub.cache import repo_folder
 from sd_app.ui import build_ui, choose_access, launch_options, look_options
-from tests.hub_server import HubServer, Repo, read_files, serve_hub
+from tests.hub_server import HubServer, Repo, read_files, serve_hub, use_hub
 
 TURBO = "stabilityai/sd-turbo"
 SLOW = 1_000_000  # bytes a second of one connection
@@ -22,8 +22,7 @@ def hub(random_models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
         files = read_files(random_models / "model-a")
         server.repos[TURBO] = Repo(files=files)
         server.repos["owner/gated"] = Repo(files=files, gated=True, token="hf_good")
-        monkeypatch.setenv("HF_ENDPOINT", server.url)
-        monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "hub"))
+        use_hub(monkeypatch, server.url, tmp_path / "hub")
         yield server
 
 

@@ -1,0 +1,38 @@
+"""What all readers of a person's files share: endings, small JSON files, reasons in words, near names."""
+
+import json
+from collections.abc import Iterable
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+SUFFIX = ".safetensors"
+PICKLES = (".ckpt", ".pt", ".pth", ".bin")  # formats whose reading can run code
+MAX_NAMED = 8  # names in an error
+MAX_REASON = 300  # characters
+
+
+def read_object(path: Path) -> dict[str, Any]:
+    """Return the JSON object in a file; an empty one if the file holds none or cannot be read."""
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return value if isinstance(value, dict) else {}
+
+
+def reason_of(error: Exception, path: Path) -> str:
+    """Say in words why a file cannot be read; its folder is nobody's business."""
+    known = error.strerror if isinstance(error, OSError) else None
+    text = readable(known or str(error))
+    return text.replace(str(path), path.name).replace(str(path.parent), "")[:MAX_REASON]
+
+
+def nearest(name: str, names: Iterable[str]) -> list[str]:
+    """Return at most 8 of the names that are much like this one, the nearest first."""
+    return get_close_matches(name, list(names), MAX_NAMED, 0.5)
+
+
+def readable(text: str) -> str:
+    """Return a text without halves of surrogate pairs, which no page and no picture file can carry."""
+    return text.encode(errors="ignore").decode()
