@@ -28,11 +28,11 @@ def reason_of(error: Exception, path: Path) -> str:
     return text.replace(str(path), path.name).replace(str(path.parent), "")[:MAX_REASON]
 
 
-def readable(text: str) -> str:
-    """Return a text without halves of surrogate pairs, which no page and no picture file can carry."""
-    return text.encode(errors="ignore").decode()
-
-
 def nearest(name: str, names: Iterable[str]) -> list[str]:
     """Return at most 8 of the names that are much like this one, the nearest first."""
     return get_close_matches(name, list(names), MAX_NAMED, 0.5)
+
+
+def readable(text: str) -> str:
+    """Return a text without halves of surrogate pairs, which no page and no picture file can carry."""
+    return text.encode(errors="ignore").decode()

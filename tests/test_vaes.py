@@ -226,7 +226,7 @@ def test_a_folder_whose_files_change_in_place_is_read_anew(studio, models_dir, b
     assert draw(studio, PROMPT, vae="moving") == draw(studio, PROMPT, vae="other")
     with (folder / "config.json").open("r+") as opened:
         opened.write("[" * 9)
-    with pytest.raises(ValueError, match=r"moving cannot: its config.json is no JSON"):
+    with pytest.raises(ValueError, match=r"moving cannot: its config.json is no JSON object"):
         draw(studio, PROMPT, vae="moving")
 
 
