@@ -321,7 +321,9 @@ class ModelManager:
         networks = [network for part in components.values() for network in networks_in(part)]
         weights = [count_bytes([network]) for network in networks]
         # Weights that lie on the device are no longer free, and need no more room.
-        there = count_bytes([network for network in networks if lies_on(network, self.device)])
+        there = sum(
+            size for size, network in zip(weights, networks, strict=True) if lies_on(network, self.device)
+        )
         return choose_plan(
             free_bytes=free_bytes(self.device) + there,
             weights=weights,
