@@ -189,10 +189,18 @@ find("chips").addEventListener("click", (event) => {
   const index = Number(chip.dataset.index), off = offNow(state());
   wanted = off.includes(index) ? off.filter((one) => one !== index) : [...off, index];
   turn += 1;
+  ask();
+});
+
+// Of quick presses Gradio can lose the last one: what is not answered is asked again.
+let asking = 0;
+function ask() {
   props.value = { ...state(), asked: wanted, turn: -turn };
   render();
   trigger("toggle");
-});
+  clearTimeout(asking);
+  asking = setTimeout(() => wanted && !busy() && ask(), 3000);
+}
 find("actions").addEventListener("click", (event) => {
   const action = event.target.closest("button")?.dataset.do;
   if (action && !busy()) action === "check" ? trigger("check") : trigger(action);
