@@ -189,17 +189,17 @@ find("chips").addEventListener("click", (event) => {
   const index = Number(chip.dataset.index), off = offNow(state());
   wanted = off.includes(index) ? off.filter((one) => one !== index) : [...off, index];
   turn += 1;
-  ask();
+  ask(true);
 });
 
-// Of quick presses Gradio can lose the last one: what is not answered is asked again.
+// Of quick presses Gradio can lose the last one: what is not answered soon is asked once more.
 let asking = 0;
-function ask() {
+function ask(again) {
   props.value = { ...state(), asked: wanted, turn: -turn };
   render();
   trigger("toggle");
   clearTimeout(asking);
-  asking = setTimeout(() => wanted && !busy() && ask(), 3000);
+  if (again) asking = setTimeout(() => wanted && !busy() && ask(false), 3000);
 }
 find("actions").addEventListener("click", (event) => {
   const action = event.target.closest("button")?.dataset.do;
