@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from .addons import Addon, AddonFacts, describe_addon, list_addons, list_vaes, read_words
-from .catalog import ModelInfo, find_model, list_downloaded, list_models
+from .checkpoints.catalog import ModelInfo, find_model, list_downloaded, list_models
 from .checks import check_text
 from .hub.cache import remove, repo_folder
 from .hub.curated import CURATED, CuratedModel
@@ -44,7 +44,7 @@ from .settings import Settings
 if TYPE_CHECKING:
     from PIL import Image
 
-    from .model_manager import ModelManager
+    from .weights.model_manager import ModelManager
 
 
 class Studio:
@@ -218,7 +218,7 @@ class Studio:
         check_text("prompt", prompt, MAX_PROMPT)
         info = find_model(self.settings, model)
         manager = self._ready_manager()
-        from . import prompts
+        from .text import prompts
 
         return prompts.token_table(
             manager.tokenizer(info.name), prompt, read_words(self.settings, info.family)
@@ -229,7 +229,7 @@ class Studio:
         check_text("prompt", prompt, MAX_PROMPT)
         info = find_model(self.settings, model)
         manager = self._ready_manager()
-        from . import prompts
+        from .text import prompts
 
         return prompts.tokenize(manager.tokenizer(info.name), prompt, read_words(self.settings, info.family))
 
@@ -386,7 +386,7 @@ class Studio:
         with self._import_lock:
             if self._manager is None:
                 from . import generation  # noqa: F401 - everything a job needs, imported by one thread
-                from .model_manager import ModelManager
+                from .weights.model_manager import ModelManager
 
                 self._manager = ModelManager(self.settings)
             return self._manager

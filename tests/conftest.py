@@ -88,7 +88,7 @@ def make_sdxl(folder: Path, *, seed: int, in_channels: int = 4) -> Path:
     from diffusers import EulerDiscreteScheduler, StableDiffusionXLPipeline
 
     from sd_app.checkpoints.configs import SCALING_FACTORS, SCHEDULER
-    from sd_app.single_file import build_tokenizers
+    from sd_app.weights.single_file import build_tokenizers
     from tests.checkpoint_files import make_parts
 
     parts = make_parts("sdxl", seed=seed, in_channels=in_channels)

@@ -20,8 +20,8 @@ from sd_app import (
     Txt2ImgRequest,
     WalkRequest,
 )
-from sd_app.caches import Cache, bytes_of, cached_bytes, fingerprint, forget
 from sd_app.generation.img2img import encode_image
+from sd_app.weights.caches import Cache, bytes_of, cached_bytes, fingerprint, forget
 
 SAMPLING: dict[str, Any] = {"seed": 1, "num_inference_steps": 2, "width": 64, "height": 64}
 PICTURE = Image.fromarray(np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8))

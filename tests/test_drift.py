@@ -3,7 +3,7 @@
 import numpy as np
 from PIL import Image
 
-from sd_app.drift import draw_heat, measure_drift, measure_seam, report_drift
+from sd_app.pictures.drift import draw_heat, measure_drift, measure_seam, report_drift
 from sd_app.requests import Drift
 
 

@@ -13,8 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from sd_app.ui.easel import EMPTY, Easel, easel_block, working_size
-from sd_app.ui.pictures import Shelf
+from sd_app.ui.shared.canvas import EMPTY, Easel, easel_block, working_size
+from sd_app.ui.shared.files import Shelf
 
 MAX_PIXELS = 512 * 512
 

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 import torch
 
-from sd_app.embeddings import encode, encode_pair, lerp, nearest_words, slerp
 from sd_app.expressions import SPACES
-from sd_app.learned_words import replaced_vectors
-from sd_app.prompts import encode as encode_plain
+from sd_app.text.embeddings import encode, encode_pair, lerp, nearest_words, slerp
+from sd_app.text.learned_words import replaced_vectors
+from sd_app.text.prompts import encode as encode_plain
 
 
 @pytest.fixture(scope="module")
@@ -126,7 +126,7 @@ def test_both_prompts_may_hold_slots_and_have_the_same_length(pipe):
 
 
 def test_a_plain_prompt_takes_the_plain_way(pipe, monkeypatch):
-    monkeypatch.setattr("sd_app.embeddings.Encoder", None)
+    monkeypatch.setattr("sd_app.text.embeddings.Encoder", None)
     embeds, negative = encode_pair(pipe, "a cat", "blurry")
     assert torch.equal(embeds, encode_plain(pipe, "a cat"))
     assert torch.equal(negative, encode_plain(pipe, "blurry"))

@@ -10,20 +10,20 @@ import pytest
 
 from sd_app import BlendRequest, PlaneRequest, Studio, WalkRequest
 from sd_app.requests import take_apart
-from sd_app.ui.arrivals import Arrivals
-from sd_app.ui.embeddings import Mixer, embeddings_tab
-from sd_app.ui.errors import sentence
-from sd_app.ui.form import fields_of, valid_fields
-from sd_app.ui.frames import caption, number
-from sd_app.ui.gpu import _stopped
-from sd_app.ui.img2img import IMG2IMG
-from sd_app.ui.jobs import Line
-from sd_app.ui.maker import make_run
-from sd_app.ui.making_tab import build_making_tab
-from sd_app.ui.mixing import BLENDS, PLANES, WAYS, plane_of, way_of
-from sd_app.ui.pictures import Shelf
-from sd_app.ui.spelling import expression_line, prompt_line
-from sd_app.ui.tokens import EMPTY, MAX_WINDOWS, numbers_of, side_of
+from sd_app.ui.embeddings.controls import BLENDS, PLANES, WAYS, plane_of, way_of
+from sd_app.ui.embeddings.expression_lines import expression_line, prompt_line
+from sd_app.ui.embeddings.tab import Mixer, embeddings_tab
+from sd_app.ui.embeddings.tokens import EMPTY, MAX_WINDOWS, numbers_of, side_of
+from sd_app.ui.img2img.tab import IMG2IMG
+from sd_app.ui.shared.errors import sentence
+from sd_app.ui.shared.files import Shelf
+from sd_app.ui.shared.form import fields_of, valid_fields
+from sd_app.ui.shared.frames import caption, number
+from sd_app.ui.shared.gpu import _stopped
+from sd_app.ui.shared.job_queue import Line
+from sd_app.ui.shared.making_events import make_run
+from sd_app.ui.shared.making_tab import build_making_tab
+from sd_app.ui.shared.send_to import Arrivals
 
 STEPS = "Steps: 2, Sampler: DDIM, CFG scale: 5, Seed: 7, Size: 64x64"
 

@@ -322,8 +322,8 @@ def test_another_attention_processor_is_another_recording(recorded, capture):
 def test_attention_is_torchs_fused_one_before_and_after_the_frugal_setting(recorded):
     from diffusers.models.attention_processor import AttnProcessor2_0
 
-    from sd_app.generation.memory import sparing
-    from sd_app.memory_plan import FRUGAL
+    from sd_app.generation.out_of_memory import sparing
+    from sd_app.weights.memory_plan import FRUGAL
 
     with recorded._ready_manager().pipeline("txt2img", "model-a", "DDIM") as pipe:
         for part in (pipe.unet, pipe.vae):
@@ -382,7 +382,7 @@ def test_recordings_make_room_before_another_model_does_or_a_job_turns_frugal(re
     expected = recorded.txt2img(REQUEST, save=False).images[0]
     with recorded._ready_manager().pipeline("txt2img", "model-b", "DDIM"):
         pass
-    monkeypatch.setattr("sd_app.model_manager.free_bytes", lambda _: 2**40 if capture.released else 0)
+    monkeypatch.setattr("sd_app.weights.model_manager.free_bytes", lambda _: 2**40 if capture.released else 0)
     picture = recorded.txt2img(REQUEST, save=False).images[0]
     assert capture.released == 1
     assert recorded.status().loaded == ("model-b", "model-a")

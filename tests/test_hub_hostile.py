@@ -12,16 +12,16 @@ from typing import Any
 import pytest
 
 from sd_app import Settings, Studio
-from sd_app.catalog import find_snapshot, list_downloaded
+from sd_app.checkpoints.catalog import find_snapshot, list_downloaded
 from sd_app.hub import plan
 from sd_app.hub.cache import hub_cache, repo_folder
 from sd_app.hub.download import check_room
 from sd_app.hub.plan import plan_download, read_hub_id
-from sd_app.loaders import download_snapshot
 from sd_app.requests import Cancelled
 from sd_app.settings import DEFAULT_MODELS_DIR
-from sd_app.ui.adding import Adder
-from sd_app.ui.errors import words
+from sd_app.ui.header.add_model import Adder
+from sd_app.ui.shared.errors import words
+from sd_app.weights.loaders import download_snapshot
 from tests.hub_server import Handler, HubServer, Repo, describe, read_files
 
 HUB_ID = "owner/some-model"

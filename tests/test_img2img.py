@@ -8,11 +8,11 @@ import torch
 from PIL import Image
 
 from sd_app import Cancelled, Img2ImgRequest, Step, Txt2ImgRequest
-from sd_app.caches import forget
 from sd_app.generation import resolve
 from sd_app.generation.img2img import encode_image, noised_latents
 from sd_app.metadata import from_infotext, read_infotext
 from sd_app.schedulers import SCHEDULER_NAMES
+from sd_app.weights.caches import forget
 
 
 def noise_picture(width: int, height: int, seed: int = 0) -> Image.Image:

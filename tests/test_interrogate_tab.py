@@ -23,16 +23,17 @@ from sd_app import (
     Studio,
 )
 from sd_app.requests import Score
-from sd_app.ui import gpu, words
-from sd_app.ui.arrivals import Arrivals
-from sd_app.ui.finds import Finds
-from sd_app.ui.interrogate import interrogate_tab
-from sd_app.ui.interrogator import Interrogator
-from sd_app.ui.jobs import Line, stream
-from sd_app.ui.making_tab import build_making_tab
-from sd_app.ui.match import Matcher
-from sd_app.ui.pictures import Shelf
-from sd_app.ui.txt2img import TXT2IMG
+from sd_app.ui.interrogate import words
+from sd_app.ui.interrogate.events import Interrogator
+from sd_app.ui.interrogate.match import Matcher
+from sd_app.ui.interrogate.search_results import Finds
+from sd_app.ui.interrogate.tab import interrogate_tab
+from sd_app.ui.shared import gpu
+from sd_app.ui.shared.files import Shelf
+from sd_app.ui.shared.job_queue import Line, stream
+from sd_app.ui.shared.making_tab import build_making_tab
+from sd_app.ui.shared.send_to import Arrivals
+from sd_app.ui.txt2img.tab import TXT2IMG
 from tests.interrogating import held_out
 
 

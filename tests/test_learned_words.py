@@ -14,11 +14,11 @@ import torch
 
 from sd_app import BlendRequest, Settings, Studio, Txt2ImgRequest, WalkRequest
 from sd_app.addons import choose_additions, read_words
-from sd_app.catalog import find_model
+from sd_app.checkpoints.catalog import find_model
 from sd_app.cli import main
-from sd_app.embeddings import Encoder, encode
 from sd_app.expressions import SPACES, parse_prompt
-from sd_app.prompts import chunk, pool_chunks
+from sd_app.text.embeddings import Encoder, encode
+from sd_app.text.prompts import chunk, pool_chunks
 from tests.addon_files import write_lora as write
 from tests.test_loras import KNOWN, draw
 

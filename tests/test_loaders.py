@@ -9,11 +9,11 @@ import pytest
 import torch
 
 from sd_app import Settings, Studio, Txt2ImgRequest
-from sd_app.catalog import find_model
-from sd_app.folders import PARTS
+from sd_app.checkpoints.catalog import find_model
+from sd_app.checkpoints.folders import PARTS
 from sd_app.generation import run
 from sd_app.hub.plan import choose_weights
-from sd_app.loaders import download_snapshot, load_folder
+from sd_app.weights.loaders import download_snapshot, load_folder
 from tests.hub_server import CLOSED
 
 HUB_ID = "owner/some-model"

@@ -12,11 +12,11 @@ from diffusers import StableDiffusionPipeline
 
 from sd_app import BlendRequest, Img2ImgRequest, Settings, Studio, Txt2ImgRequest, WalkRequest
 from sd_app.addons import choose_additions, find_tags, inspect_lora, list_files, remove_tags
-from sd_app.catalog import find_model
-from sd_app.loras import read_lora
+from sd_app.checkpoints.catalog import find_model
 from sd_app.metadata import from_infotext, read_infotext
 from sd_app.requests import take_apart
 from sd_app.schedulers import make_scheduler
+from sd_app.weights.lora_merging import read_lora
 from tests.addon_files import WRITERS, delta, kohya, kohya_original, lora_layers, peft, write_lora
 from tests.checkpoint_files import write_hollow
 
@@ -216,7 +216,7 @@ def test_a_known_change_of_the_embedded_model_as_a_lora_draws_the_changed_models
 
 
 def test_weights_are_exchanged_only_when_another_job_asks_for_others(studio, monkeypatch):
-    from sd_app import loras
+    from sd_app.weights import lora_merging as loras
 
     reads: list[str] = []
     read = loras.read_lora

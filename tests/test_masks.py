@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from PIL import Image
 
-from sd_app.drift import measure_seam
-from sd_app.masks import (
+from sd_app.pictures.drift import measure_seam
+from sd_app.pictures.masks import (
     composite,
     extend_image,
     extend_mask,

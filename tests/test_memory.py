@@ -16,15 +16,15 @@ from torch._subclasses import FakeTensorMode
 
 from sd_app import Img2ImgRequest, InpaintRequest, Settings, Step, Studio, Txt2ImgRequest
 from sd_app.addons import choose_additions
-from sd_app.caches import cached_bytes, forget
-from sd_app.catalog import find_model
+from sd_app.checkpoints.catalog import find_model
 from sd_app.cli import main
-from sd_app.device_memory import count_bytes, demand_of, free_bytes, is_out_of_memory, networks_in
-from sd_app.fitting import Outfit
-from sd_app.generation.memory import AGAIN
-from sd_app.loras import MergedLoras
-from sd_app.memory_plan import GUIDED, SHARE, Plan
-from sd_app.model_manager import ModelManager
+from sd_app.generation.out_of_memory import AGAIN
+from sd_app.weights.applied_addons import Outfit
+from sd_app.weights.caches import cached_bytes, forget
+from sd_app.weights.device_memory import count_bytes, demand_of, free_bytes, is_out_of_memory, networks_in
+from sd_app.weights.lora_merging import MergedLoras
+from sd_app.weights.memory_plan import GUIDED, SHARE, Plan
+from sd_app.weights.model_manager import ModelManager
 from tests.addon_files import kohya, lora_layers, write_lora
 from tests.checkpoint_files import make_parts, write_checkpoint
 from tests.fake_allocator import FakeAllocator
@@ -217,7 +217,7 @@ def test_going_to_and_fro_between_models_holds_no_more_after_the_second_round(ra
 
 
 def free_for(manager: ModelManager, monkeypatch: pytest.MonkeyPatch, size_bytes: int) -> None:
-    monkeypatch.setattr("sd_app.model_manager.free_bytes", lambda device: size_bytes)
+    monkeypatch.setattr("sd_app.weights.model_manager.free_bytes", lambda device: size_bytes)
 
 
 def test_short_memory_is_planned_for_told_and_shown(random_studio, random_settings, monkeypatch):
@@ -249,7 +249,7 @@ def test_models_not_in_use_make_room_before_a_job_turns_frugal(random_studio, mo
     def free(_: torch.device) -> int:
         return enough - 10 * ("model-b" in manager.status().loaded)
 
-    monkeypatch.setattr("sd_app.model_manager.free_bytes", free)
+    monkeypatch.setattr("sd_app.weights.model_manager.free_bytes", free)
     make(random_studio, LARGE)
     assert random_studio.status().loaded == ("model-a",)
     assert random_studio.status().plan == "all on the device"

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from sd_app.memory_plan import FRUGAL, SHARE, Demand, Plan, choose_plan
+from sd_app.weights.memory_plan import FRUGAL, SHARE, Demand, Plan, choose_plan
 
 GB = 10**9
 # About Stable Diffusion 1.5 in float16: U-Net, text encoder, VAE; what 512x512 takes.

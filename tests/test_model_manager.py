@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from sd_app import Cancelled, Settings, Studio, Txt2ImgRequest
-from sd_app.device_memory import (
+from sd_app.weights.device_memory import (
     LARGE_BYTES,
     choose_budget,
     choose_device,
@@ -15,7 +15,7 @@ from sd_app.device_memory import (
     has_native_bf16,
     is_out_of_memory,
 )
-from sd_app.model_manager import ModelManager
+from sd_app.weights.model_manager import ModelManager
 
 CPU = torch.device("cpu")
 
@@ -257,8 +257,8 @@ def test_bfloat16_is_for_large_models_on_processors_that_have_it(monkeypatch, ca
 
 
 def test_a_large_model_is_loaded_in_bfloat16_and_the_badge_says_so(random_models, monkeypatch):
-    monkeypatch.setattr("sd_app.device_memory.has_native_bf16", lambda: True)
-    monkeypatch.setattr("sd_app.device_memory.LARGE_BYTES", 1000)
+    monkeypatch.setattr("sd_app.weights.device_memory.has_native_bf16", lambda: True)
+    monkeypatch.setattr("sd_app.weights.device_memory.LARGE_BYTES", 1000)
     manager = ModelManager(Settings(models_dir=random_models, device="cpu"))
     assert manager.status().dtype == "float32"
     pipe = lend(manager, "model-a")

@@ -16,7 +16,7 @@ import app
 from sd_app import Cancelled, Settings, Step, Studio, Txt2ImgRequest
 from sd_app.metadata import save_image
 from sd_app.ui import build_ui, choose_access, launch_options, look_options
-from sd_app.ui.gpu import borrow_gpu
+from sd_app.ui.shared.gpu import borrow_gpu
 
 ORIGIN = "https://elsewhere.example"
 

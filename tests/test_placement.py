@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from sd_app.placement import CELL, place_whole, round_size, round_up_size
+from sd_app.pictures.placement import CELL, place_whole, round_size, round_up_size
 
 sides = st.integers(1, 90)
 frame_sides = st.integers(8, 20).map(lambda n: n * CELL)

@@ -6,8 +6,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sd_app import prompts
-from sd_app.prompts import Piece, chunk, encode, encode_pair, parse, tokenize
+from sd_app.text import prompts
+from sd_app.text.prompts import Piece, chunk, encode, encode_pair, parse, tokenize
 
 
 @pytest.fixture(scope="module")

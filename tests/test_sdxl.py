@@ -9,23 +9,15 @@ import torch
 from diffusers import StableDiffusionXLPipeline
 from PIL import Image
 
-from sd_app import (
-    BlendRequest,
-    Img2ImgRequest,
-    InpaintRequest,
-    Settings,
-    Studio,
-    Txt2ImgRequest,
-    WalkRequest,
-)
-from sd_app.catalog import find_model
-from sd_app.embeddings import Encoder
+from sd_app import BlendRequest, Img2ImgRequest, InpaintRequest, Settings, Studio, Txt2ImgRequest, WalkRequest
+from sd_app.checkpoints.catalog import find_model
+from sd_app.checkpoints.folders import PARTS, why_unusable
+from sd_app.checkpoints.model_info import LATENT_RGB
 from sd_app.expressions import parse_prompt
-from sd_app.folders import PARTS, why_unusable
 from sd_app.hub.plan import choose_weights
-from sd_app.model_info import LATENT_RGB
-from sd_app.prompts import chunk, encode, pool_chunks
 from sd_app.schedulers import make_scheduler
+from sd_app.text.embeddings import Encoder
+from sd_app.text.prompts import chunk, encode, pool_chunks
 from tests.checkpoint_files import write_checkpoint
 
 PROMPT = "a drawing of a cat"
@@ -221,7 +213,7 @@ def test_a_prompts_numbers_table_and_nearest_words_are_there(studio):
 @pytest.mark.parametrize("family", ["sdxl"])
 @pytest.mark.parametrize("in_channels", [4, 9])
 def test_a_single_file_is_loaded_back_with_equal_tensors(tmp_path, family, in_channels):
-    from sd_app.single_file import load_file
+    from sd_app.weights.single_file import load_file
     from tests.test_single_file import assert_equal_parts
 
     path = tmp_path / "one.safetensors"

@@ -12,7 +12,7 @@ from transformers import CLIPTokenizer
 
 from sd_app import InpaintRequest, Settings, Studio, Txt2ImgRequest
 from sd_app.settings import DEFAULT_MODELS_DIR
-from sd_app.single_file import build_tokenizers, load_file
+from sd_app.weights.single_file import build_tokenizers, load_file
 from tests.checkpoint_files import Parts, original_tensors, write_checkpoint
 
 FAMILIES = ("sd1", "sd2")

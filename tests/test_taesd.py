@@ -12,10 +12,10 @@ from PIL import Image
 from safetensors.torch import save_file
 
 from sd_app import Settings, Step, Studio, Txt2ImgRequest
-from sd_app.addons.taesd import find_preview_decoder
-from sd_app.catalog import find_model
+from sd_app.addons.taesd_files import find_preview_decoder
+from sd_app.checkpoints.catalog import find_model
 from sd_app.settings import DEFAULT_MODELS_DIR
-from sd_app.taesd import decode_latents, load_decoder
+from sd_app.weights.taesd import decode_latents, load_decoder
 from tests.test_loras import KNOWN
 
 REQUEST = Txt2ImgRequest(prompt="a cat", **{**KNOWN, "num_inference_steps": 6, "num_images": 2})

@@ -17,17 +17,17 @@ from PIL import Image
 from sd_app import Cancelled, Step, Studio, Txt2ImgRequest
 from sd_app.metadata import read_infotext, save_image
 from sd_app.requests import Token, TokenReport
-from sd_app.ui.arrivals import Arrivals
-from sd_app.ui.controls import token_line
-from sd_app.ui.errors import sentence, words
-from sd_app.ui.form import build_request, fields_of, model_defaults, valid_fields
-from sd_app.ui.jobs import Line, Waiting, stream
-from sd_app.ui.keeping import add_words
-from sd_app.ui.maker import Maker, make_run
-from sd_app.ui.making_tab import build_making_tab
-from sd_app.ui.pictures import Shelf
-from sd_app.ui.stage import EMPTY, duration, running, size_note
-from sd_app.ui.txt2img import TXT2IMG
+from sd_app.ui.shared.controls import token_line
+from sd_app.ui.shared.errors import sentence, words
+from sd_app.ui.shared.files import Shelf
+from sd_app.ui.shared.form import build_request, fields_of, model_defaults, valid_fields
+from sd_app.ui.shared.job_queue import Line, Waiting, stream
+from sd_app.ui.shared.kept_numbers import add_words
+from sd_app.ui.shared.making_events import Maker, make_run
+from sd_app.ui.shared.making_tab import build_making_tab
+from sd_app.ui.shared.result import EMPTY, duration, running, size_note
+from sd_app.ui.shared.send_to import Arrivals
+from sd_app.ui.txt2img.tab import TXT2IMG
 
 SCHEDULERS = ("DDIM", "Euler a")
 RESOLVED = Txt2ImgRequest(

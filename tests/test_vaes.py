@@ -134,7 +134,7 @@ def test_it_is_in_the_infotext_and_reuse_makes_the_same_picture(studio, base):
 
 
 def test_two_others_are_kept_and_read_once(studio, monkeypatch):
-    from sd_app import fitting
+    from sd_app.weights import applied_addons as fitting
 
     reads: list[str] = []
     load = fitting.load_vae

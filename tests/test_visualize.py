@@ -1,7 +1,7 @@
 import numpy as np
 import torch
 
-from sd_app.visualize import latents_to_images, preview_image
+from sd_app.probes.previews import latents_to_images, preview_image
 
 RED_IS_CHANNEL_0 = (((0.5, 0, 0), (0, 0.5, 0), (0, 0, 0.5), (0, 0, 0)), (0.5, 0.5, 0.5))
 

@@ -21,11 +21,11 @@ from sd_app import (
     Txt2ImgRequest,
     WalkRequest,
 )
-from sd_app.charts import HEAT_COLORS, divergence_plot, heat_map
-from sd_app.films import film_bytes
 from sd_app.generation.job import Job
 from sd_app.generation.run import run_job
 from sd_app.metadata import from_infotext, read_infotext
+from sd_app.pictures.charts import HEAT_COLORS, divergence_plot, heat_map
+from sd_app.pictures.films import film_bytes
 from sd_app.requests import BRANCH_EARLY, DIFFER_AT_THE_END, PARTED, SMALL_CHANGE
 
 QUICK: dict[str, Any] = {"scheduler": "DDIM", "num_inference_steps": 4, "seed": 3}

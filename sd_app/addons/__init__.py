@@ -4,10 +4,10 @@ from ..reading import reason_of
 from .choice import NO_ADDITIONS, Additions, LoraUse, VaeUse, choose_additions
 from .files import AddonFile, find_file, list_files, stamp_files
 from .listing import Addon, AddonFacts, describe_addon, list_addons
-from .loras import LoraFacts, inspect_lora
+from .lora_files import LoraFacts, inspect_lora
 from .tags import TAG, LoraTag, find_tags, refuse_tags, remove_tags
-from .vaes import find_vae, list_vaes
-from .words import NO_WORDS, LearnedWord, WordBook, inspect_word, read_words
+from .vae_files import find_vae, list_vaes
+from .word_files import NO_WORDS, LearnedWord, WordBook, inspect_word, read_words
 
 __all__ = [
     "NO_ADDITIONS",

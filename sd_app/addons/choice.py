@@ -4,15 +4,15 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ..checkpoints import Stamp, stamp
-from ..model_info import ModelInfo
+from ..checkpoints.model_info import ModelInfo
 from ..reading import reason_of
 from ..settings import Settings
 from .files import find_file, stamp_files
-from .loras import check_family, inspect_lora
-from .taesd import find_preview_decoder
+from .lora_files import check_family, inspect_lora
+from .taesd_files import find_preview_decoder
 from .tags import LoraTag, add_tags, check_scales, find_tags
-from .vaes import find_vae
-from .words import NO_WORDS, WordBook, read_words
+from .vae_files import find_vae
+from .word_files import NO_WORDS, WordBook, read_words
 
 LORAS = "loras"  # folders in models_dir
 

@@ -7,9 +7,9 @@ from ..reading import reason_of
 from ..settings import Settings
 from .choice import LORAS
 from .files import find_file, list_files
-from .loras import inspect_lora
+from .lora_files import inspect_lora
 from .tags import find_tags
-from .words import inspect_word, read_words
+from .word_files import inspect_word, read_words
 
 MEGABYTE = 1e6
 KINDS = {"lora": "LoRA", "word": "learned word"}

@@ -6,14 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from .. import metadata
-from ..requests import (
-    Encoding,
-    PlaneResult,
-    TokenTable,
-    Txt2ImgResult,
-    WalkRequest,
-    WalkResult,
-)
+from ..requests import Encoding, PlaneResult, TokenTable, Txt2ImgResult, WalkRequest, WalkResult
 from ..studio import Studio
 
 HELP = {
@@ -109,7 +102,7 @@ def spans(rows: tuple[int, ...]) -> str:
 
 def write_heat_map(encoding: Encoding, path: Path, *, minus_empty: bool) -> None:
     """Draw a prompt's tensor into a file, as many pixels a value as make it readable."""
-    from ..charts import heat_map
+    from ..pictures.charts import heat_map
 
     values = encoding.minus_empty if minus_empty else encoding.embeds
     cell = max(1, 768 // values.shape[1])
@@ -131,8 +124,8 @@ def write_frames_companions(result: Txt2ImgResult, paths: tuple[Path, ...]) -> I
     stem = paths[0].with_stem(paths[0].stem.removesuffix("-0"))
     pictures = {"sheet": result.grid()}
     if isinstance(result, WalkResult):
-        from ..charts import divergence_plot
-        from ..films import film_bytes
+        from ..pictures.charts import divergence_plot
+        from ..pictures.films import film_bytes
 
         request = result.request
         assert isinstance(request, WalkRequest)

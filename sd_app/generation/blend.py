@@ -5,13 +5,10 @@ from typing import Any
 
 import torch
 
-from .. import embeddings, prompts
 from ..addons import choose_additions, find_tags
-from ..catalog import find_model
+from ..checkpoints.catalog import find_model
 from ..checks import check_int, check_text
 from ..expressions import parse_prompt
-from ..learned_words import words_of
-from ..model_manager import ModelManager
 from ..requests import (
     MAX_CLIP_SKIP,
     MAX_PROMPT,
@@ -23,6 +20,9 @@ from ..requests import (
     Step,
     Txt2ImgRequest,
 )
+from ..text import embeddings, prompts
+from ..text.learned_words import words_of
+from ..weights.model_manager import ModelManager
 from .job import Job, OnStep
 from .run import run_job
 

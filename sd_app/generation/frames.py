@@ -11,12 +11,10 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from ..charts import divergence_plot
-from ..embeddings import Encoder, complete
 from ..expressions import parse_prompt
-from ..films import film_bytes
 from ..metadata import png_bytes, save_beside
-from ..model_manager import ModelManager
+from ..pictures.charts import divergence_plot
+from ..pictures.films import film_bytes
 from ..requests import (
     JUMP_WIDTH,
     ArithmeticRequest,
@@ -28,6 +26,8 @@ from ..requests import (
     WalkRequest,
     WalkResult,
 )
+from ..text.embeddings import Encoder, complete
+from ..weights.model_manager import ModelManager
 from .job import Job, OnStep
 from .run import run_job
 

@@ -9,14 +9,14 @@ from diffusers.utils.torch_utils import randn_tensor
 from PIL import Image
 from torch import Tensor
 
-from .. import prompts
-from ..caches import dressing_of, fingerprint, recall
 from ..images import enlarge
-from ..model_manager import ModelManager
-from ..pipelines import cast_module
-from ..placement import CELL, Placement, place_whole
+from ..pictures.placement import CELL, Placement, place_whole
+from ..probes.previews import latents_to_images
 from ..requests import Img2ImgRequest, Img2ImgResult
-from ..visualize import latents_to_images
+from ..text import prompts
+from ..weights.caches import dressing_of, fingerprint, recall
+from ..weights.model_manager import ModelManager
+from ..weights.pipelines import cast_module
 from .job import Job, OnStep
 from .run import run_job
 

@@ -9,19 +9,12 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from ..drift import report_drift
-from ..masks import (
-    composite,
-    extend_image,
-    extend_mask,
-    fill_painted,
-    masked_box,
-    read_mask,
-)
 from ..metadata import to_infotext
-from ..model_manager import ModelManager
-from ..placement import CELL, Placement, place_box, place_whole
+from ..pictures.drift import report_drift
+from ..pictures.masks import composite, extend_image, extend_mask, fill_painted, masked_box, read_mask
+from ..pictures.placement import CELL, Placement, place_box, place_whole
 from ..requests import DriftReport, InpaintRequest, InpaintResult
+from ..weights.model_manager import ModelManager
 from .img2img import Img2ImgJob, encode_image, encode_pixels
 from .job import OnStep
 from .run import run_job

@@ -10,11 +10,11 @@ from typing import Any
 import torch
 from PIL import Image
 
-from .. import embeddings
-from ..memory_plan import Plan
+from ..checkpoints.model_info import ModelInfo
 from ..metadata import save_image, to_infotext
-from ..model_info import ModelInfo
 from ..requests import Step, Txt2ImgRequest, Txt2ImgResult
+from ..text import embeddings
+from ..weights.memory_plan import Plan
 from .saving import Saver
 
 OnStep = Callable[[Step], None]

@@ -6,10 +6,10 @@ from typing import Any, TypeVar
 
 from PIL import Image
 
+from ..checkpoints.model_info import ModelInfo
 from ..checks import MAX_SEED
 from ..images import open_image, open_mask
-from ..model_info import ModelInfo
-from ..placement import round_size, round_up_size
+from ..pictures.placement import round_size, round_up_size
 from ..requests import Img2ImgRequest, InpaintRequest, Txt2ImgRequest, check_limits
 from ..schedulers import SchedulerInfo, find_scheduler
 from ..settings import Settings

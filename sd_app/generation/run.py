@@ -11,18 +11,18 @@ import torch
 from PIL import Image
 
 from ..addons import choose_additions
-from ..catalog import find_model
-from ..device_memory import OUT_OF_MEMORY, is_out_of_memory
-from ..loaders import download_snapshot
-from ..model_info import LatentRgb
-from ..model_manager import ModelManager
+from ..checkpoints.catalog import find_model
+from ..checkpoints.model_info import LatentRgb
+from ..probes.previews import preview_image, preview_sheet
 from ..requests import Cancelled, DownloadProgress, Txt2ImgRequest
 from ..schedulers import StepWatcher, watch_steps
 from ..speed import plan_calls
-from ..taesd import decode_latents
-from ..visualize import preview_image, preview_sheet
+from ..weights.device_memory import OUT_OF_MEMORY, is_out_of_memory
+from ..weights.loaders import download_snapshot
+from ..weights.model_manager import ModelManager
+from ..weights.taesd import decode_latents
 from .job import Job, OnStep
-from .memory import Images, run_batch
+from .out_of_memory import Images, run_batch
 from .resolve import resolve
 
 JobT = TypeVar("JobT", bound=Job)

@@ -1,7 +1,7 @@
 """Pictures of a prompt."""
 
-from ..model_manager import ModelManager
 from ..requests import Txt2ImgRequest, Txt2ImgResult
+from ..weights.model_manager import ModelManager
 from .job import Job, OnStep
 from .run import run_job
 

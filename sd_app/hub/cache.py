@@ -9,7 +9,7 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-from ..folders import why_unusable
+from ..checkpoints.folders import why_unusable
 
 PREFIX = "models--"
 INCOMPLETE = ".incomplete"  # a file that is on its way, as the hub's own client names it

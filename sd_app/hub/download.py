@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from threading import Condition, Lock, Thread
 
-from ..folders import why_unusable
+from ..checkpoints.folders import why_unusable
 from ..requests import DownloadPlan, DownloadProgress, HubFile, format_bytes
 from .answers import Stop, Stopped
 from .cache import find_snapshot, link, point_main

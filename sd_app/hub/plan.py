@@ -6,7 +6,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from ..folders import INPAINT_CHANNELS, PARTS, XL_PIPELINES, native_size, tell_family, why_not_pipeline
+from ..checkpoints.folders import (
+    INPAINT_CHANNELS,
+    PARTS,
+    XL_PIPELINES,
+    native_size,
+    tell_family,
+    why_not_pipeline,
+)
 from ..requests import DownloadPlan, HubFile, format_bytes
 from .answers import Result, Stop, file_url, hub_api, parse_object, read_bytes, within
 from .cache import COMMIT, INCOMPLETE, hub_cache, is_there, repo_folder

@@ -5,7 +5,7 @@ import re
 import reprlib
 from typing import Any
 
-from ..folders import PARTS
+from ..checkpoints.folders import PARTS
 from ..reading import SUFFIX
 
 MAX_COUNT = 1024  # pixels of a latent picture's side, channels of it; SDXL's are 128 and 4

@@ -13,10 +13,10 @@ from safetensors import SafetensorError
 from transformers import BlipForConditionalGeneration, BlipProcessor
 from transformers.utils import logging as transformers_logging
 
-from ..catalog import is_hub_id
+from ..checkpoints.catalog import is_hub_id
 from ..hub.cache import repo_folder
-from ..loaders import fetch, find_safe_revision
 from ..reading import PICKLES, read_object
+from ..weights.loaders import fetch, find_safe_revision
 from .models import KNOWN_CAPTIONERS
 
 ARCHITECTURE = "BlipForConditionalGeneration"

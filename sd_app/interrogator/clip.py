@@ -8,8 +8,8 @@ import open_clip
 import torch
 from PIL import Image
 
-from ..device_memory import is_out_of_memory
 from ..hub.errors import hub_errors
+from ..weights.device_memory import is_out_of_memory
 from .models import ClipName
 from .tables import tower_key
 from .text_tower import TextTower

@@ -12,9 +12,7 @@ import numpy as np
 from PIL import Image
 
 from ..checks import shown
-from ..device_memory import OUT_OF_MEMORY, is_out_of_memory
 from ..images import open_image
-from ..model_manager import Get, ModelManager
 from ..requests import (
     Accepted,
     Cancelled,
@@ -25,6 +23,8 @@ from ..requests import (
     RankedPhrase,
     Score,
 )
+from ..weights.device_memory import OUT_OF_MEMORY, is_out_of_memory
+from ..weights.model_manager import Get, ModelManager
 from . import modes, rarity, search
 from .clip import Clip, PictureEncoder, load_clip
 from .models import ClipName, find_captioner, find_clip

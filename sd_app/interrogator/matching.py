@@ -8,9 +8,9 @@ import numpy as np
 from PIL import Image
 
 from ..images import open_image
-from ..model_manager import ModelManager
 from ..requests import MatchRequest, MatchResult, Score
 from ..settings import Settings
+from ..weights.model_manager import ModelManager
 from . import rarity
 from .clip import Clip, load_clip
 from .models import ClipName, find_clip

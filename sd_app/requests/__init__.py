@@ -67,16 +67,7 @@ from .making import (
     parse_seed,
 )
 from .running import Cancelled, Status, Step
-from .text import (
-    CHUNK_TOKENS,
-    Encoding,
-    NearWord,
-    RowReport,
-    Token,
-    TokenReport,
-    TokenRow,
-    TokenTable,
-)
+from .text import CHUNK_TOKENS, Encoding, NearWord, RowReport, Token, TokenReport, TokenRow, TokenTable
 
 __all__ = [
     "BLENDS",

@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-from ..clip_tokenizer import BOS_TOKEN, EOS_TOKEN, MERGES_COUNT, build_tokenizer, read_vocabulary
+from ..weights.clip_tokenizer import BOS_TOKEN, EOS_TOKEN, MERGES_COUNT, build_tokenizer, read_vocabulary
 
 __all__ = ["BOS_TOKEN", "EOS_TOKEN", "MERGES_COUNT", "build_tokenizer", "read_vocabulary", "save_tokenizer"]
 

@@ -6,18 +6,18 @@ import gradio as gr
 
 from .access import Access, choose_access, launch_options
 from .api import publish_api
-from .arrivals import Arrivals
-from .embeddings import embeddings_tab
-from .header import header
-from .img2img import IMG2IMG
-from .inpaint import INPAINT
-from .interrogate import interrogate_tab
-from .jobs import Line
-from .look import THEMES, look_options
-from .making_tab import build_making_tab
-from .pictures import Shelf
-from .stage import TARGETS
-from .txt2img import TXT2IMG
+from .embeddings.tab import embeddings_tab
+from .header.header import header
+from .img2img.tab import IMG2IMG
+from .inpaint.tab import INPAINT
+from .interrogate.tab import interrogate_tab
+from .shared.files import Shelf
+from .shared.job_queue import Line
+from .shared.making_tab import build_making_tab
+from .shared.result import TARGETS
+from .shared.send_to import Arrivals
+from .shared.theme import THEMES, look_options
+from .txt2img.tab import TXT2IMG
 
 __all__ = ["THEMES", "Access", "build_ui", "choose_access", "launch_options", "look_options"]
 

@@ -33,11 +33,11 @@ from ..requests import (
     WalkRequest,
     WalkResult,
 )
-from .errors import words
-from .form import build_request
-from .gpu import borrow_call, borrow_gpu
-from .jobs import Line, stream
-from .pictures import Shelf
+from .shared.errors import words
+from .shared.files import Shelf
+from .shared.form import build_request
+from .shared.gpu import borrow_call, borrow_gpu
+from .shared.job_queue import Line, stream
 
 RETURNS = (
     "A seed of -1 is a random one; picture k has seed + k. What is left out takes the model's default.\n"

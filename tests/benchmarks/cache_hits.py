@@ -17,7 +17,7 @@ from PIL import Image
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from sd_app import Img2ImgRequest
-from sd_app.caches import forget
+from sd_app.weights.caches import forget
 from tests.benchmarks.turns import bytes_of, make_parser, open_studio, report, take_turns
 
 

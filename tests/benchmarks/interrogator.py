@@ -29,11 +29,11 @@ import psutil
 import torch
 
 from sd_app import InterrogateRequest
-from sd_app.device_memory import collect_memory
 from sd_app.interrogator import modes, phrases, search
 from sd_app.interrogator.clip import Clip, PictureEncoder
 from sd_app.interrogator.tables import PhraseTable, build_tables
 from sd_app.settings import Settings
+from sd_app.weights.device_memory import collect_memory
 from tests.interrogating import held_out
 
 SLICES = 8

@@ -1,0 +1,241 @@
+"""Which models there are, and what each one likes. Reads names and small JSON files only; no torch."""
+
+import os
+from collections import Counter
+from collections.abc import Callable
+from contextlib import suppress
+from operator import attrgetter
+from pathlib import Path
+from typing import Any
+
+from ..hub.cache import find_snapshot, list_snapshots, snapshot_folder
+from ..hub.curated import CURATED, owner_facts
+from ..reading import MAX_NAMED, PICKLES, SUFFIX, nearest, read_object, readable, reason_of
+from ..settings import Settings, is_path
+from . import SCALING_FACTORS, FileFacts, inspect, open_notes
+from .folders import (
+    INPAINT_CHANNELS,
+    ODD_VALUES,
+    describe_folder,
+    how_to_convert,
+    native_size,
+    tell_family,
+    why_unusable,
+)
+from .model_info import ModelInfo, describe_model
+
+MAX_NAME = 200  # bytes of a file's name; disks take 255 with the ending
+CONFIGS = ("vae/config.json", "unet/config.json", "model_index.json")
+
+
+def list_models(settings: Settings) -> list[ModelInfo]:
+    """List the usable models, the default one first, then by name."""
+    folders, files = _children(settings.models_dir)
+    models = [describe_folder(path) for path in folders if not why_unusable(path)]
+    models += _describe_files(files, folders, settings.cache_dir)
+    models += _list_hub(settings)
+    models += _list_given(settings, {info.name for info in models})
+    return sorted(models, key=lambda info: (not _is_default(info, settings), info.name.lower()))
+
+
+def find_model(settings: Settings, name: str | None) -> ModelInfo:
+    """Return the model of that name (None: the default one); a single file's may end in .safetensors.
+
+    Raise ValueError naming what there is, the nearest first, or saying why what lies there cannot be used.
+    """
+    wanted = settings.model if name is None else name
+    models = list_models(settings)
+    for info in models:
+        if _is_default(info, settings) if name is None else _is_called(info, wanted):
+            return info
+    if name is None and is_path(settings.model):
+        path = Path(settings.model)
+        shown = path if settings.mode == "local" else path.name
+        raise ValueError(f"model {shown} cannot be used: {_why_path_unusable(path)}")
+    raise ValueError(
+        f"model must be one of: {_some_names(wanted, models)}; got {wanted!r}{_why_missing(settings, wanted)}"
+    )
+
+
+def _some_names(wanted: str, models: list[ModelInfo]) -> str:
+    """Name at most 8 of the models, those whose names are near first."""
+    names = [info.name for info in models]
+    some = list(dict.fromkeys([*nearest(wanted, names), *names]))[:MAX_NAMED]
+    more = f" and {len(names) - len(some):,} more" if len(names) > len(some) else ""
+    return f"{', '.join(some) or 'none yet'}{more}"
+
+
+def is_hub_id(name: str) -> bool:
+    """Tell whether a name is a Hugging Face id, owner/name."""
+    owner, slash, repo = name.partition("/")
+    return bool(slash and owner and repo) and "/" not in repo and not name.startswith(".")
+
+
+def describe_file(path: Path, *, name: str | None = None, facts: FileFacts | None = None) -> ModelInfo:
+    """Describe a single-file checkpoint; what NAME.json says goes before what its header implies.
+
+    `facts` are what inspect finds, if that is known already.
+
+    Raise ValueError saying why it cannot be used, OSError if it cannot be read; see checkpoints.inspect.
+    """
+    facts = facts or inspect(path)
+    known = {
+        "name": name or path.stem,
+        "kind": "file",
+        "path": path,
+        "family": facts.family,
+        "size_bytes": facts.size_bytes,
+        "only_inpaints": facts.in_channels == INPAINT_CHANNELS,
+    }
+    try:
+        return describe_model(
+            known,
+            facts.side,
+            native_size=facts.native_size,
+            scaling_factor=SCALING_FACTORS[facts.family],
+            note=facts.assumed,
+        )
+    except ODD_VALUES as error:
+        raise ValueError(f"a value in {path.stem}.json beside it is wrong: {error}") from error
+
+
+def list_downloaded() -> list[ModelInfo]:
+    """List the usable models in the hub's cache, whichever program fetched them."""
+    return [
+        _describe_snapshot(folder, hub_id) for hub_id, folder in list_snapshots() if not why_unusable(folder)
+    ]
+
+
+def _describe_snapshot(folder: Path, hub_id: str) -> ModelInfo:
+    return describe_folder(folder, name=hub_id, kind="hub", owner=owner_facts(hub_id))
+
+
+def _list_hub(settings: Settings) -> list[ModelInfo]:
+    """List what is downloaded, and the owner's choice even if it is not; visitors get that one alone."""
+    models = list_downloaded() if settings.mode == "local" else []
+    if is_hub_id(settings.model) and settings.model not in [info.name for info in models]:
+        models.append(_describe_hub(settings.model))
+    return models
+
+
+def _describe_hub(hub_id: str) -> ModelInfo:
+    """Describe a hub model, by what is known of it if it is not downloaded."""
+    snapshot = find_snapshot(hub_id)
+    if snapshot is not None:
+        return _describe_snapshot(snapshot, hub_id)
+    known: dict[str, Any] = {"name": hub_id, "kind": "hub", "path": None}
+    curated, begun = CURATED.get(hub_id), snapshot_folder(hub_id)
+    vae, unet, index = (read_object(begun / name) if begun else {} for name in CONFIGS)
+    if curated:
+        known |= {"family": curated.family, "only_inpaints": curated.only_inpaints}
+        side, factor = curated.native_size, curated.scaling_factor
+    else:  # a download that has begun brings its small files first
+        known |= {"family": tell_family(index, unet)}
+        known |= {"only_inpaints": unet.get("in_channels") == INPAINT_CHANNELS}
+        side, factor = native_size(unet, vae), vae.get("scaling_factor", 0.18215)
+    note = "Downloaded when first used."
+    return describe_model(known, owner_facts(hub_id), native_size=side, scaling_factor=factor, note=note)
+
+
+def _children(models_dir: Path) -> tuple[list[Path], list[Path]]:
+    """Return the diffusers folders and the .safetensors files of a folder. Nothing is opened."""
+    folders, files = [], []
+    try:
+        with os.scandir(models_dir) as entries:
+            for entry in entries:
+                if entry.name.startswith(".") or readable(entry.name) != entry.name:
+                    continue
+                if entry.name.lower().endswith(SUFFIX) and _leads_to(entry.is_file):
+                    files.append(models_dir / entry.name)
+                elif _leads_to(entry.is_dir) and (models_dir / entry.name / "model_index.json").is_file():
+                    folders.append(models_dir / entry.name)
+    except OSError:
+        pass  # a folder that is not there holds nothing
+    return folders, sorted(files, key=attrgetter("name"))  # comparing whole paths is slow
+
+
+def _leads_to(is_kind: Callable[[], bool]) -> bool:
+    """Ask a folder's entry of what kind it is; a link that leads round in a circle is of none."""
+    try:
+        return is_kind()
+    except OSError:
+        return False
+
+
+def _describe_files(files: list[Path], folders: list[Path], cache_dir: Path) -> list[ModelInfo]:
+    """Describe the usable checkpoint files. One that shares its name goes by its name with the ending."""
+    bearers = Counter([folder.name for folder in folders] + [file.stem for file in files])
+    models, notes = [], open_notes(cache_dir)
+    for file in files:
+        name = file.name if bearers[file.stem] > 1 else file.stem
+        with suppress(ValueError, OSError):
+            models.append(describe_file(file, name=name, facts=notes.inspect(file)))
+    notes.save()
+    return models
+
+
+def _list_given(settings: Settings, taken: set[str]) -> list[ModelInfo]:
+    """List the model whose path the owner gave at start, if it can be used and is not in the list already."""
+    path = Path(settings.model)
+    if not is_path(settings.model) or path.parent == settings.models_dir.absolute():
+        return []
+    name = path.name.removesuffix(SUFFIX)
+    name = f"{name} ({path.parent.name})" if name in taken else name
+    if path.is_dir():
+        return [] if why_unusable(path) else [describe_folder(path, name=name)]
+    with suppress(ValueError, OSError):
+        return [describe_file(path, name=name)]
+    return []
+
+
+def _why_path_unusable(path: Path) -> str:
+    if path.is_dir():
+        return why_unusable(path)
+    if path.suffix in PICKLES:
+        return f"reading it can run code{how_to_convert(path)}"
+    return _why_file_unusable(path) or "there is no such folder or .safetensors file"
+
+
+def _is_default(info: ModelInfo, settings: Settings) -> bool:
+    if is_path(settings.model):
+        return info.path is not None and str(info.path.absolute()) == settings.model
+    return _is_called(info, settings.model)
+
+
+def _is_called(info: ModelInfo, name: str) -> bool:
+    return info.name == name or (info.kind == "file" and info.path is not None and info.path.name == name)
+
+
+def _why_missing(settings: Settings, name: str) -> str:
+    """Look for what a person may have meant; the name must be that of a direct child of models_dir."""
+    if is_hub_id(name):
+        local = f"download it first, python -m sd_app download {name}, or start with it: --model {name}"
+        return f" ({local})" if settings.mode == "local" else ""
+    if (
+        not name
+        or Path(name).name != name
+        or name in (".", "..")
+        or len(name.encode(errors="replace")) > MAX_NAME
+    ):
+        return ""
+    for suffix in ("", SUFFIX, *PICKLES):
+        path = settings.models_dir / (name + suffix)
+        if path.is_dir():
+            return f" ({name} cannot be used: {why_unusable(path)})"
+        if path.suffix in PICKLES and path.is_file():
+            return f" ({path.name} is refused: reading it can run code{how_to_convert(path)})"
+        if path.suffix.lower() == SUFFIX and (reason := _why_file_unusable(path)):
+            return f" ({path.name} cannot be used: {reason})"
+    return ""
+
+
+def _why_file_unusable(path: Path) -> str:
+    if path.is_symlink() and not path.exists():
+        return "it is a link that leads nowhere"
+    try:
+        describe_file(path)
+    except FileNotFoundError:
+        return ""
+    except (ValueError, OSError) as error:
+        return reason_of(error, path)
+    return ""

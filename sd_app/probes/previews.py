@@ -1,0 +1,35 @@
+"""Numbers of the model made visible."""
+
+import torch
+from PIL import Image
+from torch import Tensor
+
+from ..checkpoints.model_info import LatentRgb
+
+
+def latents_to_images(latents: Tensor, latent_rgb: LatentRgb) -> list[Image.Image]:
+    """Draw (B, 4, h, w) latents, as the U-Net sees them, as B pictures of w x h pixels: a linear map."""
+    factors, bias = (torch.tensor(part, device=latents.device, dtype=torch.float32) for part in latent_rgb)
+    rgb = torch.einsum("bchw,cr->bhwr", latents.float(), factors) + bias
+    pixels = (rgb.nan_to_num(0.5).clamp(0, 1) * 255).round().to(torch.uint8).cpu().numpy()
+    return [Image.fromarray(picture) for picture in pixels]
+
+
+def preview_image(latents: Tensor, latent_rgb: LatentRgb) -> Image.Image:
+    """Draw a batch of latents side by side by a linear map; see preview_sheet."""
+    return preview_sheet(latents_to_images(latents, latent_rgb))
+
+
+def preview_sheet(images: list[Image.Image], *, side: int = 256) -> Image.Image:
+    """Put a batch's pictures side by side, each brought smoothly to `side` pixels on its longer side."""
+    width, height = images[0].size
+    scale = side / max(width, height)
+    width, height = max(1, round(width * scale)), max(1, round(height * scale))
+    columns = 1 if len(images) == 1 else 2
+    rows = -(-len(images) // columns)
+    sheet = Image.new("RGB", (columns * width, rows * height), "white")
+    for index, image in enumerate(images):
+        row, column = divmod(index, columns)
+        enlarged = image.resize((width, height), Image.Resampling.BICUBIC)
+        sheet.paste(enlarged, (column * width, row * height))
+    return sheet

@@ -1,0 +1,50 @@
+"""The lines below the fields that hold expressions: what was read, or what is wrong and where."""
+
+import html
+from typing import Any
+
+from ...expressions import iterate_words, parse_expression
+from ...requests import MAX_PROMPT, BlendRequest
+from ..shared.errors import sentence
+
+MAX_PHRASES_SHOWN = 8
+
+
+def expression_line(name: str, text: object) -> str:
+    """Return the line below an expression: its phrases, or the mistake with a caret; nothing for no text."""
+    if not isinstance(text, str) or not text.strip():
+        return ""
+    if len(text) > MAX_PROMPT:
+        return mistake(ValueError(f"{name} must have at most {MAX_PROMPT:,} characters (shorten it)"))
+    try:
+        node = parse_expression(text, name)
+    except ValueError as error:
+        return mistake(error)
+    phrases = list(dict.fromkeys(words.text for words in iterate_words(node)))
+    shown = " · ".join(f"<b>{html.escape(phrase[:40])}</b>" for phrase in phrases[:MAX_PHRASES_SHOWN])
+    more = " …" if len(phrases) > MAX_PHRASES_SHOWN else ""
+    return f"<span>{len(phrases)} phrase{'' if len(phrases) == 1 else 's'}: {shown}{more}</span>"
+
+
+def prompt_line(prompt: object, expression: Any, space: object) -> str:
+    """Return the line below the prompt around the words: the whole prompt once both can be read."""
+    known = {"prompt": prompt, "space": space}
+    given: dict[str, Any] = {
+        name: value for name, value in known.items() if isinstance(value, str) and value.strip()
+    }
+    try:
+        BlendRequest(expression="a", **given)
+    except ValueError as error:
+        return mistake(error)
+    try:
+        whole = BlendRequest(**given, expression=expression).blended_prompt
+    except ValueError:
+        return ""  # said below the expression, or when the job starts
+    return f"<span>The prompt: <code>{html.escape(whole)}</code></span>"
+
+
+def mistake(error: ValueError) -> str:
+    """Return an error as markup; the lines that point at a character keep their spaces."""
+    words, _, pointer = sentence(str(error)).partition("\n")
+    lines = f"<pre>{html.escape(pointer)}</pre>" if pointer else ""
+    return f'<span class="wrong" role="alert">{html.escape(words)}</span>{lines}'

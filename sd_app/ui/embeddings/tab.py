@@ -1,0 +1,175 @@
+"""The tab "Embeddings": what a prompt becomes, and arithmetic with it."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import gradio as gr
+
+from ...checkpoints.catalog import ModelInfo
+from ...requests import BlendRequest, PlaneRequest, WalkRequest, take_apart
+from ..shared.addon_picker import addon_block
+from ..shared.browser_state import QUIET
+from ..shared.controls import (
+    PromptBlock,
+    advanced_block,
+    examples_block,
+    faster_block,
+    go_row,
+    notice_block,
+    parameter_drop,
+    picked,
+    sampling_block,
+    size_block,
+    text_box,
+)
+from ..shared.files import Shelf
+from ..shared.form import MODES
+from ..shared.job_queue import Line
+from ..shared.making_events import Maker
+from ..shared.result import stage_block
+from .controls import (
+    METHODS,
+    making,
+    only,
+    plane_block,
+    plane_of,
+    space_block,
+    walk_block,
+    way_of,
+    words_block,
+)
+from .expression_lines import expression_line, prompt_line
+from .tokens import TokenView, token_view
+
+NAME = "embeddings"
+EXPRESSIONS = ("expression", "a", "b", "direction")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Mixer(Maker):
+    """The tab, assembled: a maker of blends, walks and planes, and the token view."""
+
+    tokens: TokenView
+    show: Any  # the button that asks for the numbers
+    stop_reading: Any
+    spelling: dict[str, Any]  # an expression's field -> the line below it
+    prompt_line: Any
+    chips: dict[str, Any]  # mode -> its examples
+
+    def wire(self, demo: Any) -> None:
+        super().wire(demo)
+        self.tokens.wire(dict(self.form), self.show)
+        self.stop_reading.click(self.stop_mine, **QUIET)
+        self._wire_spelling()
+        for name, fields_of in (("blend", take_apart), ("walk", way_of), ("plane", plane_of)):
+            self.chips[name].pick(self._taker(fields_of), outputs=self._filled, **QUIET)
+
+    def _wire_spelling(self) -> None:
+        quick: dict[str, Any] = {"preprocess": False, "trigger_mode": "always_last", **QUIET}
+        for name, line in self.spelling.items():
+            field = self.form[name]
+            field.change(partial(expression_line, name), inputs=field, outputs=line, **quick)
+        around = [self.form[name] for name in ("prompt", "expression", "space")]
+        gr.on(
+            [field.change for field in around], prompt_line, inputs=around, outputs=self.prompt_line, **quick
+        )
+
+    @property
+    def _filled(self) -> list[Any]:
+        return [self.form[name] for name in ("prompt", "space", *EXPRESSIONS)]
+
+    def _taker(self, fields_of: Callable[[str], dict[str, str]]) -> Callable[[gr.EventData], dict[Any, Any]]:
+        """Return what fills the form from an example that was picked."""
+
+        def take(event: gr.EventData) -> dict[Any, Any]:
+            return self.fill(fields_of(picked(event)))
+
+        return take
+
+
+def embeddings_tab(studio: Any, line: Line, shelf: Shelf, *, picker: Any, model: ModelInfo | None) -> Mixer:
+    """Build the tab. `picker` is the header's model picker, `model` its first choice."""
+    with (
+        gr.Tab("Embeddings", id=NAME, elem_id=f"tab-{NAME}"),
+        gr.Row(elem_classes="maker", equal_height=False),
+    ):
+        with gr.Column(elem_classes="ask", scale=0, min_width=320):
+            notice = notice_block()
+            modes = [(mode.capitalize(), mode) for mode in MODES]
+            mode = gr.Radio(modes, value=MODES[0], label="What to do", elem_classes=["choice", "modes"])
+            texts = {
+                "text": text_box("Prompt", "What you want to look into", *only("tokens"), lines=3),
+                "other": text_box("Second prompt, to compare", "Change one word", *only("tokens")),
+            }
+            examples = examples_block(list(model.example_prompts) if model else [], *only("tokens"))
+            show, stop_reading = go_row("Show the numbers", "show-numbers", *only("tokens"))
+            asked = words_block()
+            negative = text_box("Negative prompt", "What it must not show", *making())
+            negative_line = gr.HTML(
+                "", elem_classes=["token-line", "negative-line", *making()], apply_default_css=False
+            )
+            generate, stop = go_row("Generate", *making())
+            addons = addon_block(studio, *making())
+            space = space_block()
+            walk = walk_block()
+            way = gr.Radio(
+                list(METHODS.items()),
+                value="lerp",
+                label="Way",
+                elem_classes=["choice", *only("walk", "plane")],
+            )
+            plane = plane_block()
+            with gr.Column(elem_classes=["making", *making()], scale=0, min_width=0):
+                sampling = sampling_block(model, studio.schedulers())
+                sizes = size_block(model, "Size", several=False)
+            again = sampling.pop("again")
+            advanced = advanced_block(studio.vaes())
+            with gr.Column(elem_classes=["making", *making()], scale=0, min_width=0):
+                advanced |= faster_block()
+            drop = parameter_drop()
+        with gr.Column(elem_classes="get", scale=1, min_width=320):
+            tokens = token_view(studio, line)
+            stage = stage_block(NAME, *making())
+    form = {
+        "mode": mode,
+        **texts,
+        **asked.fields,
+        "negative_prompt": negative,
+        "space": space,
+        "model": picker,
+        **walk,
+        "method": way,
+        **plane,
+        **sampling,
+        **sizes,
+        **advanced,
+    }
+    return Mixer(
+        name=NAME,
+        kinds={"blend": BlendRequest, "walk": WalkRequest, "plane": PlaneRequest},
+        studio=studio,
+        line=line,
+        shelf=shelf,
+        form=form,
+        prompts=PromptBlock(
+            fields={"prompt": asked.fields["prompt"], "negative_prompt": negative},
+            lines={"negative_prompt": negative_line},
+            examples=examples,
+            notice=notice,
+            example_for="text",
+        ),
+        addons=addons,
+        generate=generate,
+        stop=stop,
+        stage=stage,
+        drop=drop,
+        again=again,
+        tokens=tokens,
+        show=show,
+        stop_reading=stop_reading,
+        spelling=asked.spelling,
+        prompt_line=asked.prompt_line,
+        chips=asked.chips,
+    )

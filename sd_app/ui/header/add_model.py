@@ -1,0 +1,231 @@
+"""Add a model: look a hub id up, download it while jobs go on, delete it. In local mode only.
+
+A download belongs to the app and not to the page that began it: a reload finds it running. The component's
+value is a dict that adding.js draws:
+
+    phase    idle, planned, running, done, stopped or error
+    text     what is to be said
+    plan     {hub_id, title, facts, label, can_begin} or None
+    hub_id   the model being downloaded, or the finished one
+    fraction, words, stopping   how far it is
+    curated  list of {hub_id, title, line, here}
+    here     list of {hub_id, folder, size}
+    foot     where downloads go
+"""
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from threading import Event, Lock, Thread
+from typing import Any
+
+import gradio as gr
+
+from ...requests import Cancelled, DownloadPlan, DownloadProgress, format_bytes
+from ..shared.browser_state import QUIET, RUN, TELLING
+from ..shared.errors import sentence, words
+from ..shared.result import download_words
+
+ASSETS = Path(__file__).parent
+PULSE_SECONDS = 0.3  # between two looks at a download
+
+
+class Adder:
+    """Looks up and downloads one model at a time. Safe to use from several threads."""
+
+    def __init__(self, studio: Any) -> None:
+        self.studio = studio
+        self._lock = Lock()
+        self._plan: DownloadPlan | None = None
+        self._stop = Event()
+        self._left = Event()  # the window of the last lookup was closed
+        self._running = ""  # the hub id on its way
+        self._progress: DownloadProgress | None = None
+        self._outcome: dict[str, Any] = {}
+
+    @property
+    def running(self) -> bool:
+        return bool(self._running)
+
+    def look(self, hub_id: str) -> dict[str, Any]:
+        """Find out what adding a model would fetch; an empty dict if nobody waits for it any more."""
+        left = self._left = Event()
+
+        def waiting() -> None:
+            if left.is_set():
+                raise Cancelled
+
+        try:
+            self._plan = self.studio.plan_download(hub_id, waiting)
+        except Cancelled:
+            return {}
+        except Exception as error:  # noqa: BLE001  # said on the page
+            return self._says("error", text=self._words(error))
+        return self._says("planned", plan=draw_plan(self._plan))
+
+    def leave(self) -> None:
+        """End the running lookup."""
+        self._left.set()
+
+    def begin(self, hub_id: str) -> None:
+        """Start the download that was looked up, unless one is running."""
+        with self._lock:
+            if self._running or not hub_id:
+                return
+            self._running, self._progress, self._outcome = hub_id, None, {}
+            self._stop.clear()
+        plan = self._plan  # another window may have looked up another one since
+        wanted = plan if plan is not None and plan.hub_id == hub_id else hub_id
+        Thread(target=self._work, args=(wanted,), daemon=True).start()
+
+    def cancel(self) -> None:
+        """Stop the download; what has come is kept."""
+        self._stop.set()
+
+    def remove(self, hub_id: str) -> dict[str, Any]:
+        """Delete a downloaded model."""
+        try:
+            freed = self.studio.remove_download(hub_id)
+        except Exception as error:  # noqa: BLE001  # said on the page
+            return self._says("error", text=self._words(error))
+        return self._says("idle", text=f"{hub_id} was deleted, {format_bytes(freed)} freed.")
+
+    def follow(self) -> Iterator[dict[str, Any]]:
+        """Yield how far the running download is, and at last what became of it."""
+        while self._running:
+            yield self.now()
+            time.sleep(PULSE_SECONDS)
+        yield self._says(**self._outcome) if self._outcome else self.now()
+
+    def now(self) -> dict[str, Any]:
+        """Return what the page shows on opening."""
+        hub_id, progress = self._running, self._progress
+        if not hub_id:
+            return self._says("idle")
+        return self._says(
+            "running",
+            hub_id=hub_id,
+            fraction=round(progress.fraction, 4) if progress else 0,
+            words=download_words(progress) if progress else "Connecting…",
+            stopping=self._stop.is_set(),
+        )
+
+    def _work(self, wanted: DownloadPlan | str) -> None:
+        def on_progress(progress: DownloadProgress) -> None:
+            self._progress = progress
+            if self._stop.is_set():
+                raise Cancelled
+
+        try:
+            hub_id = self.studio.download(wanted, on_progress, bar=True).name
+            self._outcome = {"phase": "done", "text": f"{hub_id} is here and chosen.", "hub_id": hub_id}
+        except Cancelled:
+            text = "Stopped. What has come is kept: look it up again to go on from there."
+            self._outcome = {"phase": "stopped", "text": text}
+        except Exception as error:  # noqa: BLE001  # said on the page
+            self._outcome = {"phase": "error", "text": self._words(error)}
+        self._running = ""
+
+    def _says(self, phase: str, **more: Any) -> dict[str, Any]:
+        here = self.studio.downloaded()
+        ids = [model.hub_id for model in here]
+        return {
+            "phase": phase,
+            "text": "",
+            "plan": None,
+            "hub_id": "",
+            "curated": [
+                {"hub_id": m.hub_id, "title": m.title, "line": m.line, "here": m.hub_id in ids}
+                for m in self.studio.curated_models()
+            ],
+            "here": [
+                {"hub_id": m.hub_id, "folder": str(m.folder), "size": format_bytes(m.size_bytes)}
+                for m in here
+            ],
+            "foot": "A file or folder of your own needs no download: put it into models/.",
+            **more,
+        }
+
+    def _words(self, error: Exception) -> str:
+        return sentence(words(error, self.studio.settings.mode))
+
+
+def draw_plan(plan: DownloadPlan) -> dict[str, Any]:
+    """Say what a plan would fetch."""
+    missing, there = plan.missing_bytes, plan.total_bytes - plan.missing_bytes
+    facts = [
+        ["Kind", f"{plan.pipeline}, {plan.native_size} × {plan.native_size} pixels"],
+        ["Download", format_bytes(missing) + (f", {format_bytes(there)} are here already" if there else "")],
+        ["Disk", f"{format_bytes(plan.free_bytes)} free" + ("" if plan.fits else ": that is too little")],
+        ["License", plan.license or "not stated"],
+        ["Lies in", str(plan.folder)],
+    ]
+    if plan.gated:
+        facts.insert(4, ["Terms", "its owner asks for terms; your token has access"])
+    return {
+        "hub_id": plan.hub_id,
+        "title": plan.hub_id,
+        "facts": facts,
+        "label": f"Download {format_bytes(missing)}" if missing else "Use it",
+        "can_begin": plan.fits,
+    }
+
+
+def adding_block(adder: Adder) -> Any:
+    """Make the button and its window.
+
+    It triggers `opened`, `look`, `leave`, `begin`, `cancel`, `remove`, and at the end of a download `added`.
+    """
+    return gr.HTML(
+        value=adder.now(),
+        html_template=(ASSETS / "add_model.html").read_text(encoding="utf-8"),
+        js_on_load=(ASSETS / "add_model.js").read_text(encoding="utf-8"),
+        apply_default_css=False,
+        elem_id="adding",
+    )
+
+
+def wire_adding(view: Any, adder: Adder, picker: Any, demo: Any) -> None:
+    """Connect the window's events. Only for local mode: what is not wired nobody can ask for."""
+
+    def choices(chosen: str | None = None) -> Any:
+        names = [model.name for model in adder.studio.models()]
+        return gr.update(choices=names, value=chosen) if chosen in names else gr.update(choices=names)
+
+    def follow() -> Iterator[Any]:
+        for drawn in adder.follow():
+            yield drawn, choices(drawn["hub_id"]) if drawn["phase"] == "done" else gr.skip()
+
+    def join() -> Iterator[Any]:
+        yield gr.skip(), gr.skip()  # a generator that yields nothing would empty its outputs
+        if adder.running:
+            yield from follow()
+
+    def begin(event: gr.EventData) -> Iterator[Any]:
+        adder.begin(named(event))
+        yield from follow()
+
+    def remove(chosen: object, event: gr.EventData) -> Any:
+        drawn = adder.remove(named(event))
+        names = [model.name for model in adder.studio.models()]
+        return drawn, choices() if chosen in names else choices(names[0] if names else None)
+
+    def look(event: gr.EventData) -> Any:
+        return adder.look(named(event)) or gr.skip()
+
+    def opened() -> Any:
+        return gr.skip() if adder.running else adder.now()
+
+    view.opened(opened, outputs=view, **QUIET)
+    view.look(look, outputs=view, trigger_mode="multiple", **TELLING)
+    view.leave(adder.leave, **QUIET)
+    view.begin(begin, outputs=[view, picker], trigger_mode="multiple", **RUN)
+    view.cancel(adder.cancel, **QUIET)
+    view.remove(remove, inputs=picker, outputs=[view, picker], preprocess=False, **TELLING)
+    demo.load(join, outputs=[view, picker], **RUN)
+
+
+def named(event: gr.EventData) -> str:
+    """Return the hub id that an event of the page names."""
+    hub_id = event._data.get("id") if isinstance(event._data, dict) else None
+    return hub_id[:200] if isinstance(hub_id, str) else ""

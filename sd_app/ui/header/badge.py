@@ -1,0 +1,126 @@
+"""The header's badge: device, dtype and memory, and behind it what is loaded and the button that unloads it.
+
+Its value is a dict that badge.js draws:
+
+    words      device, dtype and memory in a few words; empty while starting
+    facts      list of [name, text]
+    loaded     list of [model, size]
+    can_unload whether the button is there
+    waiting    whether an unload waits for the running job
+    note       what became of the last one
+"""
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from threading import Lock, Thread
+from typing import Any
+
+import gradio as gr
+
+from ...requests import Status, format_bytes
+from ..shared.browser_state import QUIET, RUN
+from ..shared.errors import words
+
+ASSETS = Path(__file__).parent
+SECONDS = 3.0  # between two looks at the memory
+PULSE_SECONDS = 0.2  # the same while an unload waits
+NOTE_SECONDS = 20.0  # that its outcome stays
+GIGABYTE = 1e9
+
+
+class Unloader:
+    """Frees the weights after the running job, for everybody who looks at the page."""
+
+    def __init__(self, studio: Any) -> None:
+        self._studio = studio
+        self._lock = Lock()
+        self._note = ""
+        self._until = 0.0
+        self.waiting = False
+
+    @property
+    def note(self) -> str:
+        return self._note if self.waiting or time.monotonic() < self._until else ""
+
+    def start(self) -> None:
+        """Begin, unless one waits already."""
+        with self._lock:
+            if self.waiting:
+                return
+            self.waiting, self._note = True, "Freeing memory…"
+        Thread(target=self._work, daemon=True).start()
+
+    def _work(self) -> None:
+        def on_event(_: str) -> None:
+            self._note = "Waiting for the running job to end…"
+
+        before = sum(self._studio.status().loaded_bytes)
+        try:
+            self._studio.unload(on_event=on_event)
+            note = f"{format_bytes(before)} of weights freed. The next job loads its model again."
+        except Exception as error:  # noqa: BLE001  # said on the page
+            note = words(error, self._studio.settings.mode)
+        self._note, self._until, self.waiting = note, time.monotonic() + NOTE_SECONDS, False
+
+
+def badge_block(studio: Any) -> Any:
+    """Make the badge. It triggers `free`."""
+    return gr.HTML(
+        value=badge_value(studio.status()),
+        html_template=(ASSETS / "badge.html").read_text(encoding="utf-8"),
+        js_on_load=(ASSETS / "badge.js").read_text(encoding="utf-8"),
+        apply_default_css=False,
+        elem_id="badge",
+    )
+
+
+def wire_badge(badge: Any, studio: Any, demo: Any) -> None:
+    """Keep it true, and in local mode let it unload: visitors have no such event at all."""
+    unloader = Unloader(studio) if studio.settings.mode == "local" else None
+
+    def refresh(shown: object) -> Any:
+        now = badge_value(studio.status(), unloader)
+        return gr.skip() if now == shown else now
+
+    for event in (demo.load, gr.Timer(SECONDS).tick):  # a reload shows at once what is true now
+        event(refresh, inputs=badge, outputs=badge, preprocess=False, **QUIET)
+    if unloader is None:
+        return
+
+    def unload() -> Iterator[Any]:
+        unloader.start()
+        while unloader.waiting:
+            yield badge_value(studio.status(), unloader)
+            time.sleep(PULSE_SECONDS)
+        yield badge_value(studio.status(), unloader)
+
+    # Not called "unload": Gradio triggers that name whenever a page is closed.
+    badge.free(unload, outputs=badge, **RUN)
+
+
+def badge_value(status: Status, unloader: Unloader | None = None) -> dict[str, Any]:
+    """Return what the badge shows; without an unloader it has no button."""
+    value: dict[str, Any] = {
+        "words": [],
+        "facts": [],
+        "loaded": [],
+        "can_unload": unloader is not None,
+        "waiting": bool(unloader and unloader.waiting),
+        "note": unloader.note if unloader else "",
+    }
+    if status.device == "starting":
+        return value
+    facts = [
+        ["Device", f"{status.device_name or status.device} ({status.device})"],
+        ["Numbers", status.dtype],
+    ]
+    short = [status.device.upper(), status.dtype]
+    if status.memory_total:
+        used, total = status.memory_used / GIGABYTE, status.memory_total / GIGABYTE
+        short.append(f"{used:.1f} / {total:.0f} GB")
+        facts.append(["Memory", f"{used:.1f} of {total:.1f} GB in use"])
+    sizes = (*status.loaded_bytes, *[0] * (len(status.loaded) - len(status.loaded_bytes)))
+    loaded = [[name, format_bytes(size)] for name, size in zip(status.loaded, sizes, strict=True)]
+    facts.append(["Weights", format_bytes(sum(sizes))])
+    return {**value, "words": short, "facts": facts, "loaded": loaded}

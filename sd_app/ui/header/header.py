@@ -1,0 +1,60 @@
+"""The header, which stays when tabs change: name, model picker, what runs where, stop everything."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import gradio as gr
+
+from ..shared.browser_state import QUIET, browser_state
+from ..shared.job_queue import Line
+from .add_model import Adder, adding_block, wire_adding
+from .badge import badge_block, wire_badge
+
+
+@dataclass(frozen=True, kw_only=True)
+class Header:
+    """The parts of the header that tabs need."""
+
+    picker: Any
+    adding: Any  # the window that adds models, triggers `added`; None where visitors are
+
+
+def header(studio: Any, line: Line, *, demo: Any) -> Header:
+    """Build the header and its events."""
+    names = [model.name for model in studio.models()]
+    with gr.Row(elem_id="header", equal_height=True):
+        gr.HTML(
+            '<h1><span class="logo" aria-hidden="true"></span>Glass-box Studio</h1>',
+            apply_default_css=False,
+            elem_id="brand",
+        )
+        picker = gr.Dropdown(
+            names,
+            value=names[0] if names else None,
+            label="Model",
+            container=False,
+            min_width=150,
+            elem_id="model-picker",
+        )
+        adder = Adder(studio) if studio.settings.mode == "local" else None
+        adding = adding_block(adder) if adder else None
+        badge = badge_block(studio)
+        stop_all = gr.Button("Stop everything", size="sm", elem_id="stop-all", min_width=120)
+
+    def stop_everything(browser: gr.Request) -> None:
+        mine = None if studio.settings.mode == "local" else str(browser.session_hash)
+        line.stop(mine)
+
+    def restore(name: object) -> Any:
+        """Show the models as they are now, and choose the one chosen last."""
+        now = [model.name for model in studio.models()]
+        return gr.update(choices=now, value=name if name in now else now[0]) if now else gr.skip()
+
+    saved = browser_state("page", "model")
+    picker.change(fn=None, js="(name) => name", inputs=picker, outputs=saved, **QUIET)
+    demo.load(restore, inputs=saved, outputs=picker, **QUIET)
+    stop_all.click(stop_everything, **QUIET)
+    wire_badge(badge, studio, demo)
+    if adder:
+        wire_adding(adding, adder, picker, demo)
+    return Header(picker=picker, adding=adding)

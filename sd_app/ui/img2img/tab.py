@@ -1,0 +1,12 @@
+"""The tab "Image to image"."""
+
+from ...requests import Img2ImgRequest
+from ..shared.making_tab import MakingTab
+
+IMG2IMG = MakingTab(
+    name="img2img",
+    label="Image to image",
+    request_type=Img2ImgRequest,
+    easel="sketch",
+    fits={"Crop": "crop", "Pad": "pad", "Stretch": "stretch"},
+)

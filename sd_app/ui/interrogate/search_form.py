@@ -1,0 +1,202 @@
+"""The left side of the tab "Interrogate": what a search is asked, and the request made of it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any
+
+import gradio as gr
+from PIL import Image
+
+from ...requests import InterrogateRequest
+from ..shared.browser_state import QUIET
+from ..shared.controls import panel_title
+from ..shared.form import Form, build_request
+
+MODES = {
+    "best": ("Best", "Adds the phrase that raises the similarity most, round after round."),
+    "fast": ("Fast", "Takes the phrases that are most similar by themselves. The quickest."),
+    "classic": ("Classic", "A medium by an artist, a site, a movement, then flavors."),
+    "negative": ("Negative", "Chains what the picture is least like: words for a negative prompt."),
+    "deep": ("Deep", "Several chains at once, then drops and swaps. Never below best; takes longer."),
+}
+BEGINS = {"A written caption": "written", "My words": "typed", "Nothing": "nothing"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Question:
+    """The form's components: the request's fields, and `begins`, what the prompt begins with."""
+
+    studio: Any
+    form: Form
+    mode_line: Any  # explains the chosen mode
+
+    def wire(self) -> None:
+        """Connect what the controls do to each other."""
+        form = self.form
+        about = {name: text for name, (_, text) in MODES.items()}
+        form["mode"].change(
+            fn=None,
+            js=f"(mode) => `<span>${{{about}[mode] ?? ''}}</span>`",
+            inputs=form["mode"],
+            outputs=self.mode_line,
+            **QUIET,
+        )
+        form["begins"].change(
+            lambda begins: [gr.update(visible=begins == name) for name in ("typed", "written")],
+            inputs=form["begins"],
+            outputs=[form["caption"], form["caption_model"]],
+            **QUIET,
+        )
+        form["clip_model"].input(
+            self.list_choices, inputs=form["clip_model"], outputs=form["groups"], preprocess=False, **QUIET
+        )
+
+    def read(self, values: Mapping[Any, object], image: Image.Image | None) -> InterrogateRequest:
+        """Build the request from an event's values; raise ValueError for a bad one."""
+        given = {name: values[component] for name, component in self.form.items()}
+        given["groups"] = self._groups(given["groups"], given["clip_model"])
+        match given.pop("begins"):
+            case "written":
+                given["caption"] = None
+            case "nothing":
+                given["caption"] = ""
+            case _ if not str(given["caption"] or "").strip():
+                raise ValueError("caption must not be empty (type it, or begin with nothing)")
+        return build_request({**given, "image": image}, InterrogateRequest)
+
+    def _groups(self, chosen: object, clip_model: object) -> object:
+        """Return the chosen lists, None if they are those that are searched anyway."""
+        found = lists(self.studio, clip_model)
+        if not found:
+            return None  # the CLIP's name is what is wrong
+        if chosen == []:
+            raise ValueError("groups must name a list to search, none is chosen (choose one)")
+        default = {name for name, on in found.items() if on}
+        return None if isinstance(chosen, list) and set(map(str, chosen)) == default else chosen
+
+    def list_choices(self, clip_model: object) -> Any:
+        """Show the lists of a CLIP, its default ones chosen."""
+        found = lists(self.studio, clip_model)
+        return gr.update(choices=list(found), value=[name for name, on in found.items() if on])
+
+    def restore(self, saved: object) -> dict[Any, Any]:
+        """Return the updates that put a saved form's good fields back. It may hold anything."""
+        if not isinstance(saved, dict):
+            return {}
+        good = {name: saved[name] for name in self.form if name in saved and _is_valid(name, saved[name])}
+        found = lists(self.studio, good.get("clip_model"))
+        if isinstance(saved.get("groups"), list) and found:
+            good["groups"] = gr.update(choices=list(found), value=[n for n in found if n in saved["groups"]])
+        begins = saved.get("begins")
+        if begins in BEGINS.values():
+            good["begins"] = begins
+            good["caption"] = gr.update(value=good.get("caption", ""), visible=begins == "typed")
+        return {self.form[name]: value for name, value in good.items()}
+
+
+def question_block(studio: Any) -> Question:
+    """Make mode, and what the prompt begins with; call more_block for the rest."""
+    mode = gr.Radio(
+        [(label, name) for name, (label, _) in MODES.items()],
+        value="best",
+        label="Search",
+        elem_classes="choice tight",
+    )
+    mode_line = gr.HTML(
+        f"<span>{MODES['best'][1]}</span>", elem_classes="token-line", apply_default_css=False
+    )
+    begins = gr.Radio(
+        list(BEGINS.items()), value="written", label="The prompt begins with", elem_classes="choice tight"
+    )
+    caption = gr.Textbox(
+        label="Caption",
+        placeholder="What the picture shows, in a few words",
+        lines=1,
+        max_lines=4,
+        visible=False,
+    )
+    form = {"mode": mode, "begins": begins, "caption": caption}
+    return Question(studio=studio, form=form, mode_line=mode_line)
+
+
+def more_block(studio: Any) -> dict[str, Any]:
+    """Make models, lists and numbers."""
+    free = studio.settings.mode == "local"  # elsewhere visitors may not have weights downloaded
+    captioners = studio.caption_models()
+    with gr.Group(elem_classes="panel"):
+        panel_title("Models")
+        clip_model = clip_picker(studio)
+        caption_model = gr.Dropdown(
+            list(captioners),
+            value=next((name for name in captioners if "/" not in name), None),
+            label="Caption model",
+            info="A folder in models/, or a BLIP of the hub" if free else None,
+            allow_custom_value=free,
+        )
+    found = lists(studio, clip_model.value)
+    with gr.Group(elem_classes="panel"):
+        panel_title("Lists to search")
+        groups = gr.CheckboxGroup(
+            list(found),
+            value=[name for name, on in found.items() if on],
+            show_label=False,
+            container=False,
+            elem_classes="choice",
+        )
+    return {"clip_model": clip_model, "caption_model": caption_model, "groups": groups, **numbers_block()}
+
+
+def clip_picker(studio: Any) -> Any:
+    """Make the choice of a CLIP."""
+    clips = studio.clip_models()
+    free = studio.settings.mode == "local"
+    return gr.Dropdown(
+        list(clips),
+        value=clips[0] if clips else None,
+        label="CLIP model",
+        info="A folder in models/, or one of open_clip's" if free else None,
+        allow_custom_value=free,
+    )
+
+
+def numbers_block() -> dict[str, Any]:
+    """Make how long a search goes on, folded."""
+    with gr.Accordion("Numbers of phrases", open=False, elem_classes="panel folded"):
+        with gr.Row(elem_classes="field-row"):
+            least = gr.Number(8, label="Fewest rounds", step=1, min_width=100)
+            most = gr.Number(None, label="Most phrases", step=1, min_width=100, placeholder="32, classic 3")
+        with gr.Row(elem_classes="field-row"):
+            candidates = gr.Number(2048, label="Candidates", step=1, min_width=100)
+            beams = gr.Number(4, label="Chains of deep", step=1, min_width=100)
+        gr.HTML(
+            "<span>A search tries the candidates most similar by themselves. It goes on for the fewest rounds"
+            " even if a phrase loses, since later ones may make up for it.</span>",
+            elem_classes="token-line",
+            apply_default_css=False,
+        )
+    return {
+        "min_phrases": least,
+        "max_phrases": most,
+        "flavor_intermediate_count": candidates,
+        "beam_width": beams,
+    }
+
+
+def lists(studio: Any, clip_model: object) -> dict[str, bool]:
+    """Return the lists a CLIP can search, and whether each is searched by default; none if unknown."""
+    try:
+        name = clip_model if isinstance(clip_model, str) and clip_model else None
+        found: dict[str, bool] = studio.phrase_groups(name)
+    except (ValueError, OSError):
+        return {}  # the name is refused in words when the search starts
+    return found
+
+
+def _is_valid(name: str, value: object) -> bool:
+    if value is None or name not in {field.name for field in fields(InterrogateRequest)} - {"groups"}:
+        return False
+    try:
+        build_request({"image": Image.new("RGB", (8, 8)), name: value}, InterrogateRequest)
+    except ValueError:
+        return False
+    return True

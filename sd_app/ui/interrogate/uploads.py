@@ -1,0 +1,73 @@
+"""The album: several pictures at once, for the matching matrix.
+
+Its value travels as plain data, {pictures: list of {file, name}, text}. The files are made by
+the server with the one safe decoder; `text` is what went wrong with the last ones.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from ...images import open_image
+from ...requests import MAX_MATCHES
+from ..shared.canvas import picture_entry
+from ..shared.files import Shelf
+
+ASSETS = Path(__file__).parent
+EMPTY: dict[str, Any] = {"pictures": [], "text": ""}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Album:
+    """The component, and what turns its value into pictures."""
+
+    view: Any
+    shelf: Shelf
+    max_pixels: int
+
+    def add(self, value: object, files: object) -> tuple[dict[str, Any], list[ValueError | OSError]]:
+        """Return the value with uploaded files added, and what is wrong with those that were not."""
+        pictures = self.entries(value)
+        errors: list[ValueError | OSError] = []
+        for file in files if isinstance(files, list) else []:
+            if len(pictures) >= MAX_MATCHES:
+                errors.append(ValueError(f"images must be at most {MAX_MATCHES} (remove one first)"))
+                break
+            try:
+                path, name = file.get("path"), file.get("name")
+                image = open_image(self.shelf.uploaded(path).read_bytes(), max_pixels=self.max_pixels)
+                pictures.append(picture_entry(self.shelf, image, name))
+            except (ValueError, OSError) as error:
+                errors.append(error)
+        return {"pictures": pictures, "text": ""}, errors
+
+    def entries(self, value: object) -> list[dict[str, Any]]:
+        """Return the entries of a value whose files are still there, and nothing else it may hold."""
+        found = []
+        pictures = value.get("pictures") if isinstance(value, dict) else None
+        for picture in pictures[:MAX_MATCHES] if isinstance(pictures, list) else []:
+            match picture:
+                case {"file": {"path": path}, "name": str(name)}:
+                    try:
+                        found.append({"file": self.shelf.file(self.shelf.uploaded(path)), "name": name[:100]})
+                    except ValueError:
+                        continue
+        return found
+
+    def paths(self, entries: list[dict[str, Any]]) -> list[Path]:
+        """Return the files of entries, to be opened when their turn comes."""
+        return [self.shelf.uploaded(entry["file"]["path"]) for entry in entries]
+
+
+def album_block(shelf: Shelf, max_pixels: int) -> Album:
+    """Make the album. It triggers `picked` with uploaded files, and `painted` when it holds others."""
+    view = gr.HTML(
+        value=EMPTY,
+        html_template=(ASSETS / "uploads.html").read_text(encoding="utf-8"),
+        js_on_load=f"const MOST = {MAX_MATCHES};\n" + (ASSETS / "uploads.js").read_text(encoding="utf-8"),
+        apply_default_css=False,
+        elem_classes="easel-block",
+    )
+    return Album(view=view, shelf=shelf, max_pixels=max_pixels)

@@ -1,0 +1,231 @@
+"""The words block: the prompt as it grows, its phrases with their gains, and what they are worth.
+
+It is a result block as the stage is (see job.js); its value is a dict that words.js draws:
+
+    phase, text, detail, fraction, notice   as the stage's
+    token      names the find on the server; "" while there is none
+    mode       the search's; negative words go into the negative prompt
+    caption    {text, title}: what the prompt begins with
+    steps      list of {phrases, gain, title}, a gain for the phrases of each step together
+    off        indices of the phrases that are switched off
+    turn       the number of the press that this answers
+    prompt     caption and the phrases that are on
+    score      {cosine, rank, chance}, words for the person
+    curve      cosines from the caption to the prompt
+    groups     list of {name, rows}, a row is [phrase, cosine, percentile, chance]
+    drawn      {text, prompt, images: list of {file, label}, preview} of "check by drawing", or None
+    note       one line: which CLIP, how long
+"""
+
+from math import isnan
+from typing import Any
+
+import gradio as gr
+
+from ...requests import InterrogateResult, InterrogateStep, Score
+from ..shared.job_queue import Waiting
+from ..shared.result import duration, result_block
+from .search_results import Find
+
+MAX_LIST = 1000  # entries of a list that the browser kept
+NO_SCORE = {"cosine": "", "rank": "", "chance": ""}
+EMPTY: dict[str, Any] = {
+    "phase": "empty",
+    "text": "",
+    "detail": "",
+    "fraction": 0,
+    "notice": "",
+    "token": "",
+    "mode": "",
+    "caption": {"text": "", "title": ""},
+    "steps": [],
+    "off": [],
+    "turn": 0,
+    "prompt": "",
+    "score": NO_SCORE,
+    "curve": [],
+    "groups": [],
+    "drawn": None,
+    "note": "",
+}
+# What the browser keeps for a reload, and of which kind it must be.
+KEPT: dict[str, Any] = {
+    "token": "",
+    "mode": "",
+    "text": "",
+    "prompt": "",
+    "note": "",
+    "notice": "",
+    "caption": {"text": "", "title": ""},
+    "steps": [{"phrases": [""], "gain": "", "title": ""}],
+    "off": [0],
+    "score": NO_SCORE,
+    "curve": [0.0],
+    "groups": [{"name": "", "rows": [[""]]}],
+}
+LARGE = ((1e12, "trillion"), (1e9, "billion"), (1e6, "million"))
+DIGITS = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
+
+
+def words_block(name: str) -> gr.HTML:
+    """Make the block. It triggers `toggle`, `check`, and `send_NAME` for each making tab."""
+    return result_block(name, EMPTY, "interrogate/words.html", ("interrogate/words.js",))
+
+
+def waiting(event: Waiting) -> dict[str, Any]:
+    """Draw a job that stands in line."""
+    return {**EMPTY, "phase": "waiting", "text": event.text}
+
+
+def running(step: InterrogateStep, mode: str) -> dict[str, Any]:
+    """Draw a running search with the best prompt so far."""
+    curve = [] if step.caption_similarity is None else [step.caption_similarity]
+    return {
+        **EMPTY,
+        "phase": "running",
+        "text": step.text,
+        "detail": _detail(step),
+        "fraction": round(step.fraction, 3),
+        "mode": mode,
+        "caption": {"text": step.caption, "title": cosine_words(step.caption_similarity)},
+        "steps": [
+            {"phrases": list(a.phrases), "gain": number(a.gain, "+.3f"), "title": cosine_words(a.cosine)}
+            for a in step.accepted
+        ],
+        "prompt": step.prompt,
+        "score": {**NO_SCORE, "cosine": "" if step.cosine is None else number(step.cosine, ".4f")},
+        "curve": [*curve, *(a.cosine for a in step.accepted)],
+    }
+
+
+def _detail(step: InterrogateStep) -> str:
+    if not step.num_steps:
+        return ""
+    if step.text == "Searching":
+        return f"{step.step} of at most {step.num_steps} phrases"
+    left = f" · {duration(step.eta_seconds)} left" if step.eta_seconds is not None else ""
+    return f"{step.step:,} of {step.num_steps:,}{left}"
+
+
+def finished(find: Find) -> dict[str, Any]:
+    """Draw what was found, with the phrases that are on."""
+    result = find.result
+    scores = list(result.scores)
+    caption = scores.pop(0) if result.caption_similarity is not None and scores else None
+    titles = [score_title(score) for score in scores] or [cosine_words(a.cosine) for a in result.steps]
+    return {
+        **EMPTY,
+        "phase": "stopped" if result.stopped else "done",
+        "text": _summary(result),
+        "fraction": 1,
+        "notice": result.notice,
+        "token": find.token,
+        "mode": result.request.mode,
+        "caption": {"text": result.caption, "title": score_title(caption) if caption else ""},
+        "steps": [
+            {"phrases": list(accepted.phrases), "gain": number(accepted.gain, "+.3f"), "title": title}
+            for accepted, title in zip(result.steps, titles, strict=True)
+        ],
+        "off": list(find.off),
+        "prompt": find.score.prompt,
+        "score": score_words(find.score),
+        "curve": list(result.curve),
+        "groups": [
+            {"name": group.name, "rows": [[p.phrase, *score_words(p).values()] for p in group.phrases]}
+            for group in result.groups
+        ],
+        "drawn": find.drawn,
+        "note": f"Measured with {result.clip_model}, {result.dimensions} dimensions."
+        if result.dimensions
+        else "",
+    }
+
+
+def note(drawn: dict[str, Any]) -> dict[str, Any]:
+    """Return what the browser shall keep of a drawn find."""
+    return {name: drawn[name] for name in KEPT}
+
+
+def restore(saved: object) -> dict[str, Any] | None:
+    """Return the value of a find that the browser kept, None for anything else. None of it is trusted."""
+    try:
+        return {**EMPTY, **_like(saved, KEPT), "phase": "done", "fraction": 1}
+    except ValueError:
+        return None
+
+
+def _like(value: Any, pattern: Any) -> Any:
+    """Return a value made of nothing but what the pattern has; raise ValueError if it is of another kind."""
+    if isinstance(pattern, dict) and isinstance(value, dict):
+        return {name: _like(value.get(name), part) for name, part in pattern.items()}
+    if isinstance(pattern, list) and isinstance(value, list) and len(value) <= MAX_LIST:
+        return [_like(entry, pattern[0]) for entry in value]
+    if isinstance(pattern, str) and isinstance(value, str):
+        return value
+    if isinstance(pattern, int | float) and isinstance(value, int | float):
+        return value
+    raise ValueError("the browser kept something else")
+
+
+def _summary(result: InterrogateResult) -> str:
+    count = len(result.phrases)
+    phrases = "1 phrase" if count == 1 else f"{count} phrases"
+    if result.stopped:
+        found = f"{phrases} found" if count else "Nothing was found yet"
+        return f"Stopped. {found} in {duration(result.seconds)}"
+    return f"{phrases} in {duration(result.seconds)}"
+
+
+# -- numbers in words
+
+
+def score_words(score: Any) -> dict[str, str]:
+    """Return a score's cosine, percentile and chance in few characters; "" for what is not known."""
+    return {
+        "cosine": "" if isnan(score.similarity) else number(score.similarity, ".4f"),
+        "rank": percent(score.percentile),
+        "chance": one_in(score.chance),
+    }
+
+
+def score_title(score: Score) -> str:
+    """Return a score as a sentence."""
+    shown = score_words(score)
+    parts = [f"cosine {shown['cosine']}" if shown["cosine"] else ""]
+    parts.append(f"above {shown['rank']} of random phrases" if shown["rank"] else "")
+    parts.append(f"for random directions {shown['chance']}" if shown["chance"] else "")
+    return ", ".join(part for part in parts if part)
+
+
+def cosine_words(cosine: float | None) -> str:
+    """Return "cosine 0.2431", or "" for None."""
+    return "" if cosine is None else f"cosine {number(cosine, '.4f')}"
+
+
+def number(value: float, form: str) -> str:
+    """Return a number in Python's format, with a true minus."""
+    return f"{value:{form}}".replace("-", "−")
+
+
+def percent(value: float) -> str:
+    """Return 99.8 %, with as many decimals as tell it from 100 %; "" for NaN."""
+    if isnan(value):
+        return ""
+    return "100 %" if value == 100 else f"{value:.2f} %" if value >= 99.9 else f"{value:.1f} %"
+
+
+def one_in(chance: float) -> str:
+    """Return 1 in 12,000; 1 in 8.3 million; 1 in 10¹⁷ for what has no name; 12 % if it is not rare."""
+    if isnan(chance):
+        return ""
+    if chance >= 0.01:
+        return f"{100 * chance:.0f} %"
+    if chance <= 0:
+        return "never"  # smaller than a float can say
+    times = 1 / chance
+    if times >= 1e15:
+        return "1 in 10" + f"{times:e}".partition("e+")[2].lstrip("0").translate(DIGITS)
+    if times < 1e6:
+        return f"1 in {float(f'{times:.2g}'):,.0f}"
+    size, word = next((size, word) for size, word in LARGE if times >= size)
+    return f"1 in {times / size:.2g} {word}" if times < 100 * size else f"1 in {times / size:.0f} {word}"

@@ -1,0 +1,178 @@
+"""The easel: a picture to start from, with what a person draws on it - colours, a mask, or nothing.
+
+Its value travels as plain data: {picture, blank, paint, text}. `picture` is a file the server made with the
+one safe decoder, so what is shown is what the model gets; `blank` is a sheet [width, height, colour];
+`paint` is what was drawn, a PNG of the same size; `text` is what went wrong with the last file.
+"""
+
+import base64
+import io
+from dataclasses import dataclass
+from math import sqrt
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+from PIL import Image
+
+from ...images import lay_over, open_image, open_layer, open_mask
+from .files import Shelf
+
+ASSETS = Path(__file__).parent
+EMPTY: dict[str, Any] = {"picture": None, "blank": None, "paint": None, "text": ""}
+WHITE = "#ffffff"
+PNG_URL = "data:image/png;base64,"
+CELL = 8  # pixels; the sides of what a model makes are multiples of it
+# A picture is worked on at its own size while its area is so many times the model's own.
+LEAST_AREA, MOST_AREA = 0.5, 2.25
+
+
+@dataclass(frozen=True, kw_only=True)
+class Easel:
+    """The component, and what turns its value into pictures."""
+
+    kind: str  # "sketch": what is painted are colours; "mask": it is made anew; "view": nothing is painted
+    view: Any
+    shelf: Shelf
+    max_pixels: int
+
+    def take(self, path: object, name: object) -> dict[str, Any]:
+        """Return the value that shows an uploaded file. Raise ValueError for what is no picture."""
+        image = open_image(self.shelf.uploaded(path).read_bytes(), max_pixels=self.max_pixels)
+        return self.show(image, name)
+
+    def show(self, image: Image.Image, name: object) -> dict[str, Any]:
+        """Return the value that shows a picture, with nothing painted."""
+        size = {"width": image.width, "height": image.height}
+        return {**EMPTY, "picture": {**picture_entry(self.shelf, image, name), **size}}
+
+    def take_mask(self, value: object, path: object) -> dict[str, Any]:
+        """Return the value with an uploaded mask painted. Raise ValueError if it does not fit the picture."""
+        base = self._base(value)
+        if base is None:
+            raise ValueError("mask_image needs a picture first (open the one it belongs to)")
+        mask = open_mask(self.shelf.uploaded(path).read_bytes(), max_pixels=self.max_pixels)
+        if mask.size != base.size:
+            raise ValueError(
+                f"mask_image must have the size of the picture, {base.width}x{base.height},"
+                f" got {mask.width}x{mask.height} (scale it, or draw it on the picture)"
+            )
+        layer = Image.merge("RGBA", [Image.new("L", mask.size, 255)] * 3 + [mask])
+        return {**self.restore(value), "paint": _png_url(layer)}
+
+    def pictures(self, value: object) -> dict[str, Image.Image | None]:
+        """Return init_image and, of a mask easel, mask_image (image, to look at); None without a picture.
+
+        Raise ValueError for a value that did not come from the page.
+        """
+        base = self._base(value)
+        if self.kind == "view":
+            return {"image": base}
+        layer = self._layer(value, base)
+        if self.kind == "sketch":
+            painted = lay_over(base, layer) if base and layer else base
+            return {"init_image": painted}
+        if base is None:
+            return {"init_image": None, "mask_image": None}
+        return {
+            "init_image": base,
+            "mask_image": layer.getchannel("A") if layer else Image.new("L", base.size),
+        }
+
+    def size(self, value: object) -> tuple[int, int] | None:
+        """Return width and height of the sheet, None without one."""
+        base = self._base(value)
+        return base.size if base else None
+
+    def restore(self, value: object) -> dict[str, Any]:
+        """Return the value as a reloaded page may have it, if its files are still there.
+
+        It is made anew, part by part: Gradio serves any file that a value it hands out names.
+        """
+        try:
+            base = self._base(value)
+        except ValueError:
+            return EMPTY
+        if base is None:
+            return EMPTY
+        assert isinstance(value, dict)
+        paint = value.get("paint")
+        known = {"paint": paint if isinstance(paint, str) and paint.startswith(PNG_URL) else None}
+        picture = value.get("picture")
+        if not isinstance(picture, dict):
+            return {**EMPTY, **known, "blank": [base.width, base.height, WHITE]}
+        name = picture.get("name")
+        file = self.shelf.file(self.shelf.uploaded(picture["file"]["path"]))
+        shown = {"file": file, "name": name[:100] if isinstance(name, str) else "picture"}
+        return {**EMPTY, **known, "picture": {**shown, "width": base.width, "height": base.height}}
+
+    def _base(self, value: object) -> Image.Image | None:
+        match value:
+            case {"picture": {"file": {"path": path}}}:
+                return open_image(self.shelf.uploaded(path).read_bytes(), max_pixels=self.max_pixels)
+            case {"blank": [int(width), int(height), _]} if width > 0 and height > 0:
+                if width * height > self.max_pixels:
+                    raise ValueError(
+                        f"init_image must have at most {self.max_pixels:,} pixels, got {width}x{height}"
+                        " (take a smaller canvas)"
+                    )
+                return Image.new("RGB", (width, height), WHITE)
+        return None
+
+    def _layer(self, value: object, base: Image.Image | None) -> Image.Image | None:
+        match value:
+            case {"paint": str(url)} if base and url.startswith(PNG_URL):
+                pass
+            case _:
+                return None
+        try:
+            data = base64.b64decode(url.removeprefix(PNG_URL), validate=True)
+        except ValueError as error:
+            raise ValueError("what was painted arrived damaged (paint it again)") from error
+        layer = open_layer(data, max_pixels=self.max_pixels)
+        if layer.size != base.size:
+            raise ValueError("what was painted has another size than the picture (clear it, paint it again)")
+        return layer
+
+
+def easel_block(kind: str, shelf: Shelf, max_pixels: int) -> Easel:
+    """Make the easel. It triggers `picked` and `mask_picked` with an uploaded file, `blank` and `resized`."""
+    view = gr.HTML(
+        value=EMPTY,
+        html_template=(ASSETS / "canvas.html").read_text(encoding="utf-8"),
+        js_on_load=f"const KIND = '{kind}';\n" + (ASSETS / "canvas.js").read_text(encoding="utf-8"),
+        apply_default_css=False,
+        elem_classes="easel-block",
+    )
+    return Easel(kind=kind, view=view, shelf=shelf, max_pixels=max_pixels)
+
+
+def picture_entry(shelf: Shelf, image: Image.Image, name: object) -> dict[str, Any]:
+    """Return {file, name} of a picture that was decoded from an uploaded file of that name."""
+    return {"file": shelf.picture(image), "name": name[:100] if isinstance(name, str) else "picture"}
+
+
+def upload_of(event: gr.EventData) -> tuple[object, object]:
+    """Return path and name of the file that an easel's event is about."""
+    data = event._data if isinstance(event._data, dict) else {}
+    return data.get("path"), data.get("name")
+
+
+def working_size(width: int, height: int, native_size: int) -> tuple[int, int]:
+    """Return the size at which a model of that native size works on a picture, multiples of 8.
+
+    That is the picture's own while it is near the model's, else the model's area at the picture's shape.
+    """
+    share = width * height / native_size**2
+    scale = 1.0 if LEAST_AREA <= share <= MOST_AREA else sqrt(1 / share)
+    return _round(width * scale), _round(height * scale)
+
+
+def _round(pixels: float) -> int:
+    return max(64, round(pixels / CELL) * CELL)
+
+
+def _png_url(image: Image.Image) -> str:
+    buffer = io.BytesIO()
+    image.save(buffer, "PNG", compress_level=1)
+    return PNG_URL + base64.b64encode(buffer.getvalue()).decode()

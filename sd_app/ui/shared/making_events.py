@@ -1,0 +1,292 @@
+"""What every making tab does: generate and stop, count tokens, keep and restore."""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import gradio as gr
+
+from ...checkpoints.catalog import ModelInfo
+from ...requests import FramesResult, Step, Txt2ImgRequest, Txt2ImgResult
+from . import frames, views
+from . import result as stage
+from .addon_picker import AddonPicker
+from .browser_state import QUIET, browser_state, keep_form, keep_pictures, read_pictures
+from .canvas import Easel, working_size
+from .controls import USUAL_STEPS, PromptBlock, picked, token_line, vae_choices, wire_steps_run
+from .errors import sentence, words
+from .files import Shelf
+from .form import MODEL_FIELDS, OWN_VAE, Form, model_defaults, read_request, valid_fields
+from .gpu import borrow_gpu
+from .job_queue import Line, Run, Waiting, stream
+from .kept_numbers import add_words, keep_words
+
+SHOWN = "(stage) => stage?.images?.[stage.selected]"  # the picture the stage shows
+USUAL_SIDE = 512  # of a model that is not known
+
+
+@dataclass(frozen=True, kw_only=True)
+class Maker:
+    """One making tab, assembled."""
+
+    name: str  # the tab's id
+    # The studio's methods that the tab calls, and what each is asked; the first is what arrivals are read as.
+    kinds: Mapping[str, type[Txt2ImgRequest]]
+    studio: Any
+    line: Line
+    shelf: Shelf
+    form: Form
+    prompts: PromptBlock
+    addons: AddonPicker
+    generate: Any
+    stop: Any
+    stage: Any
+    drop: Any  # the place to drop a picture on
+    again: Any  # the button that takes the last seed
+    easel: Easel | None = None
+    steps_run: Any = None  # the line that says how many steps strength leaves
+
+    @property
+    def request_type(self) -> type[Txt2ImgRequest]:
+        return next(iter(self.kinds.values()))
+
+    def wire(self, demo: Any) -> None:
+        """Connect all events. Not inside gr.Tabs, which counts what the browser keeps as tabs."""
+        saved_results = browser_state(self.name, "results")
+        makes = {kind: borrow_gpu(self.studio, name) for name, kind in self.kinds.items()}
+        self._wire_generate(lambda request: make_run(makes[type(request)], request), saved_results)
+        if self.steps_run:
+            wire_steps_run(self.form["num_inference_steps"], self.form["strength"], self.steps_run, demo)
+        self._wire_tokens()
+        self.addons.wire(self.form["prompt"], self.form["negative_prompt"], demo)
+        self._wire_memory(demo, saved_results)
+
+    @property
+    def sheet(self) -> list[Any]:
+        """Return the easel's component, if there is one."""
+        return [self.easel.view] if self.easel else []
+
+    # -- generate and stop
+
+    def _wire_generate(self, make_run: Callable[[Any], Run], saved_results: Any) -> None:
+        def generate(values: dict[Any, object], browser: gr.Request) -> Iterator[dict[Any, Any]]:
+            for drawn, kept in self.events(values, make_run, str(browser.session_hash)):
+                yield {self.stage: drawn} | ({saved_results: kept} if kept else {})
+
+        self.generate.click(
+            generate,
+            inputs={*self.form.values(), *self.sheet},
+            outputs=[self.stage, saved_results],
+            preprocess=False,
+            concurrency_limit=None,  # the line lets one run at a time
+            # A press between a job's last word and the end of its event must not get lost.
+            trigger_mode="multiple",
+            show_progress="hidden",
+            api_visibility="private",
+        )
+
+        self.stop.click(self.stop_mine, **QUIET)
+
+    def stop_mine(self, browser: gr.Request) -> None:
+        """Stop the visitor's own jobs."""
+        self.line.stop(str(browser.session_hash))
+
+    def events(
+        self, values: Mapping[Any, object], make_run: Callable[[Any], Run], owner: str
+    ) -> Iterator[tuple[Any, Any]]:
+        """Run one job; yield what the stage shows, and at last what the browser keeps of the result.
+
+        An error becomes a message; the rest stays.
+        """
+        images: list[dict[str, Any]] = []
+        try:
+            pictures = self.easel.pictures(values[self.easel.view]) if self.easel else {}
+            request = read_request(self.form, values, self._asked(values), pictures)
+            preview = None
+            for event in stream(self.line, owner, make_run(request)):
+                match event:
+                    case Waiting():
+                        yield stage.waiting(event), None
+                    case Step():
+                        preview = stage.preview_url(event.preview) if event.preview else preview
+                        images += [views.read_entry(p, self.shelf) for p in event.paths[len(images) :]]
+                        yield stage.running(event, request, images, preview), None
+                    case Txt2ImgResult():
+                        yield self._result(event)
+                        return
+                    case None:
+                        yield gr.skip(), None
+            yield {**stage.EMPTY, "text": "Stopped before it began"}, None
+        except Exception as error:  # noqa: BLE001  # whatever a job dies of, the page says so and lives
+            text = sentence(words(error, self.studio.settings.mode))
+            yield {**stage.EMPTY, "phase": "error", "text": text, "images": images}, None
+
+    def _asked(self, values: Mapping[Any, object]) -> type[Txt2ImgRequest]:
+        """Return the type of the request that the form's mode, if it has one, asks for."""
+        if len(self.kinds) == 1:
+            return self.request_type
+        mode = values[self.form["mode"]]
+        if not isinstance(mode, str) or mode not in self.kinds:
+            raise ValueError(f"the mode must be one of {', '.join(self.kinds)} (choose one above)")
+        return self.kinds[mode]
+
+    def _result(self, result: Txt2ImgResult) -> tuple[Any, Any]:
+        note = stage.size_note(self._model(result.request.model), self.studio.settings.mode)
+        shown = views.entries(result, self.shelf)
+        beside = {"start": views.start_of(result, self.shelf), "frames": frames.frames_of(result, self.shelf)}
+        drawn = stage.finished(result, shown, note, **beside)
+        return drawn, {**self._note(result), "text": drawn["text"], "words": keep_words(drawn)}
+
+    def _note(self, result: Txt2ImgResult) -> dict[str, Any]:
+        sheet = result.sheet_path if isinstance(result, FramesResult) else None
+        return {
+            "pictures": self.shelf.note((*result.paths, *views.jump_paths(result))),
+            "sheet": self.shelf.note((sheet,) if sheet else ()),
+        }
+
+    # -- the form
+
+    def fill(self, fields: Mapping[str, Any]) -> dict[Any, Any]:
+        """Return the updates that put these fields into the form; the others stay as they are."""
+        updates: dict[Any, Any] = {self.form[n]: value for n, value in fields.items() if n in self.form}
+        steps = fields.get("num_inference_steps")
+        if steps:
+            slider = self.form["num_inference_steps"]
+            updates[slider] = gr.update(value=steps, maximum=max(USUAL_STEPS, steps))
+        if "model" in fields:
+            model = self._model(fields["model"])
+            updates[self.prompts.examples] = list(model.example_prompts) if model else []
+        return updates
+
+    def fit(self, value: object, model: object) -> dict[Any, Any]:
+        """Set width and height to what suits the easel's picture and the model."""
+        assert self.easel
+        try:
+            size = self.easel.size(value)
+        except ValueError:
+            return {}
+        return self.sides(size, model) if size else {}
+
+    def sides(self, size: tuple[int, int], model: object) -> dict[Any, Any]:
+        """Set width and height to what suits a picture of this size and the model."""
+        known = self._model(model)
+        width, height = working_size(*size, known.native_size if known else USUAL_SIDE)
+        return {self.form["width"]: width, self.form["height"]: height}
+
+    # -- prompts, examples, model
+
+    def _wire_tokens(self) -> None:
+        for name, line in self.prompts.lines.items():
+            empty = "0 / 75 tokens" if name == "prompt" else ""
+
+            def count(prompt: object, model: object, empty: str = empty) -> str:
+                return self.count_tokens(prompt, model, empty)
+
+            gr.on(
+                [self.form[name].change, self.form["model"].change],
+                count,
+                inputs=[self.form[name], self.form["model"]],
+                outputs=line,
+                preprocess=False,
+                trigger_mode="always_last",
+                **QUIET,
+            )
+        self._wire_choice()
+
+    def _wire_choice(self) -> None:
+        self.prompts.examples.pick(picked, outputs=self.form[self.prompts.example_for], **QUIET)
+        self.form["model"].input(
+            self.choose_model,
+            inputs=[self.form["model"], *self.sheet],
+            outputs=self._chosen,
+            preprocess=False,
+            **QUIET,
+        )
+
+    def wire_added(self, adding: Any) -> None:
+        """Set the form to what a model likes that was added just now, and is chosen with that."""
+
+        def added(event: gr.EventData, *sheet: object) -> dict[Any, Any]:
+            name = event._data.get("name") if isinstance(event._data, dict) else None
+            return self.choose_model(name, *sheet)
+
+        adding.added(added, inputs=self.sheet, outputs=self._chosen, preprocess=False, **QUIET)
+
+    @property
+    def _chosen(self) -> list[Any]:
+        """Return the components that follow the choice of a model."""
+        return [*(self.form[name] for name in MODEL_FIELDS if name in self.form), self.prompts.examples]
+
+    def count_tokens(self, prompt: object, model: object, empty: str) -> str:
+        """Return the token line of a prompt."""
+        if not isinstance(prompt, str) or not prompt.strip():
+            return token_line(None, empty=empty)
+        try:
+            report = self.studio.tokens(prompt, model if isinstance(model, str) else None)
+        except (ValueError, OSError):
+            return token_line(None, empty="")  # the prompt or model is refused when the job starts
+        return token_line(report)
+
+    def choose_model(self, name: object, sheet: object = None) -> dict[Any, Any]:
+        """Set size, steps, guidance and scheduler to what the model likes."""
+        model = self._model(name)
+        if model is None:
+            raise gr.Error("This model is not here any more. Reload the page.", print_exception=False)
+        updates = self.fill(model_defaults(model)) | (self.fit(sheet, name) if self.easel else {})
+        return {**updates, self.prompts.examples: list(model.example_prompts)}
+
+    def _model(self, name: object) -> ModelInfo | None:
+        return next((model for model in self.studio.models() if model.name == name), None)
+
+    def model_names(self) -> list[str]:
+        return [model.name for model in self.studio.models()]
+
+    # -- memory of the browser
+
+    def _wire_memory(self, demo: Any, saved_results: Any) -> None:
+        saved_form = browser_state(self.name, "form")
+        saved_sheet = browser_state(self.name, "easel")
+        keep_form(self.form, saved_form)
+        if self.easel:
+            keep_pictures(self.easel.view, saved_sheet)
+        demo.load(
+            self.restore,
+            inputs=[saved_form, saved_results, saved_sheet],
+            outputs=[*self.form.values(), self.prompts.examples, self.stage, *self.sheet],
+            **QUIET,
+        )
+
+    def restore(
+        self, saved_form: object, saved_results: object, saved_sheet: object = None
+    ) -> dict[Any, Any]:
+        """Return the updates that bring back what the browser kept. None of it is trusted."""
+        fields: dict[str, object] = {}
+        here = self.model_names(), self.studio.schedulers()
+        vaes = self.studio.vaes()
+        for request_type in self.kinds.values():
+            fields |= valid_fields(saved_form, *here, request_type, vaes)
+        updates = {self.stage: gr.skip(), **self.fill(fields)}
+        updates.pop(self.form["model"], None)  # the header brings it back
+        updates[self.form["vae"]] = gr.update(choices=vae_choices(vaes), value=fields.get("vae", OWN_VAE))
+        if self.easel:
+            updates[self.easel.view] = self.easel.restore(read_pictures(saved_sheet))
+        kept = saved_results if isinstance(saved_results, dict) else {}
+        images = [views.read_entry(path, self.shelf) for path in self.shelf.restore(kept.get("pictures"))]
+        images, words = add_words(images, kept.get("words"))
+        sheets = self.shelf.restore(kept.get("sheet"))
+        if images:
+            model = self._model(fields.get("model"))
+            updates[self.stage] = {
+                **stage.EMPTY,
+                "phase": "done",
+                "text": str(kept.get("text", ""))[:200],
+                "images": images,
+                "frames": {**words, **frames.saved_frames(sheets[0], self.shelf)} if sheets else None,
+                "note": stage.size_note(model, self.studio.settings.mode),
+            }
+        return updates
+
+
+def make_run(make: Callable[[Any, Any], Any], request: Any) -> Run:
+    """Return the job of one request."""
+    return lambda on_step: make(request, on_step)

@@ -1,0 +1,88 @@
+"""The one shape of every making tab: left what you ask, right what you get."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import gradio as gr
+
+from ...checkpoints.catalog import ModelInfo
+from ...requests import Txt2ImgRequest
+from .addon_picker import addon_block
+from .canvas import Easel, easel_block
+from .controls import (
+    advanced_block,
+    faster_block,
+    go_row,
+    parameter_drop,
+    prompt_block,
+    sampling_block,
+    size_block,
+    strength_block,
+)
+from .files import Shelf
+from .job_queue import Line
+from .making_events import Maker
+from .result import stage_block
+
+
+def no_fields() -> dict[str, Any]:
+    """Return the fields of a tab that has none of its own."""
+    return {}
+
+
+@dataclass(frozen=True, kw_only=True)
+class MakingTab:
+    """What makes one making tab differ from the others."""
+
+    name: str  # its id, and the studio's method
+    label: str
+    request_type: type[Txt2ImgRequest]
+    easel: str = ""  # the kind of easel, if the job starts from a picture
+    own_fields: Callable[[], dict[str, Any]] = no_fields  # blocks that only this tab has
+    size_title: str = "Size and number"
+    fits: Mapping[str, str] = field(default_factory=dict)  # label -> resize_mode
+
+
+def build_making_tab(
+    tab: MakingTab, studio: Any, line: Line, shelf: Shelf, *, picker: Any, model: ModelInfo | None
+) -> Maker:
+    """Build a tab inside gr.Tabs. `picker` is the header's model picker, `model` its first choice."""
+    easel: Easel | None = None
+    steps_run, start = None, {}
+    with (
+        gr.Tab(tab.label, id=tab.name, elem_id=f"tab-{tab.name}"),
+        gr.Row(elem_classes="maker", equal_height=False),
+    ):
+        with gr.Column(elem_classes="ask", scale=0, min_width=320):
+            prompts = prompt_block(model)
+            if tab.easel:
+                easel = easel_block(tab.easel, shelf, studio.settings.max_pixels)
+                start["strength"], steps_run = strength_block()
+            generate, stop = go_row()
+            addons = addon_block(studio)
+            own = tab.own_fields()
+            sizes = size_block(model, tab.size_title, tab.fits)
+            sampling = sampling_block(model, studio.schedulers())
+            again = sampling.pop("again")
+            advanced = advanced_block(studio.vaes()) | faster_block()
+            drop = parameter_drop()
+        with gr.Column(elem_classes="get", scale=1, min_width=320):
+            stage = stage_block(tab.name)
+    return Maker(
+        name=tab.name,
+        kinds={tab.name: tab.request_type},
+        studio=studio,
+        line=line,
+        shelf=shelf,
+        form={**prompts.fields, "model": picker, **start, **own, **sampling, **sizes, **advanced},
+        prompts=prompts,
+        addons=addons,
+        generate=generate,
+        stop=stop,
+        stage=stage,
+        drop=drop,
+        again=again,
+        easel=easel,
+        steps_run=steps_run,
+    )

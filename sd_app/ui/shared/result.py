@@ -1,0 +1,185 @@
+"""The result block: progress, preview, pictures and what to do with them, in one place.
+
+It is one custom component, because the preview must stand where the picture will, small pictures must be
+enlarged without blur, and the pictures must stay the saved files. Its value is a dict that stage.js draws:
+
+    phase      empty, waiting, running, done, stopped or error
+    text       what is going on, or the summary, or the error
+    detail     step, speed and time left
+    fraction   0..1
+    preview    data URL of a small picture, or None
+    size       [width, height] of the picture being made, which the preview is drawn as, or None
+    images     list of {file, name, seed, infotext, caption, views, drift}
+    selected   index into images
+    note       one line below the picture
+    frames     what frames.js draws of a walk or a plane, or None; see frames.py
+"""
+
+import base64
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from ...checkpoints.catalog import ModelInfo
+from ...requests import DownloadProgress, InpaintResult, Step, Txt2ImgRequest, Txt2ImgResult
+from .job_queue import Waiting
+
+PAGE = Path(__file__).parent.parent
+SMALL_SIDE = 256  # pixels; a model made for less gets the line on full-size pictures
+PREVIEW_SIDE = 256
+
+EMPTY: dict[str, Any] = {
+    "phase": "empty",
+    "text": "",
+    "detail": "",
+    "fraction": 0,
+    "preview": None,
+    "size": None,
+    "images": [],
+    "selected": 0,
+    "start": [],
+    "notice": "",
+    "note": "",
+    "frames": None,
+}
+TARGETS = (
+    ("txt2img", "Text to image"),
+    ("img2img", "Image to image"),
+    ("inpaint", "Inpaint"),
+    ("interrogate", "Interrogate"),
+)
+SCRIPTS = ("shared/result.js", "shared/views.js", "shared/frames.js")
+COMMON = ("shared/message.js", "shared/job.js")
+START = 'watch("value", render);\nrender();'
+
+
+def stage_block(name: str, *classes: str) -> gr.HTML:
+    """Make the result block of the tab of this name.
+
+    It triggers `reuse`, `use_seed`, and `send_NAME` for each other tab of TARGETS.
+    """
+    return result_block(name, EMPTY, "shared/result.html", SCRIPTS, *classes)
+
+
+def result_block(
+    name: str, value: dict[str, Any], template: str, scripts: tuple[str, ...], *classes: str
+) -> gr.HTML:
+    """Make a component of these files that shows a job of the tab of this name; see job.js."""
+    # In the script, because Gradio knows an event by its name in quotes there.
+    events = [[f"send_{target}", label] for target, label in TARGETS if target != name]
+    read = [(PAGE / script).read_text(encoding="utf-8") for script in (*COMMON, *scripts)]
+    return gr.HTML(
+        value=value,
+        html_template=(PAGE / template).read_text(encoding="utf-8"),
+        js_on_load="\n".join([f"const SEND_TO = {json.dumps(events)};", *read, START]),
+        apply_default_css=False,
+        elem_classes=["stage-block", *classes],
+    )
+
+
+def waiting(event: Waiting) -> dict[str, Any]:
+    """Draw a job that stands in line."""
+    return {**EMPTY, "phase": "waiting", "text": event.text}
+
+
+def running(
+    step: Step, request: Txt2ImgRequest, images: list[dict[str, Any]], preview: str | None
+) -> dict[str, Any]:
+    """Draw a running job. `images` are the gallery entries of the finished pictures."""
+    return {
+        **EMPTY,
+        "phase": "running",
+        "text": f"{step.text} {_which(step)}".rstrip(),
+        "detail": progress_detail(step),
+        "fraction": round(step.fraction, 3),
+        "preview": preview,
+        "size": _sheet_size(step, request),
+        "images": images,
+        "selected": max(0, len(images) - 1),
+    }
+
+
+def _which(step: Step) -> str:
+    """Return which pictures of several are being made: "5–8 of 20"."""
+    first = step.image_index + 1
+    last = min(step.image_index + step.batch_images, step.num_images)
+    if step.num_images == 1 or first > step.num_images or not step.step:
+        return ""
+    return f"{first} of {step.num_images}" if first == last else f"{first}–{last} of {step.num_images}"
+
+
+def _sheet_size(step: Step, request: Txt2ImgRequest) -> list[int] | None:
+    """Return width and height of what the preview shows: one picture, or a batch in two columns."""
+    if request.width is None or request.height is None:
+        return None
+    columns = min(2, step.batch_images)
+    return [request.width * columns, request.height * -(-step.batch_images // columns)]
+
+
+def progress_detail(step: Step) -> str:
+    """Return step, speed and time left in a few words."""
+    if step.download:
+        return download_words(step.download)
+    if not step.step:
+        return ""
+    parts = [f"step {step.step} of {step.num_steps}"]
+    if step.steps_per_second:
+        parts.append(f"{step.steps_per_second:.1f} it/s")
+    if step.eta_seconds is not None:
+        parts.append(f"{duration(step.eta_seconds)} left")
+    return " · ".join(parts)
+
+
+def download_words(progress: DownloadProgress) -> str:
+    """Return bytes, rate and time left of a download."""
+    eta = progress.eta_seconds
+    return progress.amount + (f", {duration(eta)} left" if eta is not None else "")
+
+
+def finished(result: Txt2ImgResult, images: list[dict[str, Any]], note: str, **beside: Any) -> dict[str, Any]:
+    """Draw a finished or stopped job. `beside` is what the value holds besides the pictures."""
+    count = f"{len(result.images)} picture{'' if len(result.images) == 1 else 's'}"
+    text = f"{count} in {duration(result.seconds)}"
+    if result.stopped:
+        text = f"Stopped. {count} of {result.request.num_pictures} finished in {duration(result.seconds)}"
+    phase = "stopped" if result.stopped else "done"
+    notice = result.notice if isinstance(result, InpaintResult) else ""
+    if notice:
+        text = "Nothing was repainted"
+    shown = {"images": images, "notice": notice, "note": note, **beside}
+    return {**EMPTY, "phase": phase, "text": text, "fraction": 1, **shown}
+
+
+def size_note(model: ModelInfo | None, mode: str) -> str:
+    """Return the line below a small model's pictures: who made them, and how to get larger ones."""
+    if model is None or model.native_size > SMALL_SIDE:
+        return ""
+    side = model.native_size
+    made = f"{model.name} makes {side} × {side} pictures, enlarged here without blur."
+    if mode != "local":
+        return made
+    return (
+        f"{made} For full size, put a Stable Diffusion checkpoint into models/, a .safetensors file or a"
+        " diffusers folder, or press Add a model."
+    )
+
+
+def preview_url(image: Any) -> str:
+    """Return a small picture as a data URL, so that previews leave no files behind."""
+    small = image.convert("RGB")
+    small.thumbnail((PREVIEW_SIDE, PREVIEW_SIDE))
+    buffer = io.BytesIO()
+    small.save(buffer, "JPEG", quality=85)  # ten times quicker than WebP
+    return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode()
+
+
+def duration(seconds: float) -> str:
+    """Return 0.8 s, 12 s, 3:05 min."""
+    if seconds < 10:
+        return f"{seconds:.1f} s"
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    return f"{int(seconds) // 60}:{int(seconds) % 60:02d} min"

@@ -1,0 +1,84 @@
+"""Colours, fonts and scripts of the page. Nothing is fetched from elsewhere."""
+
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import gradio as gr
+
+PAGE = Path(__file__).parent.parent
+STYLES = ("shared/style.css", "embeddings/embeddings.css", "header/header.css")
+THEMES = ("system", "light", "dark")
+
+SANS = ("ui-sans-serif", "system-ui", "Segoe UI", "Roboto", "Helvetica Neue", "sans-serif")
+MONO = ("ui-monospace", "SFMono-Regular", "Menlo", "Consolas", "monospace")
+
+ICON = (
+    '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 32 32"><rect x="3" y="3" width="26" height="26"'
+    ' rx="6" fill="#0f766e"/><path d="M9 9h14v14H9z" fill="none" stroke="#fff" stroke-width="2"/>'
+    '<path d="m9 20 5-5 4 4 3-3 2 2v5H9z" fill="#99f6e4"/></svg>'
+)
+
+
+def look_options(theme: str = "system") -> dict[str, Any]:
+    """Return launch options for the page's look. `theme` is system, light or dark.
+
+    The styles go into the head: there Gradio neither rewrites them nor loads them after the first paint.
+    """
+    if theme not in THEMES:
+        raise ValueError(f"theme must be one of {', '.join(THEMES)}, got {theme!r}")
+    script = (PAGE / "shared/page.js").read_text(encoding="utf-8")
+    style = "".join((PAGE / name).read_text(encoding="utf-8") for name in STYLES)
+    head = (
+        f'<link rel="icon" href="data:image/svg+xml,{quote(ICON)}"><style>{style}</style>'
+        f"<script>window.studioTheme = '{theme}';\n{script}</script>"
+    )
+    return {"theme": studio_theme(), "head": head}
+
+
+def studio_theme() -> Any:
+    """Return neutral greys with one teal accent."""
+    teal = gr.themes.colors.teal
+    gray = gr.themes.colors.zinc
+    theme = gr.themes.Base(
+        primary_hue=teal,
+        secondary_hue=teal,
+        neutral_hue=gray,
+        font=SANS,
+        font_mono=MONO,
+        radius_size=gr.themes.sizes.radius_md,
+        spacing_size=gr.themes.sizes.spacing_md,
+        text_size=gr.themes.sizes.text_md,
+    )
+    return theme.set(
+        body_background_fill="#f4f5f6",
+        body_background_fill_dark="#121416",
+        background_fill_primary="#ffffff",
+        background_fill_primary_dark="#1a1d20",
+        background_fill_secondary="#f8f9fa",
+        background_fill_secondary_dark="#16181b",
+        block_background_fill="#ffffff",
+        block_background_fill_dark="#1a1d20",
+        border_color_primary="#e1e4e7",
+        border_color_primary_dark="#2b3035",
+        block_border_width="0px",
+        block_shadow="none",
+        block_label_text_color="*neutral_600",
+        block_label_text_color_dark="*neutral_400",
+        block_title_text_weight="500",
+        block_title_text_size="*text_sm",
+        input_background_fill="#ffffff",
+        input_background_fill_dark="#121416",
+        input_border_color="#d3d8dc",
+        input_border_color_dark="#343a40",
+        input_border_color_focus="*primary_500",
+        input_border_color_focus_dark="*primary_500",
+        button_primary_background_fill="*primary_700",
+        button_primary_background_fill_hover="*primary_800",
+        button_primary_background_fill_dark="*primary_600",
+        button_primary_background_fill_hover_dark="*primary_500",
+        button_primary_text_color="#ffffff",
+        button_primary_text_color_dark="#ffffff",
+        slider_color="*primary_600",
+        slider_color_dark="*primary_500",
+    )

@@ -1,0 +1,142 @@
+"""What the stage shows of a picture besides itself: other views of it, its drift, what it began with."""
+
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+
+from ...requests import Drift, DriftReport, Img2ImgResult, InpaintResult, Txt2ImgResult, WalkResult
+from .files import Shelf
+from .frames import caption
+
+# What inpainting saves beside a picture: the end of its file's name -> label and title.
+COMPANIONS = {
+    "raw": ("Raw", "As the model returned it, before the mask was applied again"),
+    "roundtrip": ("VAE round trip", "Your picture encoded and decoded, with nothing repainted"),
+}
+HEAT = "Black: not changed. Brighter: changed more, up to 32 of 255 and beyond. Grey: repainted."
+
+
+def entries(result: Txt2ImgResult, shelf: Shelf) -> list[dict[str, Any]]:
+    """Return the stage's gallery of a result, one entry a picture."""
+    if not result.paths:  # nothing was made, so nothing was saved
+        shown = [(shelf.picture(image, "unchanged.png"), "unchanged.png") for image in result.images]
+    else:
+        shown = [(shelf.file(path), path.name) for path in result.paths]
+    known = zip(shown, result.infotexts, result.seeds, strict=True)
+    pictures = [
+        {
+            "file": file,
+            "name": name,
+            "seed": seed,
+            "infotext": infotext,
+            "caption": caption(result, index),
+            "views": _views(result, index, name.removesuffix(".png"), shelf),
+            "drift": _drift(result, index),
+        }
+        for index, ((file, name), infotext, seed) in enumerate(known)
+    ]
+    return pictures + _jump_entries(result, shelf)
+
+
+def _jump_entries(result: Txt2ImgResult, shelf: Shelf) -> list[dict[str, Any]]:
+    """Return the two pictures either side of a walk's narrowed jump."""
+    paths = jump_paths(result)
+    if not paths:
+        return []
+    assert isinstance(result, WalkResult) and result.jump  # noqa: PT018 - one thought
+    places = (result.jump.t_left, result.jump.t_right)
+    return [
+        {**read_entry(path, shelf), "caption": f"t = {t:.6g}"} for path, t in zip(paths, places, strict=True)
+    ]
+
+
+def jump_paths(result: Txt2ImgResult) -> tuple[Path, ...]:
+    """Return the files of the two pictures either side of a walk's narrowed jump; none if it has none."""
+    jump = result.jump if isinstance(result, WalkResult) else None
+    return (jump.left_path, jump.right_path) if jump and jump.left_path and jump.right_path else ()
+
+
+def read_entry(path: Path, shelf: Shelf) -> dict[str, Any]:
+    """Return the gallery entry of a saved picture by what lies in the outputs folder."""
+    return {**shelf.read_entry(path), "views": _companions(path, shelf)}
+
+
+def start_of(result: Txt2ImgResult, shelf: Shelf) -> list[dict[str, Any]]:
+    """Return the pictures a run began with, to be shown folded below the result."""
+    if not isinstance(result, Img2ImgResult) or not result.start_images:
+        return []
+    pictures = [
+        ("The picture, encoded and decoded: what the model can see of it", result.start_images[0]),
+        (
+            f"With noise for the last {_steps(result)} steps: the latents the run began from",
+            result.noised_start,
+        ),
+    ]
+    return [{"label": label, "file": shelf.picture(image)} for label, image in pictures if image]
+
+
+def _steps(result: Img2ImgResult) -> str:
+    request: Any = result.request
+    return f"{request.steps_run} of {request.num_inference_steps}"
+
+
+def _views(result: Txt2ImgResult, index: int, stem: str, shelf: Shelf) -> list[dict[str, Any]]:
+    """Return the other views of picture `index`; files made for them are named after `stem`."""
+
+    def view(label: str, title: str, image: Image.Image, end: str, **more: Any) -> dict[str, Any]:
+        name = f"{stem}-{end}.png"
+        return {"label": label, "title": title, "name": name, "file": shelf.picture(image, name), **more}
+
+    views = _companions(result.paths[index], shelf) if result.paths else []
+    if isinstance(result, Img2ImgResult) and result.input_image:
+        views.append(view("Input", "The picture you gave", result.input_image, "input", is_input=True))
+    if isinstance(result, InpaintResult) and index < len(result.drifts):
+        report = result.drifts[index]
+        views.append(view("Drift of raw", HEAT, report.raw_heat, "drift-raw"))
+        views.append(view("Drift of result", HEAT, report.composite_heat, "drift"))
+    return views
+
+
+def _drift(result: Txt2ImgResult, index: int) -> dict[str, Any] | None:
+    if not isinstance(result, InpaintResult) or index >= len(result.drifts):
+        return None
+    return drift_words(result.drifts[index])
+
+
+def _companions(path: Path, shelf: Shelf) -> list[dict[str, Any]]:
+    views = []
+    for end, (label, title) in COMPANIONS.items():
+        beside = path.with_stem(f"{path.stem}-{end}")
+        if beside.is_file():
+            views.append({"label": label, "title": title, "file": shelf.file(beside), "name": beside.name})
+    return views
+
+
+def drift_words(report: DriftReport) -> dict[str, Any]:
+    """Return the drift report as the stage writes it."""
+    share = f"{100 * report.vae_share:.0f} %"
+    return {
+        "rows": [
+            ["Raw picture", *_numbers(report.raw)],
+            ["Result", *_numbers(report.composite)],
+            ["VAE alone", *_numbers(report.roundtrip)],
+        ],
+        "cause": _cause(report, share),
+        "seam": [
+            ["In your picture", f"{report.seam_input:.1f}"],
+            ["Mask applied, nothing softened", f"{report.seam_before:.1f}"],
+            ["Result", f"{report.seam_after:.1f}"],
+        ],
+    }
+
+
+def _cause(report: DriftReport, share: str) -> str:
+    if not report.raw.maximum:
+        return "Nothing outside the mask had changed."
+    kept = "The result's kept pixels are yours, to the byte." if not report.composite.maximum else ""
+    return f"The VAE alone explains {share} of what the raw picture changed outside the mask. {kept}".strip()
+
+
+def _numbers(drift: Drift) -> list[str]:
+    return [f"{drift.mean:.2f}", str(drift.maximum), f"{100 * drift.changed_share:.1f} %"]

@@ -1,0 +1,397 @@
+"""The only owner of device, dtype, lock and loaded weights.
+
+One job at a time is on the models. Pipelines of one checkpoint share its parts; a checkpoint that has to
+make room is really gone. What is no pipeline, a CLIP say, is kept beside them by the same rules.
+"""
+
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import Any
+
+import psutil
+import torch
+
+from ..addons import NO_ADDITIONS, Additions
+from ..checkpoints.catalog import find_model
+from ..checkpoints.model_info import ModelInfo
+from ..requests import Status
+from ..schedulers import make_scheduler
+from ..settings import Settings
+from ..speed import FastUNet, make_fast_unet
+from .applied_addons import Outfit
+from .caches import cached_bytes, forget
+from .device_memory import (
+    OUT_OF_MEMORY,
+    choose_budget,
+    choose_device,
+    choose_dtype,
+    collect_memory,
+    count_bytes,
+    demand_of,
+    free_bytes,
+    is_out_of_memory,
+    lies_on,
+    limit_arenas,
+    networks_in,
+    try_twice,
+)
+from .loaders import download_snapshot, load_components, load_tokenizer
+from .memory_plan import FRUGAL, Plan, choose_plan
+from .pipelines import make_pipeline
+
+WAIT_SECONDS = 0.2  # how often a waiting job looks whether it was cancelled
+
+Event = Callable[[str], None]  # is told "Waiting" or "Loading NAME"; may raise Cancelled
+Load = Callable[[torch.device, torch.dtype], Any]  # puts a model, or what holds one, on the device
+Get = Callable[[str, Load], Any]  # returns the model of that name, loading it if it is not there
+
+
+@dataclass(kw_only=True, eq=False)
+class Checkpoint:
+    """One model in memory: its parts, and the pipelines made of them. One that is lent has a single part."""
+
+    name: str
+    components: dict[str, Any]
+    scheduler_config: Any = None  # the original one: every job's scheduler starts from it
+    fast_unet: FastUNet | None = None  # how jobs run the U-Net; a pipeline's `fast_unet` is this one
+    pipelines: dict[str, Any] = field(default_factory=dict)
+    outfit: Outfit | None = None  # what jobs added to it
+    kept: dict[str, Any] = field(default_factory=dict)  # what others keep for it: networks, tensors
+    offloads: bool | None = None  # parts visit the device one by one; None: not placed yet
+
+    @property
+    def networks(self) -> list[torch.nn.Module]:
+        """Return the networks of the model; of what holds some, as a CLIP does, those it holds."""
+        return [network for part in self.components.values() for network in networks_in(part)]
+
+    @property
+    def size_bytes(self) -> int:
+        """Return what it takes now: weights, what is kept for it, and its networks' results in caches.py."""
+        added = self.outfit.held if self.outfit else []
+        weights = count_bytes([*self.networks, *self.kept.values(), *added])
+        return weights + sum(cached_bytes(network) for network in self.all_networks)
+
+    @property
+    def all_networks(self) -> list[torch.nn.Module]:
+        """Return the networks of the model and those that jobs added to it."""
+        return [*self.networks, *(self.outfit.networks if self.outfit else [])]
+
+
+class ModelManager:
+    """Load, keep and lend pipelines. Safe to use from several threads."""
+
+    def __init__(self, settings: Settings) -> None:
+        limit_arenas()
+        self.settings = settings
+        self.device = choose_device(settings.device)
+        self.dtype = choose_dtype(settings.dtype, self.device)  # of all but large models
+        self.budget_bytes = choose_budget(settings.cache_gigabytes, self.device)
+        self._checkpoints: OrderedDict[str, Checkpoint] = OrderedDict()  # the latest used is the last
+        self._tokenizers: dict[str, Any] = {}
+        self._lock = threading.Lock()
+        self._tokenizer_lock = threading.Lock()
+        self._owner: int | None = None  # the thread that holds the lock
+        self._lent: tuple[Checkpoint, Any] | None = None  # what that thread has, and its pipeline
+        self._plan: Plan | None = None  # how the last job ran
+        self._dtype_in_use = self.dtype  # of the pipeline lent last
+
+    @contextmanager
+    def pipeline(
+        self,
+        kind: str,
+        model: str,
+        scheduler: str,
+        on_event: Event | None = None,
+        additions: Additions = NO_ADDITIONS,
+    ) -> Iterator[Any]:
+        """Lend the pipeline of a model with a scheduler of its own and these additions, to one job at a time.
+
+        While another job runs, on_event("Waiting") is called now and then. Raise ValueError for an unknown
+        model or scheduler or an addition that does not fit, OSError when files cannot be read, MemoryError
+        when the weights or what the job does with them do not fit into the memory.
+        """
+        tell = on_event or _tell_nobody
+        with self._exclusive(tell):
+            checkpoint = self._checkpoint(model, tell)
+            pipe = self._pipeline(checkpoint, kind)
+            pipe.scheduler = make_scheduler(scheduler, checkpoint.scheduler_config)
+            checkpoint.outfit = checkpoint.outfit or Outfit(checkpoint.components)
+            self._lent, self._dtype_in_use = (checkpoint, pipe), pipe.unet.dtype
+            try:
+                with ExitStack() as stack:
+                    self._put_on(stack, checkpoint, pipe, additions, tell)
+                    yield pipe
+            finally:
+                self._lent = None
+                pipe.maybe_free_model_hooks()
+
+    @contextmanager
+    def lend(self, on_event: Event | None = None) -> Iterator[Get]:
+        """Lend models that are no pipelines to one job at a time: yields get(name, load).
+
+        Getting another one may drop the one before, so hold none longer than it is needed. Tells as pipeline
+        does. get raises MemoryError when the weights do not fit, and what load raises.
+        """
+        tell = on_event or _tell_nobody
+
+        def get(name: str, load: Load) -> Any:
+            return self._keep(name, 0, lambda: self._load_part(name, load), tell).components["model"]
+
+        with self._exclusive(tell):
+            yield get
+
+    def tokenizer(self, model: str) -> Any:
+        """Return a model's tokenizer without its weights; does not wait for a running job."""
+        with self._tokenizer_lock:
+            if model not in self._tokenizers:
+                self._tokenizers[model] = load_tokenizer(find_model(self.settings, model))
+            return self._tokenizers[model]
+
+    def warm_up(self) -> None:
+        """Load the default model; a hub model is fetched first, with a bar in the terminal."""
+        info = find_model(self.settings, None)
+        if info.path is None:
+            download_snapshot(info.name)  # while others may work
+            info = find_model(self.settings, info.name)
+        with self.pipeline("txt2img", info.name, info.default_scheduler):
+            pass
+
+    def unload(self, name: str | None = None, on_event: Event | None = None) -> None:
+        """Drop one model, or all of them, once the running job is over; tells as pipeline does."""
+        with self._exclusive(on_event or _tell_nobody):
+            self._drop([name] if name else list(self._checkpoints))
+
+    def fit(self, *, width: int, height: int, num_images: int) -> Plan:
+        """Choose by the memory now free how the lent pipeline runs a job, and place its parts accordingly.
+
+        num_images are to be denoised together, if they fit. CUDA graphs, then models that are not in use make
+        room before the job turns frugal. Only for the job that holds a pipeline.
+        """
+        checkpoint, pipe = self._in_use()
+        components = {**checkpoint.components, "vae": pipe.vae}  # which may be another one than its own
+        choose = partial(self._choose_plan, components, width, height, num_images)
+        plan = choose()
+        if plan.tight and checkpoint.fast_unet and checkpoint.fast_unet.give_up():
+            collect_memory()
+            plan = choose()
+        while plan.tight and (others := self._others_on_device(checkpoint)):
+            self._drop(others[:1])
+            plan = choose()
+        try:
+            self._place(checkpoint, plan)
+        except OUT_OF_MEMORY as error:
+            if not is_out_of_memory(error):
+                raise
+        else:
+            return plan
+        return self.turn_frugal()
+
+    def turn_frugal(self) -> Plan:
+        """Drop all that the job does without, and have the lent pipeline run as frugally as can be.
+
+        That is other models, cached results, CUDA graphs, and VAEs and decoders of other jobs. The plan is
+        the last one. Only for the job that holds a pipeline.
+        """
+        checkpoint, pipe = self._in_use()
+        if checkpoint.fast_unet:
+            checkpoint.fast_unet.give_up()
+        forget(*checkpoint.all_networks)
+        if checkpoint.outfit:
+            checkpoint.outfit.trim(pipe)
+        self._drop([name for name in self._checkpoints if name != checkpoint.name])
+        plan = replace(FRUGAL, offloads=self._can_offload, last=True)
+        self._place(checkpoint, plan)
+        return plan
+
+    def status(self) -> Status:
+        """Tell device, memory and loaded models, without waiting."""
+        if self.device.type == "cuda":
+            free, total = torch.cuda.mem_get_info(self.device)
+            used, name = total - free, torch.cuda.get_device_name(self.device)
+        else:
+            total, used = psutil.virtual_memory().total, psutil.Process().memory_info().rss
+            name = "Apple GPU" if self.device.type == "mps" else f"CPU, {torch.get_num_threads()} threads"
+        checkpoints = tuple(self._checkpoints.values())
+        return Status(
+            device=str(self.device),
+            device_name=name,
+            dtype=str(self._dtype_in_use).removeprefix("torch."),
+            memory_used=used,
+            memory_total=total,
+            loaded=tuple(checkpoint.name for checkpoint in checkpoints),
+            loaded_bytes=tuple(checkpoint.size_bytes for checkpoint in checkpoints),
+            plan=self._plan.words if self._plan and checkpoints else "",
+        )
+
+    @contextmanager
+    def _exclusive(self, tell: Event) -> Iterator[None]:
+        if self._owner == threading.get_ident():
+            raise RuntimeError("a job cannot start another one on the models (wait until it has returned)")
+        while not self._lock.acquire(timeout=WAIT_SECONDS):
+            tell("Waiting")
+        self._owner = threading.get_ident()
+        try:
+            yield
+        except OUT_OF_MEMORY as error:
+            if isinstance(error, MemoryError) or not is_out_of_memory(error):
+                raise
+            raise MemoryError(self._does_not_fit("the job", "shorten the prompt")) from error
+        finally:
+            self._owner = None
+            self._lock.release()
+
+    def _checkpoint(self, model: str, tell: Event) -> Checkpoint:
+        if model in self._checkpoints:
+            self._checkpoints.move_to_end(model)
+            return self._checkpoints[model]
+        info = find_model(self.settings, model)
+        return self._keep(model, info.size_bytes, lambda: self._load_once(info), tell)
+
+    def _keep(self, name: str, size_bytes: int, load: Callable[[], Checkpoint], tell: Event) -> Checkpoint:
+        """Return the model of that name as the latest used one, loading it if it is not there."""
+        if name not in self._checkpoints:
+            tell(f"Loading {name}")
+            self._make_room(size_bytes)
+            self._checkpoints[name] = self._load(name, load)
+            self._make_room(0)  # a load can turn out larger than its files
+        self._checkpoints.move_to_end(name)
+        return self._checkpoints[name]
+
+    def _load(self, name: str, load: Callable[[], Checkpoint]) -> Checkpoint:
+        words = self._does_not_fit(name, "choose a smaller model")
+        return try_twice(load, lambda: self._drop(list(self._checkpoints)), words)
+
+    def _put_on(
+        self, stack: ExitStack, checkpoint: Checkpoint, pipe: Any, additions: Additions, tell: Event
+    ) -> None:
+        """Have the lent pipeline wear additions until the stack closes."""
+        assert checkpoint.outfit is not None
+        outfit, names = checkpoint.outfit, additions.names
+        what = f"{checkpoint.name} with {', '.join(names)}" if names else checkpoint.name
+        advice = f"leave out {' or '.join(names)}" if names else "choose a smaller model"
+        try_twice(
+            lambda: stack.enter_context(outfit.worn(pipe, additions, tell)),
+            self.turn_frugal,
+            self._does_not_fit(what, advice),
+        )
+
+    def _does_not_fit(self, what: str, advice: str) -> str:
+        """Return the words for what is too large even when all else is dropped."""
+        helps = self._can_offload and not self.settings.lowvram
+        lowvram = "start with --lowvram, " if helps else ""
+        remedy = f"close other programs, {lowvram}or {advice}"
+        return f"{what} does not fit into the memory of {self.device} ({remedy})"
+
+    def _load_once(self, info: ModelInfo) -> Checkpoint:
+        dtype = choose_dtype(self.settings.dtype, self.device, size_bytes=info.size_bytes)
+        components = load_components(info, dtype)
+        scheduler_config = components.pop("scheduler").config
+        checkpoint = Checkpoint(name=info.name, components=components, scheduler_config=scheduler_config)
+        self._place(checkpoint, self._choose_plan(components, info.native_size, info.native_size, 1))
+        if self.settings.channels_last:
+            for part in (components["unet"], components["vae"]):
+                part.to(memory_format=torch.channels_last)
+        checkpoint.fast_unet = make_fast_unet(components["unet"], self.settings, self.device, info.family)
+        return checkpoint
+
+    def _load_part(self, name: str, load: Load) -> Checkpoint:
+        return Checkpoint(name=name, components={"model": load(self.device, self.dtype)})
+
+    def _pipeline(self, checkpoint: Checkpoint, kind: str) -> Any:
+        if kind not in checkpoint.pipelines:
+            pipe = make_pipeline(kind, checkpoint.components)
+            pipe.set_progress_bar_config(disable=True)
+            pipe.fast_unet = checkpoint.fast_unet
+            checkpoint.pipelines[kind] = pipe
+        pipe = checkpoint.pipelines[kind]
+        if checkpoint.offloads:
+            pipe.enable_model_cpu_offload(device=self.device)
+        return pipe
+
+    @property
+    def _can_offload(self) -> bool:
+        """Tell whether the device has a memory of its own, so that parts can wait outside it."""
+        return self.device.type == "cuda"
+
+    def _choose_plan(self, components: dict[str, Any], width: int, height: int, num_images: int) -> Plan:
+        networks = [network for part in components.values() for network in networks_in(part)]
+        weights = [count_bytes([network]) for network in networks]
+        # Weights that lie on the device are no longer free, and need no more room.
+        there = sum(
+            size for size, network in zip(weights, networks, strict=True) if lies_on(network, self.device)
+        )
+        return choose_plan(
+            free_bytes=free_bytes(self.device) + there,
+            weights=weights,
+            demand=demand_of(components),
+            width=width,
+            height=height,
+            num_images=num_images,
+            can_offload=self._can_offload,
+            tile_above=self.settings.tile_above,
+            lowvram=self.settings.lowvram,
+        )
+
+    def _others_on_device(self, checkpoint: Checkpoint) -> list[str]:
+        """Return the other models that take room on the device, the one unused for longest first."""
+        return [
+            name
+            for name, other in self._checkpoints.items()
+            if other is not checkpoint
+            and any(lies_on(network, self.device) for network in other.all_networks)
+        ]
+
+    def _place(self, checkpoint: Checkpoint, plan: Plan) -> None:
+        """Put a checkpoint's parts where a plan wants them."""
+        self._plan = plan
+        if checkpoint.offloads == plan.offloads:
+            return
+        for pipe in checkpoint.pipelines.values():
+            pipe.remove_all_hooks()
+        if plan.offloads:
+            checkpoint.offloads = True
+            for network in checkpoint.networks:  # the own VAE too, while another one is worn
+                network.to("cpu")
+            if self._lent and self._lent[0] is checkpoint:
+                self._lent[1].enable_model_cpu_offload(device=self.device)
+        else:
+            checkpoint.offloads = None  # until all of it is there
+            for network in checkpoint.networks:
+                network.to(self.device)
+            checkpoint.offloads = False
+
+    def _in_use(self) -> tuple[Checkpoint, Any]:
+        assert self._owner == threading.get_ident()
+        assert self._lent is not None
+        return self._lent
+
+    def _make_room(self, size_bytes: int) -> None:
+        """Drop the models unused for longest until size_bytes more fit; the one in use stays."""
+        in_use = 1 if size_bytes == 0 else 0
+        sizes = {name: checkpoint.size_bytes for name, checkpoint in self._checkpoints.items()}
+        names = []
+        for name in list(sizes)[: len(sizes) - in_use]:
+            if sum(sizes.values()) + size_bytes <= self.budget_bytes:
+                break
+            del sizes[name]
+            names.append(name)
+        if names:
+            self._drop(names)
+
+    def _drop(self, names: list[str]) -> None:
+        for name in names:
+            checkpoint = self._checkpoints.pop(name, None)
+            for pipe in checkpoint.pipelines.values() if checkpoint else ():
+                pipe.remove_all_hooks()
+            if checkpoint and checkpoint.fast_unet:
+                checkpoint.fast_unet.drop()
+        checkpoint = pipe = None  # the last references to the weights
+        collect_memory()
+
+
+def _tell_nobody(_: str) -> None:
+    return None

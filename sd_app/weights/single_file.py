@@ -1,0 +1,121 @@
+"""Load a checkpoint from one .safetensors file with the original names. Offline: its shapes say the rest.
+
+diffusers' own tables turn the original names of U-Net, VAE and open_clip's text encoder into its own.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from accelerate import init_empty_weights
+from diffusers import AutoencoderKL, DDIMScheduler, UNet2DConditionModel
+from diffusers.loaders.single_file_utils import (
+    convert_ldm_unet_checkpoint,
+    convert_ldm_vae_checkpoint,
+    convert_open_clip_checkpoint,
+)
+from safetensors import SafetensorError, safe_open
+from torch import Tensor, nn
+from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection, CLIPTokenizer
+
+from ..checkpoints import TEXT_ENCODERS, UNET, VAE, Config, inspect, make_configs, read_header
+from .clip_tokenizer import EOS_TOKEN, OPEN_CLIP_PAD, build_tokenizer
+from .device_memory import is_out_of_memory
+
+Weights = dict[str, Tensor]
+
+
+def load_file(path: Path, dtype: torch.dtype) -> dict[str, Any]:
+    """Load all parts of a checkpoint file into main memory, by the name the pipeline gives them.
+
+    The weights are copies, so the file may change or go afterwards. Raise ValueError saying what is wrong
+    with the file, OSError if it cannot be read.
+    """
+    try:
+        return _load_parts(path, dtype)
+    except ValueError as error:
+        raise ValueError(f"{path.name} cannot be used: {error}") from error
+    except KeyError as error:  # of diffusers' conversion
+        raise ValueError(f"{path.name} cannot be used: it lacks the tensor {error}") from error
+    except IndexError as error:
+        raise ValueError(
+            f"{path.name} cannot be used: it has a tensor of another shape than its family's: {error}"
+        ) from error
+    except (SafetensorError, OSError) as error:
+        raise OSError(f"{path.name} cannot be read: {error}") from error
+
+
+def build_tokenizers(family: str) -> dict[str, CLIPTokenizer]:
+    """Build the tokenizers of a family by the name the pipeline gives them."""
+    pads = {"sd1": [EOS_TOKEN], "sd2": [OPEN_CLIP_PAD], "sdxl": [EOS_TOKEN, OPEN_CLIP_PAD]}[family]
+    return {_numbered("tokenizer", index): build_tokenizer(pad) for index, pad in enumerate(pads)}
+
+
+def _load_parts(path: Path, dtype: torch.dtype) -> dict[str, Any]:
+    facts, header = inspect(path), read_header(path)
+    configs = make_configs(header, facts)
+    components: dict[str, Any] = {
+        **build_tokenizers(facts.family),
+        "scheduler": DDIMScheduler(**configs.scheduler),
+        "feature_extractor": None,
+        "image_encoder": None,
+    }
+    if facts.family != "sdxl":
+        components["safety_checker"] = None
+    with safe_open(path, framework="pt") as file:
+        encoders = zip(TEXT_ENCODERS[facts.family], configs.text_encoders, strict=True)
+        for index, (prefix, config) in enumerate(encoders):
+            # SDXL's second encoder also gives the whole prompt as one vector.
+            model_class = CLIPTextModelWithProjection if index else CLIPTextModel
+            components[_numbered("text_encoder", index)] = _load_text_encoder(
+                model_class, config, _read(file, prefix), prefix, dtype
+            )
+        with init_empty_weights():
+            vae, unet = AutoencoderKL(**configs.vae), UNet2DConditionModel(**configs.unet)
+        weights = convert_ldm_vae_checkpoint(_read(file, VAE), configs.vae)
+        components["vae"] = fill_module(vae, weights, "VAE", dtype)
+        weights = convert_ldm_unet_checkpoint(_read(file, UNET), configs.unet)
+        components["unet"] = fill_module(unet, weights, "U-Net", dtype)
+    return components
+
+
+def _read(file: Any, prefix: str) -> Weights:
+    """Map the tensors under a prefix; their bytes are read when they are copied."""
+    return {name: file.get_tensor(name) for name in file.keys() if name.startswith(prefix)}  # noqa: SIM118
+
+
+def _load_text_encoder(
+    model_class: type[Any], config: Config, weights: Weights, prefix: str, dtype: torch.dtype
+) -> nn.Module:
+    with init_empty_weights():
+        model = model_class(CLIPTextConfig(**config))
+    if f"{prefix}positional_embedding" in weights:
+        # Stable Diffusion 2 ends before open_clip's last layer.
+        unread = f"{prefix}transformer.resblocks.{config['num_hidden_layers']}."
+        weights = {name: weight for name, weight in weights.items() if not name.startswith(unread)}
+        weights = convert_open_clip_checkpoint(model, weights, prefix=prefix)
+    # transformers' class with a projection keeps its encoder under "text_model.", the other one does not.
+    names = {name.removeprefix("text_model."): name for name in model.state_dict()}
+    plain = {name.removeprefix(prefix).removeprefix("text_model."): weights[name] for name in weights}
+    known = {names[name]: weight for name, weight in plain.items() if name in names}  # not position_ids, say
+    return fill_module(model, known, "text encoder", dtype)
+
+
+def fill_module(model: nn.Module, weights: Weights, part: str, dtype: torch.dtype) -> nn.Module:
+    """Give an empty model copies of its weights. Raise ValueError if they are not exactly those it needs."""
+    copies = {name: weight.to(dtype, copy=True) for name, weight in weights.items()}
+    try:
+        wrong = model.load_state_dict(copies, strict=False, assign=True)
+    except RuntimeError as error:
+        if is_out_of_memory(error):
+            raise
+        first = str(error).split("\n\t")[1]
+        raise ValueError(f"its {part} has a tensor of another shape than its family's: {first}") from error
+    for word, names in (("lacks", wrong.missing_keys), ("has too many:", wrong.unexpected_keys)):
+        if names:
+            raise ValueError(f"its {part} {word} {len(names)} tensors, {names[0]} for one")
+    return model.eval()
+
+
+def _numbered(name: str, index: int) -> str:
+    return f"{name}_{index + 1}" if index else name

@@ -1,0 +1,67 @@
+"""Previews by TAESD's decoder instead of a linear map."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+from diffusers import AutoencoderTiny
+from PIL import Image
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from ..addons import reason_of
+from .device_memory import is_out_of_memory
+
+
+def load_decoder(path: Path) -> nn.Module:
+    """Load a decoder from a diffusers folder, or a file with the original names. Raise ValueError if bad."""
+    try:
+        decoder = _load_folder(path) if path.is_dir() else _load_file(path)
+        _check_decoder(decoder)
+    except Exception as error:  # previews are worth no picture
+        if is_out_of_memory(error):
+            raise
+        raise ValueError(f"it cannot be read: {reason_of(error, path)}") from error
+    return decoder
+
+
+def _load_folder(path: Path) -> nn.Module:
+    tiny = AutoencoderTiny.from_pretrained(path, use_safetensors=True, local_files_only=True)
+    decoder: nn.Module = tiny.decoder.eval()
+    return decoder
+
+
+def _load_file(path: Path) -> nn.Module:
+    decoder: nn.Module = AutoencoderTiny().decoder
+    decoder.load_state_dict(dict(_renamed(load_file(path))))
+    return decoder.eval()
+
+
+@torch.no_grad()
+def _check_decoder(decoder: nn.Module) -> None:
+    """Raise ValueError unless it makes pictures of latents; a folder's configuration can say anything."""
+    if lacking := [name for name, weight in decoder.state_dict().items() if weight.is_meta]:
+        raise ValueError(f"it lacks {len(lacking)} tensors, {lacking[0]} for one")
+    shape = tuple(decoder(torch.zeros(1, 4, 2, 2)).shape)
+    if shape != (1, 3, 16, 16):
+        raise ValueError(f"it makes {shape} of latents (1, 4, 2, 2), and (1, 3, 16, 16) is needed")
+
+
+@torch.no_grad()
+def decode_latents(decoder: Any, latents: Tensor) -> list[Image.Image]:
+    """Decode (B, 4, h, w) latents, as the U-Net sees them, to B pictures of 8w x 8h pixels."""
+    weight = next(decoder.parameters())
+    images = []
+    for one in latents.nan_to_num():  # one at a time takes less memory
+        pixels = decoder(one[None].to(weight))[0].float() / 2 + 0.5
+        values = (pixels.clamp(0, 1) * 255).round().to(torch.uint8).permute(1, 2, 0).cpu().numpy()
+        images.append(Image.fromarray(values))
+    return images
+
+
+def _renamed(weights: dict[str, Tensor]) -> Iterator[tuple[str, Tensor]]:
+    """Turn the original's numbers into diffusers': there a clamp, which has no weights, is number 0."""
+    for name, weight in weights.items():
+        number, _, rest = name.partition(".")
+        yield f"layers.{int(number) - 1}.{rest}", weight
