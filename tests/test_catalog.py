@@ -9,8 +9,8 @@ import pytest
 
 from sd_app import Settings, Studio
 from sd_app.addons import describe_addon
+from sd_app.catalog import find_model, is_hub_id, list_models
 from sd_app.checkpoints import files, notes
-from sd_app.checkpoints.catalog import find_model, is_hub_id, list_models
 from sd_app.checkpoints.folders import why_unusable
 from sd_app.checkpoints.model_info import LATENT_RGB
 from sd_app.schedulers import SCHEDULERS

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 import torch
 
+from sd_app.catalog import describe_file
 from sd_app.checkpoints import identify, inspect, make_configs, read_header
-from sd_app.checkpoints.catalog import describe_file
 from tests.checkpoint_files import (
     original_shapes,
     text_configs,

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from sd_app import Settings, Studio, Txt2ImgRequest, cli
-from sd_app.checkpoints.catalog import list_models
+from sd_app.catalog import list_models
 from sd_app.hub.cache import hub_cache, repo_folder
 from sd_app.hub.curated import CURATED
 from sd_app.hub.plan import read_hub_id

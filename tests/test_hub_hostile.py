@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from sd_app import Settings, Studio
-from sd_app.checkpoints.catalog import find_snapshot, list_downloaded
+from sd_app.catalog import find_snapshot, list_downloaded
 from sd_app.hub import plan
 from sd_app.hub.cache import hub_cache, repo_folder
 from sd_app.hub.download import check_room

@@ -14,7 +14,7 @@ import torch
 
 from sd_app import BlendRequest, Settings, Studio, Txt2ImgRequest, WalkRequest
 from sd_app.addons import choose_additions, read_words
-from sd_app.checkpoints.catalog import find_model
+from sd_app.catalog import find_model
 from sd_app.cli import main
 from sd_app.expressions import SPACES, parse_prompt
 from sd_app.text.embeddings import Encoder, encode

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from sd_app import Settings, Studio, Txt2ImgRequest
-from sd_app.checkpoints.catalog import find_model
+from sd_app.catalog import find_model
 from sd_app.checkpoints.folders import PARTS
 from sd_app.generation import run
 from sd_app.hub.plan import choose_weights

@@ -11,8 +11,9 @@ import torch
 from diffusers import StableDiffusionPipeline
 
 from sd_app import BlendRequest, Img2ImgRequest, Settings, Studio, Txt2ImgRequest, WalkRequest
-from sd_app.addons import choose_additions, find_tags, inspect_lora, list_files, remove_tags
-from sd_app.checkpoints.catalog import find_model
+from sd_app.addons import choose_additions, inspect_lora, list_files
+from sd_app.catalog import find_model
+from sd_app.expressions.tags import find_tags, remove_tags
 from sd_app.metadata import from_infotext, read_infotext
 from sd_app.requests import take_apart
 from sd_app.schedulers import make_scheduler

@@ -16,7 +16,7 @@ from torch._subclasses import FakeTensorMode
 
 from sd_app import Img2ImgRequest, InpaintRequest, Settings, Step, Studio, Txt2ImgRequest
 from sd_app.addons import choose_additions
-from sd_app.checkpoints.catalog import find_model
+from sd_app.catalog import find_model
 from sd_app.cli import main
 from sd_app.generation.out_of_memory import AGAIN
 from sd_app.weights.applied_addons import Outfit

@@ -10,7 +10,7 @@ from diffusers import StableDiffusionXLPipeline
 from PIL import Image
 
 from sd_app import BlendRequest, Img2ImgRequest, InpaintRequest, Settings, Studio, Txt2ImgRequest, WalkRequest
-from sd_app.checkpoints.catalog import find_model
+from sd_app.catalog import find_model
 from sd_app.checkpoints.folders import PARTS, why_unusable
 from sd_app.checkpoints.model_info import LATENT_RGB
 from sd_app.expressions import parse_prompt

@@ -9,7 +9,7 @@ import torch
 from PIL import Image
 
 from sd_app import Img2ImgRequest, InpaintRequest, Settings, Step, Studio, Txt2ImgRequest, WalkRequest
-from sd_app.checkpoints.catalog import find_model
+from sd_app.catalog import find_model
 from sd_app.speed import CallPlan, plan_calls, reuse
 from sd_app.speed.calls import as_timestep, conditional_half, flatten, unflatten
 from tests.conftest import make_checkpoint

@@ -13,7 +13,7 @@ from safetensors.torch import save_file
 
 from sd_app import Settings, Step, Studio, Txt2ImgRequest
 from sd_app.addons.taesd_files import find_preview_decoder
-from sd_app.checkpoints.catalog import find_model
+from sd_app.catalog import find_model
 from sd_app.settings import DEFAULT_MODELS_DIR
 from sd_app.weights.taesd import decode_latents, load_decoder
 from tests.test_loras import KNOWN

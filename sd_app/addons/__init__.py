@@ -1,32 +1,27 @@
 """What joins a checkpoint: LoRAs, learned words, another VAE. Names, tags and headers only; no torch."""
 
-from ..reading import reason_of
 from .choice import NO_ADDITIONS, Additions, LoraUse, VaeUse, choose_additions
 from .files import AddonFile, find_file, list_files, stamp_files
 from .listing import Addon, AddonFacts, describe_addon, list_addons
 from .lora_files import LoraFacts, inspect_lora
-from .tags import TAG, LoraTag, find_tags, refuse_tags, remove_tags
 from .vae_files import find_vae, list_vaes
 from .word_files import NO_WORDS, LearnedWord, WordBook, inspect_word, read_words
 
 __all__ = [
     "NO_ADDITIONS",
     "NO_WORDS",
-    "TAG",
     "Additions",
     "Addon",
     "AddonFacts",
     "AddonFile",
     "LearnedWord",
     "LoraFacts",
-    "LoraTag",
     "LoraUse",
     "VaeUse",
     "WordBook",
     "choose_additions",
     "describe_addon",
     "find_file",
-    "find_tags",
     "find_vae",
     "inspect_lora",
     "inspect_word",
@@ -34,8 +29,5 @@ __all__ = [
     "list_files",
     "list_vaes",
     "read_words",
-    "reason_of",
-    "refuse_tags",
-    "remove_tags",
     "stamp_files",
 ]

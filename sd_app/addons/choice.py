@@ -5,12 +5,12 @@ from pathlib import Path
 
 from ..checkpoints import Stamp, stamp
 from ..checkpoints.model_info import ModelInfo
+from ..expressions.tags import LoraTag, add_tags, check_scales, find_tags
 from ..reading import reason_of
 from ..settings import Settings
 from .files import find_file, stamp_files
 from .lora_files import check_family, inspect_lora
 from .taesd_files import find_preview_decoder
-from .tags import LoraTag, add_tags, check_scales, find_tags
 from .vae_files import find_vae
 from .word_files import NO_WORDS, WordBook, read_words
 

@@ -3,12 +3,12 @@
 from dataclasses import dataclass
 
 from ..checkpoints import TITLES
+from ..expressions.tags import find_tags
 from ..reading import reason_of
 from ..settings import Settings
 from .choice import LORAS
 from .files import find_file, list_files
 from .lora_files import inspect_lora
-from .tags import find_tags
 from .word_files import inspect_word, read_words
 
 MEGABYTE = 1e6

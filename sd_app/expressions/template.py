@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from math import prod
 
-from ..addons import TAG
 from .parser import Parser
+from .tags import TAG
 from .tree import Node, Slot
 
 # Prompts to encode for one: with two slots, every phrase of one meets every phrase of the other.

@@ -5,10 +5,11 @@ from typing import Any
 
 import torch
 
-from ..addons import choose_additions, find_tags
-from ..checkpoints.catalog import find_model
+from ..addons import choose_additions
+from ..catalog import find_model
 from ..checks import check_int, check_text
 from ..expressions import parse_prompt
+from ..expressions.tags import find_tags
 from ..requests import (
     MAX_CLIP_SKIP,
     MAX_PROMPT,

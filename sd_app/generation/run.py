@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 
 from ..addons import choose_additions
-from ..checkpoints.catalog import find_model
+from ..catalog import find_model
 from ..checkpoints.model_info import LatentRgb
 from ..probes.previews import preview_image, preview_sheet
 from ..requests import Cancelled, DownloadProgress, Txt2ImgRequest

@@ -13,7 +13,7 @@ from safetensors import SafetensorError
 from transformers import BlipForConditionalGeneration, BlipProcessor
 from transformers.utils import logging as transformers_logging
 
-from ..checkpoints.catalog import is_hub_id
+from ..catalog import is_hub_id
 from ..hub.cache import repo_folder
 from ..reading import PICKLES, read_object
 from ..weights.loaders import fetch, find_safe_revision

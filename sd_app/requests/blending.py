@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 from PIL import Image
 
-from ..addons import TAG, remove_tags
 from ..checks import check_bool, check_choice, check_float, check_int, shown
 from ..expressions import METHODS, SPACES, Words, parse_expression, parse_prompt
+from ..expressions.tags import TAG, remove_tags
 from .making import Txt2ImgRequest, Txt2ImgResult
 from .text import Encoding, NearWord
 

@@ -6,7 +6,6 @@ from pathlib import Path
 
 from PIL import Image
 
-from ..addons import find_tags, refuse_tags
 from ..checks import (
     MAX_SEED,
     check_bool,
@@ -22,6 +21,7 @@ from ..checks import (
     check_text,
 )
 from ..expressions import parse_prompt
+from ..expressions.tags import find_tags, refuse_tags
 from ..settings import Settings
 
 MAX_PROMPT = 20_000  # characters
@@ -44,7 +44,7 @@ class Txt2ImgRequest:
     """Ask for pictures of a prompt. None means: the model's own default; for the seed: a random one.
 
     Both prompts may hold arithmetic in braces, `a drawing of {cat + 0.43*tabby}`; see expressions.py. The
-    prompt may ask for LoRAs, `<lora:name:0.8>`; see addons/tags.py.
+    prompt may ask for LoRAs, `<lora:name:0.8>`; see expressions/tags.py.
     Picture k of the request has seed `seed + k`. `clip_skip` counts as in AUTOMATIC1111: 1 is the last
     layer of the text encoder, 2 the one before. Two fields save time and give another picture: after
     `guidance_end`, a share of the steps, 0..1, there is no guidance; and only every `cache_interval` steps

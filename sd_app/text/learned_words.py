@@ -12,7 +12,8 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from ..addons import NO_WORDS, LearnedWord, WordBook, reason_of
+from ..addons import NO_WORDS, LearnedWord, WordBook
+from ..reading import reason_of
 from ..requests import Token
 
 

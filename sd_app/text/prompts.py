@@ -12,8 +12,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..addons import NO_WORDS, LearnedWord, WordBook, remove_tags
+from ..addons import NO_WORDS, LearnedWord, WordBook
 from ..expressions import Template, iterate_words, parse_prompt, place_text
+from ..expressions.tags import remove_tags
 from ..requests import CHUNK_TOKENS, Token, TokenReport, TokenRow, TokenTable
 from ..requests.text import END, PADDING, START
 from ..weights.caches import dressing_of, fingerprint, recall

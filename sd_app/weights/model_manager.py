@@ -16,7 +16,7 @@ import psutil
 import torch
 
 from ..addons import NO_ADDITIONS, Additions
-from ..checkpoints.catalog import find_model
+from ..catalog import find_model
 from ..checkpoints.model_info import ModelInfo
 from ..requests import Status
 from ..schedulers import make_scheduler

@@ -16,7 +16,7 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from sd_app import Settings
-from sd_app.checkpoints.catalog import find_model
+from sd_app.catalog import find_model
 from sd_app.weights.model_manager import ModelManager
 
 TASKS = ("txt2img", "img2img", "inpaint")

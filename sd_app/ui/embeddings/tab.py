@@ -7,7 +7,7 @@ from typing import Any
 
 import gradio as gr
 
-from ...checkpoints.catalog import ModelInfo
+from ...checkpoints.model_info import ModelInfo
 from ...requests import BlendRequest, PlaneRequest, WalkRequest, take_apart
 from ..shared.addon_picker import addon_block
 from ..shared.browser_state import QUIET

@@ -32,6 +32,7 @@ from ..shared.gpu import borrow_call
 from ..shared.job_queue import Line, Waiting, stream
 
 PAGE = Path(__file__).parent.parent
+SCRIPTS = ("shared/message.js", "embeddings/tokens.js")
 EMPTY: dict[str, Any] = {"phase": "empty", "text": "", "sides": [], "empty": None, "unlike": None}
 NO_ROW: dict[str, Any] = {"row": None, "text": "", "near": []}
 MAX_WINDOWS = 8  # of a prompt whose numbers are shown
@@ -169,7 +170,7 @@ def token_view(studio: Any, line: Line) -> TokenView:
         js_on_load="\n".join(
             [
                 f"const HEAT_COLORS = {json.dumps(HEAT_COLORS)}, LINEAR = {LINEAR};",
-                *((PAGE / name).read_text(encoding="utf-8") for name in ("shared/message.js", "embeddings/tokens.js")),
+                *((PAGE / name).read_text(encoding="utf-8") for name in SCRIPTS),
             ]
         ),
         apply_default_css=False,

@@ -6,7 +6,7 @@ from typing import Any
 
 from PIL import Image
 
-from ...checkpoints.catalog import ModelInfo
+from ...checkpoints.model_info import ModelInfo
 from ...requests import Step, Txt2ImgRequest, Txt2ImgResult
 from ..shared.files import Shelf
 from ..shared.job_queue import Run

@@ -7,7 +7,7 @@ from typing import Any
 
 import gradio as gr
 
-from ...checkpoints.catalog import ModelInfo
+from ...checkpoints.model_info import ModelInfo
 from ...requests import MAX_CACHE_INTERVAL, MAX_CLIP_SKIP, MAX_GUIDANCE, TokenReport
 from .form import EMPTY, OWN_VAE, RANDOM_SEED, model_defaults
 

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 from PIL import Image
 
-from ...checkpoints.catalog import ModelInfo
+from ...checkpoints.model_info import ModelInfo
 from ...metadata import from_infotext
 from ...requests import (
     MAX_PROMPT,

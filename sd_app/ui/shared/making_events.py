@@ -6,7 +6,7 @@ from typing import Any
 
 import gradio as gr
 
-from ...checkpoints.catalog import ModelInfo
+from ...checkpoints.model_info import ModelInfo
 from ...requests import FramesResult, Step, Txt2ImgRequest, Txt2ImgResult
 from . import frames, views
 from . import result as stage

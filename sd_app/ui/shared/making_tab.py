@@ -6,7 +6,7 @@ from typing import Any
 
 import gradio as gr
 
-from ...checkpoints.catalog import ModelInfo
+from ...checkpoints.model_info import ModelInfo
 from ...requests import Txt2ImgRequest
 from .addon_picker import addon_block
 from .canvas import Easel, easel_block

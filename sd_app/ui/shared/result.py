@@ -23,7 +23,7 @@ from typing import Any
 
 import gradio as gr
 
-from ...checkpoints.catalog import ModelInfo
+from ...checkpoints.model_info import ModelInfo
 from ...requests import DownloadProgress, InpaintResult, Step, Txt2ImgRequest, Txt2ImgResult
 from .job_queue import Waiting
 

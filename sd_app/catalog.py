@@ -8,12 +8,8 @@ from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
-from ..hub.cache import find_snapshot, list_snapshots, snapshot_folder
-from ..hub.curated import CURATED, owner_facts
-from ..reading import MAX_NAMED, PICKLES, SUFFIX, nearest, read_object, readable, reason_of
-from ..settings import Settings, is_path
-from . import SCALING_FACTORS, FileFacts, inspect, open_notes
-from .folders import (
+from .checkpoints import SCALING_FACTORS, FileFacts, inspect, open_notes
+from .checkpoints.folders import (
     INPAINT_CHANNELS,
     ODD_VALUES,
     describe_folder,
@@ -22,7 +18,11 @@ from .folders import (
     tell_family,
     why_unusable,
 )
-from .model_info import ModelInfo, describe_model
+from .checkpoints.model_info import ModelInfo, describe_model
+from .hub.cache import find_snapshot, list_snapshots, snapshot_folder
+from .hub.curated import CURATED, owner_facts
+from .reading import MAX_NAMED, PICKLES, SUFFIX, nearest, read_object, readable, reason_of
+from .settings import Settings, is_path
 
 MAX_NAME = 200  # bytes of a file's name; disks take 255 with the ending
 CONFIGS = ("vae/config.json", "unet/config.json", "model_index.json")
