@@ -21,6 +21,8 @@ from sd_app.requests import Cancelled, DownloadProgress, Step
 from sd_app.schedulers import SCHEDULERS
 from tests.hub_server import CLOSED, COMMIT, HubServer, Repo, read_files, serve_hub, set_offline, use_hub
 
+pytestmark = pytest.mark.usefixtures("without_embedded")
+
 HUB_ID = "owner/some-model"
 UNET = "unet/diffusion_pytorch_model.safetensors"
 ENCODER = "text_encoder/model.safetensors"  # the largest file
