@@ -13,8 +13,8 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from ..addons import NO_WORDS, LearnedWord, WordBook
-from ..reading import reason_of
 from ..requests import Token
+from ..user_files import reason_of
 
 
 def words_of(pipe: Any) -> WordBook:

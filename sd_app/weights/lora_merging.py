@@ -17,7 +17,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
 from ..addons import LoraUse
-from ..reading import reason_of
+from ..user_files import reason_of
 
 PARTS = ("unet", "text_encoder", "text_encoder_2")
 TEXT_MODEL = "text_model."  # some of transformers' classes keep the encoder under this name, some do not
