@@ -82,6 +82,7 @@ class Studio:
         *,
         preview_every: int = 3,
         save: bool = True,
+        observers: Sequence[object] = (),
     ) -> Txt2ImgResult:
         """Make the pictures of a request and save them in outputs_dir (unless save is False).
 
@@ -94,7 +95,10 @@ class Studio:
         manager = self._ready_manager()
         from . import generation
 
-        return generation.txt2img(manager, request, on_step, preview_every=preview_every, save=save)
+        options = generation.RunOptions(
+            on_step=on_step, preview_every=preview_every, save=save, observers=observers
+        )
+        return generation.txt2img(manager, request, options)
 
     def img2img(
         self,
@@ -103,6 +107,7 @@ class Studio:
         *,
         preview_every: int = 3,
         save: bool = True,
+        observers: Sequence[object] = (),
     ) -> Img2ImgResult:
         """Make pictures from a picture; for everything else as txt2img.
 
@@ -112,7 +117,10 @@ class Studio:
         manager = self._ready_manager()
         from . import generation
 
-        return generation.img2img(manager, request, on_step, preview_every=preview_every, save=save)
+        options = generation.RunOptions(
+            on_step=on_step, preview_every=preview_every, save=save, observers=observers
+        )
+        return generation.img2img(manager, request, options)
 
     def inpaint(
         self,
@@ -121,6 +129,7 @@ class Studio:
         *,
         preview_every: int = 3,
         save: bool = True,
+        observers: Sequence[object] = (),
     ) -> InpaintResult:
         """Repaint the white part of a mask; for everything else as img2img.
 
@@ -130,7 +139,10 @@ class Studio:
         manager = self._ready_manager()
         from . import generation
 
-        return generation.inpaint(manager, request, on_step, preview_every=preview_every, save=save)
+        options = generation.RunOptions(
+            on_step=on_step, preview_every=preview_every, save=save, observers=observers
+        )
+        return generation.inpaint(manager, request, options)
 
     def blend(
         self,
@@ -139,6 +151,7 @@ class Studio:
         *,
         preview_every: int = 3,
         save: bool = True,
+        observers: Sequence[object] = (),
     ) -> BlendResult:
         """Make the picture of an expression, with its tensor; for everything else as txt2img.
 
@@ -147,7 +160,10 @@ class Studio:
         manager = self._ready_manager()
         from . import generation
 
-        return generation.blend(manager, request, on_step, preview_every=preview_every, save=save)
+        options = generation.RunOptions(
+            on_step=on_step, preview_every=preview_every, save=save, observers=observers
+        )
+        return generation.blend(manager, request, options)
 
     def walk(
         self,
@@ -156,6 +172,7 @@ class Studio:
         *,
         preview_every: int = 3,
         save: bool = True,
+        observers: Sequence[object] = (),
     ) -> WalkResult:
         """Make the pictures from a to b on one noise, and measure where they part; otherwise as txt2img.
 
@@ -165,7 +182,10 @@ class Studio:
         manager = self._ready_manager()
         from . import generation
 
-        return generation.walk(manager, request, on_step, preview_every=preview_every, save=save)
+        options = generation.RunOptions(
+            on_step=on_step, preview_every=preview_every, save=save, observers=observers
+        )
+        return generation.walk(manager, request, options)
 
     def plane(
         self,
@@ -174,12 +194,16 @@ class Studio:
         *,
         preview_every: int = 3,
         save: bool = True,
+        observers: Sequence[object] = (),
     ) -> PlaneResult:
         """Make a grid of pictures on one noise, rows from a to b, columns along a direction; see walk."""
         manager = self._ready_manager()
         from . import generation
 
-        return generation.plane(manager, request, on_step, preview_every=preview_every, save=save)
+        options = generation.RunOptions(
+            on_step=on_step, preview_every=preview_every, save=save, observers=observers
+        )
+        return generation.plane(manager, request, options)
 
     def encode(self, prompt: str, model: str | None = None, *, clip_skip: int = 1) -> Encoding:
         """Return a prompt as the U-Net reads it: (77*n, D) numbers with a row for each token.

@@ -52,7 +52,7 @@ READS = {aten._local_scalar_dense.default, aten.is_nonzero.default, aten.equal.d
 def questions_of(studio, request, *, preview_every: int = 0) -> tuple[list[int], list[int]]:
     """Return how many questions each step asks, and the steps that have a preview."""
     studio.warm_up()
-    with studio._ready_manager().pipeline("txt2img", request.model or "tiny-sd", "DDIM") as pipe:
+    with studio._ready_manager().pipeline(request.model or "tiny-sd", "DDIM") as pipe:
         unet = pipe.unet
     asked = Questions()
     counts, previews = [], []
