@@ -88,16 +88,15 @@ class Studio:
 
         on_step is called after every step, and when loading or decoding begins; raising Cancelled in it
         stops the job, and the result holds the pictures finished before. Every `preview_every` steps the
-        Step has a preview; 0 turns previews off. Neither changes a pixel of the result.
+        Step has a preview; 0 turns previews off. `observers` are told what passes in the loop, see
+        probes/observers.py. None of these changes a pixel of the result.
         Raise ValueError for an unknown model or scheduler or a size over the limits, MemoryError when the
         job does not fit, OSError when a model cannot be read or a picture cannot be saved.
         """
         manager = self._ready_manager()
         from . import generation
 
-        options = generation.RunOptions(
-            on_step=on_step, preview_every=preview_every, save=save, observers=observers
-        )
+        options = generation.RunOptions(on_step, preview_every, save, observers)
         return generation.txt2img(manager, request, options)
 
     def img2img(
@@ -117,9 +116,7 @@ class Studio:
         manager = self._ready_manager()
         from . import generation
 
-        options = generation.RunOptions(
-            on_step=on_step, preview_every=preview_every, save=save, observers=observers
-        )
+        options = generation.RunOptions(on_step, preview_every, save, observers)
         return generation.img2img(manager, request, options)
 
     def inpaint(
@@ -139,9 +136,7 @@ class Studio:
         manager = self._ready_manager()
         from . import generation
 
-        options = generation.RunOptions(
-            on_step=on_step, preview_every=preview_every, save=save, observers=observers
-        )
+        options = generation.RunOptions(on_step, preview_every, save, observers)
         return generation.inpaint(manager, request, options)
 
     def blend(
@@ -160,9 +155,7 @@ class Studio:
         manager = self._ready_manager()
         from . import generation
 
-        options = generation.RunOptions(
-            on_step=on_step, preview_every=preview_every, save=save, observers=observers
-        )
+        options = generation.RunOptions(on_step, preview_every, save, observers)
         return generation.blend(manager, request, options)
 
     def walk(
@@ -182,9 +175,7 @@ class Studio:
         manager = self._ready_manager()
         from . import generation
 
-        options = generation.RunOptions(
-            on_step=on_step, preview_every=preview_every, save=save, observers=observers
-        )
+        options = generation.RunOptions(on_step, preview_every, save, observers)
         return generation.walk(manager, request, options)
 
     def plane(
@@ -200,9 +191,7 @@ class Studio:
         manager = self._ready_manager()
         from . import generation
 
-        options = generation.RunOptions(
-            on_step=on_step, preview_every=preview_every, save=save, observers=observers
-        )
+        options = generation.RunOptions(on_step, preview_every, save, observers)
         return generation.plane(manager, request, options)
 
     def encode(self, prompt: str, model: str | None = None, *, clip_skip: int = 1) -> Encoding:
@@ -388,14 +377,9 @@ class Studio:
         Waits for the running job. Raise ValueError if nothing of it is there or it is being fetched.
         """
         self._check_local()
-        from .hub.download import is_running
-        from .hub.plan import read_hub_id
+        from .hub.removing import check_removable
 
-        hub_id = read_hub_id(hub_id)
-        if is_running(hub_id):
-            raise ValueError(f"{hub_id} is being downloaded (stop that first)")
-        if not repo_folder(hub_id).is_dir():
-            raise ValueError(f"nothing of {hub_id} is on this disk")
+        hub_id = check_removable(hub_id)
         self.unload(hub_id)
         return remove(hub_id)
 

@@ -55,7 +55,7 @@ def counted(studio: Studio, model: str) -> Iterator[dict[str, int]]:
     """Count the calls of text encoders, VAE encoder and VAE decoder; a decode of results is one a batch."""
     pipe, calls = parts(studio, model), {"text": 0, "encode": 0, "decode": 0}
     networks = [(pipe.text_encoder, "text"), (pipe.vae.encoder, "encode"), (pipe.vae.decoder, "decode")]
-    if hasattr(pipe, "text_encoder_2"):
+    if pipe.is_xl:
         networks.append((pipe.text_encoder_2, "text"))
 
     def count(name: str) -> Callable[..., None]:
@@ -74,7 +74,7 @@ def counted(studio: Studio, model: str) -> Iterator[dict[str, int]]:
 
 def forget_all(studio: Studio, model: str) -> None:
     pipe = parts(studio, model)
-    forget(pipe.text_encoder, pipe.vae, *filter(None, [getattr(pipe, "text_encoder_2", None)]))
+    forget(*pipe.text_encoders, pipe.vae)
 
 
 def make(studio: Studio, name: str, request: Any) -> list[bytes]:

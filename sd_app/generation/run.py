@@ -31,7 +31,7 @@ RequestT = TypeVar("RequestT", bound=Txt2ImgRequest)
 Compose = Callable[[RequestT, ModelInfo], Composition]  # of a resolved request
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
+@dataclass(frozen=True, eq=False)
 class RunOptions:
     """How a job is run, which changes no picture."""
 

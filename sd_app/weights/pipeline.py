@@ -15,7 +15,7 @@ from .components import LoadedParts
 from .scheduling import Scheduler
 
 
-@dataclass(kw_only=True, eq=False)
+@dataclass(kw_only=True, eq=False, repr=False)
 class Pipeline:
     """The parts that make a picture, with what the job added to them. The model manager makes it.
 
