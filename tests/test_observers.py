@@ -21,6 +21,7 @@ from sd_app import (
     Txt2ImgRequest,
     WalkRequest,
 )
+from sd_app.weights.scheduling import make_scheduler
 from tests.test_denoise import MASK, PICTURE, Recorder
 
 RUN: dict[str, Any] = {"seed": 5, "num_inference_steps": 4, "guidance_scale": 5.0, "width": 64, "height": 64}
@@ -75,8 +76,8 @@ class Counting:
 
 
 def open_studio(folder: Path, model: str, tmp_path: Path, **settings: Any) -> Studio:
-    known = {"models_dir": folder, "model": model, "outputs_dir": tmp_path, "device": "cpu", "batch_size": 2}
-    return Studio(Settings(**known, **settings))
+    plain = Settings(models_dir=folder, model=model, outputs_dir=tmp_path, device="cpu", batch_size=2)
+    return Studio(replace(plain, **settings))
 
 
 def make(studio: Studio, kind: str, request: Any, *observers: object) -> list[bytes]:
@@ -174,6 +175,7 @@ def test_the_start_says_which_pictures_and_with_what(random_studio):
             own = torch.randn(1, *noise.shape, generator=torch.Generator().manual_seed(request.seed or 0))
             assert torch.equal(noise, own[0])
         assert torch.equal(start.latents, start.noise * start.scheduler.init_noise_sigma)
+        assert start.negative_prompt_embeds is not None
         assert start.prompt_embeds.shape == start.negative_prompt_embeds.shape
         assert len(start.prompt_embeds) == len(start.requests)
 
@@ -182,13 +184,14 @@ def test_the_start_says_which_pictures_and_with_what(random_studio):
 def test_guidance_and_step_recomputed_from_what_was_told_are_what_passed(random_studio, scheduler):
     recorder = Recorder()
     make(random_studio, "txt2img", replace(TXT2IMG, num_images=1, scheduler=scheduler), recorder)
-    scheduler_again = type(recorder.starts[0].scheduler).from_config(recorder.starts[0].scheduler.config)
-    scheduler_again.set_timesteps(4)
+    scheduler_again = make_scheduler(scheduler, recorder.starts[0].scheduler.config)
+    scheduler_again.set_timesteps(4, device=torch.device("cpu"))
     latents = recorder.starts[0].latents
     for call, step in zip(recorder.calls, recorder.steps, strict=True):
         assert torch.equal(call.timestep, step.timestep)
         assert torch.equal(step.latents, latents)
         assert torch.equal(scheduler_again.scale_model_input(latents, call.timestep), call.model_input)
+        assert call.unconditional is not None
         guided = call.unconditional + 5.0 * (call.conditional - call.unconditional)
         assert torch.equal(step.noise_pred, guided)
         latents = scheduler_again.step(guided, call.timestep, latents, return_dict=False)[0]
