@@ -23,7 +23,7 @@ def models_dir(random_models: Path, tmp_path_factory: pytest.TempPathFactory) ->
     folder = tmp_path_factory.mktemp("models")
     os.symlink(random_models / "model-a", folder / "model-a")  # noqa: PTH211
     studio = Studio(Settings(models_dir=folder, model="model-a"))
-    with studio._ready_manager().pipeline("txt2img", "model-a", "DDIM") as pipe:
+    with studio._ready_manager().pipeline("model-a", "DDIM") as pipe:
         layers = kohya(lora_layers(pipe.components, 1))
         encoder = pipe.text_encoder.get_input_embeddings().weight.detach()
     write_lora(folder / "embeddings/blur.safetensors", {"emb_params": encoder[[320, 2368]].clone()})
