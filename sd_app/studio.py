@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 from .addons import Addon, AddonFacts, describe_addon, list_addons, list_vaes, read_words
 from .catalog import ModelInfo, find_model, list_downloaded, list_models
 from .checks import check_text
-from .hub.cache import remove, repo_folder
 from .hub.curated import CURATED, CuratedModel
+from .hub.hub_cache import remove, repo_folder
 from .requests import (
     MAX_PROMPT,
     BlendRequest,
@@ -82,19 +82,22 @@ class Studio:
         *,
         preview_every: int = 3,
         save: bool = True,
+        observers: Sequence[object] = (),
     ) -> Txt2ImgResult:
         """Make the pictures of a request and save them in outputs_dir (unless save is False).
 
         on_step is called after every step, and when loading or decoding begins; raising Cancelled in it
         stops the job, and the result holds the pictures finished before. Every `preview_every` steps the
-        Step has a preview; 0 turns previews off. Neither changes a pixel of the result.
+        Step has a preview; 0 turns previews off. `observers` are told what passes in the loop, see
+        probes/observers.py. None of these changes a pixel of the result.
         Raise ValueError for an unknown model or scheduler or a size over the limits, MemoryError when the
         job does not fit, OSError when a model cannot be read or a picture cannot be saved.
         """
         manager = self._ready_manager()
         from . import generation
 
-        return generation.txt2img(manager, request, on_step, preview_every=preview_every, save=save)
+        options = generation.RunOptions(on_step, preview_every, save, observers)
+        return generation.txt2img(manager, request, options)
 
     def img2img(
         self,
@@ -103,6 +106,7 @@ class Studio:
         *,
         preview_every: int = 3,
         save: bool = True,
+        observers: Sequence[object] = (),
     ) -> Img2ImgResult:
         """Make pictures from a picture; for everything else as txt2img.
 
@@ -112,7 +116,8 @@ class Studio:
         manager = self._ready_manager()
         from . import generation
 
-        return generation.img2img(manager, request, on_step, preview_every=preview_every, save=save)
+        options = generation.RunOptions(on_step, preview_every, save, observers)
+        return generation.img2img(manager, request, options)
 
     def inpaint(
         self,
@@ -121,6 +126,7 @@ class Studio:
         *,
         preview_every: int = 3,
         save: bool = True,
+        observers: Sequence[object] = (),
     ) -> InpaintResult:
         """Repaint the white part of a mask; for everything else as img2img.
 
@@ -130,7 +136,8 @@ class Studio:
         manager = self._ready_manager()
         from . import generation
 
-        return generation.inpaint(manager, request, on_step, preview_every=preview_every, save=save)
+        options = generation.RunOptions(on_step, preview_every, save, observers)
+        return generation.inpaint(manager, request, options)
 
     def blend(
         self,
@@ -139,6 +146,7 @@ class Studio:
         *,
         preview_every: int = 3,
         save: bool = True,
+        observers: Sequence[object] = (),
     ) -> BlendResult:
         """Make the picture of an expression, with its tensor; for everything else as txt2img.
 
@@ -147,7 +155,8 @@ class Studio:
         manager = self._ready_manager()
         from . import generation
 
-        return generation.blend(manager, request, on_step, preview_every=preview_every, save=save)
+        options = generation.RunOptions(on_step, preview_every, save, observers)
+        return generation.blend(manager, request, options)
 
     def walk(
         self,
@@ -156,6 +165,7 @@ class Studio:
         *,
         preview_every: int = 3,
         save: bool = True,
+        observers: Sequence[object] = (),
     ) -> WalkResult:
         """Make the pictures from a to b on one noise, and measure where they part; otherwise as txt2img.
 
@@ -165,7 +175,8 @@ class Studio:
         manager = self._ready_manager()
         from . import generation
 
-        return generation.walk(manager, request, on_step, preview_every=preview_every, save=save)
+        options = generation.RunOptions(on_step, preview_every, save, observers)
+        return generation.walk(manager, request, options)
 
     def plane(
         self,
@@ -174,12 +185,14 @@ class Studio:
         *,
         preview_every: int = 3,
         save: bool = True,
+        observers: Sequence[object] = (),
     ) -> PlaneResult:
         """Make a grid of pictures on one noise, rows from a to b, columns along a direction; see walk."""
         manager = self._ready_manager()
         from . import generation
 
-        return generation.plane(manager, request, on_step, preview_every=preview_every, save=save)
+        options = generation.RunOptions(on_step, preview_every, save, observers)
+        return generation.plane(manager, request, options)
 
     def encode(self, prompt: str, model: str | None = None, *, clip_skip: int = 1) -> Encoding:
         """Return a prompt as the U-Net reads it: (77*n, D) numbers with a row for each token.
@@ -364,14 +377,9 @@ class Studio:
         Waits for the running job. Raise ValueError if nothing of it is there or it is being fetched.
         """
         self._check_local()
-        from .hub.download import is_running
-        from .hub.plan import read_hub_id
+        from .hub.removing import check_removable
 
-        hub_id = read_hub_id(hub_id)
-        if is_running(hub_id):
-            raise ValueError(f"{hub_id} is being downloaded (stop that first)")
-        if not repo_folder(hub_id).is_dir():
-            raise ValueError(f"nothing of {hub_id} is on this disk")
+        hub_id = check_removable(hub_id)
         self.unload(hub_id)
         return remove(hub_id)
 

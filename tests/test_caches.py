@@ -20,7 +20,7 @@ from sd_app import (
     Txt2ImgRequest,
     WalkRequest,
 )
-from sd_app.generation.img2img import encode_image
+from sd_app.generation.vae import encode_image
 from sd_app.weights.caches import Cache, bytes_of, cached_bytes, fingerprint, forget
 
 SAMPLING: dict[str, Any] = {"seed": 1, "num_inference_steps": 2, "width": 64, "height": 64}
@@ -46,7 +46,7 @@ def tensor_of(megabytes: float) -> torch.Tensor:
 
 
 def parts(studio: Studio, model: str) -> Any:
-    with studio._ready_manager().pipeline("txt2img", model, "DDIM") as pipe:
+    with studio._ready_manager().pipeline(model, "DDIM") as pipe:
         return pipe
 
 
@@ -55,7 +55,7 @@ def counted(studio: Studio, model: str) -> Iterator[dict[str, int]]:
     """Count the calls of text encoders, VAE encoder and VAE decoder; a decode of results is one a batch."""
     pipe, calls = parts(studio, model), {"text": 0, "encode": 0, "decode": 0}
     networks = [(pipe.text_encoder, "text"), (pipe.vae.encoder, "encode"), (pipe.vae.decoder, "decode")]
-    if hasattr(pipe, "text_encoder_2"):
+    if pipe.is_xl:
         networks.append((pipe.text_encoder_2, "text"))
 
     def count(name: str) -> Callable[..., None]:
@@ -74,7 +74,7 @@ def counted(studio: Studio, model: str) -> Iterator[dict[str, int]]:
 
 def forget_all(studio: Studio, model: str) -> None:
     pipe = parts(studio, model)
-    forget(pipe.text_encoder, pipe.vae, *filter(None, [getattr(pipe, "text_encoder_2", None)]))
+    forget(*pipe.text_encoders, pipe.vae)
 
 
 def make(studio: Studio, name: str, request: Any) -> list[bytes]:
@@ -176,7 +176,7 @@ def test_one_other_pixel_is_another_picture(random_studio):
 
 
 def test_tiles_encode_to_something_else_and_are_kept_apart(random_studio):
-    with random_studio._ready_manager().pipeline("img2img", "model-a", "DDIM") as pipe:
+    with random_studio._ready_manager().pipeline("model-a", "DDIM") as pipe:
         whole = encode_image(pipe, PICTURE)
         pipe.vae.enable_tiling()
         sides = pipe.vae.tile_sample_min_size, pipe.vae.tile_latent_min_size

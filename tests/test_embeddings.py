@@ -16,7 +16,7 @@ from sd_app.text.prompts import encode as encode_plain
 @pytest.fixture(scope="module")
 def pipe(studio) -> Iterator[Any]:
     manager = studio._ready_manager()
-    with manager.pipeline("txt2img", "tiny-sd", "DDIM") as pipe:
+    with manager.pipeline("tiny-sd", "DDIM") as pipe:
         yield pipe
 
 

@@ -8,7 +8,8 @@ from PIL import Image
 from sd_app import Cancelled, Settings, Step, Studio, Txt2ImgRequest
 from sd_app.generation import resolve
 from sd_app.metadata import from_infotext, read_infotext
-from sd_app.schedulers import make_scheduler
+from sd_app.probes.observers import Observer
+from sd_app.weights.scheduling import make_scheduler
 
 REQUEST = Txt2ImgRequest(
     prompt="a red cat on the beach", negative_prompt="blue", seed=7, num_inference_steps=5
@@ -163,7 +164,7 @@ def test_cancel_before_decoding_saves_the_decoding(random_studio):
     random_studio.warm_up()
     manager = random_studio._ready_manager()
     decoded = []
-    with manager.pipeline("txt2img", "model-a", "DDIM") as pipe:
+    with manager.pipeline("model-a", "DDIM") as pipe:
         hook = pipe.vae.decoder.register_forward_pre_hook(lambda *_: decoded.append(1))
     on_step, _ = stop_at(4, text="Decoding")
     assert random_studio.txt2img(Txt2ImgRequest(prompt="a"), on_step).stopped
@@ -187,19 +188,24 @@ def test_an_error_in_on_step_is_passed_on_and_frees_the_model(random_studio):
     assert random_studio.txt2img(Txt2ImgRequest(prompt="a")).images
 
 
-def latents_at(pipe, guidance_scale: float) -> torch.Tensor:
-    pipe.scheduler = make_scheduler("DDIM", pipe.scheduler.config)
-    generator = [torch.Generator().manual_seed(1)]
-    keywords = {"num_inference_steps": 1, "output_type": "latent", "width": 64, "height": 64}
-    return pipe(
-        "a red cat", negative_prompt="b", guidance_scale=guidance_scale, generator=generator, **keywords
-    ).images
+class LastLatents(Observer):
+    """Keep what is decoded."""
+
+    latents: torch.Tensor
+
+    def after_decoding(self, latents, images):
+        self.latents = latents
 
 
 def test_guidance_between_0_and_1_means_what_the_formula_says(studio):
     """One DDIM step is linear in the noise prediction, so its latents are as linear in the guidance."""
-    with studio._ready_manager().pipeline("txt2img", "tiny-sd", "DDIM") as pipe:
-        zero, half, one, two = (latents_at(pipe, g) for g in (0.0, 0.5, 1.0, 2.0))
+    request = replace(REQUEST, negative_prompt="b", scheduler="DDIM", num_inference_steps=1)
+    ends = []
+    for guidance_scale in (0.0, 0.5, 1.0, 2.0):
+        last = LastLatents()
+        studio.txt2img(replace(request, guidance_scale=guidance_scale), save=False, observers=[last])
+        ends.append(last.latents)
+    zero, half, one, two = ends
     assert (one - zero).abs().max() > 1e-3
     assert torch.allclose(half, (zero + one) / 2, atol=1e-3)
     assert torch.allclose(two, 2 * one - zero, atol=1e-3)
@@ -236,7 +242,7 @@ def full_memory(random_studio):
     hooks = []
 
     def fill(times: int) -> None:
-        with random_studio._ready_manager().pipeline("txt2img", "model-a", "DDIM") as pipe:
+        with random_studio._ready_manager().pipeline("model-a", "DDIM") as pipe:
             hooks.append(pipe.unet.register_forward_pre_hook(Full(times)))
 
     yield fill
@@ -247,7 +253,7 @@ def full_memory(random_studio):
 def test_out_of_memory_is_tried_once_more_in_the_frugal_setting(random_studio, full_memory):
     request = Txt2ImgRequest(prompt="a", seed=3, num_images=2)
     expected = random_studio.txt2img(request, save=False)
-    with random_studio._ready_manager().pipeline("txt2img", "model-a", "DDIM") as pipe:
+    with random_studio._ready_manager().pipeline("model-a", "DDIM") as pipe:
         processors = {key: type(value) for key, value in pipe.unet.attn_processors.items()}
     full_memory(1)
     result = random_studio.txt2img(request, save=False)
@@ -270,7 +276,7 @@ def test_other_errors_of_the_model_are_not_taken_for_a_full_memory(random_studio
     def broken(*_: object) -> None:
         raise RuntimeError("expected scalar type Half")
 
-    with random_studio._ready_manager().pipeline("txt2img", "model-a", "DDIM") as pipe:
+    with random_studio._ready_manager().pipeline("model-a", "DDIM") as pipe:
         hook = pipe.unet.register_forward_pre_hook(broken)
     with pytest.raises(RuntimeError, match="expected scalar type Half"):
         random_studio.txt2img(Txt2ImgRequest(prompt="a"))

@@ -19,7 +19,7 @@ import torch
 from PIL import Image
 
 from sd_app import Settings, Studio, Txt2ImgRequest
-from sd_app.speed import Captured, FastUNet, Graphs, bypass
+from sd_app.speed import Captured, FastUNet, Graphs
 from sd_app.speed.graphs import MAX_KNOWN, PAYS_FROM, WARM_UPS
 
 REQUEST = Txt2ImgRequest(prompt="a red cat", negative_prompt="blue", seed=7, num_inference_steps=14)
@@ -210,13 +210,13 @@ def recorded(random_settings, capture) -> Studio:
 
 def record(studio: Studio, capture: Replayed, model: str = "model-a") -> FastUNet:
     manager = studio._ready_manager()
-    with manager.pipeline("txt2img", model, "DDIM") as pipe:
+    with manager.pipeline(model, "DDIM") as pipe:
         pipe.fast_unet.graphs = Graphs(capture)
         return pipe.fast_unet
 
 
 def fast_unet_of(studio: Studio) -> FastUNet:
-    with studio._ready_manager().pipeline("txt2img", "model-a", "DDIM") as pipe:
+    with studio._ready_manager().pipeline("model-a", "DDIM") as pipe:
         return pipe.fast_unet
 
 
@@ -259,6 +259,10 @@ def test_each_shape_of_a_job_has_its_own_recording(recorded, capture):
     assert capture.recorded == len(fast_unet_of(recorded).graphs or ()) == 4
 
 
+def bypass(pipe):
+    return pipe.fast_unet.bypass()
+
+
 @contextmanager
 def hooked(pipe):
     handle = pipe.unet.mid_block.register_forward_hook(lambda *_: None)
@@ -294,7 +298,7 @@ def counted(function, calls):
 def test_who_watches_the_unet_sees_every_call(recorded, capture, watch):
     expected = recorded.txt2img(REQUEST, save=False).images[0]
     replays = capture.replays
-    with recorded._ready_manager().pipeline("txt2img", "model-a", "DDIM") as pipe:
+    with recorded._ready_manager().pipeline("model-a", "DDIM") as pipe:
         pass
     calls: list[int] = []
     mid_block, forward = pipe.unet.mid_block, pipe.unet.mid_block.forward
@@ -311,7 +315,7 @@ def test_who_watches_the_unet_sees_every_call(recorded, capture, watch):
 
 def test_another_attention_processor_is_another_recording(recorded, capture):
     recorded.txt2img(REQUEST, save=False)
-    with recorded._ready_manager().pipeline("txt2img", "model-a", "DDIM") as pipe:
+    with recorded._ready_manager().pipeline("model-a", "DDIM") as pipe:
         pass
     replays = capture.replays
     with sliced(pipe):
@@ -325,7 +329,7 @@ def test_attention_is_torchs_fused_one_before_and_after_the_frugal_setting(recor
     from sd_app.generation.out_of_memory import sparing
     from sd_app.weights.memory_plan import FRUGAL
 
-    with recorded._ready_manager().pipeline("txt2img", "model-a", "DDIM") as pipe:
+    with recorded._ready_manager().pipeline("model-a", "DDIM") as pipe:
         for part in (pipe.unet, pipe.vae):
             assert {type(processor) for processor in part.attn_processors.values()} == {AttnProcessor2_0}
         with sparing(pipe, FRUGAL):
@@ -335,14 +339,14 @@ def test_attention_is_torchs_fused_one_before_and_after_the_frugal_setting(recor
 
 def test_gradients_pass_the_recordings_by(recorded, capture):
     fast_unet = fast_unet_of(recorded)
-    assert fast_unet.is_watched()  # gradients are on here
+    assert fast_unet.must_be_eager()  # gradients are on here
     with torch.no_grad():
-        assert not fast_unet.is_watched()
+        assert not fast_unet.must_be_eager()
         fast_unet.unet.train()
-        assert fast_unet.is_watched()
+        assert fast_unet.must_be_eager()
         fast_unet.unet.eval()
         with torch.autocast("cpu", torch.bfloat16):
-            assert fast_unet.is_watched()
+            assert fast_unet.must_be_eager()
 
 
 def test_weights_changed_in_place_reach_the_replay_and_moved_ones_a_new_recording(recorded, capture):
@@ -361,7 +365,7 @@ def test_weights_changed_in_place_reach_the_replay_and_moved_ones_a_new_recordin
 
 def test_a_full_memory_gives_the_recordings_up_and_the_job_its_picture(recorded, capture):
     expected = recorded.txt2img(REQUEST, save=False).images[0]
-    with recorded._ready_manager().pipeline("txt2img", "model-a", "DDIM") as pipe:
+    with recorded._ready_manager().pipeline("model-a", "DDIM") as pipe:
         left = [1]
 
         def full(*_):
@@ -380,7 +384,7 @@ def test_a_full_memory_gives_the_recordings_up_and_the_job_its_picture(recorded,
 
 def test_recordings_make_room_before_another_model_does_or_a_job_turns_frugal(recorded, capture, monkeypatch):
     expected = recorded.txt2img(REQUEST, save=False).images[0]
-    with recorded._ready_manager().pipeline("txt2img", "model-b", "DDIM"):
+    with recorded._ready_manager().pipeline("model-b", "DDIM"):
         pass
     monkeypatch.setattr("sd_app.weights.model_manager.free_bytes", lambda _: 2**40 if capture.released else 0)
     picture = recorded.txt2img(REQUEST, save=False).images[0]

@@ -9,7 +9,8 @@ from PIL import Image
 
 from sd_app import Cancelled, Img2ImgRequest, Step, Txt2ImgRequest
 from sd_app.generation import resolve
-from sd_app.generation.img2img import encode_image, noised_latents
+from sd_app.generation.starts import noised_start
+from sd_app.generation.vae import encode_image
 from sd_app.metadata import from_infotext, read_infotext
 from sd_app.schedulers import SCHEDULER_NAMES
 from sd_app.weights.caches import forget
@@ -62,13 +63,13 @@ def test_the_start_is_the_encoded_picture_plus_the_noise_of_txt2img(random_studi
     request = resolve(
         replace(REQUEST, scheduler=scheduler, strength=0.5), random_studio.models()[0], random_studio.settings
     )
-    with manager.pipeline("img2img", "model-a", scheduler) as pipe:
+    with manager.pipeline("model-a", scheduler) as pipe:
         x0 = encode_image(pipe, PICTURE)
-        latents, noise, _ = noised_latents(pipe, request, x0, [torch.Generator().manual_seed(7)])
-        timesteps, count = pipe.get_timesteps(4, 0.5, pipe.device)
+        start = noised_start(pipe, request, x0, [torch.Generator().manual_seed(7)])
+        latents, noise, timesteps = start.latents, start.noise, start.timesteps
         signal = latents - noise * (latents * noise).sum() / (noise * noise).sum()
     assert torch.equal(noise, torch.randn(noise.shape, generator=torch.Generator().manual_seed(7)))
-    assert count == 2
+    assert request.steps_run == 2
     assert len(timesteps) in (2, 3)
     # What is not noise points where the encoded picture does.
     flat = x0 - noise * (x0 * noise).sum() / (noise * noise).sum()
@@ -115,12 +116,14 @@ def test_progress_counts_the_steps_that_run(random_studio):
 
 
 def test_every_count_of_steps_is_run_exactly(random_studio):
-    with random_studio._ready_manager().pipeline("img2img", "model-a", "DDIM") as pipe:
+    with random_studio._ready_manager().pipeline("model-a", "DDIM") as pipe:
+        x0, generators = torch.zeros(1, 4, 8, 8), [torch.Generator()]
         for steps in (1, 7, 49, 100):
-            pipe.scheduler.set_timesteps(steps)
             for run in range(1, steps + 1):
-                timesteps, count = pipe.get_timesteps(steps, run / steps, "cpu")
-                assert (len(timesteps), count) == (run, run)
+                request = replace(REQUEST, num_inference_steps=steps, strength=run / steps)
+                assert request.steps_run == run
+                timesteps = noised_start(pipe, request, x0, generators).timesteps
+                assert timesteps.tolist() == pipe.scheduler.timesteps[-run:].tolist()
 
 
 def test_a_preview_never_changes_the_picture(random_studio):
@@ -189,7 +192,7 @@ def test_a_full_memory_while_encoding_is_tried_once_more(random_studio):
         if left.pop() if left else 0:
             raise torch.OutOfMemoryError("CUDA out of memory")
 
-    with random_studio._ready_manager().pipeline("img2img", "model-a", "DDIM") as pipe:
+    with random_studio._ready_manager().pipeline("model-a", "DDIM") as pipe:
         hook = pipe.vae.encoder.register_forward_pre_hook(fill)
         forget(pipe.vae)  # the picture is known by now
     result = random_studio.img2img(REQUEST, save=False)

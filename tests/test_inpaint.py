@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from sd_app import Cancelled, Img2ImgRequest, InpaintRequest, Settings, Step, Studio, Txt2ImgRequest
-from sd_app.generation.inpaint import InpaintJob, make_scene
+from sd_app.generation.inpaint import make_scene
+from sd_app.generation.kept_area import KeptArea
 from sd_app.metadata import from_infotext, list_outputs, read_infotext
 from sd_app.requests import BLENDS, MASKED_CONTENTS
 from sd_app.schedulers import SCHEDULER_NAMES
@@ -107,15 +108,15 @@ def test_with_every_seam_option_kept_pixels_are_the_inputs(quick_studio, blend):
 @pytest.mark.parametrize("soft", [False, True])
 def test_the_kept_latents_end_exactly_at_the_encoded_original(quick_studio, monkeypatch, scheduler, soft):
     ends = []
-    after_step = InpaintJob.after_step
+    put_back = KeptArea._put_back
 
-    def watch(job, pipe, index, latents):
-        changed = after_step(job, pipe, index, latents)
-        if index == pipe.num_timesteps - 1:
-            ends.append((changed["latents"], job.init_latents, job.latent_mask > 0))
+    def watch(kept, pipe, start, latents, left):
+        changed = put_back(kept, pipe, start, latents, left)
+        if not left:
+            ends.append((changed, start.original, kept.latent_mask > 0))
         return changed
 
-    monkeypatch.setattr(InpaintJob, "after_step", watch)
+    monkeypatch.setattr(KeptArea, "_put_back", watch)
     request = replace(REQUEST, scheduler=scheduler, soft_mask=soft, num_inference_steps=4, num_images=2)
     quick_studio.inpaint(request, save=False)
     ((latents, original, painted),) = ends

@@ -34,7 +34,7 @@ def models_dir(random_models, sdxl_models, tmp_path_factory) -> Path:
     with (
         Studio(Settings(models_dir=folder, model="model-a"))
         ._ready_manager()
-        .pipeline("txt2img", "model-a", "DDIM") as pipe
+        .pipeline("model-a", "DDIM") as pipe
     ):
         put(folder, "my-cat", {"emb_params": vectors(pipe, "cat")})
         put(folder, "one", {"<dog>": vectors(pipe, "dog")[0]})
@@ -61,7 +61,7 @@ def pipe(studio) -> Iterator[Any]:
 
 def lend(studio: Studio, model: str) -> Any:
     additions = choose_additions(studio.settings, find_model(studio.settings, model), "")
-    return studio._ready_manager().pipeline("txt2img", model, "DDIM", additions=additions)
+    return studio._ready_manager().pipeline(model, "DDIM", additions=additions)
 
 
 def vectors(pipe: Any, text: str, index: int = 0) -> torch.Tensor:

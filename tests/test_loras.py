@@ -16,8 +16,8 @@ from sd_app.catalog import find_model
 from sd_app.expressions.tags import find_tags, remove_tags
 from sd_app.metadata import from_infotext, read_infotext
 from sd_app.requests import take_apart
-from sd_app.schedulers import make_scheduler
 from sd_app.weights.lora_merging import read_lora
+from sd_app.weights.scheduling import make_scheduler
 from tests.addon_files import WRITERS, delta, kohya, kohya_original, lora_layers, peft, write_lora
 from tests.checkpoint_files import write_hollow
 
@@ -47,7 +47,7 @@ def studio(models_dir, tmp_path_factory) -> Studio:
             models_dir=models_dir, model="model-a", outputs_dir=tmp_path_factory.mktemp("o"), batch_size=2
         )
     )
-    with studio._ready_manager().pipeline("txt2img", "model-a", "DDIM") as pipe:
+    with studio._ready_manager().pipeline("model-a", "DDIM") as pipe:
         for seed, name in enumerate("ab"):
             write_lora(
                 models_dir / "loras" / f"{name}.safetensors", kohya(lora_layers(pipe.components, seed))
@@ -68,7 +68,7 @@ def draw(studio: Studio, prompt: str, **more: Any) -> bytes:
 def lend(studio: Studio, prompt: str) -> Any:
     info = find_model(studio.settings, None)
     additions = choose_additions(studio.settings, info, prompt)
-    return studio._ready_manager().pipeline("txt2img", info.name, "DDIM", additions=additions)
+    return studio._ready_manager().pipeline(info.name, "DDIM", additions=additions)
 
 
 def weights(studio: Studio, prompt: str) -> dict[str, torch.Tensor]:
@@ -231,7 +231,7 @@ def test_weights_are_exchanged_only_when_another_job_asks_for_others(studio, mon
     states = []
     for prompt in ("<lora:a:0.5> a cat", "a dog <lora:a:0.5>", "a dog <lora:b>", "a dog", "<lora:a:0.5> a"):
         with lend(studio, prompt) as pipe:
-            states.append(pipe.dressing)
+            states.append(pipe.merged)
     assert reads == ["a", "b", "a"]
     assert states[0] == states[1] == states[4] != states[2]
     assert states[3] == ()

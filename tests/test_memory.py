@@ -19,7 +19,7 @@ from sd_app.addons import choose_additions
 from sd_app.catalog import find_model
 from sd_app.cli import main
 from sd_app.generation.out_of_memory import AGAIN
-from sd_app.weights.applied_addons import Outfit
+from sd_app.weights.applied_addons import AppliedAddons
 from sd_app.weights.caches import cached_bytes, forget
 from sd_app.weights.device_memory import count_bytes, demand_of, free_bytes, is_out_of_memory, networks_in
 from sd_app.weights.lora_merging import MergedLoras
@@ -43,7 +43,7 @@ def difference(first: Image.Image, second: Image.Image) -> int:
 
 
 def parts(studio: Studio, kind: str = "txt2img") -> Any:
-    with studio._ready_manager().pipeline(kind, "model-a", "DDIM") as pipe:
+    with studio._ready_manager().pipeline("model-a", "DDIM") as pipe:
         return pipe
 
 
@@ -144,7 +144,7 @@ def test_a_job_that_was_frugal_from_the_start_is_tried_again_with_all_else_dropp
         free_for(manager, monkeypatch, 0)
     unet = parts(studio).unet
     (expected,) = make(studio, replace(TXT2IMG, num_images=1))
-    with manager.pipeline("txt2img", "model-b", "DDIM"):
+    with manager.pipeline("model-b", "DDIM"):
         pass
     monkeypatch.setattr(manager, "_others_on_device", lambda _: [])  # as where an estimate is too low
     told: list[str] = []
@@ -182,14 +182,14 @@ def test_a_load_that_does_not_fit_beside_others_drops_them(tmp_path, random_sett
     studio = Studio(replace(random_settings, models_dir=tmp_path, model="first"))
     request = replace(TXT2IMG, model="first", width=64, height=64)
     manager = studio._ready_manager()
-    with FakeAllocator() as memory, manager.pipeline("txt2img", "first", "DDIM"):
+    with FakeAllocator() as memory, manager.pipeline("first", "DDIM"):
         pass
     needed, size = memory.peak_bytes, manager._checkpoints["first"].size_bytes
     assert needed >= size
     manager.unload()
     with FakeAllocator(needed + size // 2) as memory:
         for name in ("first", "second"):
-            with manager.pipeline("txt2img", name, "DDIM"):
+            with manager.pipeline(name, "DDIM"):
                 pass
     assert memory.failures == 1
     assert manager.status().loaded == ("second",)
@@ -240,7 +240,7 @@ def test_short_memory_is_planned_for_told_and_shown(random_studio, random_settin
 
 def test_models_not_in_use_make_room_before_a_job_turns_frugal(random_studio, monkeypatch):
     manager = random_studio._ready_manager()
-    with manager.pipeline("txt2img", "model-b", "DDIM"):
+    with manager.pipeline("model-b", "DDIM"):
         pass
     make(random_studio, LARGE)
     assert random_studio.status().loaded == ("model-b", "model-a")
@@ -303,9 +303,10 @@ def test_offloaded_parts_come_back_and_draw_the_same(random_studio):
     checkpoint = manager._checkpoints["model-a"]
     for _ in range(2):
         manager._place(checkpoint, Plan(batch_size=1, offloads=True))
-        for kind in ("txt2img", "img2img", "inpaint"):
-            with manager.pipeline(kind, "model-a", "DDIM") as pipe:
-                assert pipe._all_hooks
+        for _ in range(3):
+            with manager.pipeline("model-a", "DDIM") as pipe:
+                assert pipe.offloads
+                assert all(hasattr(network, "_hf_hook") for network in pipe.networks)
         manager._place(checkpoint, Plan(batch_size=1))
         assert not any(hasattr(network, "_hf_hook") for network in checkpoint.networks)
     made = [make(random_studio, request)[0].tobytes() for request in (TXT2IMG, IMG2IMG, INPAINT)]
@@ -357,7 +358,7 @@ def test_a_budget_of_bytes_keeps_exactly_what_fits(random_models):
     manager = ModelManager(Settings(models_dir=random_models, model="model-a", device="cpu"))
 
     def load(name: str) -> int:
-        with manager.pipeline("txt2img", name, "DDIM"):
+        with manager.pipeline(name, "DDIM"):
             return manager._checkpoints[name].size_bytes
 
     sizes = {name: load(name) for name in ("model-a", "model-b", "model-v")}
@@ -396,7 +397,7 @@ def models_dir(random_models, tmp_path_factory) -> Path:
     AutoencoderKL.from_config(config).save_pretrained(folder / "vae/wide")
     save_file(own.state_dict(), folder / "vae/file.safetensors")
     manager = ModelManager(Settings(models_dir=folder, model="model-a", device="cpu"))
-    with manager.pipeline("txt2img", "model-a", "DDIM") as pipe:
+    with manager.pipeline("model-a", "DDIM") as pipe:
         write_lora(folder / "loras/a.safetensors", kohya(lora_layers(pipe.components, 0)))
     return folder
 
@@ -409,7 +410,7 @@ def addons_studio(models_dir, tmp_path) -> Studio:
 def put_on(studio: Studio, prompt: str = "a", vae: str | None = None) -> Any:
     info = find_model(studio.settings, "model-a")
     additions = choose_additions(studio.settings, info, prompt, vae)
-    return studio._ready_manager().pipeline("txt2img", "model-a", "DDIM", additions=additions)
+    return studio._ready_manager().pipeline("model-a", "DDIM", additions=additions)
 
 
 def bytes_in(studio: Studio) -> list[bytes]:
@@ -439,7 +440,7 @@ def test_an_addition_that_does_not_fit_beside_other_models_is_tried_again_withou
         eject(self)
 
     monkeypatch.setattr(MergedLoras, "eject", counted)
-    with FakeAllocator() as plain, manager.pipeline("txt2img", "model-a", "DDIM"):
+    with FakeAllocator() as plain, manager.pipeline("model-a", "DDIM"):
         pass
     with FakeAllocator() as memory, put_on(studio, prompt, vae):
         pass
@@ -447,7 +448,7 @@ def test_an_addition_that_does_not_fit_beside_other_models_is_tried_again_withou
     limit = (1 - share) * plain.peak_bytes + share * memory.peak_bytes
     manager.unload()
     parts(studio)
-    with manager.pipeline("txt2img", "model-b", "DDIM"):
+    with manager.pipeline("model-b", "DDIM"):
         pass
     merged[:] = [0]
     with FakeAllocator(limit, times=1) as memory, put_on(studio, prompt, vae) as pipe:
@@ -513,17 +514,17 @@ def test_a_preview_decoder_that_does_not_fit_leaves_the_linear_previews(models_d
         assert run() == linear
     assert memory.failures > 0
     assert run()[0] != linear[0]
-    (decoder,) = outfit_of(studio).networks
+    (decoder,) = addons_of(studio).networks
     with FakeAllocator(0, inside=decoder) as memory:
         assert run() == linear
     assert memory.failures == 1
     assert run()[0] != linear[0]
 
 
-def outfit_of(studio: Studio) -> Outfit:
-    outfit = studio._ready_manager()._checkpoints["model-a"].outfit
-    assert outfit is not None
-    return outfit
+def addons_of(studio: Studio) -> AppliedAddons:
+    addons = studio._ready_manager()._checkpoints["model-a"].addons
+    assert addons is not None
+    return addons
 
 
 def test_turning_frugal_keeps_of_what_was_added_only_what_the_job_uses(addons_studio, tmp_path):
@@ -531,22 +532,22 @@ def test_turning_frugal_keeps_of_what_was_added_only_what_the_job_uses(addons_st
     for vae in ("file", "other"):
         make(studio, replace(IMG2IMG, vae=vae))
     size = manager._checkpoints["model-a"].size_bytes
-    first, second = outfit_of(studio).networks
+    first, second = addons_of(studio).networks
     kept = [cached_bytes(network) for network in (first, second)]
     assert min(kept) > 0
     forget(first)
     assert manager._checkpoints["model-a"].size_bytes == size - kept[0]
-    outfit_of(studio)._decoder = ("of another job", torch.nn.Linear(2, 2))
+    addons_of(studio)._decoder = ("of another job", torch.nn.Linear(2, 2))
     with put_on(studio, vae="other") as pipe:
         assert pipe.vae is second
         manager.turn_frugal()
-        assert outfit_of(studio).networks == [second]
+        assert addons_of(studio).networks == [second]
     assert cached_bytes(second) == 0
     with put_on(studio) as pipe:
         pipe.preview_decoder = torch.nn.Linear(2, 2)
-        outfit_of(studio)._decoder = ("of this job", pipe.preview_decoder)
+        addons_of(studio)._decoder = ("of this job", pipe.preview_decoder)
         manager.turn_frugal()
-        assert outfit_of(studio).networks == [pipe.preview_decoder]
+        assert addons_of(studio).networks == [pipe.preview_decoder]
 
 
 def test_the_plan_is_made_for_the_vae_that_is_worn(addons_studio, monkeypatch):

@@ -15,9 +15,9 @@ from sd_app.checkpoints.folders import PARTS, why_unusable
 from sd_app.checkpoints.model_info import LATENT_RGB
 from sd_app.expressions import parse_prompt
 from sd_app.hub.plan import choose_weights
-from sd_app.schedulers import make_scheduler
 from sd_app.text.embeddings import Encoder
 from sd_app.text.prompts import chunk, encode, pool_chunks
+from sd_app.weights.scheduling import make_scheduler
 from tests.checkpoint_files import write_checkpoint
 
 PROMPT = "a drawing of a cat"
@@ -33,9 +33,7 @@ def studio(sdxl_models, tmp_path_factory) -> Studio:
 @pytest.fixture(scope="module")
 def pipe(sdxl_models) -> Iterator[Any]:
     with (
-        Studio(Settings(models_dir=sdxl_models, model="xl"))
-        ._ready_manager()
-        .pipeline("txt2img", "xl", "Euler") as pipe
+        Studio(Settings(models_dir=sdxl_models, model="xl"))._ready_manager().pipeline("xl", "Euler") as pipe
     ):
         yield pipe
 
@@ -242,7 +240,7 @@ def test_in_float16_the_vae_works_in_float32_and_is_itself_again_after_an_error(
         Settings(models_dir=sdxl_models, model="xl", outputs_dir=tmp_path, dtype="float16", device="cpu")
     )
     manager = studio._ready_manager()
-    with manager.pipeline("txt2img", "xl", "Euler") as pipe:
+    with manager.pipeline("xl", "Euler") as pipe:
         vae = pipe.vae
     seen: list[torch.dtype] = []
     decode = vae.decode

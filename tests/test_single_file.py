@@ -12,6 +12,7 @@ from transformers import CLIPTokenizer
 
 from sd_app import InpaintRequest, Settings, Studio, Txt2ImgRequest
 from sd_app.settings import EMBEDDED_DIR
+from sd_app.weights.components import LoadedParts
 from sd_app.weights.single_file import build_tokenizers, load_file
 from tests.checkpoint_files import Parts, original_tensors, write_checkpoint
 
@@ -27,7 +28,7 @@ def picture_of(model: str, **fields) -> Txt2ImgRequest:
     return Txt2ImgRequest(model=model, **{**known, **fields})
 
 
-def assert_equal_parts(components: dict, parts: Parts, dtype: torch.dtype, family: str) -> None:
+def assert_equal_parts(components: LoadedParts, parts: Parts, dtype: torch.dtype, family: str) -> None:
     """Compare every tensor; Stable Diffusion 2 reads all layers of its text encoder but the last."""
     encoders = [components[name] for name in ("text_encoder", "text_encoder_2") if name in components]
     loaded_parts = (components["unet"], components["vae"], *encoders)

@@ -10,8 +10,8 @@ from PIL import Image
 
 from sd_app import Img2ImgRequest, InpaintRequest, Settings, Step, Studio, Txt2ImgRequest, WalkRequest
 from sd_app.catalog import find_model
-from sd_app.speed import CallPlan, plan_calls, reuse
-from sd_app.speed.calls import as_timestep, conditional_half, flatten, unflatten
+from sd_app.speed import CallPlan, Conditioning, plan_calls, reuse
+from sd_app.speed.calls import as_timestep, unflatten
 from tests.conftest import make_checkpoint
 
 REQUEST = Txt2ImgRequest(
@@ -35,7 +35,7 @@ def watched(studio):
         batches: list[int] = []
         of.warm_up()
         info = find_model(of.settings, request.model)
-        with of._ready_manager().pipeline("txt2img", info.name, "DDIM") as pipe:
+        with of._ready_manager().pipeline(info.name, "DDIM") as pipe:
             part = pipe.unet.get_submodule(name)
         handle = part.register_forward_pre_hook(lambda _, args: batches.append(len(args[0])))
         try:
@@ -50,38 +50,37 @@ def watched(studio):
 # -- the arguments of a call
 
 
-def test_a_call_taken_apart_and_put_together_is_the_same_call():
-    sample, timestep, text = torch.randn(2, 4, 8, 8), torch.tensor(7), torch.randn(2, 77, 32)
-    added = {"text_embeds": torch.randn(2, 8), "time_ids": torch.randn(2, 6)}
-    known = {"timestep_cond": None, "cross_attention_kwargs": None, "added_cond_kwargs": added}
-    tensors = flatten((sample, timestep), {"encoder_hidden_states": text, **known, "return_dict": False})
-    assert tensors is not None
-    again = unflatten(tensors)
-    assert again.pop("return_dict") is False
-    assert again.pop("added_cond_kwargs").keys() == added.keys()
-    assert [again[name] is value for name, value in (("sample", sample), ("encoder_hidden_states", text))]
-    assert again.keys() == {"sample", "timestep", "encoder_hidden_states"}
-    half = conditional_half(tensors)
-    assert {name: len(part) for name, part in half.items() if part.ndim} == {
-        "sample": 1,
-        "encoder_hidden_states": 1,
-        "added_cond_kwargs.text_embeds": 1,
-        "added_cond_kwargs.time_ids": 1,
-    }
-    assert torch.equal(half["sample"], sample[1:])
+def test_a_flat_table_becomes_the_unets_arguments():
+    sample, text = torch.randn(2, 4, 8, 8), torch.randn(2, 77, 32)
+    sizes = torch.randn(2, 6)
+    arguments = unflatten(
+        {"sample": sample, "encoder_hidden_states": text, "added_cond_kwargs.time_ids": sizes}
+    )
+    assert arguments.pop("return_dict") is False
+    assert arguments.keys() == {"sample", "encoder_hidden_states", "added_cond_kwargs"}
+    assert arguments["sample"] is sample
+    assert arguments["encoder_hidden_states"] is text
+    assert arguments["added_cond_kwargs"] == {"time_ids": sizes}
 
 
-def test_a_call_that_is_more_than_tensors_is_left_alone():
-    sample = torch.randn(2, 4, 8, 8)
-    assert flatten((sample, 7), {"return_dict": True}) is None
-    assert flatten((sample, 7), {"cross_attention_kwargs": {"scale": 0.5}, "return_dict": False}) is None
+def test_the_conditional_half_is_the_second_half_of_all_that_counts_with_the_batch():
+    text, scale = torch.randn(4, 77, 32), torch.randn(7)
+    tensors = {"encoder_hidden_states": text, "added_cond_kwargs.text_embeds": text[:, 0], "other": scale}
+    half = Conditioning(tensors=tensors, is_guided=True).conditional
+    assert torch.equal(half["encoder_hidden_states"], text[2:])
+    assert torch.equal(half["added_cond_kwargs.text_embeds"], text[2:, 0])
+    assert half["other"] is scale
+    whole = Conditioning(tensors=tensors, is_guided=False)
+    assert whole.conditional is tensors
+    again = Conditioning(tensors=tensors, is_guided=True)
+    assert again.conditional["encoder_hidden_states"] is again.conditional["encoder_hidden_states"]
 
 
 @pytest.mark.parametrize(("value", "dtype"), [(7, torch.int64), (7.5, torch.float64)])
 def test_a_timestep_that_is_a_number_becomes_the_unets_own_tensor(studio, value, dtype):
     made = as_timestep(value, torch.device("cpu"))
     assert made.dtype == dtype
-    with studio._ready_manager().pipeline("txt2img", "tiny-sd", "DDIM") as pipe, torch.no_grad():
+    with studio._ready_manager().pipeline("tiny-sd", "DDIM") as pipe, torch.no_grad():
         sample = torch.zeros(1, 4, 8, 8)
         by_number, by_tensor = (pipe.unet.get_time_embed(sample, t) for t in (value, made))
     assert torch.equal(by_number, by_tensor)
@@ -168,7 +167,7 @@ def test_the_unet_is_itself_again_after_a_job_an_error_and_a_stop(random_studio)
 
     with pytest.raises(KeyError):
         random_studio.txt2img(request, fail, save=False)
-    with random_studio._ready_manager().pipeline("txt2img", "model-a", "DDIM") as pipe:
+    with random_studio._ready_manager().pipeline("model-a", "DDIM") as pipe:
         assert not [part for part in pipe.unet.modules() if "forward" in vars(part)]
         assert not [part for part in pipe.unet.modules() if part._forward_hooks]
     plain = replace(request, guidance_end=1, cache_interval=1)
@@ -182,7 +181,7 @@ def test_the_unet_is_itself_again_after_a_job_an_error_and_a_stop(random_studio)
 def test_right_after_a_full_call_a_shallow_one_gives_the_same(random_models, sdxl_models, family, tmp_path):
     folder, name = (random_models, "model-a") if family == "sd" else (sdxl_models, "xl")
     studio = Studio(Settings(models_dir=folder, model=name, outputs_dir=tmp_path, device="cpu"))
-    with studio._ready_manager().pipeline("txt2img", name, "DDIM") as pipe, torch.no_grad():
+    with studio._ready_manager().pipeline(name, "DDIM") as pipe, torch.no_grad():
         unet, generator = pipe.unet, torch.Generator().manual_seed(1)
         for height, width in ((8, 8), (9, 13)):  # an odd size makes the U-Net pass sizes on
             tensors = {
@@ -258,13 +257,12 @@ def test_a_unet_of_one_level_has_nothing_to_reuse():
     assert not reuse.can_reuse(unet)
 
 
-def test_the_plan_of_a_default_request_changes_nothing(random_studio):
-    with random_studio._ready_manager().pipeline("txt2img", "model-a", "Heun") as pipe:
-        plan = plan_calls(pipe, replace(REQUEST, guidance_scale=5.0), 6)
-        assert plan == CallPlan(calls=12, order=2)
-        assert not plan.changes_pictures
-        ended = plan_calls(pipe, replace(REQUEST, guidance_scale=1.0, guidance_end=0.5), 6)
-        assert not ended.changes_pictures  # without guidance there is nothing to end
+def test_the_plan_of_a_default_request_changes_nothing():
+    plan = plan_calls(replace(REQUEST, guidance_scale=5.0), 6, order=2, is_guided=True)
+    assert plan == CallPlan(calls=12, order=2)
+    assert not plan.changes_pictures
+    ended = plan_calls(replace(REQUEST, guidance_end=0.5), 6, order=2, is_guided=False)
+    assert not ended.changes_pictures  # without guidance there is nothing to end
 
 
 # -- LCM

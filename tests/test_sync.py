@@ -52,13 +52,13 @@ READS = {aten._local_scalar_dense.default, aten.is_nonzero.default, aten.equal.d
 def questions_of(studio, request, *, preview_every: int = 0) -> tuple[list[int], list[int]]:
     """Return how many questions each step asks, and the steps that have a preview."""
     studio.warm_up()
-    with studio._ready_manager().pipeline("txt2img", request.model or "tiny-sd", "DDIM") as pipe:
+    with studio._ready_manager().pipeline(request.model or "tiny-sd", "DDIM") as pipe:
         unet = pipe.unet
     asked = Questions()
     counts, previews = [], []
 
-    def enter(_module: Any, args: Any) -> None:
-        asked.mark(*filter(is_tensor, args))
+    def enter(_module: Any, _args: Any, known: Any) -> None:
+        asked.mark(known["sample"], known["timestep"])
 
     def leave(_module: Any, _args: Any, output: Any) -> None:
         asked.mark(output[0])
@@ -69,7 +69,7 @@ def questions_of(studio, request, *, preview_every: int = 0) -> tuple[list[int],
             if step.preview is not None:
                 previews.append(step.step)
 
-    handles = [unet.register_forward_pre_hook(enter), unet.register_forward_hook(leave)]
+    handles = [unet.register_forward_pre_hook(enter, with_kwargs=True), unet.register_forward_hook(leave)]
     kind = "img2img" if isinstance(request, Img2ImgRequest) else "txt2img"
     try:
         with asked:

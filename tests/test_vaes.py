@@ -155,9 +155,9 @@ def test_sdxls_in_float16_still_runs_in_float32_and_comes_back(models_dir, tmp_p
     studio = Studio(Settings(models_dir=models_dir, model="xl", outputs_dir=tmp_path, dtype="float16"))
     plain = draw(studio, PROMPT)
     assert draw(studio, PROMPT, vae=vae) == plain
-    (outfit,) = (checkpoint.outfit for checkpoint in studio._ready_manager()._checkpoints.values())
-    assert outfit is not None
-    assert [one.dtype for one in outfit._vaes.values()] == [torch.float16]
+    (addons,) = (checkpoint.addons for checkpoint in studio._ready_manager()._checkpoints.values())
+    assert addons is not None
+    assert [one.dtype for one in addons._vaes.values()] == [torch.float16]
 
 
 def bad_folder(models_dir: Path, name: str, config: dict[str, Any] | str) -> None:

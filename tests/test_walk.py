@@ -21,12 +21,13 @@ from sd_app import (
     Txt2ImgRequest,
     WalkRequest,
 )
-from sd_app.generation.job import Job
-from sd_app.generation.run import run_job
 from sd_app.metadata import from_infotext, read_infotext
 from sd_app.pictures.charts import HEAT_COLORS, divergence_plot, heat_map
 from sd_app.pictures.films import film_bytes
+from sd_app.probes.observers import Observer
+from sd_app.probes.trajectories import Trajectories
 from sd_app.requests import BRANCH_EARLY, DIFFER_AT_THE_END, PARTED, SMALL_CHANGE
+from tests.bare import bare_pipeline
 
 QUICK: dict[str, Any] = {"scheduler": "DDIM", "num_inference_steps": 4, "seed": 3}
 WALK = WalkRequest(a="cat", b="dog", prompt="a {} on the beach", frames=5, film="none", **QUICK)
@@ -96,8 +97,8 @@ def test_frames_are_saved_with_the_request_that_makes_them_again(studio):
 
 def test_measuring_a_walk_changes_nothing(studio, monkeypatch):
     watched = studio.walk(WALK, save=False)
-    monkeypatch.setattr("sd_app.generation.frames.WalkJob.watches", False)
-    monkeypatch.setattr("sd_app.generation.frames.WalkJob.distances", lambda *_: np.zeros(4))
+    monkeypatch.setattr(Trajectories, "on_step", lambda *_: None)
+    monkeypatch.setattr(Trajectories, "distances", lambda *_: np.zeros(4))
     unwatched = studio.walk(WALK, save=False)
     assert [i.tobytes() for i in watched.images] == [i.tobytes() for i in unwatched.images]
 
@@ -113,16 +114,13 @@ def test_the_distance_is_the_root_mean_square_of_predicted_x0(studio):
     """At the last step DDIM's predicted x0 is the latent that is decoded."""
     ends: list[np.ndarray] = []
 
-    class Listening(Job):
-        def after_step(self, pipe, index, latents):
-            if index == 3:
-                ends.append(latents.float().numpy().copy())
-            return {}
+    class Listening(Observer):
+        def after_decoding(self, latents, images):
+            ends.append(latents.float().numpy().copy())
 
     walk = studio.walk(replace(WALK, ts=(0, 1)), save=False)
-    manager = studio._ready_manager()
     for prompt in walk.prompts:
-        run_job(Listening, manager, WALK.picture_of(prompt), None, preview_every=0, save=False)
+        studio.txt2img(WALK.picture_of(prompt), save=False, observers=[Listening()])
     expected = np.sqrt(((ends[0] - ends[1]) ** 2).mean())
     # The last step leads to the noise of training step 0, sqrt(1 - 0.00085) of the signal.
     assert walk.divergence.distances[0, -1] == pytest.approx(expected, rel=0.02)
@@ -273,9 +271,10 @@ def test_the_judge_sees_the_way_from_one_to_the_other(studio, a, b, prompt, attr
 
 
 def test_the_array_is_the_pipelines_own_tensor(studio):
-    with studio._ready_manager().pipeline("txt2img", "tiny-sd", "DDIM") as pipe:
+    with studio._ready_manager().pipeline("tiny-sd", "DDIM") as pipe:
         expected, empty = (
-            part.detach() for part in pipe.encode_prompt("a red cat on the beach", "cpu", 1, True, "")
+            part.detach()
+            for part in bare_pipeline(pipe).encode_prompt("a red cat on the beach", "cpu", 1, True, "")
         )
     encoding = studio.encode("a red cat on the beach")
     assert np.array_equal(encoding.embeds, expected[0].numpy())

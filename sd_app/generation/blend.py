@@ -1,12 +1,13 @@
 """Pictures of an expression, and prompts as the tensors they become."""
 
 import time
-from typing import Any
+from collections.abc import Sequence
 
 import torch
 
 from ..addons import choose_additions
 from ..catalog import find_model
+from ..checkpoints.model_info import ModelInfo
 from ..checks import check_int, check_text
 from ..expressions import parse_prompt
 from ..expressions.tags import find_tags
@@ -22,44 +23,48 @@ from ..requests import (
     Txt2ImgRequest,
 )
 from ..text import embeddings, prompts
-from ..text.learned_words import words_of
+from ..text.embeddings import PromptEmbeds
 from ..weights.model_manager import ModelManager
-from .job import Job, OnStep
-from .run import run_job
+from ..weights.pipeline import Pipeline
+from .frames import Seeds
+from .job import Composition, OnStep
+from .prompt_embeds import SharedPrompt
+from .run import RunOptions, run_job
+from .starts import FromNoise
 
 READING = "Reading the vocabulary"
 
 MAX_NEAR = 100  # words or channels of a report
 
 
-def blend(
-    manager: ModelManager,
-    request: BlendRequest,
-    on_step: OnStep | None = None,
-    *,
-    preview_every: int = 3,
-    save: bool = True,
-) -> BlendResult:
+def blend(manager: ModelManager, request: BlendRequest, options: RunOptions) -> BlendResult:
     """Make the picture of an expression; see Studio.blend."""
-    picture = request.picture_of(request.blended_prompt)
-    return run_job(BlendJob, manager, picture, on_step, preview_every=preview_every, save=save).result()
+    explained: Explained
+
+    def compose(request: Txt2ImgRequest, info: ModelInfo) -> Composition:
+        nonlocal explained
+        explained = Explained(info.name)
+        return Composition(frames=Seeds(request), start=FromNoise(), prompts=explained)
+
+    job = run_job(manager, request.picture_of(request.blended_prompt), compose, options)
+    return BlendResult(**job.result_fields(), encoding=explained.encoding, near=explained.near)
 
 
-class BlendJob(Job):
-    """txt2img's job, which also keeps what its prompt became."""
+class Explained(SharedPrompt):
+    """A prompt for all pictures that also keeps what it became."""
 
-    encoding: Encoding | None = None
-    near: tuple[tuple[NearWord, ...], ...] = ()
+    def __init__(self, model: str) -> None:
+        super().__init__()
+        self._model = model
+        self.encoding: Encoding | None = None
+        self.near: tuple[tuple[NearWord, ...], ...] = ()
 
-    def prompts(self, pipe: Any, first: int, count: int) -> dict[str, Any]:
+    def encode(self, pipe: Pipeline, requests: Sequence[Txt2ImgRequest]) -> PromptEmbeds:
         if self.encoding is None:
-            request = self.request
-            self.encoding = encoding_of(pipe, request.prompt, self.info.name, request.clip_skip)
+            request = requests[0]
+            self.encoding = encoding_of(pipe, request.prompt, self._model, request.clip_skip)
             self.near = near_tokens(pipe, request)
-        return super().prompts(pipe, first, count)
-
-    def result(self) -> BlendResult:
-        return BlendResult(**self.result_fields(), encoding=self.encoding, near=self.near)
+        return super().encode(pipe, requests)
 
 
 def encode(manager: ModelManager, prompt: str, model: str | None, *, clip_skip: int = 1) -> Encoding:
@@ -67,7 +72,7 @@ def encode(manager: ModelManager, prompt: str, model: str | None, *, clip_skip: 
     check_prompt(prompt, clip_skip)
     info = find_model(manager.settings, model)
     additions = choose_additions(manager.settings, info, prompt)
-    with manager.pipeline("txt2img", info.name, info.default_scheduler, additions=additions) as pipe:
+    with manager.pipeline(info.name, info.default_scheduler, additions=additions) as pipe:
         return encoding_of(pipe, prompt, info.name, clip_skip)
 
 
@@ -95,7 +100,7 @@ def look_up(
             )
 
     additions = choose_additions(manager.settings, info, prompt)
-    with manager.pipeline("txt2img", info.name, info.default_scheduler, additions=additions) as pipe:
+    with manager.pipeline(info.name, info.default_scheduler, additions=additions) as pipe:
         encoding = encoding_of(pipe, prompt, info.name, clip_skip)
         check_int("row", row, 0, len(encoding.embeds) - 1)
         vector = torch.from_numpy(encoding.embeds[row])
@@ -116,7 +121,7 @@ def check_prompt(prompt: str, clip_skip: int) -> None:
     check_int("clip_skip", clip_skip, 1, MAX_CLIP_SKIP)
 
 
-def encoding_of(pipe: Any, prompt: str, model: str, clip_skip: int) -> Encoding:
+def encoding_of(pipe: Pipeline, prompt: str, model: str, clip_skip: int) -> Encoding:
     """Encode a prompt on a pipe and bring it to NumPy."""
     embeds = embeddings.encode(pipe, prompt, clip_skip=clip_skip)[0]
     empty = prompts.encode(pipe, "", clip_skip=clip_skip)[0]
@@ -127,11 +132,11 @@ def encoding_of(pipe: Any, prompt: str, model: str, clip_skip: int) -> Encoding:
         clip_skip=clip_skip,
         embeds=embeds.float().cpu().numpy(),
         empty=empty.repeat(windows, 1).float().cpu().numpy(),
-        table=prompts.token_table(pipe.tokenizer, prompt, words_of(pipe), num_chunks=windows),
+        table=prompts.token_table(pipe.tokenizer, prompt, pipe.words, num_chunks=windows),
     )
 
 
-def near_tokens(pipe: Any, request: Txt2ImgRequest) -> tuple[tuple[NearWord, ...], ...]:
+def near_tokens(pipe: Pipeline, request: Txt2ImgRequest) -> tuple[tuple[NearWord, ...], ...]:
     """Return the tokens nearest to a blended word's vectors, an entry for each row of the prompt's slots."""
     template = parse_prompt(request.prompt)
     encoder = embeddings.Encoder(pipe, request.clip_skip)

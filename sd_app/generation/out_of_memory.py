@@ -2,14 +2,13 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
-from typing import Any
 
 from PIL import Image
 
-from ..speed import bypass
 from ..weights.device_memory import OUT_OF_MEMORY, is_out_of_memory
 from ..weights.memory_plan import TILE_SIDE, Plan
 from ..weights.model_manager import ModelManager
+from ..weights.pipeline import Pipeline
 from .job import Job
 
 AGAIN = "Out of memory: once more, frugally"
@@ -19,7 +18,7 @@ Run = Callable[[int, int], Images]  # first picture, number of pictures
 
 
 def run_batch(
-    manager: ModelManager, pipe: Any, job: Job, run: Run, first: int, count: int
+    manager: ModelManager, pipe: Pipeline, job: Job, run: Run, first: int, count: int
 ) -> Iterator[Images]:
     """Denoise and decode pictures first..first+count-1, as many together as the job's plan says; yield them.
 
@@ -51,7 +50,7 @@ def run_batch(
 
 
 @contextmanager
-def sparing(pipe: Any, plan: Plan) -> Iterator[None]:
+def sparing(pipe: Pipeline, plan: Plan) -> Iterator[None]:
     """Have a pipeline work as a plan says; a plan that spares nothing changes nothing."""
     vae, processors = pipe.vae, dict(pipe.unet.attn_processors)
     tile_sides = vae.tile_sample_min_size, vae.tile_latent_min_size
@@ -61,10 +60,10 @@ def sparing(pipe: Any, plan: Plan) -> Iterator[None]:
         vae.enable_tiling()
     if plan.decodes_singly:
         vae.enable_slicing()
-    if plan.slices and pipe._execution_device.type != "cuda":
+    if plan.slices and pipe.device.type != "cuda":
         pipe.unet.set_attention_slice("max")
     try:
-        with bypass(pipe) if plan.slices or plan.offloads else nullcontext():
+        with pipe.fast_unet.bypass() if plan.slices or plan.offloads else nullcontext():
             yield
     finally:
         vae.disable_tiling()

@@ -1,62 +1,79 @@
-"""The story every job shares: resolve, load, encode, then batch by batch denoise, decode and save."""
+"""The story every job shares: resolve, load, then batch by batch encode, denoise, decode and save."""
 
-import time
-from collections.abc import Callable
-from contextlib import nullcontext, suppress
-from dataclasses import replace
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, TypeVar
+from typing import TypeVar
 
-import torch
 from PIL import Image
 
 from ..addons import choose_additions
 from ..catalog import find_model
-from ..checkpoints.model_info import LatentRgb
-from ..probes.previews import preview_image, preview_sheet
+from ..checkpoints.model_info import ModelInfo
+from ..probes.observers import Audience, LoopStart
 from ..requests import Cancelled, DownloadProgress, Txt2ImgRequest
-from ..schedulers import StepWatcher, watch_steps
+from ..settings import Settings
 from ..speed import plan_calls
-from ..weights.device_memory import OUT_OF_MEMORY, is_out_of_memory
 from ..weights.loaders import download_snapshot
 from ..weights.model_manager import ModelManager
-from ..weights.taesd import decode_latents
-from .job import Job, OnStep
-from .out_of_memory import Images, run_batch
+from ..weights.pipeline import Pipeline
+from .conditioning import is_guided, make_conditioning
+from .denoise import denoise
+from .job import Composition, Job, OnStep
+from .out_of_memory import run_batch
+from .progress import ProgressTeller
 from .resolve import resolve
+from .starts import make_generators, steps_run
+from .vae import decode_latents
 
-JobT = TypeVar("JobT", bound=Job)
+RequestT = TypeVar("RequestT", bound=Txt2ImgRequest)
+Compose = Callable[[RequestT, ModelInfo], Composition]  # of a resolved request
 
 
-def run_job(
-    job_type: type[JobT],
-    manager: ModelManager,
-    request: Txt2ImgRequest,
-    on_step: OnStep | None,
-    *,
-    preview_every: int,
-    save: bool,
-) -> JobT:
+@dataclass(frozen=True, eq=False)
+class RunOptions:
+    """How a job is run, which changes no picture."""
+
+    on_step: OnStep | None = None
+    preview_every: int = 3  # steps from one preview to the next; 0 for none
+    save: bool = True
+    observers: Sequence[object] = ()
+
+
+def run_job(manager: ModelManager, request: RequestT, compose: Compose[RequestT], options: RunOptions) -> Job:
     """Make the pictures of a request, settings.batch_size at a time; return the job with what is finished."""
-    settings = manager.settings
+    settings, on_step = manager.settings, options.on_step
     info = find_model(settings, request.model)
-    job = job_type(resolve(request, info, settings), info, on_step, settings.outputs_dir if save else None)
+    resolved = resolve(request, info, settings)
+    refuse_unwatchable(resolved, settings, Audience(options.observers))
+    job = Job(
+        request=resolved,
+        info=info,
+        parts=compose(resolved, info),
+        on_step=on_step,
+        outputs_dir=settings.outputs_dir if options.save else None,
+    )
     with job.saver, suppress(Cancelled):  # the result says that it was stopped
         if info.path is None:
             job.tell(f"Downloading {info.name}")
             download_snapshot(info.name, partial(tell_download, job) if on_step else None)
-            job.info = find_model(settings, info.name)  # its size and defaults are known only now
-            job.request = resolve(replace(request, seed=job.request.seed), job.info, settings)
-        if job.nothing_to_do:
+            info = job.info = find_model(settings, info.name)  # its size and defaults are known only now
+            job.request = resolved = resolve(replace(request, seed=resolved.seed), info, settings)
+            job.parts = compose(resolved, info)
+        if job.parts.nothing_to_do:
             return job
-        job.preview_every = preview_every if on_step and job.info.latent_rgb else 0
-        prompt, vae, scheduler = job.request.prompt, job.request.vae, str(job.request.scheduler)
-        additions = choose_additions(settings, job.info, prompt, vae, previews=bool(job.preview_every))
-        with manager.pipeline(job.kind, info.name, scheduler, job.tell, additions) as pipe:
+        preview_every = options.preview_every if on_step and info.latent_rgb else 0
+        additions = choose_additions(
+            settings, info, resolved.prompt, resolved.vae, previews=bool(preview_every)
+        )
+        with manager.pipeline(info.name, str(resolved.scheduler), job.tell, additions) as pipe:
             fit_job(manager, job)
-            run = partial(denoise, pipe, job)
-            for first, count in job.batches(settings.batch_size):
-                for images in run_batch(manager, pipe, job, run, first, count):
+            tellers = [ProgressTeller(job, pipe, preview_every)] if on_step else []
+            audience = Audience([*job.parts.observers, *options.observers, *tellers])
+            draw = partial(draw_batch, pipe, job, audience)
+            for first, count in job.parts.frames.batches(settings.batch_size):
+                for images in run_batch(manager, pipe, job, draw, first, count):
                     job.finish(images)
     return job
 
@@ -64,6 +81,22 @@ def run_job(
 def tell_download(job: Job, progress: DownloadProgress) -> None:
     """Tell how far the job's model is on its way here; Cancelled stops that too."""
     job.tell(f"Downloading {progress.hub_id}", download=progress)
+
+
+def refuse_unwatchable(request: Txt2ImgRequest, settings: Settings, audience: Audience) -> None:
+    """Refuse to show each part of the U-Net where running each part would make another picture."""
+    if not audience.needs_every_part:
+        return
+    if request.cache_interval > 1:
+        raise ValueError(
+            f"cache_interval must be 1 to look inside the U-Net, got {request.cache_interval}: between its"
+            " steps the deep blocks are not run (set it to 1, which makes another picture)"
+        )
+    if settings.compile:
+        raise ValueError(
+            "compile must be off to look inside the U-Net, since compiled code has no parts"
+            " (start without --compile)"
+        )
 
 
 def fit_job(manager: ModelManager, job: Job) -> None:
@@ -76,69 +109,44 @@ def fit_job(manager: ModelManager, job: Job) -> None:
         job.tell(f"Short of memory: {job.plan.words}")
 
 
-def denoise(pipe: Any, job: Job, first: int, count: int) -> Images:
-    """Call the pipeline: the request's fields in diffusers' words, a CPU generator for each picture.
-
-    Return pictures first..first+count-1.
-    """
-    request = job.request
-    generators = [torch.Generator("cpu").manual_seed(job.seed(first + index)) for index in range(count)]
-    prompts, arguments = job.prompts(pipe, first, count), job.arguments(pipe, generators)
-    watched = job.preview_every or job.watches
-    calls = plan_calls(pipe, request, job.num_steps)
-    with (
-        watch_steps(pipe.scheduler) if watched else nullcontext() as watcher,
-        pipe.fast_unet.running(calls, job.tell),
-    ):
-        output = pipe(
-            **prompts,
-            **arguments,
-            num_inference_steps=request.num_inference_steps,
-            guidance_scale=request.guidance_scale,
-            generator=generators,
-            callback_on_step_end=progress_callback(job, watcher, first, count),
-            callback_on_step_end_tensor_inputs=["latents"],
-            output_type="pil",
+def draw_batch(pipe: Pipeline, job: Job, audience: Audience, first: int, count: int) -> list[Image.Image]:
+    """Make pictures first..first+count-1: encode the prompts, begin, denoise, decode."""
+    requests = tuple(job.request_of(first + offset) for offset in range(count))
+    request, parts = requests[0], job.parts
+    generators = make_generators(requests)
+    embeds = parts.prompts.encode(pipe, requests)
+    start = parts.start.begin(pipe, request, generators)
+    channels = parts.kept.channels(pipe, count) if parts.kept else None
+    conditioning = make_conditioning(pipe, request, embeds, channels)
+    plan = plan_calls(
+        request, steps_run(request), order=pipe.scheduler.order, is_guided=is_guided(pipe, request)
+    )
+    begun = LoopStart(
+        first=first,
+        requests=requests,
+        scheduler=pipe.scheduler,
+        timesteps=start.timesteps,
+        latents=start.latents,
+        noise=start.noise,
+        prompt_embeds=embeds.positive,
+        negative_prompt_embeds=embeds.negative if conditioning.is_guided else None,
+    )
+    audience.tell("before_loop", begun)
+    with ExitStack() as stack:
+        if audience.needs_every_part:
+            stack.enter_context(pipe.fast_unet.bypass())
+        stack.enter_context(audience.listening(pipe.unet))
+        unet = stack.enter_context(pipe.fast_unet.running(plan, conditioning, job.tell))
+        latents = denoise(
+            unet,
+            pipe.scheduler,
+            start.latents,
+            start.timesteps,
+            guidance_scale=request.guidance_scale or 0.0,
+            generators=generators,
+            put_back=parts.kept.putting_back(pipe, start) if parts.kept else None,
+            audience=audience,
         )
-    return output.images
-
-
-def progress_callback(
-    job: Job, watcher: StepWatcher | None, first: int, count: int
-) -> Callable[..., dict[str, Any]]:
-    """Make what the pipeline calls after each timestep. What it tells changes nothing; the job may."""
-    started = time.perf_counter()
-
-    def callback(pipe: Any, index: int, timestep: Any, tensors: dict[str, Any]) -> dict[str, Any]:
-        # A second-order scheduler takes two timesteps for what people count as one step.
-        order = pipe.scheduler.order
-        known = {
-            "step": index // order + 1,
-            "num_steps": -(-pipe.num_timesteps // order),
-            "image_index": first,
-            "batch_images": count,
-            "batch_seconds": time.perf_counter() - started,
-        }
-        if watcher and job.watches:
-            job.see(first, index // order, watcher.predicted_x0())
-        preview = None
-        if watcher and job.preview_every and job.info.latent_rgb and (index + 1) % job.preview_every == 0:
-            preview = draw_preview(pipe, watcher.predicted_x0(), job.info.latent_rgb)
-        job.tell("Denoising", preview=preview, **known)
-        if index == pipe.num_timesteps - 1:
-            job.tell("Decoding", **known)
-        return job.after_step(pipe, index, tensors["latents"])
-
-    return callback
-
-
-def draw_preview(pipe: Any, latents: torch.Tensor, latent_rgb: LatentRgb) -> Image.Image:
-    """Draw what a step predicts, (B, 4, h, w), by TAESD where it is and fits, else by the linear map."""
-    if pipe.preview_decoder is not None:
-        try:
-            return preview_sheet(decode_latents(pipe.preview_decoder, latents))
-        except OUT_OF_MEMORY as error:
-            if not is_out_of_memory(error):
-                raise
-            pipe.preview_decoder = None  # for the rest of the job
-    return preview_image(latents, latent_rgb)
+    images = decode_latents(pipe, latents)
+    audience.tell("after_decoding", latents, images)
+    return images

@@ -1,18 +1,19 @@
 """Pictures of a prompt."""
 
+from ..checkpoints.model_info import ModelInfo
 from ..requests import Txt2ImgRequest, Txt2ImgResult
 from ..weights.model_manager import ModelManager
-from .job import Job, OnStep
-from .run import run_job
+from .frames import Seeds
+from .job import Composition
+from .prompt_embeds import SharedPrompt
+from .run import RunOptions, run_job
+from .starts import FromNoise
 
 
-def txt2img(
-    manager: ModelManager,
-    request: Txt2ImgRequest,
-    on_step: OnStep | None = None,
-    *,
-    preview_every: int = 3,
-    save: bool = True,
-) -> Txt2ImgResult:
+def txt2img(manager: ModelManager, request: Txt2ImgRequest, options: RunOptions) -> Txt2ImgResult:
     """Make the pictures of a request; see Studio.txt2img."""
-    return run_job(Job, manager, request, on_step, preview_every=preview_every, save=save).result()
+
+    def compose(request: Txt2ImgRequest, _: ModelInfo) -> Composition:
+        return Composition(frames=Seeds(request), start=FromNoise(), prompts=SharedPrompt())
+
+    return Txt2ImgResult(**run_job(manager, request, compose, options).result_fields())

@@ -79,6 +79,12 @@ class Interrogation:
         self._ranking: modes.Ranking | None = None
         self._finished = False
 
+    @property
+    def _image(self) -> Image.Image:
+        """Return the opened picture."""
+        assert isinstance(self._request.image, Image.Image)
+        return self._request.image
+
     def tell(self, text: str, step: int = 0, num_steps: int = 0) -> None:
         """Call on_step, which may raise Cancelled."""
         self._told = time.perf_counter()
@@ -113,14 +119,14 @@ class Interrogation:
 
         captioner = get(f"captioner {Path(source).name}", partial(load_captioner, source))
         self.tell("Captioning")
-        self._chain = Chain(base=captioner.caption(self._request.image).strip())
+        self._chain = Chain(base=captioner.caption(self._image).strip())
 
     def search(self, manager: ModelManager, get: Get, groups: Sequence[PhraseGroup]) -> None:
         """Rank the phrases and run the mode's search. Raise ValueError if the caption is too long."""
         clip: Clip = get(self._found.label, partial(load_clip, self._found))
         check_length(clip, self._chain.base)
         self.tell("Looking at the picture")
-        self._picture = clip.picture_features([self._request.image])[0]  # type: ignore[list-item]
+        self._picture = clip.picture_features([self._image])[0]
         encoder = PictureEncoder(clip, self._picture, self._pulse)
         self._chain = search.start(encoder, self._chain.base)
         cache_dir = manager.settings.cache_dir

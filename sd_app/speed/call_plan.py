@@ -1,7 +1,6 @@
-"""What a job's U-Net calls shall be: how many, how many of them guided, how many in full."""
+"""What a batch's U-Net calls shall be: how many, how many of them guided, how many in full."""
 
 from dataclasses import dataclass
-from typing import Any
 
 from ..requests import Txt2ImgRequest, count_steps
 
@@ -28,15 +27,12 @@ class CallPlan:
         return index // self.order % self.cache_interval == 0
 
 
-def plan_calls(pipe: Any, request: Txt2ImgRequest, num_steps: int) -> CallPlan:
-    """Return the plan of a resolved request that runs so many steps on a pipe with its scheduler."""
-    order = pipe.scheduler.order
-    # U-Nets distilled with guidance inside read its scale and have no unconditional half.
-    guided = request.guidance_scale != 1 and pipe.unet.config.time_cond_proj_dim is None
+def plan_calls(request: Txt2ImgRequest, num_steps: int, *, order: int, is_guided: bool) -> CallPlan:
+    """Return the plan of a resolved request that runs so many steps with a scheduler of this order."""
     guided_steps = count_steps(num_steps, request.guidance_end)
     return CallPlan(
         calls=num_steps * order,
-        guided_calls=guided_steps * order if guided and guided_steps < num_steps else None,
+        guided_calls=guided_steps * order if is_guided and guided_steps < num_steps else None,
         cache_interval=request.cache_interval,
         order=order,
     )

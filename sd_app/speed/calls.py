@@ -1,62 +1,73 @@
-"""The U-Net's arguments as a flat table of tensors: what can be halved, compared, copied and replayed."""
+"""A U-Net call as a flat table of tensors: what can be halved, compared, copied and replayed."""
 
 from collections.abc import Mapping
-from typing import Any
+from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from torch import Tensor
 
 Tensors = dict[str, Tensor]
+Nested = dict[str, Tensor | Tensors | bool]
 
-POSITIONAL = ("sample", "timestep", "encoder_hidden_states")
 
+@dataclass(frozen=True, kw_only=True)
+class Conditioning:
+    """What the U-Net reads beside latents and timestep, the same at every step of a batch of B pictures.
 
-def flatten(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Tensors | None:
-    """Return the tensors of a U-Net call by name, those of a dict as "dict.key"; None is left out.
-
-    Return None for a call that holds anything else, or that wants an object back instead of a tuple.
+    `tensors` are its arguments by name, those of a dict as "dict.key": "encoder_hidden_states" (R, 77*n, D)
+    and so on, with R = 2B rows, the unconditional ones first, where the batch is guided, else R = B.
+    `channels`, (B, C, h, w), are what U-Nets made for inpainting read below the latents.
     """
-    named = {**dict(zip(POSITIONAL, args, strict=False)), **kwargs}
-    if named.pop("return_dict", True):
-        return None
-    tensors: Tensors = {}
-    for name, value in named.items():
-        if name == "timestep":
-            value = as_timestep(value, named["sample"].device)
-        parts = {f"{name}.{key}": part for key, part in value.items()} if isinstance(value, dict) else {}
-        for part_name, part in (parts or {name: value}).items():
-            if isinstance(part, Tensor):
-                tensors[part_name] = part
-            elif part is not None:
-                return None
-    return tensors
+
+    tensors: Tensors
+    is_guided: bool
+    channels: Tensor | None = None
+
+    @cached_property
+    def conditional(self) -> Tensors:
+        """Return the tensors of the conditional half alone; made once, so that they are known again."""
+        if not self.is_guided:
+            return self.tensors
+        rows = len(self.tensors["encoder_hidden_states"])
+        return {
+            name: tensor.chunk(2)[1] if tensor.ndim and len(tensor) == rows else tensor
+            for name, tensor in self.tensors.items()
+        }
 
 
-def unflatten(tensors: Mapping[str, Tensor]) -> dict[str, Any]:
-    """Undo flatten: keyword arguments of the U-Net."""
-    arguments: dict[str, Any] = {"return_dict": False}
+@dataclass(frozen=True, kw_only=True)
+class Prediction:
+    """What the U-Net answered to x_t, (B, 4, h, w) each, and how it came about."""
+
+    conditional: Tensor  # eps(x_t, t, prompt), or v
+    unconditional: Tensor | None  # eps(x_t, t, negative prompt); None: that half was not run
+    is_full: bool = True  # False: deep features of an earlier step stood in for the deep blocks
+
+    def guided(self, guidance_scale: float) -> Tensor:
+        """Return eps_uncond + w (eps_cond - eps_uncond) (Ho & Salimans 2022, eq. 6 with w there w - 1)."""
+        if self.unconditional is None:
+            return self.conditional
+        return self.unconditional + guidance_scale * (self.conditional - self.unconditional)
+
+
+def unflatten(tensors: Mapping[str, Tensor]) -> Nested:
+    """Return the U-Net's keyword arguments of a flat table."""
+    arguments: Nested = {"return_dict": False}
+    nested: dict[str, Tensors] = {}
     for name, tensor in tensors.items():
         outer, _, inner = name.partition(".")
         if inner:
-            arguments.setdefault(outer, {})[inner] = tensor
+            nested.setdefault(outer, {})[inner] = tensor
         else:
             arguments[outer] = tensor
-    return arguments
+    return arguments | nested
 
 
-def as_timestep(value: Any, device: torch.device) -> Tensor:
+def as_timestep(value: Tensor | float, device: torch.device) -> Tensor:
     """Return a timestep as a tensor on the device, made as the U-Net itself would make it of a number."""
     if isinstance(value, Tensor):
         return value.to(device)
     exact = device.type != "mps"  # which has no 64-bit floats
     kinds = (torch.float64, torch.int64) if exact else (torch.float32, torch.int32)
     return torch.tensor([value], dtype=kinds[not isinstance(value, float)], device=device)
-
-
-def conditional_half(tensors: Mapping[str, Tensor]) -> Tensors:
-    """Return the second half of everything that counts with the batch: diffusers puts uncond first."""
-    batch = len(tensors["sample"])
-    return {
-        name: tensor.chunk(2)[1] if tensor.ndim and len(tensor) == batch else tensor
-        for name, tensor in tensors.items()
-    }

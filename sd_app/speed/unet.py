@@ -1,29 +1,33 @@
-"""One checkpoint's U-Net as jobs run it: by plan, and by recordings or compiled code where that is the same.
-
-For the length of a job its `forward` is another one, so pipelines know nothing of all this.
-"""
+"""One checkpoint's U-Net as jobs call it: by plan, and by recordings or compiled code where they serve."""
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from typing import Any
+from contextlib import contextmanager, nullcontext
 
 import torch
+from diffusers import UNet2DConditionModel
 from torch import Tensor, nn
 
 from . import reuse
 from .call_plan import CallPlan
-from .calls import Tensors, conditional_half, flatten, unflatten
+from .calls import Conditioning, Prediction, Tensors, as_timestep, unflatten
 from .compiling import Compiler, Tell
 from .graphs import Graphs, places_of
-from .reuse import Forward, replaced_forwards
+from .reuse import Forward
+from .text_keys import kept_keys
 
-Part = Callable[[Any, Forward, Tensors], tuple[Tensor, ...]]
+Part = Callable[[UNet2DConditionModel, Forward, Tensors], tuple[Tensor, ...]]
 
 
 class FastUNet:
     """Run a U-Net's calls. Its graphs and compiled code are dropped with it."""
 
-    def __init__(self, unet: Any, *, graphs: Graphs | None = None, compiler: Compiler | None = None) -> None:
+    def __init__(
+        self,
+        unet: UNet2DConditionModel,
+        *,
+        graphs: Graphs | None = None,
+        compiler: Compiler | None = None,
+    ) -> None:
         self.unet = unet
         self.graphs = graphs
         self.compiler = compiler
@@ -31,17 +35,16 @@ class FastUNet:
         self._places: tuple[int, ...] = ()
 
     @contextmanager
-    def running(self, plan: CallPlan, tell: Tell) -> Iterator[None]:
-        """Run the calls of one job by plan. `tell` hears of what takes a while, and may raise."""
-        if not (plan.changes_pictures or self.graphs is not None or self.compiler):
-            yield
-            return
+    def running(self, plan: CallPlan, conditioning: Conditioning, tell: Tell) -> Iterator["UNetCalls"]:
+        """Lend the calls of one batch. `tell` hears of what takes a while, and may raise."""
         if self.graphs is not None:
             self._check_places()
             self.graphs.begin_job()
+        # A recording would keep the keys of the text it was recorded with, compiled code be compiled anew.
+        is_plain = self.graphs is None and self.compiler is None
         try:
-            with replaced_forwards({self.unet: Run(self, plan, tell)}):
-                yield
+            with kept_keys(self.unet) if is_plain else nullcontext():
+                yield UNetCalls(self, plan, conditioning, tell)
         finally:
             if self.compiler:
                 self.compiler.save()
@@ -67,7 +70,7 @@ class FastUNet:
         """Forget the graphs, and never again record their shapes: memory is short. Tell if there were any."""
         return self.graphs is not None and self.graphs.give_up()
 
-    def is_watched(self) -> bool:
+    def must_be_eager(self) -> bool:
         """Tell whether the U-Net must be run as Python: somebody watches, or wants gradients or casts."""
         if self._bypasses or torch.is_grad_enabled() or self.unet.training:
             return True
@@ -81,56 +84,60 @@ class FastUNet:
             self._places = places
 
 
-class Run:
-    """The forward of a U-Net for the length of one job."""
+class UNetCalls:
+    """The U-Net for the length of one batch: latents and timestep in, a Prediction out."""
 
-    def __init__(self, fast_unet: FastUNet, plan: CallPlan, tell: Tell) -> None:
+    def __init__(self, fast_unet: FastUNet, plan: CallPlan, conditioning: Conditioning, tell: Tell) -> None:
         self._fast = fast_unet
         self._unet = fast_unet.unet
         self._plan = plan
+        self._conditioning = conditioning
         self._tell = tell
-        # Offload hooks live in a forward of their own: weights then come and go.
-        self._is_offloaded = "forward" in vars(fast_unet.unet)
-        self._forward = fast_unet.unet.forward
         # Listed once: a job calls often, and the parts of a U-Net are many.
-        self._parts = list(fast_unet.unet.modules())[1:]
+        self._parts = list(fast_unet.unet.modules())
         self._attentions = [part for part in self._parts if hasattr(part, "processor")]
         self._reuses = plan.cache_interval > 1 and reuse.can_reuse(fast_unet.unet)
         self._deep: Tensor | None = None
         self._calls = 0
 
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        tensors = flatten(args, kwargs)
-        if tensors is None:
-            return self._forward(*args, **kwargs)
-        halves = self._plan.halves(self._calls)
-        if halves:
-            tensors = conditional_half(tensors)
-        noise_pred = self._predict(tensors)
+    def __call__(self, latents: Tensor, timestep: Tensor) -> Prediction:
+        """Predict at a timestep, of scaled latents, (B, 4, h, w), the noise of both halves, or of one."""
+        given, channels = self._conditioning, self._conditioning.channels
+        sample = latents if channels is None else torch.cat([latents, channels], dim=1)
+        both = given.is_guided and not self._plan.halves(self._calls)
+        tensors: Tensors = {
+            "sample": torch.cat([sample] * 2) if both else sample,
+            "timestep": as_timestep(timestep, latents.device),
+            **(given.tensors if both else given.conditional),
+        }
+        noise_pred, is_full = self._predict(tensors)
         self._calls += 1
-        # Twice the same: uncond + scale * (cond - uncond) is then cond, whatever the scale.
-        return (torch.cat([noise_pred] * 2) if halves else noise_pred,)
+        if not both:
+            return Prediction(conditional=noise_pred, unconditional=None, is_full=is_full)
+        unconditional, conditional = noise_pred.chunk(2)
+        return Prediction(conditional=conditional, unconditional=unconditional, is_full=is_full)
 
-    def _predict(self, tensors: Tensors) -> Tensor:
+    def _predict(self, tensors: Tensors) -> tuple[Tensor, bool]:
+        """Return the U-Net's output, and whether all of its blocks were run for it."""
         if not self._reuses:
-            return self._execute("whole", whole, tensors)[0]
+            return self._execute("whole", whole, tensors)[0], True
         stale = self._deep is None or len(self._deep) != len(tensors["sample"])
         if stale or self._plan.is_full(self._calls):
             noise_pred, self._deep = self._execute("full", reuse.full, tensors)
-            return noise_pred
+            return noise_pred, True
         assert self._deep is not None
-        return self._execute("shallow", reuse.shallow, {**tensors, reuse.DEEP: self._deep})[0]
+        return self._execute("shallow", reuse.shallow, {**tensors, reuse.DEEP: self._deep})[0], False
 
     def _execute(self, kind: str, part: Part, tensors: Tensors) -> tuple[Tensor, ...]:
         fast = self._fast
-        if self._is_offloaded or fast.is_watched() or any(map(has_hooks, self._parts)):
-            return part(self._unet, self._forward, tensors)
+        is_plain = fast.graphs is None and not (fast.compiler and kind == "whole")
+        if is_plain or fast.must_be_eager() or any(map(has_hooks, self._parts)):
+            return part(self._unet, self._unet, tensors)
         if fast.compiler and kind == "whole":
-            return (fast.compiler.run(self._forward, tensors, self._tell),)
-        if fast.graphs is None:
-            return part(self._unet, self._forward, tensors)
+            return (fast.compiler.run(self._unet.forward, tensors, self._tell),)
+        assert fast.graphs is not None
         return fast.graphs.run(
-            lambda places: part(self._unet, self._forward, places),
+            lambda places: part(self._unet, self._unet.forward, places),
             tensors,
             # With another attention processor, other kernels run.
             kind=(kind, *(attention.processor for attention in self._attentions)),
@@ -138,11 +145,11 @@ class Run:
         )
 
 
-def whole(_: Any, forward: Forward, tensors: Tensors) -> tuple[Tensor]:
+def whole(_: UNet2DConditionModel, forward: Forward, tensors: Tensors) -> tuple[Tensor]:
     """Run a U-Net as it is."""
     return (forward(**unflatten(tensors))[0],)
 
 
 def has_hooks(module: nn.Module) -> bool:
-    """Tell whether somebody listens to a module's calls."""
-    return bool(module._forward_hooks or module._forward_pre_hooks)
+    """Tell whether somebody listens to a module's calls, or has put himself in their place (offloading)."""
+    return bool(module._forward_hooks or module._forward_pre_hooks or "forward" in vars(module))

@@ -9,36 +9,38 @@ In the last two a slot has as many rows as its first phrase has tokens. A phrase
 token by token; one of another number counts with the mean of its rows.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import dataclass, replace
 from itertools import product
-from typing import Any
 from weakref import WeakKeyDictionary
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from ..expressions import Between, Mean, Node, Scaled, Sum, Template, Words, has_slots, parse_prompt
+from ..expressions import Interpolation, Mean, Node, Scaled, Sum, Template, Words, has_slots, parse_prompt
 from ..requests import NearWord, Token
-from ..weights.caches import dressing_of
+from ..weights.pipeline import Pipeline
 from . import prompts
-from .learned_words import token_vectors, words_of
+from .learned_words import token_vectors
 
 PARALLEL = 0.9995  # cosine from which on the arc is as good as straight, and dividing by its sine is not
 WORD_BATCH = 1024  # words encoded together for the table of output rows
 
 OnBatch = Callable[[int, int], None]
 
-_word_rows: WeakKeyDictionary[Any, dict[Any, tuple[list[str], Tensor]]] = WeakKeyDictionary()
+_word_rows: WeakKeyDictionary[nn.Module, dict[Hashable, tuple[list[str], Tensor]]] = WeakKeyDictionary()
 
 
-def encode(pipe: Any, prompt: str, *, clip_skip: int = 1) -> Tensor:
+def encode(pipe: Pipeline, prompt: str, *, clip_skip: int = 1) -> Tensor:
     """Encode a prompt, with or without slots, to (1, 77*n, D)."""
     if not has_slots(prompt):
         return prompts.encode(pipe, prompt, clip_skip=clip_skip)
     return Encoder(pipe, clip_skip).encode(parse_prompt(prompt))
 
 
-def encode_pair(pipe: Any, prompt: str, negative_prompt: str, *, clip_skip: int = 1) -> tuple[Tensor, Tensor]:
+def encode_pair(
+    pipe: Pipeline, prompt: str, negative_prompt: str, *, clip_skip: int = 1
+) -> tuple[Tensor, Tensor]:
     """Encode both prompts to (1, 77*n, D) each, with n what the longer one needs."""
     if not has_slots(prompt) and not has_slots(negative_prompt):
         return prompts.encode_pair(pipe, prompt, negative_prompt, clip_skip=clip_skip)
@@ -49,23 +51,43 @@ def encode_pair(pipe: Any, prompt: str, negative_prompt: str, *, clip_skip: int 
     return positive, negative
 
 
+@dataclass(frozen=True, kw_only=True, eq=False)
+class PromptEmbeds:
+    """Prompts as the U-Net reads them, a row for each of B pictures. Without guidance nothing is negative."""
+
+    positive: Tensor  # (B, 77*n, D)
+    negative: Tensor | None = None
+    pooled: Tensor | None = None  # (B, P): what SDXL reads beside them
+    negative_pooled: Tensor | None = None
+
+    def repeat(self, count: int) -> "PromptEmbeds":
+        """Return the same for so many pictures of each row."""
+        if count == 1:
+            return self
+        rows = {
+            name: value.repeat(count, *[1] * (value.ndim - 1))
+            for name, value in vars(self).items()
+            if value is not None
+        }
+        return PromptEmbeds(**rows)
+
+
 def complete(
-    encoder: "Encoder", arguments: dict[str, Tensor], texts: Sequence[str], negative_prompt: str
-) -> dict[str, Tensor]:
-    """Add to a pipeline's prompt_embeds (B, 77*n, D) of these prompts what SDXL reads beside them, (B, P).
+    encoder: "Encoder", embeds: PromptEmbeds, texts: Sequence[str], negative_prompt: str
+) -> PromptEmbeds:
+    """Add to the embeds of these prompts what SDXL reads beside them.
 
     An empty negative prompt is all zeros to SDXL, as it was when it was trained.
     """
-    if not prompts.has_two_encoders(encoder.pipe):
-        return arguments
-    pooled = [encoder.pool(parse_prompt(prompt)) for prompt in texts]
-    arguments = {**arguments, "pooled_prompt_embeds": torch.cat(pooled)}
-    if (negative := arguments.get("negative_prompt_embeds")) is not None:
-        vector = encoder.pool(parse_prompt(negative_prompt)).expand(len(texts), -1)
-        if not negative_prompt.strip() and encoder.pipe.config.force_zeros_for_empty_prompt:
-            negative, vector = torch.zeros_like(negative), torch.zeros_like(vector)
-        arguments |= {"negative_prompt_embeds": negative, "negative_pooled_prompt_embeds": vector}
-    return arguments
+    if not encoder.pipe.is_xl:
+        return embeds
+    pooled = torch.cat([encoder.pool(parse_prompt(prompt)) for prompt in texts])
+    if embeds.negative is None:
+        return replace(embeds, pooled=pooled)
+    negative, vector = embeds.negative, encoder.pool(parse_prompt(negative_prompt)).expand(len(texts), -1)
+    if not negative_prompt.strip():
+        negative, vector = torch.zeros_like(negative), torch.zeros_like(vector)
+    return PromptEmbeds(positive=embeds.positive, negative=negative, pooled=pooled, negative_pooled=vector)
 
 
 MAX_WINDOWS = 1024  # that one prompt may need: some hundred MB of what Stable Diffusion 1 reads
@@ -74,14 +96,14 @@ MAX_WINDOWS = 1024  # that one prompt may need: some hundred MB of what Stable D
 class Encoder:
     """Encode prompts with slots; a text met twice is encoded once. `num_chunks` is the least number."""
 
-    def __init__(self, pipe: Any, clip_skip: int = 1) -> None:
+    def __init__(self, pipe: Pipeline, clip_skip: int = 1) -> None:
         self.pipe, self.clip_skip = pipe, clip_skip
         self.num_chunks = 1
         self._texts: dict[tuple[str, int], Tensor] = {}
 
     def count_chunks(self, template: Template) -> int:
         """Return how many windows the longest filling of a template needs."""
-        prompts.check_marked(template, words_of(self.pipe))
+        prompts.check_marked(template, self.pipe.words)
         texts = self._fillings(template)
         count = max(len(self._chunk(text)) for text in texts)
         if count * len(texts) > MAX_WINDOWS:
@@ -97,7 +119,7 @@ class Encoder:
         num_chunks = max(self.num_chunks, self.count_chunks(template))
         if not template.slots:
             return self._text(template.fill(()), num_chunks)
-        if template.space != "all" and prompts.has_two_encoders(self.pipe):
+        if template.space != "all" and self.pipe.is_xl:
             raise ValueError(
                 f"prompt must not compute in the {template.space} space with SDXL,"
                 " whose two text encoders have one each (use all:)"
@@ -179,7 +201,7 @@ class Encoder:
         return self._texts[text, num_chunks]
 
     def _chunk(self, text: str) -> list[list[Token]]:
-        return prompts.chunk(self.pipe.tokenizer, text, words_of(self.pipe))
+        return prompts.chunk(self.pipe.tokenizer, text, self.pipe.words)
 
     def _swapped(self, template: Template, slot: int, phrase: str) -> str:
         """Return the prompt with this phrase in one slot and the first phrase in the others."""
@@ -219,7 +241,7 @@ def evaluate(node: Node, value_of: Callable[[str], Tensor]) -> Tensor:
             return value_of(node.text)
         case Scaled():
             return node.factor * evaluate(node.part, value_of)
-        case Between():
+        case Interpolation():
             between = lerp if node.method == "lerp" else slerp
             return between(evaluate(node.a, value_of), evaluate(node.b, value_of), node.t)
         case Sum() | Mean():
@@ -249,7 +271,7 @@ def slerp(a: Tensor, b: Tensor, t: float) -> Tensor:
 
 
 @torch.no_grad()
-def nearest_tokens(pipe: Any, vector: Tensor, count: int = 8) -> tuple[NearWord, ...]:
+def nearest_tokens(pipe: Pipeline, vector: Tensor, count: int = 8) -> tuple[NearWord, ...]:
     """Return the vocabulary's tokens whose input vectors are nearest to one, (D,), by cosine."""
     table = pipe.text_encoder.get_input_embeddings().weight
     names = pipe.tokenizer.convert_ids_to_tokens(range(table.shape[0]))
@@ -257,7 +279,7 @@ def nearest_tokens(pipe: Any, vector: Tensor, count: int = 8) -> tuple[NearWord,
 
 
 def nearest_words(
-    pipe: Any, row: Tensor, *, clip_skip: int = 1, count: int = 8, on_batch: OnBatch | None = None
+    pipe: Pipeline, row: Tensor, *, clip_skip: int = 1, count: int = 8, on_batch: OnBatch | None = None
 ) -> tuple[NearWord, ...]:
     """Return the words whose own output rows, each word encoded alone, are nearest to a row, (D,), by cosine.
 
@@ -268,13 +290,15 @@ def nearest_words(
 
 
 @torch.no_grad()
-def word_rows(pipe: Any, clip_skip: int = 1, on_batch: OnBatch | None = None) -> tuple[list[str], Tensor]:
+def word_rows(
+    pipe: Pipeline, clip_skip: int = 1, on_batch: OnBatch | None = None
+) -> tuple[list[str], Tensor]:
     """Return the vocabulary's whole words and the output row of each, encoded alone, (words, D).
 
     The encoder is causal, so a word's row is known once start mark and word are read.
     """
     cache = _word_rows.setdefault(pipe.text_encoder, {})
-    key = clip_skip, dressing_of(pipe)
+    key = clip_skip, pipe.merged
     if key not in cache:
         tokenizer = pipe.tokenizer
         names = tokenizer.convert_ids_to_tokens(range(len(tokenizer)))
@@ -283,7 +307,7 @@ def word_rows(pipe: Any, clip_skip: int = 1, on_batch: OnBatch | None = None) ->
         for first in range(0, len(words), WORD_BATCH):
             if on_batch:
                 on_batch(first, len(words))
-            ids = torch.tensor(words[first : first + WORD_BATCH], device=pipe._execution_device)
+            ids = torch.tensor(words[first : first + WORD_BATCH], device=pipe.device)
             pairs = torch.stack([torch.full_like(ids, tokenizer.bos_token_id), ids], dim=1)
             rows.append(prompts.read_ids(pipe, pairs, clip_skip)[:, 1])
         cache.clear()  # one is enough to keep, and not where the pictures are made

@@ -6,25 +6,20 @@ Neither tokenizer nor table of vectors changes: a token says whose vector stands
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
-from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from torch import Tensor
+from torch import Tensor, nn
+from transformers import CLIPTextModel
 
-from ..addons import NO_WORDS, LearnedWord, WordBook
-from ..reading import reason_of
+from ..addons import LearnedWord
 from ..requests import Token
-
-
-def words_of(pipe: Any) -> WordBook:
-    """Return the learned words that a lent pipeline knows."""
-    words: WordBook = getattr(pipe, "words", NO_WORDS)
-    return words
+from ..user_files import reason_of
+from ..weights.pipeline import Pipeline
 
 
 def learned_vectors(
-    pipe: Any, tokens: Sequence[Token], index: int = 0, *, first: int = 1
+    pipe: Pipeline, tokens: Sequence[Token], index: int = 0, *, first: int = 1
 ) -> dict[int, Tensor]:
     """Return the vectors of a window's learned words for text encoder 0 or 1, (D,) each by position.
 
@@ -34,9 +29,9 @@ def learned_vectors(
     for position, token in enumerate(tokens, start=first):
         if not token.learned:
             continue
-        encoder = pipe.text_encoder_2 if index else pipe.text_encoder
+        encoder = pipe.text_encoders[index]
         width = encoder.get_input_embeddings().weight.shape[1]
-        vectors = _read(words_of(pipe).word(token.learned))[index]
+        vectors = _read(pipe.words.word(token.learned))[index]
         if vectors.shape[1] != width:
             raise ValueError(
                 f"prompt must hold learned words that fit the model, and the vectors of {token.learned} have"
@@ -46,7 +41,7 @@ def learned_vectors(
     return found
 
 
-def token_vectors(pipe: Any, tokens: Sequence[Token]) -> Tensor:
+def token_vectors(pipe: Pipeline, tokens: Sequence[Token]) -> Tensor:
     """Return what the first text encoder reads for these tokens, (tokens, D) float32."""
     table = pipe.text_encoder.get_input_embeddings().weight
     vectors = table[[token.id for token in tokens]].detach().float()
@@ -56,13 +51,13 @@ def token_vectors(pipe: Any, tokens: Sequence[Token]) -> Tensor:
 
 
 @contextmanager
-def replaced_vectors(text_encoder: Any, vectors: dict[int, Tensor]) -> Iterator[None]:
+def replaced_vectors(text_encoder: CLIPTextModel, vectors: dict[int, Tensor]) -> Iterator[None]:
     """Have the encoder read these token vectors, (D,) each by position; what it computes is its own."""
     if not vectors:
         yield
         return
 
-    def replace(module: Any, inputs: Any, output: Tensor) -> Tensor:
+    def replace(_module: nn.Module, _inputs: object, output: Tensor) -> Tensor:
         output = output.clone()
         for position, vector in vectors.items():
             output[:, position] = vector.to(output)

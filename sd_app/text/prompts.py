@@ -7,18 +7,19 @@ plain bracket, `BREAK` starts a new chunk. All of it takes time linear in the pr
 import re
 from collections.abc import Hashable
 from dataclasses import dataclass, replace
-from typing import Any
 
 import torch
 from torch import Tensor
+from transformers import CLIPTextModel, CLIPTokenizer
 
 from ..addons import NO_WORDS, LearnedWord, WordBook
 from ..expressions import Template, iterate_words, parse_prompt, place_text
 from ..expressions.tags import remove_tags
 from ..requests import CHUNK_TOKENS, Token, TokenReport, TokenRow, TokenTable
 from ..requests.text import END, PADDING, START
-from ..weights.caches import dressing_of, fingerprint, recall
-from .learned_words import learned_vectors, replaced_vectors, words_of
+from ..weights.caches import fingerprint, recall
+from ..weights.pipeline import Pipeline
+from .learned_words import learned_vectors, replaced_vectors
 
 BRACKET = 1.1
 MAX_WEIGHT = 100.0  # a thousand nested brackets would overflow
@@ -64,7 +65,7 @@ def parse(prompt: str) -> list[Piece]:
     return pieces
 
 
-def chunk(tokenizer: Any, prompt: str, words: WordBook = NO_WORDS) -> list[list[Token]]:
+def chunk(tokenizer: CLIPTokenizer, prompt: str, words: WordBook = NO_WORDS) -> list[list[Token]]:
     """Cut a prompt into chunks of at most 75 tokens; there is always at least one.
 
     A learned word has as many tokens as vectors, all in one chunk. Raise ValueError for another family's.
@@ -95,7 +96,7 @@ def chunk(tokenizer: Any, prompt: str, words: WordBook = NO_WORDS) -> list[list[
     return [_numbered(tokens, number) for number, tokens in enumerate(chunks)]
 
 
-def tokenize(tokenizer: Any, prompt: str, words: WordBook = NO_WORDS) -> TokenReport:
+def tokenize(tokenizer: CLIPTokenizer, prompt: str, words: WordBook = NO_WORDS) -> TokenReport:
     """Report how a prompt is read: its tokens, their windows and weights. No weights of a model needed."""
     chunks = _placed_chunks(tokenizer, prompt, words)
     tokens = tuple(token for tokens in chunks for token in tokens)
@@ -103,7 +104,7 @@ def tokenize(tokenizer: Any, prompt: str, words: WordBook = NO_WORDS) -> TokenRe
 
 
 def token_table(
-    tokenizer: Any, prompt: str, words: WordBook = NO_WORDS, *, num_chunks: int = 1
+    tokenizer: CLIPTokenizer, prompt: str, words: WordBook = NO_WORDS, *, num_chunks: int = 1
 ) -> TokenTable:
     """List every row the model reads for a prompt: of each window start mark, tokens, end mark, padding.
 
@@ -126,11 +127,11 @@ def token_table(
     return TokenTable(rows=tuple(rows), num_chunks=len(chunks))
 
 
-def encode_pair(pipe: Any, prompt: str, negative_prompt: str, *, clip_skip: int = 1) -> tuple[Tensor, Tensor]:
+def encode_pair(
+    pipe: Pipeline, prompt: str, negative_prompt: str, *, clip_skip: int = 1
+) -> tuple[Tensor, Tensor]:
     """Encode both prompts to (1, 77*n, D) each, with n what the longer one needs."""
-    chunks, negative_chunks = (
-        chunk(pipe.tokenizer, text, words_of(pipe)) for text in (prompt, negative_prompt)
-    )
+    chunks, negative_chunks = (chunk(pipe.tokenizer, text, pipe.words) for text in (prompt, negative_prompt))
     num_chunks = max(len(chunks), len(negative_chunks))
     return tuple(  # type: ignore[return-value]
         encode_chunks(pipe, [*part, *[[]] * (num_chunks - len(part))], clip_skip)
@@ -138,14 +139,14 @@ def encode_pair(pipe: Any, prompt: str, negative_prompt: str, *, clip_skip: int 
     )
 
 
-def encode(pipe: Any, prompt: str, *, clip_skip: int = 1) -> Tensor:
+def encode(pipe: Pipeline, prompt: str, *, clip_skip: int = 1) -> Tensor:
     """Encode one prompt to (1, 77*n, D); without weights and below 76 tokens as the pipeline itself does."""
-    return encode_chunks(pipe, chunk(pipe.tokenizer, prompt, words_of(pipe)), clip_skip)
+    return encode_chunks(pipe, chunk(pipe.tokenizer, prompt, pipe.words), clip_skip)
 
 
 @torch.no_grad()
 def encode_chunks(
-    pipe: Any, chunks: list[list[Token]], clip_skip: int, edits: dict[int, Tensor] | None = None
+    pipe: Pipeline, chunks: list[list[Token]], clip_skip: int, edits: dict[int, Tensor] | None = None
 ) -> Tensor:
     """Encode n chunks to (1, 77*n, D), each in a window of its own; a window met before is not read again.
 
@@ -161,41 +162,36 @@ def encode_chunks(
             ],
             dim=1,
         )
-        for index in range(1 + has_two_encoders(pipe))
+        for index in range(len(pipe.text_encoders))
     ]
     return torch.cat(sides, dim=-1).to(dtype=pipe.text_encoder.dtype)
 
 
 @torch.no_grad()
-def pool_chunks(pipe: Any, chunks: list[list[Token]]) -> Tensor:
+def pool_chunks(pipe: Pipeline, chunks: list[list[Token]]) -> Tensor:
     """Return the one vector, (1, P), that SDXL's second text encoder makes of a prompt's first chunk.
 
     Neither weights nor clip_skip count in it, as in AUTOMATIC1111.
     """
-    ids = _window_ids(pipe.tokenizer_2, chunks[0])
+    ids, text_encoder = _window_ids(pipe.tokenizers[1], chunks[0]), pipe.text_encoders[1]
     vectors = learned_vectors(pipe, chunks[0], 1)
 
     def read() -> Tensor:
-        with replaced_vectors(pipe.text_encoder_2, vectors):
-            pooled = pipe.text_encoder_2(_batch_of_one(pipe, ids)).text_embeds
+        with replaced_vectors(text_encoder, vectors):
+            pooled: Tensor = text_encoder(_batch_of_one(pipe, ids)).text_embeds
         return pooled.to(dtype=pipe.text_encoder.dtype)
 
-    return recall(pipe.text_encoder_2, ("pooled", ids, _named(vectors), dressing_of(pipe)), read)
+    return recall(text_encoder, ("pooled", ids, _named(vectors), pipe.merged), read)
 
 
-def has_two_encoders(pipe: Any) -> bool:
-    """Tell SDXL's pipelines, which read a prompt with two text encoders."""
-    return hasattr(pipe, "text_encoder_2")
-
-
-def _window_ids(tokenizer: Any, tokens: list[Token]) -> tuple[int, ...]:
+def _window_ids(tokenizer: CLIPTokenizer, tokens: list[Token]) -> tuple[int, ...]:
     """Return the 77 ids of one window: start mark, tokens, end mark, padding."""
     padding = [tokenizer.pad_token_id] * (CHUNK_TOKENS - len(tokens))
     return (tokenizer.bos_token_id, *(token.id for token in tokens), tokenizer.eos_token_id, *padding)
 
 
-def _batch_of_one(pipe: Any, ids: tuple[int, ...]) -> Tensor:
-    return torch.tensor([ids], device=pipe._execution_device)
+def _batch_of_one(pipe: Pipeline, ids: tuple[int, ...]) -> Tensor:
+    return torch.tensor([ids], device=pipe.device)
 
 
 def _named(vectors: dict[int, Tensor]) -> Hashable:
@@ -204,11 +200,11 @@ def _named(vectors: dict[int, Tensor]) -> Hashable:
 
 
 def _encode_window(
-    pipe: Any, index: int, tokens: list[Token], clip_skip: int, edits: dict[int, Tensor]
+    pipe: Pipeline, index: int, tokens: list[Token], clip_skip: int, edits: dict[int, Tensor]
 ) -> Tensor:
     """Encode one window with text encoder 0 or 1 to (1, 77, D)."""
-    ids = _window_ids(pipe.tokenizer_2 if index else pipe.tokenizer, tokens)
-    text_encoder = pipe.text_encoder_2 if index else pipe.text_encoder
+    ids = _window_ids(pipe.tokenizers[index], tokens)
+    text_encoder = pipe.text_encoders[index]
     vectors = learned_vectors(pipe, tokens, index) | ({} if index else edits)
 
     def read() -> Tensor:
@@ -216,22 +212,23 @@ def _encode_window(
         if getattr(text_encoder.config, "use_attention_mask", False):
             mask = (torch.arange(input_ids.shape[1], device=input_ids.device) < len(tokens) + 2).long()[None]
         with replaced_vectors(text_encoder, vectors):
-            return _run(text_encoder, input_ids, mask, clip_skip, is_xl=has_two_encoders(pipe))
+            return _run(text_encoder, input_ids, mask, clip_skip, is_xl=pipe.is_xl)
 
     # Padding can be the end mark's id, so the ids alone do not tell how many tokens the mask lets through.
-    key = ("rows", ids, len(tokens), clip_skip, _named(vectors), dressing_of(pipe))
+    key = ("rows", ids, len(tokens), clip_skip, _named(vectors), pipe.merged)
     return recall(text_encoder, key, read)
 
 
 @torch.no_grad()
-def read_ids(pipe: Any, input_ids: Tensor, clip_skip: int) -> Tensor:
+def read_ids(pipe: Pipeline, input_ids: Tensor, clip_skip: int) -> Tensor:
     """Return the output rows of (B, L) token ids, (B, L, D), of all text encoders side by side."""
-    is_xl = has_two_encoders(pipe)
-    encoders = [pipe.text_encoder, *([pipe.text_encoder_2] if is_xl else [])]
-    return torch.cat([_run(encoder, input_ids, None, clip_skip, is_xl=is_xl) for encoder in encoders], dim=-1)
+    rows = [_run(one, input_ids, None, clip_skip, is_xl=pipe.is_xl) for one in pipe.text_encoders]
+    return torch.cat(rows, dim=-1)
 
 
-def _run(text_encoder: Any, input_ids: Tensor, mask: Tensor | None, clip_skip: int, *, is_xl: bool) -> Tensor:
+def _run(
+    text_encoder: CLIPTextModel, input_ids: Tensor, mask: Tensor | None, clip_skip: int, *, is_xl: bool
+) -> Tensor:
     """Return the output rows of (B, L) token ids, (B, L, D), of the layer clip_skip asks for.
 
     SDXL was trained on the last layer but one, not normalised: 1 and 2 both mean that one, as people who
@@ -269,7 +266,7 @@ def _weigh(embeds: Tensor, tokens: list[Token]) -> Tensor:
     return (weighted * scale).to(embeds.dtype)
 
 
-def _placed_chunks(tokenizer: Any, prompt: str, words: WordBook) -> list[list[Token]]:
+def _placed_chunks(tokenizer: CLIPTokenizer, prompt: str, words: WordBook) -> list[list[Token]]:
     """Cut a prompt, of its slots the first phrases. Raise ValueError for an unknown word in a slot."""
     check_marked(parse_prompt(prompt), words)
     return chunk(tokenizer, place_text(prompt), words)
@@ -337,7 +334,7 @@ def _add_text(pieces: list[Piece], text: str, weight: float) -> None:
             pieces.append(Piece(text=part, weight=weight))
 
 
-def _encode_texts(tokenizer: Any, texts: list[str]) -> list[list[tuple[int, str, bool]]]:
+def _encode_texts(tokenizer: CLIPTokenizer, texts: list[str]) -> list[list[tuple[int, str, bool]]]:
     """Tokenise each text to (id, text as written, ends a word)."""
     if not texts:
         return []

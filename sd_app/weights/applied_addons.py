@@ -1,18 +1,20 @@
-"""What a lent pipeline wears beside its checkpoint's own parts; put on by the model manager."""
+"""What a job uses beside its checkpoint's own parts; applied by the model manager."""
 
 import logging
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
-from accelerate.hooks import remove_hook_from_module
+from diffusers import AutoencoderKL
 from torch import Tensor, nn
 
 from ..addons import Additions, VaeUse, stamp_files
+from .components import Components
 from .device_memory import OUT_OF_MEMORY, is_out_of_memory
 from .lora_merging import MergedLoras
+from .offloading import remove_hooks
+from .pipeline import Pipeline
 from .taesd import load_decoder
 from .vae_loading import load_vae
 
@@ -23,40 +25,37 @@ MAX_VAES = 2  # kept loaded beside a checkpoint's own
 Tell = Callable[[str], None]
 
 
-class Outfit:
+class AppliedAddons:
     """What jobs added to one checkpoint; it goes with the checkpoint.
 
     LoRAs stay in its weights while the next job asks for the same; another VAE is lent for one job.
     """
 
-    def __init__(self, components: Mapping[str, Any]) -> None:
+    def __init__(self, components: Components) -> None:
         self.loras = MergedLoras(components)
         self._own_vae = components.get("vae")
-        self._decoder: tuple[Any, Any] | None = None  # file and network
-        self._vaes: OrderedDict[VaeUse, Any] = OrderedDict()  # the latest used is the last
+        self._decoder: tuple[Hashable, nn.Module | None] | None = None  # file and network
+        self._vaes: OrderedDict[VaeUse, AutoencoderKL] = OrderedDict()  # the latest used is the last
 
     @contextmanager
-    def worn(self, pipe: Any, additions: Additions, tell: Tell) -> Iterator[None]:
+    def applied(self, pipe: Pipeline, additions: Additions, tell: Tell) -> Iterator[None]:
         """Have a pipeline use exactly these additions. Raise ValueError naming one that does not fit.
 
-        Hashable, for what is kept from job to job: `pipe.dressing` changes whenever the weights of U-Net or
-        text encoders do.
+        `pipe.merged` changes whenever the weights of U-Net or text encoders do.
         """
         vae = self._vae(pipe, additions.vae, tell)
         if additions.loras not in ((), self.loras.state):
             tell(f"Merging {', '.join(use.name for use in additions.loras)}")
         self.loras.exchange(additions.loras)
-        pipe.dressing, pipe.words = self.loras.state, additions.words
+        pipe.merged, pipe.words = self.loras.state, additions.words
         pipe.preview_decoder = self._preview_decoder(pipe, additions.preview_decoder)
         if vae is not None:
-            pipe.register_modules(vae=vae)
+            pipe.vae = vae
         try:
             yield
         finally:
-            pipe.preview_decoder = None
             if vae is not None:
-                pipe.register_modules(vae=self._own_vae)
-                remove_hook_from_module(vae, recurse=True)  # where parts visit the GPU one by one
+                remove_hooks([vae])  # where parts visit the device one by one
 
     @property
     def networks(self) -> list[nn.Module]:
@@ -69,13 +68,13 @@ class Outfit:
         """Return all that is kept beside the checkpoint's own parts, in the memory where those are."""
         return [*self.networks, *self.loras.originals_beside]
 
-    def trim(self, pipe: Any) -> None:
-        """Drop the VAEs and the decoder that a pipeline does not wear; it may be between two jobs."""
+    def trim(self, pipe: Pipeline) -> None:
+        """Drop the VAEs and the decoder that a pipeline does not use; it may be between two jobs."""
         self._vaes = OrderedDict((use, vae) for use, vae in self._vaes.items() if vae is pipe.vae)
-        if self._decoder and self._decoder[1] is not getattr(pipe, "preview_decoder", None):
+        if self._decoder and self._decoder[1] is not pipe.preview_decoder:
             self._decoder = None
 
-    def _preview_decoder(self, pipe: Any, path: Path | None) -> Any:
+    def _preview_decoder(self, pipe: Pipeline, path: Path | None) -> nn.Module | None:
         """Return the decoder for previews, None if there is none; a bad one costs no picture."""
         if path is None:
             return None
@@ -84,7 +83,7 @@ class Outfit:
             if self._decoder is None or self._decoder[0] != key:
                 self._decoder = key, _load_decoder(path)
             decoder = self._decoder[1]
-            return decoder and decoder.to(pipe._execution_device, pipe.unet.dtype)
+            return decoder and decoder.to(pipe.device, pipe.unet.dtype)
         except OUT_OF_MEMORY as error:
             if not is_out_of_memory(error):
                 raise
@@ -92,7 +91,7 @@ class Outfit:
             self._decoder = None  # the next job tries again
             return None
 
-    def _vae(self, pipe: Any, use: VaeUse | None, tell: Tell) -> Any:
+    def _vae(self, pipe: Pipeline, use: VaeUse | None, tell: Tell) -> AutoencoderKL | None:
         """Return another VAE on the device the pipeline runs on, None for the checkpoint's own."""
         if use is None:
             return None
@@ -107,10 +106,11 @@ class Outfit:
             while len(self._vaes) > MAX_VAES:
                 self._vaes.popitem(last=False)
         self._vaes.move_to_end(use)
-        return self._vaes[use].to(pipe._execution_device)
+        # Where parts visit the device one by one it comes when it is called.
+        return self._vaes[use] if pipe.offloads else self._vaes[use].to(pipe.device)
 
 
-def _load_decoder(path: Path) -> Any:
+def _load_decoder(path: Path) -> nn.Module | None:
     """Load a decoder for previews; None for one that cannot be read, which the log says."""
     try:
         return load_decoder(path)

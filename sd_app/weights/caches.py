@@ -7,12 +7,14 @@ must not write into it.
 import hashlib
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
-from typing import Any
+from typing import TypeVar, cast
 from weakref import WeakKeyDictionary
 
 import torch
 from PIL import Image
 from torch import Tensor, nn
+
+ResultT = TypeVar("ResultT", Tensor, Image.Image)
 
 MAX_ENTRIES = 256  # results of one network
 MAX_BYTES = 64 * 2**20  # of these results: some 250 windows of 77 rows, or 60 pictures of 512x512
@@ -24,19 +26,19 @@ class Cache:
     def __init__(self, *, max_entries: int = MAX_ENTRIES, max_bytes: int = MAX_BYTES) -> None:
         self.max_entries, self.max_bytes = max_entries, max_bytes
         self.size_bytes = 0
-        self._results: OrderedDict[Hashable, Any] = OrderedDict()
+        self._results: OrderedDict[Hashable, Tensor | Image.Image] = OrderedDict()
 
     def __len__(self) -> int:
         return len(self._results)
 
-    def get(self, key: Hashable, make: Callable[[], Any]) -> Any:
+    def get(self, key: Hashable, make: Callable[[], ResultT]) -> ResultT:
         """Return what is kept under a key, a tensor or a picture; make it if it is not there.
 
         What alone is larger than the whole cache is not kept.
         """
         if key in self._results:
             self._results.move_to_end(key)
-            return self._results[key]
+            return cast("ResultT", self._results[key])
         result = make()
         if bytes_of(result) <= self.max_bytes:
             self._results[key] = result
@@ -50,7 +52,7 @@ class Cache:
 _caches: WeakKeyDictionary[nn.Module, Cache] = WeakKeyDictionary()
 
 
-def recall(network: nn.Module, key: Hashable, make: Callable[[], Any]) -> Any:
+def recall(network: nn.Module, key: Hashable, make: Callable[[], ResultT]) -> ResultT:
     """Return a network's result for a key that names all it depends on besides the weights as loaded."""
     return _caches.setdefault(network, Cache()).get(key, make)
 
@@ -66,11 +68,6 @@ def cached_bytes(network: nn.Module) -> int:
     return _caches[network].size_bytes if network in _caches else 0
 
 
-def dressing_of(pipe: Any) -> Hashable:
-    """Return the name of what changed a pipe's networks since they were loaded; None: nothing did."""
-    return getattr(pipe, "dressing", None)
-
-
 def fingerprint(tensor: Tensor) -> tuple[Hashable, ...]:
     """Return what tells a tensor from every other one: shape, dtype and a hash of its numbers."""
     numbers = tensor.detach().cpu().contiguous()
@@ -78,9 +75,8 @@ def fingerprint(tensor: Tensor) -> tuple[Hashable, ...]:
     return (*tensor.shape, str(tensor.dtype), digest)
 
 
-def bytes_of(result: Any) -> int:
+def bytes_of(result: Tensor | Image.Image) -> int:
     """Return what a tensor or a picture takes."""
     if isinstance(result, Image.Image):
         return result.width * result.height * len(result.getbands())
-    assert isinstance(result, Tensor)
     return result.numel() * result.element_size()

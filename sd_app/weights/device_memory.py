@@ -4,11 +4,12 @@ import ctypes
 import gc
 import sys
 from collections.abc import Callable, Iterable
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import psutil
 import torch
 
+from .components import Components
 from .memory_plan import GUIDED, UNET_TENSORS, VAE_TENSORS, Demand
 
 T = TypeVar("T")
@@ -79,7 +80,7 @@ def kept_by_graphs(device: torch.device) -> int:
     )
 
 
-def demand_of(components: dict[str, Any]) -> Demand:
+def demand_of(components: Components) -> Demand:
     """Estimate what running a model takes beside its weights, from its U-Net's and VAE's first levels."""
     unet, vae = components["unet"], components["vae"]
     channels = vae.config.block_out_channels
@@ -97,7 +98,7 @@ def demand_of(components: dict[str, Any]) -> Demand:
     )
 
 
-def networks_in(part: Any) -> list[torch.nn.Module]:
+def networks_in(part: object) -> list[torch.nn.Module]:
     """Return a part that is a network, or the networks among its attributes."""
     held = [part] if isinstance(part, torch.nn.Module) else getattr(part, "__dict__", {}).values()
     return [value for value in held if isinstance(value, torch.nn.Module)]

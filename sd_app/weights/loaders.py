@@ -1,40 +1,45 @@
 """Read a checkpoint from disk or the hub into a pipeline's parts. Safetensors only, nobody else's code."""
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import torch
+from diffusers import StableDiffusionPipeline, StableDiffusionXLPipeline
 from diffusers.utils import logging as diffusers_logging
 from transformers import CLIPTokenizer
 from transformers.utils import logging as transformers_logging
 
 from ..checkpoints.folders import describe_folder, parts_of, weight_files, why_unusable
 from ..checkpoints.model_info import ModelInfo
-from ..hub.answers import hub_api
-from ..hub.cache import find_snapshot, hub_cache
 from ..hub.download import OnProgress, download
-from ..hub.errors import hub_errors
+from ..hub.http_client import hub_api
+from ..hub.hub_cache import find_snapshot, hub_cache
+from ..hub.hub_errors import hub_errors
 from ..hub.plan import list_files, plan_download
-from .pipelines import OPTIONS, XL_OPTIONS, choose_pipeline
+from .components import Components, LoadedParts
 from .single_file import build_tokenizers, load_file
 
+NO_CHECKER = {"requires_safety_checker": False, "safety_checker": None}
 # Hugging Face's service that turns pickles into safetensors, and the title of what it proposes.
 CONVERTER = "SFconvertbot"
 CONVERTED_TITLE = "Adding `safetensors` variant of this model"
 
 
-def load_components(info: ModelInfo, dtype: torch.dtype) -> dict[str, Any]:
-    """Load all parts of a model into main memory, by the name the pipeline gives them.
+def load_components(info: ModelInfo, dtype: torch.dtype) -> tuple[Components, Mapping[str, object]]:
+    """Load all parts of a model into main memory; return them, and its scheduler's own configuration.
 
     Raise OSError when files are damaged or cannot be fetched, ValueError when they cannot be used.
     """
     if info.kind == "file":
         assert info.path is not None
-        return load_file(info.path, dtype)
-    return load_folder(info.path or download_snapshot(info.name), dtype)
+        parts = load_file(info.path, dtype)
+    else:
+        parts = load_folder(info.path or download_snapshot(info.name), dtype)
+    scheduler_config: Mapping[str, object] = parts.pop("scheduler").config
+    return parts, scheduler_config
 
 
-def load_folder(folder: Path, dtype: torch.dtype) -> dict[str, Any]:
+def load_folder(folder: Path, dtype: torch.dtype) -> LoadedParts:
     """Load a diffusers folder of Stable Diffusion 1, 2 or XL."""
     if reason := why_unusable(folder):
         raise ValueError(f"{folder.name} cannot be used: {reason}")
@@ -43,8 +48,9 @@ def load_folder(folder: Path, dtype: torch.dtype) -> dict[str, Any]:
     # A variant is asked for as a whole; a part without an fp16 file falls back to its plain one.
     is_fp16 = any(".fp16" in file.name for part in parts_of(folder) for file in weight_files(folder / part))
     is_xl = describe_folder(folder).family == "sdxl"
-    unwanted = XL_OPTIONS if is_xl else {**OPTIONS, "safety_checker": None}
-    pipe = choose_pipeline("txt2img", 4, is_xl=is_xl).from_pretrained(
+    pipeline_class = StableDiffusionXLPipeline if is_xl else StableDiffusionPipeline
+    unwanted = {"add_watermarker": False} if is_xl else NO_CHECKER
+    pipe = pipeline_class.from_pretrained(
         folder,
         dtype=dtype,
         variant="fp16" if is_fp16 else None,
@@ -54,7 +60,17 @@ def load_folder(folder: Path, dtype: torch.dtype) -> dict[str, Any]:
         image_encoder=None,
         **unwanted,
     )
-    return dict(pipe.components)
+    loaded = pipe.components
+    parts: LoadedParts = {
+        "tokenizer": loaded["tokenizer"],
+        "text_encoder": loaded["text_encoder"],
+        "unet": loaded["unet"],
+        "vae": loaded["vae"],
+        "scheduler": loaded["scheduler"],
+    }
+    if is_xl:
+        parts["tokenizer_2"], parts["text_encoder_2"] = loaded["tokenizer_2"], loaded["text_encoder_2"]
+    return parts
 
 
 def load_tokenizer(info: ModelInfo) -> CLIPTokenizer:

@@ -9,15 +9,16 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
+from diffusers.configuration_utils import FrozenDict
 from diffusers.loaders import StableDiffusionLoraLoaderMixin
 from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
 from ..addons import LoraUse
-from ..reading import reason_of
+from ..user_files import reason_of
+from .components import Components
 
 PARTS = ("unet", "text_encoder", "text_encoder_2")
 TEXT_MODEL = "text_model."  # some of transformers' classes keep the encoder under this name, some do not
@@ -60,7 +61,7 @@ class Factors:
 class MergedLoras:
     """The LoRAs in one checkpoint's weights. `state` is hashable and tells two sets of weights apart."""
 
-    def __init__(self, components: Mapping[str, Any]) -> None:
+    def __init__(self, components: Components) -> None:
         self._components = components
         self._originals: dict[nn.Parameter, Tensor] = {}
         self.state: tuple[LoraUse, ...] = ()
@@ -131,18 +132,18 @@ class MergedLoras:
                 ) from error
         return plan
 
-    def _weights(self) -> dict[str, Any]:
+    def _weights(self) -> dict[str, nn.Parameter]:
         """Return all weights a LoRA can change, by part and layer."""
         return {
             f"{part}.{name.removeprefix(TEXT_MODEL)}": layer.weight
             for part in PARTS
-            if part in self._components
-            for name, layer in self._components[part].named_modules()
-            if isinstance(layer, nn.Linear | nn.Conv2d)
+            if isinstance(network := self._components.get(part), nn.Module)
+            for name, layer in network.named_modules()
+            if isinstance(layer, nn.Linear | nn.Conv2d) and isinstance(layer.weight, nn.Parameter)
         }
 
 
-def read_lora(path: Path, unet_config: Any) -> dict[str, Factors]:
+def read_lora(path: Path, unet_config: FrozenDict) -> dict[str, Factors]:
     """Read a LoRA's factors by part and layer, `unet.mid_block...to_q`, from any of the names in use.
 
     Raise ValueError for tensors that make no LoRA, or if the file cannot be read.

@@ -1,29 +1,31 @@
 """The only owner of device, dtype, lock and loaded weights.
 
-One job at a time is on the models. Pipelines of one checkpoint share its parts; a checkpoint that has to
-make room is really gone. What is no pipeline, a CLIP say, is kept beside them by the same rules.
+One job at a time is on the models. All jobs of one checkpoint share its parts; a checkpoint that has to make
+room is really gone. What is no checkpoint, a CLIP say, is kept beside them by the same rules.
 """
 
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from functools import partial
-from typing import Any
+from typing import Protocol, TypeVar, cast
 
 import psutil
 import torch
+from transformers import CLIPTokenizer
 
 from ..addons import NO_ADDITIONS, Additions
 from ..catalog import find_model
 from ..checkpoints.model_info import ModelInfo
 from ..requests import Status
-from ..schedulers import make_scheduler
 from ..settings import Settings
-from ..speed import FastUNet, make_fast_unet
-from .applied_addons import Outfit
-from .caches import cached_bytes, forget
+from ..speed import make_fast_unet
+from .applied_addons import AppliedAddons
+from .caches import forget
+from .checkpoint import Checkpoint
+from .components import Components
 from .device_memory import (
     OUT_OF_MEMORY,
     choose_budget,
@@ -41,48 +43,26 @@ from .device_memory import (
 )
 from .loaders import download_snapshot, load_components, load_tokenizer
 from .memory_plan import FRUGAL, Plan, choose_plan
-from .pipelines import make_pipeline
+from .offloading import offload, remove_hooks, take_back
+from .pipeline import Pipeline
+from .scheduling import make_scheduler
+
+T = TypeVar("T")
 
 WAIT_SECONDS = 0.2  # how often a waiting job looks whether it was cancelled
 
 Event = Callable[[str], None]  # is told "Waiting" or "Loading NAME"; may raise Cancelled
-Load = Callable[[torch.device, torch.dtype], Any]  # puts a model, or what holds one, on the device
-Get = Callable[[str, Load], Any]  # returns the model of that name, loading it if it is not there
+Load = Callable[[torch.device, torch.dtype], T]  # puts a model, or what holds one, on the device
 
 
-@dataclass(kw_only=True, eq=False)
-class Checkpoint:
-    """One model in memory: its parts, and the pipelines made of them. One that is lent has a single part."""
+class Get(Protocol):
+    """Return the model of that name, loading it if it is not there."""
 
-    name: str
-    components: dict[str, Any]
-    scheduler_config: Any = None  # the original one: every job's scheduler starts from it
-    fast_unet: FastUNet | None = None  # how jobs run the U-Net; a pipeline's `fast_unet` is this one
-    pipelines: dict[str, Any] = field(default_factory=dict)
-    outfit: Outfit | None = None  # what jobs added to it
-    kept: dict[str, Any] = field(default_factory=dict)  # what others keep for it: networks, tensors
-    offloads: bool | None = None  # parts visit the device one by one; None: not placed yet
-
-    @property
-    def networks(self) -> list[torch.nn.Module]:
-        """Return the networks of the model; of what holds some, as a CLIP does, those it holds."""
-        return [network for part in self.components.values() for network in networks_in(part)]
-
-    @property
-    def size_bytes(self) -> int:
-        """Return what it takes now: weights, what is kept for it, and its networks' results in caches.py."""
-        added = self.outfit.held if self.outfit else []
-        weights = count_bytes([*self.networks, *self.kept.values(), *added])
-        return weights + sum(cached_bytes(network) for network in self.all_networks)
-
-    @property
-    def all_networks(self) -> list[torch.nn.Module]:
-        """Return the networks of the model and those that jobs added to it."""
-        return [*self.networks, *(self.outfit.networks if self.outfit else [])]
+    def __call__(self, name: str, load: Load[T]) -> T: ...
 
 
 class ModelManager:
-    """Load, keep and lend pipelines. Safe to use from several threads."""
+    """Load, keep and lend models. Safe to use from several threads."""
 
     def __init__(self, settings: Settings) -> None:
         limit_arenas()
@@ -91,24 +71,23 @@ class ModelManager:
         self.dtype = choose_dtype(settings.dtype, self.device)  # of all but large models
         self.budget_bytes = choose_budget(settings.cache_gigabytes, self.device)
         self._checkpoints: OrderedDict[str, Checkpoint] = OrderedDict()  # the latest used is the last
-        self._tokenizers: dict[str, Any] = {}
+        self._tokenizers: dict[str, CLIPTokenizer] = {}
         self._lock = threading.Lock()
         self._tokenizer_lock = threading.Lock()
         self._owner: int | None = None  # the thread that holds the lock
-        self._lent: tuple[Checkpoint, Any] | None = None  # what that thread has, and its pipeline
+        self._lent: tuple[Checkpoint, Pipeline] | None = None  # what that thread has
         self._plan: Plan | None = None  # how the last job ran
         self._dtype_in_use = self.dtype  # of the pipeline lent last
 
     @contextmanager
     def pipeline(
         self,
-        kind: str,
         model: str,
         scheduler: str,
         on_event: Event | None = None,
         additions: Additions = NO_ADDITIONS,
-    ) -> Iterator[Any]:
-        """Lend the pipeline of a model with a scheduler of its own and these additions, to one job at a time.
+    ) -> Iterator[Pipeline]:
+        """Lend the parts of a model with a scheduler of its own and these additions, to one job at a time.
 
         While another job runs, on_event("Waiting") is called now and then. Raise ValueError for an unknown
         model or scheduler or an addition that does not fit, OSError when files cannot be read, MemoryError
@@ -117,17 +96,18 @@ class ModelManager:
         tell = on_event or _tell_nobody
         with self._exclusive(tell):
             checkpoint = self._checkpoint(model, tell)
-            pipe = self._pipeline(checkpoint, kind)
-            pipe.scheduler = make_scheduler(scheduler, checkpoint.scheduler_config)
-            checkpoint.outfit = checkpoint.outfit or Outfit(checkpoint.components)
+            pipe = self._assemble(checkpoint, scheduler)
             self._lent, self._dtype_in_use = (checkpoint, pipe), pipe.unet.dtype
             try:
                 with ExitStack() as stack:
-                    self._put_on(stack, checkpoint, pipe, additions, tell)
+                    self._apply(stack, checkpoint, pipe, additions, tell)
+                    if checkpoint.offloads:
+                        offload(pipe.networks, self.device)
                     yield pipe
             finally:
                 self._lent = None
-                pipe.maybe_free_model_hooks()
+                if checkpoint.offloads:
+                    take_back([*pipe.networks, *checkpoint.networks])
 
     @contextmanager
     def lend(self, on_event: Event | None = None) -> Iterator[Get]:
@@ -138,13 +118,13 @@ class ModelManager:
         """
         tell = on_event or _tell_nobody
 
-        def get(name: str, load: Load) -> Any:
-            return self._keep(name, 0, lambda: self._load_part(name, load), tell).components["model"]
+        def get(name: str, load: Load[T]) -> T:
+            return cast("T", self._keep(name, 0, lambda: self._load_other(name, load), tell).lent)
 
         with self._exclusive(tell):
             yield get
 
-    def tokenizer(self, model: str) -> Any:
+    def tokenizer(self, model: str) -> CLIPTokenizer:
         """Return a model's tokenizer without its weights; does not wait for a running job."""
         with self._tokenizer_lock:
             if model not in self._tokenizers:
@@ -157,7 +137,7 @@ class ModelManager:
         if info.path is None:
             download_snapshot(info.name)  # while others may work
             info = find_model(self.settings, info.name)
-        with self.pipeline("txt2img", info.name, info.default_scheduler):
+        with self.pipeline(info.name, info.default_scheduler):
             pass
 
     def unload(self, name: str | None = None, on_event: Event | None = None) -> None:
@@ -172,7 +152,7 @@ class ModelManager:
         room before the job turns frugal. Only for the job that holds a pipeline.
         """
         checkpoint, pipe = self._in_use()
-        components = {**checkpoint.components, "vae": pipe.vae}  # which may be another one than its own
+        components: Components = {**checkpoint.components, "vae": pipe.vae}  # perhaps not its own
         choose = partial(self._choose_plan, components, width, height, num_images)
         plan = choose()
         if plan.tight and checkpoint.fast_unet and checkpoint.fast_unet.give_up():
@@ -200,8 +180,8 @@ class ModelManager:
         if checkpoint.fast_unet:
             checkpoint.fast_unet.give_up()
         forget(*checkpoint.all_networks)
-        if checkpoint.outfit:
-            checkpoint.outfit.trim(pipe)
+        if checkpoint.addons:
+            checkpoint.addons.trim(pipe)
         self._drop([name for name in self._checkpoints if name != checkpoint.name])
         plan = replace(FRUGAL, offloads=self._can_offload, last=True)
         self._place(checkpoint, plan)
@@ -265,16 +245,16 @@ class ModelManager:
         words = self._does_not_fit(name, "choose a smaller model")
         return try_twice(load, lambda: self._drop(list(self._checkpoints)), words)
 
-    def _put_on(
-        self, stack: ExitStack, checkpoint: Checkpoint, pipe: Any, additions: Additions, tell: Event
+    def _apply(
+        self, stack: ExitStack, checkpoint: Checkpoint, pipe: Pipeline, additions: Additions, tell: Event
     ) -> None:
-        """Have the lent pipeline wear additions until the stack closes."""
-        assert checkpoint.outfit is not None
-        outfit, names = checkpoint.outfit, additions.names
+        """Have the lent pipeline use additions until the stack closes."""
+        assert checkpoint.addons is not None
+        addons, names = checkpoint.addons, additions.names
         what = f"{checkpoint.name} with {', '.join(names)}" if names else checkpoint.name
         advice = f"leave out {' or '.join(names)}" if names else "choose a smaller model"
         try_twice(
-            lambda: stack.enter_context(outfit.worn(pipe, additions, tell)),
+            lambda: stack.enter_context(addons.applied(pipe, additions, tell)),
             self.turn_frugal,
             self._does_not_fit(what, advice),
         )
@@ -288,36 +268,36 @@ class ModelManager:
 
     def _load_once(self, info: ModelInfo) -> Checkpoint:
         dtype = choose_dtype(self.settings.dtype, self.device, size_bytes=info.size_bytes)
-        components = load_components(info, dtype)
-        scheduler_config = components.pop("scheduler").config
+        components, scheduler_config = load_components(info, dtype)
         checkpoint = Checkpoint(name=info.name, components=components, scheduler_config=scheduler_config)
         self._place(checkpoint, self._choose_plan(components, info.native_size, info.native_size, 1))
         if self.settings.channels_last:
             for part in (components["unet"], components["vae"]):
                 part.to(memory_format=torch.channels_last)
         checkpoint.fast_unet = make_fast_unet(components["unet"], self.settings, self.device, info.family)
+        checkpoint.addons = AppliedAddons(components)
         return checkpoint
 
-    def _load_part(self, name: str, load: Load) -> Checkpoint:
-        return Checkpoint(name=name, components={"model": load(self.device, self.dtype)})
+    def _load_other(self, name: str, load: Load[T]) -> Checkpoint:
+        return Checkpoint(name=name, lent=load(self.device, self.dtype))
 
-    def _pipeline(self, checkpoint: Checkpoint, kind: str) -> Any:
-        if kind not in checkpoint.pipelines:
-            pipe = make_pipeline(kind, checkpoint.components)
-            pipe.set_progress_bar_config(disable=True)
-            pipe.fast_unet = checkpoint.fast_unet
-            checkpoint.pipelines[kind] = pipe
-        pipe = checkpoint.pipelines[kind]
-        if checkpoint.offloads:
-            pipe.enable_model_cpu_offload(device=self.device)
-        return pipe
+    def _assemble(self, checkpoint: Checkpoint, scheduler: str) -> Pipeline:
+        """Put a checkpoint's parts together for one job, with a scheduler of its own."""
+        assert checkpoint.fast_unet is not None
+        return Pipeline(
+            **checkpoint.components,
+            scheduler=make_scheduler(scheduler, checkpoint.scheduler_config),
+            fast_unet=checkpoint.fast_unet,
+            device=self.device,
+            offloads=bool(checkpoint.offloads),
+        )
 
     @property
     def _can_offload(self) -> bool:
         """Tell whether the device has a memory of its own, so that parts can wait outside it."""
         return self.device.type == "cuda"
 
-    def _choose_plan(self, components: dict[str, Any], width: int, height: int, num_images: int) -> Plan:
+    def _choose_plan(self, components: Components, width: int, height: int, num_images: int) -> Plan:
         networks = [network for part in components.values() for network in networks_in(part)]
         weights = [count_bytes([network]) for network in networks]
         # Weights that lie on the device are no longer free, and need no more room.
@@ -350,21 +330,19 @@ class ModelManager:
         self._plan = plan
         if checkpoint.offloads == plan.offloads:
             return
-        for pipe in checkpoint.pipelines.values():
-            pipe.remove_all_hooks()
-        if plan.offloads:
-            checkpoint.offloads = True
-            for network in checkpoint.networks:  # the own VAE too, while another one is worn
-                network.to("cpu")
-            if self._lent and self._lent[0] is checkpoint:
-                self._lent[1].enable_model_cpu_offload(device=self.device)
-        else:
-            checkpoint.offloads = None  # until all of it is there
-            for network in checkpoint.networks:
-                network.to(self.device)
-            checkpoint.offloads = False
+        pipe = self._lent[1] if self._lent and self._lent[0] is checkpoint else None
+        networks = list({*checkpoint.networks, *(pipe.networks if pipe else [])})
+        remove_hooks(networks)
+        checkpoint.offloads = True if plan.offloads else None  # None: until all of it is there
+        for network in networks:  # the own VAE too, while another one is used
+            network.to("cpu" if plan.offloads else self.device)
+        checkpoint.offloads = plan.offloads
+        if pipe:
+            pipe.offloads = plan.offloads
+            if plan.offloads:
+                offload(pipe.networks, self.device)
 
-    def _in_use(self) -> tuple[Checkpoint, Any]:
+    def _in_use(self) -> tuple[Checkpoint, Pipeline]:
         assert self._owner == threading.get_ident()
         assert self._lent is not None
         return self._lent
@@ -385,11 +363,11 @@ class ModelManager:
     def _drop(self, names: list[str]) -> None:
         for name in names:
             checkpoint = self._checkpoints.pop(name, None)
-            for pipe in checkpoint.pipelines.values() if checkpoint else ():
-                pipe.remove_all_hooks()
+            if checkpoint and checkpoint.offloads:
+                remove_hooks(checkpoint.networks)
             if checkpoint and checkpoint.fast_unet:
                 checkpoint.fast_unet.drop()
-        checkpoint = pipe = None  # the last references to the weights
+        checkpoint = None  # the last reference to the weights
         collect_memory()
 
 

@@ -4,7 +4,6 @@ diffusers' own tables turn the original names of U-Net, VAE and open_clip's text
 """
 
 from pathlib import Path
-from typing import Any
 
 import torch
 from accelerate import init_empty_weights
@@ -16,16 +15,17 @@ from diffusers.loaders.single_file_utils import (
 )
 from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
-from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection, CLIPTokenizer
+from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection
 
 from ..checkpoints import TEXT_ENCODERS, UNET, VAE, Config, inspect, make_configs, read_header
 from .clip_tokenizer import EOS_TOKEN, OPEN_CLIP_PAD, build_tokenizer
+from .components import Components, LoadedParts
 from .device_memory import is_out_of_memory
 
 Weights = dict[str, Tensor]
 
 
-def load_file(path: Path, dtype: torch.dtype) -> dict[str, Any]:
+def load_file(path: Path, dtype: torch.dtype) -> LoadedParts:
     """Load all parts of a checkpoint file into main memory, by the name the pipeline gives them.
 
     The weights are copies, so the file may change or go afterwards. Raise ValueError saying what is wrong
@@ -45,30 +45,30 @@ def load_file(path: Path, dtype: torch.dtype) -> dict[str, Any]:
         raise OSError(f"{path.name} cannot be read: {error}") from error
 
 
-def build_tokenizers(family: str) -> dict[str, CLIPTokenizer]:
+def build_tokenizers(family: str) -> Components:
     """Build the tokenizers of a family by the name the pipeline gives them."""
     pads = {"sd1": [EOS_TOKEN], "sd2": [OPEN_CLIP_PAD], "sdxl": [EOS_TOKEN, OPEN_CLIP_PAD]}[family]
-    return {_numbered("tokenizer", index): build_tokenizer(pad) for index, pad in enumerate(pads)}
+    tokenizers: Components = {"tokenizer": build_tokenizer(pads[0])}
+    if len(pads) > 1:
+        tokenizers["tokenizer_2"] = build_tokenizer(pads[1])
+    return tokenizers
 
 
-def _load_parts(path: Path, dtype: torch.dtype) -> dict[str, Any]:
+def _load_parts(path: Path, dtype: torch.dtype) -> LoadedParts:
     facts, header = inspect(path), read_header(path)
     configs = make_configs(header, facts)
-    components: dict[str, Any] = {
+    components: LoadedParts = {
         **build_tokenizers(facts.family),
         "scheduler": DDIMScheduler(**configs.scheduler),
-        "feature_extractor": None,
-        "image_encoder": None,
     }
-    if facts.family != "sdxl":
-        components["safety_checker"] = None
     with safe_open(path, framework="pt") as file:
-        encoders = zip(TEXT_ENCODERS[facts.family], configs.text_encoders, strict=True)
-        for index, (prefix, config) in enumerate(encoders):
-            # SDXL's second encoder also gives the whole prompt as one vector.
-            model_class = CLIPTextModelWithProjection if index else CLIPTextModel
-            components[_numbered("text_encoder", index)] = _load_text_encoder(
-                model_class, config, _read(file, prefix), prefix, dtype
+        prefixes, text_configs = TEXT_ENCODERS[facts.family], configs.text_encoders
+        components["text_encoder"] = _load_text_encoder(
+            CLIPTextModel, text_configs[0], _read(file, prefixes[0]), prefixes[0], dtype
+        )
+        if facts.family == "sdxl":  # whose second encoder also gives the whole prompt as one vector
+            components["text_encoder_2"] = _load_text_encoder(
+                CLIPTextModelWithProjection, text_configs[1], _read(file, prefixes[1]), prefixes[1], dtype
             )
         with init_empty_weights():
             vae, unet = AutoencoderKL(**configs.vae), UNet2DConditionModel(**configs.unet)
@@ -79,13 +79,13 @@ def _load_parts(path: Path, dtype: torch.dtype) -> dict[str, Any]:
     return components
 
 
-def _read(file: Any, prefix: str) -> Weights:
+def _read(file: safe_open, prefix: str) -> Weights:
     """Map the tensors under a prefix; their bytes are read when they are copied."""
     return {name: file.get_tensor(name) for name in file.keys() if name.startswith(prefix)}  # noqa: SIM118
 
 
 def _load_text_encoder(
-    model_class: type[Any], config: Config, weights: Weights, prefix: str, dtype: torch.dtype
+    model_class: type[nn.Module], config: Config, weights: Weights, prefix: str, dtype: torch.dtype
 ) -> nn.Module:
     with init_empty_weights():
         model = model_class(CLIPTextConfig(**config))
@@ -115,7 +115,3 @@ def fill_module(model: nn.Module, weights: Weights, part: str, dtype: torch.dtyp
         if names:
             raise ValueError(f"its {part} {word} {len(names)} tensors, {names[0]} for one")
     return model.eval()
-
-
-def _numbered(name: str, index: int) -> str:
-    return f"{name}_{index + 1}" if index else name

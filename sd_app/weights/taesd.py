@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import torch
 from diffusers import AutoencoderTiny
@@ -10,7 +9,7 @@ from PIL import Image
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from ..reading import reason_of
+from ..user_files import reason_of
 from .device_memory import is_out_of_memory
 
 
@@ -49,7 +48,7 @@ def _check_decoder(decoder: nn.Module) -> None:
 
 
 @torch.no_grad()
-def decode_latents(decoder: Any, latents: Tensor) -> list[Image.Image]:
+def decode_latents(decoder: nn.Module, latents: Tensor) -> list[Image.Image]:
     """Decode (B, 4, h, w) latents, as the U-Net sees them, to B pictures of 8w x 8h pixels."""
     weight = next(decoder.parameters())
     images = []

@@ -1,7 +1,6 @@
 """Load a VAE to use in place of a checkpoint's own."""
 
 from pathlib import Path
-from typing import Any
 
 from accelerate import init_empty_weights
 from diffusers import AutoencoderKL
@@ -9,7 +8,7 @@ from diffusers.loaders.single_file_utils import convert_ldm_vae_checkpoint
 from safetensors import SafetensorError, safe_open
 
 from ..checkpoints import VAE
-from ..reading import reason_of
+from ..user_files import reason_of
 from .device_memory import is_out_of_memory
 from .single_file import fill_module
 
@@ -17,7 +16,7 @@ from .single_file import fill_module
 _OLD = {"query": "to_q", "key": "to_k", "value": "to_v", "proj_attn": "to_out.0"}
 
 
-def load_vae(path: Path, own: Any) -> AutoencoderKL:
+def load_vae(path: Path, own: AutoencoderKL) -> AutoencoderKL:
     """Load a VAE from a file or a diffusers folder, in the number format of a checkpoint's own one.
 
     A file does not say how its numbers are scaled and normalised: it must be built as the own VAE is, whose
@@ -31,7 +30,7 @@ def load_vae(path: Path, own: Any) -> AutoencoderKL:
         raise ValueError(f"it cannot be read: {reason_of(error, path)}") from error
 
 
-def _load_folder(path: Path, own: Any) -> AutoencoderKL:
+def _load_folder(path: Path, own: AutoencoderKL) -> AutoencoderKL:
     try:
         vae = AutoencoderKL.from_pretrained(
             path, dtype=own.dtype, use_safetensors=True, local_files_only=True
@@ -50,7 +49,7 @@ def _load_folder(path: Path, own: Any) -> AutoencoderKL:
     return vae.eval()
 
 
-def _load_file(path: Path, own: Any) -> AutoencoderKL:
+def _load_file(path: Path, own: AutoencoderKL) -> AutoencoderKL:
     with safe_open(path, framework="pt") as file:
         names = list(file.keys())
         prefix = next((one for one in (VAE, "vae.") if any(name.startswith(one) for name in names)), "")

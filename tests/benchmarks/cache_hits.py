@@ -37,7 +37,7 @@ def main() -> None:
             num_inference_steps=options.steps,
             seed=1,
         )
-        with studio._ready_manager().pipeline("img2img", info.name, "DDIM") as pipe:
+        with studio._ready_manager().pipeline(info.name, "DDIM") as pipe:
             text_encoder, vae = pipe.text_encoder, pipe.vae
         calls: Counter[str] = Counter()
         counting = ""

@@ -21,7 +21,7 @@ def lend(studio: Studio, name: str) -> float:
     """Return the seconds until a model's pipeline is there."""
     info = next(model for model in studio.models() if model.name == name)
     started = time.perf_counter()
-    with studio._ready_manager().pipeline("txt2img", name, info.default_scheduler):
+    with studio._ready_manager().pipeline(name, info.default_scheduler):
         return time.perf_counter() - started
 
 

@@ -46,7 +46,7 @@ def main() -> None:
 
     jobs.save_image = timed
     with open_studio(options, batch_size=options.batch) as studio:
-        with studio._ready_manager().pipeline("txt2img", "one", "DDIM") as pipe:
+        with studio._ready_manager().pipeline("one", "DDIM") as pipe:
             pipe.unet.register_forward_hook(lambda *_: time.sleep(options.wait / 1000))
         request = Txt2ImgRequest(
             prompt="an orange cat",

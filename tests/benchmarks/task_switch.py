@@ -37,7 +37,7 @@ def main() -> None:
     settings = Settings(model=options.model)
     manager, info = ModelManager(settings), find_model(settings, None)
     manager.warm_up()
-    with manager.pipeline("txt2img", info.name, info.default_scheduler) as pipe:
+    with manager.pipeline(info.name, info.default_scheduler) as pipe:
         held = weights(pipe)
     print(f"{info.name} on {manager.device}: {sum(held.values()) / 1e6:.1f} MB of weights")
     milliseconds: dict[str, list[float]] = {task: [] for task in TASKS}
@@ -45,7 +45,7 @@ def main() -> None:
     for _ in range(options.rounds):
         for task in TASKS:
             started = time.perf_counter()
-            with manager.pipeline(task, info.name, info.default_scheduler) as pipe:
+            with manager.pipeline(info.name, info.default_scheduler) as pipe:
                 milliseconds[task].append(1000 * (time.perf_counter() - started))
                 new_bytes += sum(size for address, size in weights(pipe).items() if address not in held)
     for task, times in milliseconds.items():

@@ -16,8 +16,9 @@ import torch
 from PIL import Image
 
 from sd_app import Settings, Studio, Txt2ImgRequest
-from sd_app.schedulers import make_scheduler
 from sd_app.settings import EMBEDDED_DIR
+from sd_app.weights.scheduling import make_scheduler
+from tests.bare import bare_pipeline as bare_of
 from tests.checkpoint_files import write_checkpoint
 
 Job = Callable[[], Any]  # does the work once; returns what it made
@@ -97,18 +98,12 @@ def bare_pipeline(studio: Studio, request: Txt2ImgRequest) -> Callable[[], tuple
 
     It has the networks that the studio has loaded, so nothing but the code around them differs.
     """
-    from diffusers import StableDiffusionPipeline, StableDiffusionXLPipeline
-
     assert request.scheduler is not None
     assert request.seed is not None
     seeds = range(request.seed, request.seed + request.num_images)
-    with studio._ready_manager().pipeline("txt2img", studio.settings.model, request.scheduler) as lent:
-        parts = dict(lent.components)
-    is_xl = "text_encoder_2" in parts
-    options = {"add_watermarker": False} if is_xl else {"requires_safety_checker": False}
-    pipe = (StableDiffusionXLPipeline if is_xl else StableDiffusionPipeline)(**parts, **options)
-    pipe.set_progress_bar_config(disable=True)
-    config = dict(parts["scheduler"].config)
+    with studio._ready_manager().pipeline(studio.settings.model, request.scheduler) as lent:
+        pipe = bare_of(lent)
+    config = pipe.scheduler.config
 
     def draw() -> tuple[Image.Image, ...]:
         pipe.scheduler = make_scheduler(str(request.scheduler), config)

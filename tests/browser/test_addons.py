@@ -23,7 +23,7 @@ def models_dir(random_models: Path, tmp_path_factory: pytest.TempPathFactory) ->
     folder = tmp_path_factory.mktemp("models")
     os.symlink(random_models / "model-a", folder / "model-a")  # noqa: PTH211
     studio = Studio(Settings(models_dir=folder, model="model-a"))
-    with studio._ready_manager().pipeline("txt2img", "model-a", "DDIM") as pipe:
+    with studio._ready_manager().pipeline("model-a", "DDIM") as pipe:
         layers = kohya(lora_layers(pipe.components, 1))
         encoder = pipe.text_encoder.get_input_embeddings().weight.detach()
     write_lora(folder / "embeddings/blur.safetensors", {"emb_params": encoder[[320, 2368]].clone()})
@@ -157,9 +157,9 @@ def test_another_vae_is_chosen_and_reuse_brings_back_which(tab: Locator, outputs
 
 
 MEAN_COLOR_JS = """() => {
-  const stage = document.querySelector("#tab-txt2img .stage");
-  const picture = stage.querySelector(".stage-picture");
-  if (stage.dataset.shows !== "preview" || !picture.complete || !picture.naturalWidth) return null;
+  const result = document.querySelector("#tab-txt2img .stage");
+  const picture = result.querySelector(".stage-picture");
+  if (result.dataset.shows !== "preview" || !picture.complete || !picture.naturalWidth) return null;
   const canvas = document.createElement("canvas");
   canvas.width = canvas.height = 1;
   canvas.getContext("2d").drawImage(picture, 0, 0, 1, 1);
