@@ -1,4 +1,4 @@
-"""Read the package's dependencies from the requirements files, so that each is written once. For hatchling."""
+"""Read the package's dependencies from the requirements files for hatchling: each is written once."""
 
 from pathlib import Path
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 from hatchling.metadata.plugin.interface import MetadataHookInterface
 
 
-class Requirements(MetadataHookInterface):  # type: ignore[misc]
+class Requirements(MetadataHookInterface):
     """Fill in the dynamic fields of [project]."""
 
     def update(self, metadata: dict[str, Any]) -> None:
