@@ -18,7 +18,9 @@ HEAT_COLORS = (
 )
 
 
-def heat_map(values: NDArray[np.float32] | NDArray[np.float64], *, limit: float | None = None, cell: int = 1) -> Image.Image:
+def heat_map(
+    values: NDArray[np.float32] | NDArray[np.float64], *, limit: float | None = None, cell: int = 1
+) -> Image.Image:
     """Draw (rows, columns) values as a picture of columns*cell x rows*cell pixels, blue below 0, red above.
 
     Colours are symmetric-logarithmic: sign(v) * log(1 + |v|), which shows both the many small values and the
