@@ -6,6 +6,7 @@ from functools import cached_property
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from PIL import Image
 from torch import Generator, Tensor
 
@@ -72,11 +73,11 @@ class Scene:
     """The picture to repaint with all it needs, at its own size."""
 
     canvas: Image.Image  # the input, extended by what outpaint adds
-    mask: np.ndarray  # (H, W) uint8, see masks.py
+    mask: NDArray[np.uint8]  # (H, W) uint8, see masks.py
     placement: Placement  # of what the model sees
 
     @cached_property
-    def painted(self) -> np.ndarray:
+    def painted(self) -> NDArray[np.bool_]:
         """Return which pixels are repainted, (H, W) bool."""
         return self.mask > 0
 

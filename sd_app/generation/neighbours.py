@@ -5,6 +5,7 @@ from itertools import pairwise
 from math import ceil, log2
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..probes.trajectories import Trajectories
 from ..requests import JUMP_WIDTH, Txt2ImgRequest
@@ -18,8 +19,8 @@ class Neighbours:
 
     def __init__(self, trajectories: Trajectories, count: int, *, keep_largest: bool = False) -> None:
         self.trajectories = trajectories
-        self.curves: list[np.ndarray] = []  # (steps,) for each pair of neighbours
-        self.largest: tuple[Pair, np.ndarray] | None = None  # the pair that ends furthest apart
+        self.curves: list[NDArray[np.float32]] = []  # (steps,) for each pair of neighbours
+        self.largest: tuple[Pair, NDArray[np.float32]] | None = None  # the pair that ends furthest apart
         self._count = count
         self._keep_largest = keep_largest
 
@@ -55,7 +56,7 @@ class JumpSearch:
         widest = max(right - left for left, right in pairwise(along.places))
         self._rounds = max(0, ceil(log2(widest / JUMP_WIDTH)))
         self.pair: Pair | None = None
-        self.curve: np.ndarray | None = None  # (steps,) of the pair
+        self.curve: NDArray[np.float32] | None = None  # (steps,) of the pair
         self.history: list[tuple[float, float, float]] = []  # left, right, distance at the last step
 
     @property
@@ -88,7 +89,7 @@ class JumpSearch:
         left, right = (self._along.places[index] for index in self.pair)
         return right - left <= JUMP_WIDTH or self._is_atomic(*map(self.request_of, self.pair))
 
-    def _narrow(self, pair: Pair, curve: np.ndarray) -> None:
+    def _narrow(self, pair: Pair, curve: NDArray[np.float32]) -> None:
         self.pair, self.curve = pair, curve
         left, right = (self._along.places[index] for index in pair)
         self.history.append((left, right, float(curve[-1])))
