@@ -10,7 +10,7 @@ from inspect import signature
 import torch
 from torch import Generator, Tensor
 
-from ..probes.observers import Audience, StepTaken, UNetCall
+from ..probes.observers import Observers, StepTaken, UNetCall
 from ..speed import Prediction
 from ..weights.scheduling import Scheduler
 
@@ -28,7 +28,7 @@ def denoise(
     guidance_scale: float,
     generators: Sequence[Generator],
     put_back: PutBack | None = None,
-    audience: Audience,
+    observers: Observers,
 ) -> Tensor:
     """Take noise away step by step: from x_T to x_0, both (B, 4, h, w).
 
@@ -46,7 +46,7 @@ def denoise(
             model_input, t
         )  #                                        eps(x_t, t, c) and eps(x_t, t, n)
         call = UNetCall(index=index, timestep=t, model_input=model_input, **vars(both))
-        audience.tell("on_unet_call", call)
+        observers.tell("on_unet_call", call)
 
         noise_pred = both.guided(guidance_scale)  #                           eps = eps_n + w (eps_c - eps_n)
         stepped = scheduler.step(noise_pred, t, x_t, return_dict=False, **fresh_noise)[0]  # x_t-1
@@ -65,7 +65,7 @@ def denoise(
             next_latents=latents,
             scheduler=scheduler,
         )
-        audience.tell("on_step", step)
+        observers.tell("on_step", step)
     return latents  #                                                         x_0
 
 

@@ -18,9 +18,9 @@ from ..pictures.placement import Placement, place_box
 from ..requests import DriftReport, InpaintRequest, InpaintResult
 from ..weights.model_manager import ModelManager
 from ..weights.pipeline import Pipeline
-from .frames import Seeds
+from .frames import SeedFrames
 from .img2img import noised_picture, place_in_frame
-from .job import Composition
+from .job import JobParts
 from .kept_area import KeptArea
 from .prompt_embeds import SharedPrompt
 from .run import RunOptions, run_job
@@ -54,12 +54,12 @@ def inpaint(manager: ModelManager, request: InpaintRequest, options: RunOptions)
     )
 
 
-def compose_inpaint(request: InpaintRequest, _: ModelInfo) -> Composition:
+def compose_inpaint(request: InpaintRequest, _: ModelInfo) -> JobParts:
     """Put an inpainting job together: an img2img whose kept area is put back, in latents and in pixels."""
     scene = make_scene(request)
     start = FromScene(scene, request.masked_content)
-    return Composition(
-        frames=Seeds(request),
+    return JobParts(
+        frames=SeedFrames(request),
         start=start,
         prompts=SharedPrompt(),
         kept=start.kept,
