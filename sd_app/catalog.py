@@ -8,7 +8,7 @@ from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
-from .checkpoints import SCALING_FACTORS, FileFacts, inspect, open_notes
+from .checkpoints import SCALING_FACTORS, FileFacts, inspect, open_header_cache
 from .checkpoints.folders import (
     INPAINT_CHANNELS,
     ODD_VALUES,
@@ -19,10 +19,10 @@ from .checkpoints.folders import (
     why_unusable,
 )
 from .checkpoints.model_info import ModelInfo, describe_model
-from .hub.cache import find_snapshot, list_snapshots, snapshot_folder
 from .hub.curated import CURATED, owner_facts
-from .reading import MAX_NAMED, PICKLES, SUFFIX, nearest, read_object, readable, reason_of
+from .hub.hub_cache import find_snapshot, list_snapshots, snapshot_folder
 from .settings import Settings, is_path
+from .user_files import MAX_NAMED, PICKLES, SUFFIX, nearest, read_object, readable, reason_of
 
 MAX_NAME = 200  # bytes of a file's name; disks take 255 with the ending
 CONFIGS = ("vae/config.json", "unet/config.json", "model_index.json")
@@ -90,7 +90,7 @@ def describe_file(path: Path, *, name: str | None = None, facts: FileFacts | Non
     try:
         return describe_model(
             known,
-            facts.side,
+            facts.sidecar,
             native_size=facts.native_size,
             scaling_factor=SCALING_FACTORS[facts.family],
             note=facts.assumed,
@@ -165,12 +165,12 @@ def _leads_to(is_kind: Callable[[], bool]) -> bool:
 def _describe_files(files: list[Path], folders: list[Path], cache_dir: Path) -> list[ModelInfo]:
     """Describe the usable checkpoint files. One that shares its name goes by its name with the ending."""
     bearers = Counter([folder.name for folder in folders] + [file.stem for file in files])
-    models, notes = [], open_notes(cache_dir)
+    models, headers = [], open_header_cache(cache_dir)
     for file in files:
         name = file.name if bearers[file.stem] > 1 else file.stem
         with suppress(ValueError, OSError):
-            models.append(describe_file(file, name=name, facts=notes.inspect(file)))
-    notes.save()
+            models.append(describe_file(file, name=name, facts=headers.inspect(file)))
+    headers.save()
     return models
 
 

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 from .addons import Addon, AddonFacts, describe_addon, list_addons, list_vaes, read_words
 from .catalog import ModelInfo, find_model, list_downloaded, list_models
 from .checks import check_text
-from .hub.cache import remove, repo_folder
 from .hub.curated import CURATED, CuratedModel
+from .hub.hub_cache import remove, repo_folder
 from .requests import (
     MAX_PROMPT,
     BlendRequest,

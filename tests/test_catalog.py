@@ -10,7 +10,7 @@ import pytest
 from sd_app import Settings, Studio
 from sd_app.addons import describe_addon
 from sd_app.catalog import find_model, is_hub_id, list_models
-from sd_app.checkpoints import files, notes
+from sd_app.checkpoints import file_facts, header_cache
 from sd_app.checkpoints.folders import why_unusable
 from sd_app.checkpoints.model_info import LATENT_RGB
 from sd_app.schedulers import SCHEDULERS
@@ -239,15 +239,15 @@ def test_files_that_differ_in_the_case_of_their_ending_are_both_there(sd1_file, 
 
 def restart() -> None:
     """Forget what headers have told, as a new start does."""
-    for remembered in (notes.open_notes, files._inspect, files._names_unet):
+    for remembered in (header_cache.open_header_cache, file_facts._inspect, file_facts._names_unet):
         remembered.cache_clear()
 
 
 def test_the_next_start_reads_only_the_headers_that_have_changed(sd1_file, tmp_path, monkeypatch):
-    for number in range(notes.WORTH):
+    for number in range(header_cache.WORTH):
         os.link(sd1_file, tmp_path / f"{number}.safetensors")
     models = list_models(at(tmp_path))
-    assert len(models) == notes.WORTH
+    assert len(models) == header_cache.WORTH
     (tmp_path / "7.json").write_text('{"native_size": 640}')
     (tmp_path / "8.safetensors").unlink()
     write_hollow(tmp_path / "9.safetensors.new", original_shapes("sd1", in_channels=9)).replace(
@@ -255,13 +255,13 @@ def test_the_next_start_reads_only_the_headers_that_have_changed(sd1_file, tmp_p
     )
     restart()
     read: list[str] = []
-    describe = files.describe
+    describe = file_facts.describe
 
-    def counted(path: Path, *args: Any) -> files.FileFacts:
+    def counted(path: Path, *args: Any) -> file_facts.FileFacts:
         read.append(path.stem)
         return describe(path, *args)
 
-    monkeypatch.setattr(files, "describe", counted)
+    monkeypatch.setattr(file_facts, "describe", counted)
     again = {info.name: info for info in list_models(at(tmp_path))}
     assert sorted(read) == ["7", "9"]
     assert again["7"].native_size == 640
@@ -274,15 +274,15 @@ def test_the_next_start_reads_only_the_headers_that_have_changed(sd1_file, tmp_p
 @pytest.mark.parametrize("content", [b"", b"{", b"[]", b'{"code": 1}', None])
 def test_damaged_notes_are_made_anew(sd1_file, tmp_path, content):
     (tmp_path / ".cache").mkdir()
-    for number in range(notes.WORTH):
+    for number in range(header_cache.WORTH):
         os.link(sd1_file, tmp_path / f"{number}.safetensors")
     if content is None:
-        content = json.dumps({"code": notes._code(), "notes": {"x": [[1], {"family": 2}]}}).encode()
-    (tmp_path / ".cache" / notes.NAME).write_bytes(content)
+        content = json.dumps({"code": header_cache._code(), "files": {"x": [[1], {"family": 2}]}}).encode()
+    (tmp_path / ".cache" / header_cache.NAME).write_bytes(content)
     restart()
-    assert len(list_models(at(tmp_path))) == notes.WORTH
+    assert len(list_models(at(tmp_path))) == header_cache.WORTH
     restart()
-    assert len(notes.open_notes(tmp_path / ".cache")._found) == notes.WORTH
+    assert len(header_cache.open_header_cache(tmp_path / ".cache")._found) == header_cache.WORTH
 
 
 def test_a_link_that_leads_in_a_circle_hides_nothing_else(copied_model, sd1_file):

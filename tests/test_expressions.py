@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from sd_app import BlendRequest, PlaneRequest, Txt2ImgRequest, WalkRequest
 from sd_app.expressions import (
-    Between,
     ExpressionError,
+    Interpolation,
     Mean,
     Scaled,
     Sum,
@@ -41,8 +41,8 @@ NAN = float("nan")
         ("--cat", CAT),
         ("-cat", Scaled(factor=-1, part=CAT)),
         ("cat*(1+1)", Scaled(factor=2, part=CAT)),
-        ("lerp(cat, dog, 3/8)", Between(method="lerp", a=CAT, b=DOG, t=0.375)),
-        ("slerp(cat,dog,.5)", Between(method="slerp", a=CAT, b=DOG, t=0.5)),
+        ("lerp(cat, dog, 3/8)", Interpolation(method="lerp", a=CAT, b=DOG, t=0.375)),
+        ("slerp(cat,dog,.5)", Interpolation(method="slerp", a=CAT, b=DOG, t=0.5)),
         ("mean(cat, dog, cat)", Mean(parts=(CAT, DOG, CAT))),
         ("1e-3*cat", Scaled(factor=0.001, part=CAT)),
     ],
@@ -168,7 +168,7 @@ def test_requests_write_prompts_that_say_it_all():
     assert blend.blended_prompt == "a drawing of {row: cat + 0.43*tabby}"
     walk = WalkRequest(a="cat", b="dog", frames=4, method="slerp")
     slot = parse_prompt(walk.frame_prompt(walk.places[1])).slots[0]
-    assert slot.expression == Between(method="slerp", a=CAT, b=DOG, t=1 / 3)
+    assert slot.expression == Interpolation(method="slerp", a=CAT, b=DOG, t=1 / 3)
     plane = PlaneRequest(a="cat", b="dog", direction="x + y", rows=2, columns=3, low=-1, high=1)
     assert plane.prompts[0] == "{lerp(cat, dog, 0.0) + -1.0*(x + y)}"
     assert plane.prompts[-1] == "{lerp(cat, dog, 1.0) + 1.0*(x + y)}"

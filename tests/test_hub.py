@@ -14,8 +14,8 @@ import pytest
 
 from sd_app import Settings, Studio, Txt2ImgRequest, cli
 from sd_app.catalog import list_models
-from sd_app.hub.cache import hub_cache, repo_folder
 from sd_app.hub.curated import CURATED
+from sd_app.hub.hub_cache import hub_cache, repo_folder
 from sd_app.hub.plan import read_hub_id
 from sd_app.requests import Cancelled, DownloadProgress, Step
 from sd_app.schedulers import SCHEDULERS

@@ -14,8 +14,8 @@ import pytest
 from sd_app import Settings, Studio
 from sd_app.catalog import find_snapshot, list_downloaded
 from sd_app.hub import plan
-from sd_app.hub.cache import hub_cache, repo_folder
 from sd_app.hub.download import check_room
+from sd_app.hub.hub_cache import hub_cache, repo_folder
 from sd_app.hub.plan import plan_download, read_hub_id
 from sd_app.requests import Cancelled
 from sd_app.settings import DEFAULT_MODELS_DIR

@@ -10,7 +10,7 @@ from transformers import AutoProcessor, BlipForConditionalGeneration, BlipProces
 from sd_app.interrogator.captioner import Captioner, load_captioner
 from sd_app.interrogator.models import EMBEDDED_CAPTIONER
 from sd_app.tiny import drawing, world
-from sd_app.tiny.reading import read_caption
+from sd_app.tiny.caption_reader import read_caption
 
 EMBEDDED = Path(__file__).parents[1] / "models" / EMBEDDED_CAPTIONER
 

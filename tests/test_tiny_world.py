@@ -7,9 +7,9 @@ import pytest
 import torch
 
 from sd_app.tiny import data, drawing, stages, world
+from sd_app.tiny.caption_reader import read_caption
 from sd_app.tiny.loop import Stage, run_stage
 from sd_app.tiny.optim import orthogonalize
-from sd_app.tiny.reading import read_caption
 from sd_app.tiny.wordpiece import build_caption_tokenizer
 
 

@@ -6,9 +6,9 @@ from pathlib import Path
 from ..checkpoints import Stamp, stamp
 from ..checkpoints.model_info import ModelInfo
 from ..expressions.tags import LoraTag, add_tags, check_scales, find_tags
-from ..reading import reason_of
 from ..settings import Settings
-from .files import find_file, stamp_files
+from ..user_files import reason_of
+from .addon_files import find_file, stamp_files
 from .lora_files import check_family, inspect_lora
 from .taesd_files import find_preview_decoder
 from .vae_files import find_vae

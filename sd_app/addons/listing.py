@@ -4,10 +4,10 @@ from dataclasses import dataclass
 
 from ..checkpoints import TITLES
 from ..expressions.tags import find_tags
-from ..reading import reason_of
 from ..settings import Settings
+from ..user_files import reason_of
+from .addon_files import find_file, list_files
 from .choice import LORAS
-from .files import find_file, list_files
 from .lora_files import inspect_lora
 from .word_files import inspect_word, read_words
 

@@ -9,7 +9,7 @@ from math import prod
 from pathlib import Path
 
 from ..checkpoints import TEXT_WIDTHS, TITLES, Header, Stamp, read_header, stamp
-from ..reading import readable
+from ..user_files import readable
 
 CROSS_DIMS = {**TEXT_WIDTHS, 2048: "sdxl"}  # columns of the U-Net's attention to the text
 MAX_TRIGGERS = 8

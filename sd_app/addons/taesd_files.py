@@ -3,8 +3,8 @@
 from pathlib import Path
 
 from ..checkpoints.model_info import LATENT_RGB, ModelInfo
-from ..reading import read_object
 from ..settings import Settings
+from ..user_files import read_object
 
 # By the VAE's scaling factor, which says whose latents they are: the folder, and the file's name.
 DECODERS = {0.18215: ("taesd", "taesd_decoder"), 0.13025: ("taesdxl", "taesdxl_decoder")}

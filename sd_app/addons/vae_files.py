@@ -4,9 +4,9 @@ from functools import lru_cache
 from pathlib import Path
 
 from ..checkpoints import VAE, Header, Stamp, read_header
-from ..reading import SUFFIX, read_object, readable
 from ..settings import Settings
-from .files import AddonFile, pick_file, scan, stamp_files
+from ..user_files import SUFFIX, read_object, readable
+from .addon_files import AddonFile, pick_file, scan, stamp_files
 
 VAES = "vae"  # folder in models_dir
 LATENT_CHANNELS = 4

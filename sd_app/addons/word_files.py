@@ -11,9 +11,9 @@ from functools import lru_cache
 from pathlib import Path
 
 from ..checkpoints import TEXT_WIDTHS, TITLES, Header, Stamp, read_header, stamp
-from ..reading import MAX_NAMED
 from ..settings import Settings
-from .files import list_files
+from ..user_files import MAX_NAMED
+from .addon_files import list_files
 
 EMBEDDINGS = "embeddings"  # folder in models_dir
 MAX_VECTORS = 75  # a word has to fit into one window

@@ -1,10 +1,10 @@
 """Single-file checkpoints, known from their headers alone: names and shapes of tensors. No torch."""
 
 from .configs import SCALING_FACTORS, Config, Configs, make_configs
-from .files import PREDICTIONS, FileFacts, Stamp, inspect, stamp
+from .file_facts import PREDICTIONS, FileFacts, Stamp, inspect, stamp
 from .header import Header, read_header
+from .header_cache import open_header_cache
 from .kinds import TEXT_ENCODERS, TEXT_WIDTHS, TITLES, UNET, VAE, identify
-from .notes import open_notes
 
 __all__ = [
     "PREDICTIONS",
@@ -22,7 +22,7 @@ __all__ = [
     "identify",
     "inspect",
     "make_configs",
-    "open_notes",
+    "open_header_cache",
     "read_header",
     "stamp",
 ]

@@ -6,7 +6,7 @@ What shapes cannot say are facts of each family: heads, activations, the VAE's f
 from dataclasses import dataclass
 from typing import Any
 
-from .files import FileFacts
+from .file_facts import FileFacts
 from .header import Header
 from .kinds import TEXT_ENCODERS, UNET, VAE
 

@@ -5,7 +5,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from ..reading import PICKLES, SUFFIX, read_object, reason_of
+from ..user_files import PICKLES, SUFFIX, read_object, reason_of
 from .model_info import ModelInfo, describe_model
 
 PARTS = ("unet", "vae", "text_encoder", "text_encoder_2")  # folders that hold weights; only SDXL has all

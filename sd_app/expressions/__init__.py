@@ -11,16 +11,16 @@ Numbers and words are two kinds: numbers scale words, words are added to words. 
 is worked out here, so that the tree holds words and plain factors. `\\{` is a plain brace. No torch.
 """
 
-from .errors import ExpressionError
+from .expression_error import ExpressionError
 from .parser import METHODS, SPACES
 from .template import Template, has_slots, parse_expression, parse_prompt, place_text
-from .tree import Between, Mean, Node, Scaled, Slot, Sum, Words, iterate_words
+from .tree import Interpolation, Mean, Node, Scaled, Slot, Sum, Words, iterate_words
 
 __all__ = [
     "METHODS",
     "SPACES",
-    "Between",
     "ExpressionError",
+    "Interpolation",
     "Mean",
     "Node",
     "Scaled",

@@ -4,8 +4,8 @@ import re
 from dataclasses import dataclass
 from math import isfinite
 
-from .errors import ExpressionError
-from .tree import Between, Mean, Node, Scaled, Slot, Sum, Words, iterate_words, weight_of
+from .expression_error import ExpressionError
+from .tree import Interpolation, Mean, Node, Scaled, Slot, Sum, Words, iterate_words, weight_of
 
 SPACES = ("all", "row", "input")
 METHODS = ("lerp", "slerp")
@@ -233,7 +233,7 @@ class Parser:
             rule = f"must give {name.text} a number from 0 to 1 as its third value"
             raise self.error(starts[2], rule, f"{name.text}(cat, dog, 0.5)")
         a, b = (self._tensor(values[index], starts[index]) for index in range(2))
-        return Between(method=name.text, a=a, b=b, t=t)
+        return Interpolation(method=name.text, a=a, b=b, t=t)
 
     def _tensor(self, value: float | Node, at: int) -> Node:
         if isinstance(value, float):

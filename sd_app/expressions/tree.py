@@ -32,7 +32,7 @@ class Sum:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Between:
+class Interpolation:
     """A point on the way from `a` (t = 0) to `b` (t = 1), straight ("lerp") or on the sphere ("slerp")."""
 
     method: str
@@ -48,7 +48,7 @@ class Mean:
     parts: tuple["Node", ...]
 
 
-Node: TypeAlias = Words | Scaled | Sum | Between | Mean
+Node: TypeAlias = Words | Scaled | Sum | Interpolation | Mean
 
 
 def iterate_words(node: Node) -> Iterator[Words]:
@@ -58,7 +58,7 @@ def iterate_words(node: Node) -> Iterator[Words]:
             yield node
         case Scaled():
             yield from iterate_words(node.part)
-        case Between():
+        case Interpolation():
             yield from iterate_words(node.a)
             yield from iterate_words(node.b)
         case _:
@@ -73,7 +73,7 @@ def weight_of(node: Node) -> float:
             return 1.0
         case Scaled():
             return abs(node.factor) * weight_of(node.part)
-        case Between():
+        case Interpolation():
             return max(weight_of(node.a), weight_of(node.b))
         case Sum():
             return sum(map(weight_of, node.parts))

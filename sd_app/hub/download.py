@@ -10,9 +10,9 @@ from threading import Condition, Lock, Thread
 
 from ..checkpoints.folders import why_unusable
 from ..requests import DownloadPlan, DownloadProgress, HubFile, format_bytes
-from .answers import Stop, Stopped
-from .cache import find_snapshot, link, point_main
-from .errors import FileError
+from .http_client import Stop, Stopped
+from .hub_cache import find_snapshot, link, point_main
+from .hub_errors import FileError
 from .transfer import fetch_file
 
 WORKERS = 4  # files at a time

@@ -15,10 +15,10 @@ from ..checkpoints.folders import (
     why_not_pipeline,
 )
 from ..requests import DownloadPlan, HubFile, format_bytes
-from .answers import Result, Stop, file_url, hub_api, parse_object, read_bytes, within
-from .cache import COMMIT, INCOMPLETE, hub_cache, is_there, repo_folder
-from .errors import HubError, hub_errors
-from .soundness import PLAIN, brief, is_index, why_unsound, why_unsound_shards
+from .config_checks import PLAIN, brief, is_index, why_unsound, why_unsound_shards
+from .http_client import Result, Stop, file_url, hub_api, parse_object, read_bytes, within
+from .hub_cache import COMMIT, INCOMPLETE, hub_cache, is_there, repo_folder
+from .hub_errors import HubError, hub_errors
 
 LOOKUP_SECONDS = 30.0  # for a whole lookup
 SMALL = ("model_index.json", "unet/config.json", "vae/config.json")  # what a model is known by

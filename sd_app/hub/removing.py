@@ -1,7 +1,7 @@
 """What may be deleted of Hugging Face's cache."""
 
-from .cache import repo_folder
 from .download import is_running
+from .hub_cache import repo_folder
 from .plan import read_hub_id
 
 

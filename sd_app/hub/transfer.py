@@ -10,9 +10,9 @@ from os import SEEK_END
 from pathlib import Path
 
 from ..requests import HubFile
-from .answers import Stop, file_url, open_answer
-from .cache import INCOMPLETE, is_there, link
-from .errors import FileError, HubError, hub_errors
+from .http_client import Stop, file_url, open_answer
+from .hub_cache import INCOMPLETE, is_there, link
+from .hub_errors import FileError, HubError, hub_errors
 
 READ = 8 * 1024 * 1024  # bytes hashed at a time of what is there
 LOCK_SECONDS = 0.3  # between two looks at the stop while another process fetches the same file

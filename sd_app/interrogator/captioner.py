@@ -14,8 +14,8 @@ from transformers import BlipForConditionalGeneration, BlipProcessor
 from transformers.utils import logging as transformers_logging
 
 from ..catalog import is_hub_id
-from ..hub.cache import repo_folder
-from ..reading import PICKLES, read_object
+from ..hub.hub_cache import repo_folder
+from ..user_files import PICKLES, read_object
 from ..weights.loaders import fetch, find_safe_revision
 from .models import KNOWN_CAPTIONERS
 

@@ -8,7 +8,7 @@ import open_clip
 import torch
 from PIL import Image
 
-from ..hub.errors import hub_errors
+from ..hub.hub_errors import hub_errors
 from ..weights.device_memory import is_out_of_memory
 from .models import ClipName
 from .tables import tower_key

@@ -17,7 +17,7 @@ from weakref import WeakKeyDictionary
 import torch
 from torch import Tensor, nn
 
-from ..expressions import Between, Mean, Node, Scaled, Sum, Template, Words, has_slots, parse_prompt
+from ..expressions import Interpolation, Mean, Node, Scaled, Sum, Template, Words, has_slots, parse_prompt
 from ..requests import NearWord, Token
 from ..weights.pipeline import Pipeline
 from . import prompts
@@ -241,7 +241,7 @@ def evaluate(node: Node, value_of: Callable[[str], Tensor]) -> Tensor:
             return value_of(node.text)
         case Scaled():
             return node.factor * evaluate(node.part, value_of)
-        case Between():
+        case Interpolation():
             between = lerp if node.method == "lerp" else slerp
             return between(evaluate(node.a, value_of), evaluate(node.b, value_of), node.t)
         case Sum() | Mean():

@@ -13,8 +13,8 @@ from torch import Tensor, nn
 from transformers import CLIPTextModel
 
 from ..addons import LearnedWord
-from ..reading import reason_of
 from ..requests import Token
+from ..user_files import reason_of
 from ..weights.pipeline import Pipeline
 
 

@@ -18,10 +18,10 @@ from tqdm import tqdm
 
 from ..interrogator.captioner import load_captioner
 from . import data, networks, world
+from .caption_reader import read_caption
 from .card import GUIDANCE_SCALE, ROUND_TRIPS, STEPS, write_caption_card, write_card
 from .export import contact_sheet
 from .judge import Judge, load_judge
-from .reading import read_caption
 
 BATCH = 20
 FLAT, HELD_OUT, PER_STYLE = 300, 120, 40

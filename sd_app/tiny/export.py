@@ -18,7 +18,7 @@ from . import networks, world
 from .data import PictureSet
 from .judge import Judge
 from .loop import load_averages
-from .phrases import write_phrases
+from .phrase_lists import write_phrases
 from .tokenizer import build_tokenizer, save_tokenizer
 from .wordpiece import build_caption_tokenizer, read_vocabulary
 

@@ -11,10 +11,10 @@ from transformers.utils import logging as transformers_logging
 
 from ..checkpoints.folders import describe_folder, parts_of, weight_files, why_unusable
 from ..checkpoints.model_info import ModelInfo
-from ..hub.answers import hub_api
-from ..hub.cache import find_snapshot, hub_cache
 from ..hub.download import OnProgress, download
-from ..hub.errors import hub_errors
+from ..hub.http_client import hub_api
+from ..hub.hub_cache import find_snapshot, hub_cache
+from ..hub.hub_errors import hub_errors
 from ..hub.plan import list_files, plan_download
 from .components import Components, LoadedParts
 from .single_file import build_tokenizers, load_file

@@ -17,7 +17,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
 from ..addons import LoraUse
-from ..reading import reason_of
+from ..user_files import reason_of
 from .components import Components
 
 PARTS = ("unet", "text_encoder", "text_encoder_2")

@@ -9,7 +9,7 @@ from PIL import Image
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from ..reading import reason_of
+from ..user_files import reason_of
 from .device_memory import is_out_of_memory
 
 

@@ -9,7 +9,7 @@ import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
 
 from sd_app import Settings, Studio
-from sd_app.hub.cache import repo_folder
+from sd_app.hub.hub_cache import repo_folder
 from sd_app.ui import build_ui, choose_access, launch_options, look_options
 from tests.hub_server import HubServer, Repo, read_files, serve_hub, use_hub
 

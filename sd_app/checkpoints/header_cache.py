@@ -10,16 +10,16 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from ..reading import read_object
-from .files import FileFacts, Stamp, inspect, may_be_checkpoint, stamps_of
+from ..user_files import read_object
+from .file_facts import FileFacts, Stamp, inspect, may_be_checkpoint, stamps_of
 
 NAME = "checkpoints.json"  # in cache_dir; may be deleted
 WORTH = 20  # headers read anew from which on it is written
 
-Note = tuple[tuple[Stamp, ...], FileFacts]  # what the file and those beside it were like, and what it told
+Entry = tuple[tuple[Stamp, ...], FileFacts]  # what the file and those beside it were like, and what it told
 
 
-class Notes:
+class HeaderCache:
     """The facts of the checkpoint files that were looked at, by path."""
 
     def __init__(self, folder: Path) -> None:
@@ -49,21 +49,21 @@ class Notes:
             return
         self._fresh = 0
         found = self._found.copy().items()
-        notes = {path: _pack(note) for path, note in found if stamps_of(Path(path)) == note[0]}
+        files = {path: _pack(entry) for path, entry in found if stamps_of(Path(path)) == entry[0]}
         unfinished = self._file.with_name(f"{NAME}.{os.getpid()}-{threading.get_ident()}.partial")
         with suppress(OSError):
             self._file.parent.mkdir(parents=True, exist_ok=True)
             try:
-                unfinished.write_text(json.dumps({"code": _code(), "notes": notes}), encoding="utf-8")
+                unfinished.write_text(json.dumps({"code": _code(), "files": files}), encoding="utf-8")
                 unfinished.replace(self._file)
             finally:
                 unfinished.unlink(missing_ok=True)
 
 
 @lru_cache(maxsize=8)
-def open_notes(folder: Path) -> Notes:
-    """Return the notes of a cache folder; the file is read once."""
-    return Notes(folder)
+def open_header_cache(folder: Path) -> HeaderCache:
+    """Return the header cache of a folder; its file is read once."""
+    return HeaderCache(folder)
 
 
 @lru_cache(maxsize=1)
@@ -73,19 +73,19 @@ def _code() -> str:
     return hashlib.sha256(b"".join(source.read_bytes() for source in sources)).hexdigest()
 
 
-def _read(file: Path) -> dict[str, Note]:
+def _read(file: Path) -> dict[str, Entry]:
     kept = read_object(file)
     if kept.get("code") != _code():
         return {}
     with suppress(TypeError, ValueError, KeyError, AttributeError):  # somebody has written into it
-        return {path: _unpack(Path(path), *note) for path, note in kept["notes"].items()}
+        return {path: _unpack(Path(path), *entry) for path, entry in kept["files"].items()}
     return {}
 
 
-def _pack(note: Note) -> tuple[Any, ...]:
-    stamps, facts = note
+def _pack(entry: Entry) -> tuple[Any, ...]:
+    stamps, facts = entry
     return stamps, {name: value for name, value in asdict(facts).items() if name != "path"}
 
 
-def _unpack(path: Path, stamps: list[list[int]], facts: dict[str, Any]) -> Note:
+def _unpack(path: Path, stamps: list[list[int]], facts: dict[str, Any]) -> Entry:
     return tuple((modified, size) for modified, size in stamps), FileFacts(path=path, **facts)

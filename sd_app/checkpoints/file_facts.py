@@ -35,7 +35,7 @@ class FileFacts:
     prediction_type: str  # "epsilon" or "v_prediction"
     zero_snr: bool  # trained up to pure noise (Lin et al. 2023)
     native_size: int  # pixels of a side
-    side: dict[str, Any]  # what NAME.json says
+    sidecar: dict[str, Any]  # what NAME.json says
     assumed: str  # what nothing in the file says, in words; empty if nothing
 
 
@@ -84,16 +84,16 @@ def _names_unet(path: Path, _file: Stamp) -> bool:
 @lru_cache(maxsize=16384)
 def _inspect(path: Path, _files: tuple[Stamp, ...]) -> FileFacts | str:
     try:
-        return describe(path, read_header(path), read_side_file(path))
+        return describe(path, read_header(path), read_sidecar(path))
     except ValueError as error:
         return str(error)
 
 
-def describe(path: Path, header: Header, side: dict[str, Any]) -> FileFacts:
-    """Describe a checkpoint by its header. Raise ValueError for another kind of file or a wrong side file."""
+def describe(path: Path, header: Header, sidecar: dict[str, Any]) -> FileFacts:
+    """Describe a checkpoint by its header. Raise ValueError for another kind of file or a wrong sidecar."""
     family = identify(header)
     channels = header.shape(f"{UNET}input_blocks.0.0.weight")[1]
-    prediction_type, why = _prediction(path, header, side, family, channels)
+    prediction_type, why = _prediction(path, header, sidecar, family, channels)
     sides = SD2_SIDES if family == "sd2" else {prediction_type: SIDES[family]}
     native_size = _spec_side(header) or sides[prediction_type]
     assumed = (
@@ -109,20 +109,20 @@ def describe(path: Path, header: Header, side: dict[str, Any]) -> FileFacts:
         prediction_type=prediction_type,
         zero_snr="ztsnr" in header.shapes,
         native_size=native_size,
-        side=side,
+        sidecar=sidecar,
         assumed=assumed,
     )
 
 
 def _prediction(
-    path: Path, header: Header, side: dict[str, Any], family: str, channels: int
+    path: Path, header: Header, sidecar: dict[str, Any], family: str, channels: int
 ) -> tuple[str, str]:
     """Return what the U-Net predicts, and on what grounds that is assumed; "" if something says so.
 
     A file's tensors are the same either way. Signs, surest first: NAME.json; NAME.yaml as AUTOMATIC1111 reads
     it; an empty tensor "v_pred", which trainers add; metadata. Then the name, then what is usual.
     """
-    if (given := side.get("prediction_type")) is not None:
+    if (given := sidecar.get("prediction_type")) is not None:
         if given not in PREDICTIONS:
             raise ValueError(f"prediction_type must be one of {', '.join(PREDICTIONS)}, got {given!r}")
         return str(given), ""
@@ -157,7 +157,7 @@ def _spec_side(header: Header) -> int | None:
     return side if 64 <= side <= 2048 and side % 8 == 0 else None
 
 
-def read_side_file(path: Path) -> dict[str, Any]:
+def read_sidecar(path: Path) -> dict[str, Any]:
     """Read NAME.json beside NAME.safetensors: the fields of a folder's studio.json, and prediction_type.
 
     Other tools write a file of that name too; what they put in it is left alone. Raise ValueError for broken

@@ -6,7 +6,7 @@ import reprlib
 from typing import Any
 
 from ..checkpoints.folders import PARTS
-from ..reading import SUFFIX
+from ..user_files import SUFFIX
 
 MAX_COUNT = 1024  # pixels of a latent picture's side, channels of it; SDXL's are 128 and 4
 MAX_LEVELS = 8  # of a VAE; Stable Diffusion's has 4

@@ -1,6 +1,6 @@
 """The picture world's own words as phrase lists, which ship with the embedded CLIP.
 
-python -m sd_app.tiny.phrases  # write them again
+python -m sd_app.tiny.phrase_lists  # write them again
 """
 
 from __future__ import annotations

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..checkpoints import Stamp, stamp
-from ..reading import MAX_NAMED, PICKLES, SUFFIX, nearest, readable
+from ..user_files import MAX_NAMED, PICKLES, SUFFIX, nearest, readable
 
 MAX_DEPTH = 8  # folders inside folders
 
