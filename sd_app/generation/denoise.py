@@ -1,8 +1,8 @@
 """The denoising loop: from noise to clean latents, one page.
 
 The symbols are those of Ho et al. 2020 and Song et al. 2021 (DDIM): x_t are the latents at timestep t, T the
-first one; eps the noise that the U-Net predicts; c the prompt, n the negative one; w the guidance scale; m the
-mask, white where it is repainted.
+first one; eps the noise that the U-Net predicts; c the prompt, n the negative one; w the guidance scale; m
+the mask, white where it is repainted.
 """
 
 from collections.abc import Callable, Sequence
