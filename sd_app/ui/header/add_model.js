@@ -1,4 +1,4 @@
-// Adds models of the hub (see adding.py): look one up, download it, delete it.
+// Adds models of the hub (see add_model.py): look one up, download it, delete it.
 const root = element.querySelector(".adding");
 const find = (name) => root.querySelector(".adding-" + name);
 const dialog = find("dialog");
@@ -18,7 +18,7 @@ function look(id) {
   find("id").value = id;
   looking = true;
   draw();
-  trigger("look", { id });
+  trigger("look_up_model", { id });
 }
 
 function drawPlan(plan) {

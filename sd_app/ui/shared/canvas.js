@@ -1,4 +1,4 @@
-// A picture to draw on (see easel.py). The value is what the server knows: {picture, blank, paint, text}.
+// A picture to draw on (see canvas.py). The value is what the server knows: {picture, blank, paint, text}.
 // The painted layer has the picture's own pixels; as a mask, its opacity says how white a pixel is.
 const root = element.querySelector(".easel");
 const find = (name) => root.querySelector(".easel-" + name);

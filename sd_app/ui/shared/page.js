@@ -74,7 +74,7 @@
     event.target.closest?.('[role="tab"]')?.scrollIntoView({ block: "nearest", inline: "nearest" });
   });
 
-  // Pictures dropped or pasted anywhere go to the open tab's easel or album, else to its drop place.
+  // Pictures dropped or pasted anywhere go to the open tab's canvas or uploads, else to its drop place.
   const hasFiles = (event) => [...(event.dataTransfer?.types ?? [])].includes("Files");
   const toEasel = (files) => {
     const easel = shown(".easel, .album");
