@@ -29,7 +29,7 @@ from transformers import (
 from sd_app.interrogator.captioner import MAX_NEW_TOKENS, NUM_BEAMS, load_captioner, why_no_captioner
 from sd_app.settings import EMBEDDED_DIR
 from sd_app.weights.loaders import CONVERTED_TITLE, CONVERTER
-from tests.hub_server import CLOSED, set_offline, use_hub
+from tests.hub.server import CLOSED, set_offline, use_hub
 
 HUB_ID = "owner/some-blip"
 WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "a", "cat", "on", "the", "beach", "t", "-", "shirt"]

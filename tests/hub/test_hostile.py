@@ -22,9 +22,9 @@ from sd_app.settings import EMBEDDED_DIR
 from sd_app.ui.header.add_model import ModelDownloads
 from sd_app.ui.shared.errors import words
 from sd_app.weights.loaders import download_snapshot
-from tests.hub_server import Handler, HubServer, Repo, describe, read_files
+from tests.hub.server import Handler, HubServer, Repo, describe, read_files
+from tests.hub.steps import HUB_ID
 
-HUB_ID = "owner/some-model"
 UNET_CONFIG = "unet/config.json"
 INDEX = "unet/diffusion_pytorch_model.safetensors.index.json"
 MEGABYTE = 1_000_000
