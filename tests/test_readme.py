@@ -109,9 +109,11 @@ def dead_links(page: Path, links: list[str]) -> list[str]:
     for link in links:
         name, _, anchor = link.partition("#")
         target = (page.parent / name).resolve() if name else page
-        if not target.is_relative_to(ROOT) or not target.exists():
-            dead.append(link)
-        elif anchor and anchor not in anchors(target):
+        if (
+            not target.is_relative_to(ROOT)
+            or not target.exists()
+            or (anchor and anchor not in anchors(target))
+        ):
             dead.append(link)
     return dead
 
