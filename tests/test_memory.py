@@ -550,7 +550,20 @@ def test_turning_frugal_keeps_of_what_was_added_only_what_the_job_uses(addons_st
         assert addons_of(studio).networks == [pipe.preview_decoder]
 
 
-def test_the_plan_is_made_for_the_vae_that_is_worn(addons_studio, monkeypatch):
+def test_another_vae_visits_the_device_like_the_other_parts_and_the_own_one_does_not(addons_studio):
+    manager = addons_studio._ready_manager()
+    parts(addons_studio)
+    checkpoint = manager._checkpoints["model-a"]
+    manager._place(checkpoint, Plan(batch_size=1, offloads=True))
+    with put_on(addons_studio, vae="other") as pipe:
+        assert all(hasattr(network, "_hf_hook") for network in (pipe.text_encoder, pipe.unet, pipe.vae))
+        assert not hasattr(checkpoint.components["vae"], "_hf_hook")
+        vae = pipe.vae
+    assert not hasattr(vae, "_hf_hook")
+    assert "forward" not in vars(vae)
+
+
+def test_the_plan_is_made_for_the_vae_that_is_used(addons_studio, monkeypatch):
     manager = addons_studio._ready_manager()
     make(addons_studio, LARGE)
     free_for(manager, monkeypatch, free_needed(manager, 768 * 512, decoded=1))
