@@ -3,9 +3,8 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from sd_app.hub.hub_cache import repo_folder
-
 from sd_app import Studio
+from sd_app.hub.hub_cache import repo_folder
 from sd_app.requests import Cancelled, DownloadProgress
 from tests.hub.server import HubServer, Repo
 
