@@ -123,6 +123,7 @@ def test_other_towers_are_padded(text: dict[str, object]) -> None:
 def test_a_mask_that_is_not_causal_is_noticed() -> None:
     tower = random_tower()
     assert tower.exact
+    assert tower._parts is not None
     tower._parts.attn_mask[0, 5] = 0.0
     assert not TextTower(tower._model, tower._tokenizer).exact
 
