@@ -19,7 +19,7 @@ from sd_app.weights.applied_addons import AppliedAddons
 from sd_app.weights.caches import cached_bytes, forget
 from sd_app.weights.lora_merging import MergedLoras
 from sd_app.weights.model_manager import ModelManager
-from tests.addon_files import kohya, lora_layers, write_lora
+from tests.addons.lora_writers import kohya, lora_layers, write_lora
 from tests.memory.fake_allocator import FakeAllocator
 from tests.memory.steps import IMG2IMG, LARGE, TXT2IMG, free_for, free_needed, make, parts
 
