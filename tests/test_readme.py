@@ -109,11 +109,8 @@ def dead_links(page: Path, links: list[str]) -> list[str]:
     for link in links:
         name, _, anchor = link.partition("#")
         target = (page.parent / name).resolve() if name else page
-        if (
-            not target.is_relative_to(ROOT)
-            or not target.exists()
-            or (anchor and anchor not in anchors(target))
-        ):
+        is_there = target.is_relative_to(ROOT) and target.exists()
+        if not is_there or (anchor and anchor not in anchors(target)):
             dead.append(link)
     return dead
 
