@@ -14,10 +14,10 @@ from sd_app.interrogator.clip import Clip, load_clip
 from sd_app.interrogator.models import find_clip
 from sd_app.interrogator.phrases import PhraseGroup, default_names, list_groups, load_groups, read_phrases
 from sd_app.requests import Cancelled
-from sd_app.settings import DEFAULT_MODELS_DIR, Settings
+from sd_app.settings import EMBEDDED_DIR, Settings
 from sd_app.tiny.phrase_lists import make_phrases
 
-CLIP_FOLDER = DEFAULT_MODELS_DIR / "tiny-clip"
+CLIP_FOLDER = EMBEDDED_DIR / "tiny-clip"
 
 
 @pytest.fixture

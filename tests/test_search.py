@@ -18,11 +18,11 @@ from sd_app.interrogator.models import find_clip
 from sd_app.interrogator.phrases import read_phrases
 from sd_app.interrogator.search import Chain
 from sd_app.requests import Cancelled, InterrogateRequest
-from sd_app.settings import DEFAULT_MODELS_DIR, Settings
+from sd_app.settings import EMBEDDED_DIR, Settings
 from tests.interrogating import held_out
 
 ROOT = Path(__file__).resolve().parent.parent
-PHRASES = read_phrases(DEFAULT_MODELS_DIR / "tiny-clip" / "phrases" / "things.txt")[:200]
+PHRASES = read_phrases(EMBEDDED_DIR / "tiny-clip" / "phrases" / "things.txt")[:200]
 
 
 class Table:

@@ -11,8 +11,10 @@ from tests.hub.steps import HUB_ID
 
 
 @pytest.fixture
-def hub(random_models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[HubServer]:
-    """A hub that holds model-a, and an empty cache of its own."""
+def hub(
+    random_models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, without_embedded: None
+) -> Iterator[HubServer]:
+    """A hub that holds model-a, and an empty cache of its own; what is listed comes from there alone."""
     with serve_hub() as server:
         server.repos[HUB_ID] = Repo(files=read_files(random_models / "model-a"))
         use_hub(monkeypatch, server.url, tmp_path / "hub")
