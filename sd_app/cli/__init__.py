@@ -31,6 +31,8 @@ from .progress import FAILED, INTERRUPTED, stop_on_ctrl_c
 
 __all__ = ["REQUESTS", "SETTINGS", "main", "make_parser"]
 
+SCRIPT = "glass-box"  # the command's name where the package is installed
+
 REQUESTS: dict[str, tuple[type[Txt2ImgRequest], str]] = {
     "txt2img": (Txt2ImgRequest, "make pictures of a prompt"),
     "img2img": (Img2ImgRequest, "make pictures from a picture and a prompt"),
@@ -77,9 +79,8 @@ def run(studio: Studio, options: argparse.Namespace) -> int:
 
 def make_parser(environ: Mapping[str, str]) -> argparse.ArgumentParser:
     """Return the parser. Settings take their default from SD_APP_<NAME>, as in app.py."""
-    parser = _Parser(
-        prog="python -m sd_app", description="A Stable Diffusion studio that opens the black box."
-    )
+    prog = SCRIPT if Path(sys.argv[0]).stem == SCRIPT else "python -m sd_app"
+    parser = _Parser(prog=prog, description="A Stable Diffusion studio that opens the black box.")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for name, (request_type, summary) in REQUESTS.items():
         command = commands.add_parser(name, help=summary, description=f"{summary.capitalize()}.")
