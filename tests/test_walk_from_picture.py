@@ -116,10 +116,10 @@ def test_bisect_over_strength_ends_at_two_pictures_one_step_apart(random_studio)
 
 
 def test_the_strength_of_both_ends_is_exact():
-    walk = replace(ALONE, strength=0.1, to_strength=0.7)
-    assert (walk.strength_at(0.0), walk.strength_at(1.0)) == (0.1, 0.7)
-    assert walk.strength_at(0.5) == pytest.approx(0.4)
-    assert replace(walk, to_strength=None).strength_at(0.5) == 0.1
+    walk = replace(ALONE, strength=0.2, to_strength=0.7)
+    assert (walk.strength_at(0.0), walk.strength_at(1.0)) == (0.2, 0.7)
+    assert walk.strength_at(0.5) == pytest.approx(0.45)
+    assert replace(walk, to_strength=None).strength_at(0.5) == 0.2
 
 
 @pytest.mark.parametrize(
@@ -127,7 +127,7 @@ def test_the_strength_of_both_ends_is_exact():
     [
         ({"init_image": None}, "to_strength needs a picture to start from, got 1 without init_image"),
         ({"strength": 0.01}, "strength must be large enough to run a step, got 0.01 of 8 steps"),
-        ({"to_strength": 0.01}, "strength must be large enough to run a step, got 0.01 of 8 steps"),
+        ({"to_strength": 0.01}, "to_strength must be large enough to run a step, got 0.01 of 8 steps"),
         ({"to_strength": 1.5}, "to_strength must be a number from 0 to 1, got 1.5"),
         ({"init_image": 7}, "init_image must be a picture or the path of one, got 7"),
         ({"resize_mode": "tile"}, "resize_mode must be one of crop, pad, stretch, got 'tile'"),
