@@ -20,7 +20,6 @@ from .fields import InfotextKey, check_fields, request_class, request_field, req
 MAX_PROMPT = 20_000  # characters
 MAX_STEPS = 1000  # the number of steps a model was trained on
 MAX_NUM_IMAGES = 1000
-MAX_CLIP_SKIP = 12
 THE_MODELS_OWN = "the model's own"
 SIDE = "in pixels, a multiple of 8"
 
@@ -163,7 +162,7 @@ class Txt2ImgRequest:
     clip_skip: int = request_field(
         default=1,
         low=1,
-        high=MAX_CLIP_SKIP,
+        high=12,
         slider=True,
         label="Clip skip",
         help="1 reads the prompt with the whole text encoder, 2 leaves out its last layer",
