@@ -15,7 +15,7 @@ os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
 os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
 
 from sd_app import Settings, Studio
-from sd_app.ui import THEMES, build_ui, choose_access, launch_options, look_options
+from sd_app.ui import THEMES, build_ui, choose_access, launch_options, theme_options
 
 YES = ("1", "true", "yes", "on")
 
@@ -89,7 +89,7 @@ def main(arguments: list[str] | None = None) -> None:
     os.environ["GRADIO_TEMP_DIR"] = cache
     try:
         demo = build_ui(studio)
-        demo.launch(prevent_thread_lock=True, **launch_options(access), **look_options(theme))
+        demo.launch(prevent_thread_lock=True, **launch_options(access), **theme_options(theme))
         if access.generated and access.auth:
             print("User: {}\nPassword: {}".format(*access.auth), flush=True)
         Thread(target=warm_up, args=(studio,), daemon=True).start()

@@ -285,8 +285,8 @@ def test_the_api_gives_the_picture_back_when_the_mask_is_empty(api: Client, phot
 def test_the_pages_own_events_are_not_part_of_the_api(api: Client) -> None:
     info = api.view_api(print_info=False, return_format="dict")
     assert isinstance(info, dict)
-    makers = {"/txt2img", "/img2img", "/inpaint", "/blend", "/walk", "/plane", "/interrogate", "/match"}
-    assert set(info["named_endpoints"]) == {*makers, "/models", "/tokens"}
+    making_tabs = {"/txt2img", "/img2img", "/inpaint", "/blend", "/walk", "/plane", "/interrogate", "/match"}
+    assert set(info["named_endpoints"]) == {*making_tabs, "/models", "/tokens"}
     assert not info["unnamed_endpoints"]
 
 

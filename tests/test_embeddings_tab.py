@@ -12,31 +12,31 @@ from sd_app import BlendRequest, PlaneRequest, Studio, WalkRequest
 from sd_app.requests import take_apart
 from sd_app.ui.embeddings.controls import BLENDS, PLANES, WAYS, plane_of, way_of
 from sd_app.ui.embeddings.expression_lines import expression_line, prompt_line
-from sd_app.ui.embeddings.tab import Mixer, embeddings_tab
+from sd_app.ui.embeddings.tab import EmbeddingsEvents, embeddings_tab
 from sd_app.ui.embeddings.tokens import EMPTY, MAX_WINDOWS, numbers_of, side_of
 from sd_app.ui.img2img.tab import IMG2IMG
 from sd_app.ui.shared.errors import sentence
-from sd_app.ui.shared.files import Shelf
+from sd_app.ui.shared.files import PictureFiles
 from sd_app.ui.shared.form import fields_of, valid_fields
 from sd_app.ui.shared.frames import caption, number
 from sd_app.ui.shared.gpu import _stopped
-from sd_app.ui.shared.job_queue import Line
+from sd_app.ui.shared.job_queue import JobQueue
 from sd_app.ui.shared.making_events import make_run
 from sd_app.ui.shared.making_tab import build_making_tab
-from sd_app.ui.shared.send_to import Arrivals
+from sd_app.ui.shared.send_to import Receiver
 
 STEPS = "Steps: 2, Sampler: DDIM, CFG scale: 5, Seed: 7, Size: 64x64"
 
 
 @pytest.fixture
-def tab(random_studio: Studio) -> Mixer:
-    line, shelf = Line(), Shelf(random_studio.settings.outputs_dir, shared=False, copies=set())
+def tab(random_studio: Studio) -> EmbeddingsEvents:
+    queue, files = JobQueue(), PictureFiles(random_studio.settings.outputs_dir, shared=False, copies=set())
     with gr.Blocks():
         picker = gr.Dropdown(["model-a"], value="model-a")
-        return embeddings_tab(random_studio, line, shelf, picker=picker, model=random_studio.models()[0])
+        return embeddings_tab(random_studio, queue, files, picker=picker, model=random_studio.models()[0])
 
 
-def run(tab: Mixer, mode: str, **changed: object) -> list[tuple[dict[str, Any], Any]]:
+def run(tab: EmbeddingsEvents, mode: str, **changed: object) -> list[tuple[dict[str, Any], Any]]:
     form = {name: component.value for name, component in tab.form.items()}
     form |= {"mode": mode, "seed": 7, "num_inference_steps": 2, "film": "webp", **changed}
     values = {tab.form[name]: value for name, value in form.items()}
@@ -105,7 +105,7 @@ def test_an_error_that_points_keeps_its_lines() -> None:
 # -- the form
 
 
-def test_a_half_written_expression_and_the_mode_survive_a_reload(tab: Mixer) -> None:
+def test_a_half_written_expression_and_the_mode_survive_a_reload(tab: EmbeddingsEvents) -> None:
     saved = {"mode": "walk", "a": "cat +", "b": "dog", "frames": 12, "fps": 0, "low": -0.5, "film": "gif"}
     updates = tab.restore(saved, None)
     held = {name: updates[tab.form[name]] for name in saved if tab.form[name] in updates}
@@ -123,30 +123,30 @@ def test_a_pictures_parameters_become_prompt_and_expression() -> None:
 
 
 def test_an_expression_sent_on_replaces_the_prompt_and_can_be_undone(
-    tab: Mixer, random_studio: Studio
+    tab: EmbeddingsEvents, random_studio: Studio
 ) -> None:
     (*_, (drawn, _)) = run(tab, "blend", expression="cat - dog", prompt="a {}")
     with gr.Blocks():
         there = build_making_tab(
             IMG2IMG,
             random_studio,
-            tab.line,
-            tab.shelf,
+            tab.queue,
+            tab.files,
             picker=gr.Dropdown(["model-a"]),
             model=random_studio.models()[0],
         )
     form = ["mine" if name == "prompt" else component.value for name, component in there.form.items()]
-    updates = Arrivals(maker=there).receive(drawn["images"][0], *form)
+    updates = Receiver(tab=there).receive(drawn["images"][0], *form)
     assert updates[there.form["prompt"]] == "a {cat - dog}"
     assert updates[there.prompts.notice]["before"]["prompt"] == "mine"
-    assert there.easel
-    assert updates[there.easel.view]["picture"]["width"] == 64
+    assert there.canvas
+    assert updates[there.canvas.view]["picture"]["width"] == 64
 
 
 # -- what is made
 
 
-def test_each_mode_asks_its_own_request_and_nonsense_makes_nothing(tab: Mixer) -> None:
+def test_each_mode_asks_its_own_request_and_nonsense_makes_nothing(tab: EmbeddingsEvents) -> None:
     (*_, (blended, _)) = run(tab, "blend", expression="cat", a="not read )))")
     assert blended["phase"] == "done"
     assert blended["frames"] is None
@@ -162,7 +162,7 @@ def test_each_mode_asks_its_own_request_and_nonsense_makes_nothing(tab: Mixer) -
         assert drawn["text"].startswith(words)
 
 
-def test_a_walk_shows_its_numbers_and_its_film_comes_back_after_a_reload(tab: Mixer) -> None:
+def test_a_walk_shows_its_numbers_and_its_film_comes_back_after_a_reload(tab: EmbeddingsEvents) -> None:
     (*_, (drawn, kept)) = run(tab, "walk", a="cat", b="dog", prompt="a {}", frames=3, bisect=True)
     frames = drawn["frames"]
     assert frames["ts"] == [0, 0.5, 1]
@@ -172,22 +172,22 @@ def test_a_walk_shows_its_numbers_and_its_film_comes_back_after_a_reload(tab: Mi
     assert "lerp(cat, dog, " in drawn["images"][left]["infotext"]
     assert drawn["images"][right]["caption"] == f"t = {frames['jump']['places'][1]:.6g}"
     assert drawn["text"].startswith("3 pictures in")
-    film = tab.shelf.file(next(tab.studio.settings.outputs_dir.rglob("*-film.webp")))
+    film = tab.files.file(next(tab.studio.settings.outputs_dir.rglob("*-film.webp")))
     assert frames["film"]["file"] == film
     assert film["mime_type"] == "image/webp"
 
-    again = tab.restore(None, kept)[tab.stage]
+    again = tab.restore(None, kept)[tab.result]
     assert again["images"] == drawn["images"]
     assert again["frames"] == frames
     assert [view["label"] for view in again["frames"]["views"]] == ["Sheet", "Strip", "Plot"]
 
 
-def test_a_plane_is_labelled(tab: Mixer) -> None:
+def test_a_plane_is_labelled(tab: EmbeddingsEvents) -> None:
     (*_, (drawn, kept)) = run(tab, "plane", a="cat", b="kitten", direction="tabby", rows=3.0, columns=2.0)
     assert drawn["frames"]["rows"] == ["cat", "0.5", "kitten"]
     assert drawn["frames"]["columns"] == ["−0.43", "+0.43"]
     assert drawn["images"][5]["caption"] == "t = 1, +0.43 × tabby"
-    assert tab.restore(None, kept)[tab.stage]["frames"] == drawn["frames"]
+    assert tab.restore(None, kept)[tab.result]["frames"] == drawn["frames"]
     assert number(0.0) == "0"
 
 
@@ -234,7 +234,7 @@ def test_a_very_long_prompt_shows_its_first_windows(random_studio: Studio) -> No
     assert len(side["rows"]) == 77 * MAX_WINDOWS
 
 
-def test_the_token_view_asks_looks_up_and_refuses_in_words(tab: Mixer) -> None:
+def test_the_token_view_asks_looks_up_and_refuses_in_words(tab: EmbeddingsEvents) -> None:
     view = tab.tokens
     assert view.table("", None, "model-a", 1) == EMPTY
     assert view.table("a {cat*dog}", "", "model-a", 1)["text"].startswith("Prompt must not multiply")

@@ -8,7 +8,7 @@ import pytest
 
 from sd_app import Settings, Studio, Txt2ImgRequest
 from sd_app.requests import DownloadProgress, Status, Step, format_bytes
-from sd_app.ui.header.add_model import Adder
+from sd_app.ui.header.add_model import ModelDownloads
 from sd_app.ui.header.badge import Unloader, badge_value
 from tests.hub_server import CLOSED, Repo, read_files, serve_hub, use_hub
 
@@ -87,25 +87,25 @@ def test_progress_knows_its_end() -> None:
 def test_a_download_that_fails_is_said_and_the_next_one_works(
     random_models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    adder = Adder(Studio(Settings(models_dir=tmp_path / "none")))
+    downloads = ModelDownloads(Studio(Settings(models_dir=tmp_path / "none")))
     with serve_hub() as hub:
         use_hub(monkeypatch, hub.url, tmp_path / "hub")
         repo = hub.repos[HUB_ID] = Repo(files=read_files(random_models / "model-a"))
-        assert [drawn["phase"] for drawn in adder.follow()] == ["idle"]
-        assert adder.look(HUB_ID)["plan"]["can_begin"]
+        assert [drawn["phase"] for drawn in downloads.follow()] == ["idle"]
+        assert downloads.look_up(HUB_ID)["plan"]["can_begin"]
         repo.damaged.add("text_encoder/model.safetensors")
-        adder.begin(HUB_ID)
-        *_, last = adder.follow()
+        downloads.begin(HUB_ID)
+        *_, last = downloads.follow()
         assert last["phase"] == "error"
         assert "has come damaged" in last["text"]
         repo.damaged.clear()
-        adder.look(HUB_ID)
-        adder.begin(HUB_ID)
-        *_, last = adder.follow()
+        downloads.look_up(HUB_ID)
+        downloads.begin(HUB_ID)
+        *_, last = downloads.follow()
         assert (last["phase"], last["hub_id"]) == ("done", HUB_ID)
         assert [one["hub_id"] for one in last["here"]] == [HUB_ID]
-        assert adder.look(HUB_ID)["plan"]["label"] == "Use it"
-        assert "was deleted" in adder.remove(HUB_ID)["text"]
-        assert adder.remove("../..")["phase"] == "error"
+        assert downloads.look_up(HUB_ID)["plan"]["label"] == "Use it"
+        assert "was deleted" in downloads.remove(HUB_ID)["text"]
+        assert downloads.remove("../..")["phase"] == "error"
     monkeypatch.setenv("HF_ENDPOINT", CLOSED)
-    assert "cannot be downloaded" in adder.look(HUB_ID)["text"]
+    assert "cannot be downloaded" in downloads.look_up(HUB_ID)["text"]

@@ -19,7 +19,7 @@ from sd_app.hub.hub_cache import hub_cache, repo_folder
 from sd_app.hub.plan import plan_download, read_hub_id
 from sd_app.requests import Cancelled
 from sd_app.settings import DEFAULT_MODELS_DIR
-from sd_app.ui.header.add_model import Adder
+from sd_app.ui.header.add_model import ModelDownloads
 from sd_app.ui.shared.errors import words
 from sd_app.weights.loaders import download_snapshot
 from tests.hub_server import Handler, HubServer, Repo, describe, read_files
@@ -210,14 +210,14 @@ def test_a_server_that_drips_is_left_when_the_time_is_up(hub, monkeypatch, where
 def test_a_lookup_that_nobody_waits_for_ends_at_once(hub, monkeypatch):
     hub.trick = at("/api/models/", drip_body)
     before = active_count()
-    adder = Adder(Studio(Settings(models_dir=DEFAULT_MODELS_DIR)))
+    downloads = ModelDownloads(Studio(Settings(models_dir=DEFAULT_MODELS_DIR)))
     drawn: list[object] = []
-    thread = Thread(target=lambda: drawn.append(adder.look(HUB_ID)))
+    thread = Thread(target=lambda: drawn.append(downloads.look_up(HUB_ID)))
     thread.start()
     time.sleep(0.5)
     assert thread.is_alive()
     started = time.monotonic()
-    adder.leave()
+    downloads.leave()
     thread.join(5)
     assert drawn == [{}]
     assert time.monotonic() - started < 1
@@ -225,7 +225,7 @@ def test_a_lookup_that_nobody_waits_for_ends_at_once(hub, monkeypatch):
         assert time.monotonic() - started < 3
         time.sleep(0.05)
     hub.trick = staticmethod(lambda asked: False)
-    assert adder.look(HUB_ID)["phase"] == "planned"
+    assert downloads.look_up(HUB_ID)["phase"] == "planned"
 
 
 def test_what_waiting_raises_ends_the_lookup(hub):

@@ -24,15 +24,15 @@ from sd_app import (
 )
 from sd_app.requests import Score
 from sd_app.ui.interrogate import words
-from sd_app.ui.interrogate.events import Interrogator
-from sd_app.ui.interrogate.match import Matcher
-from sd_app.ui.interrogate.search_results import Finds
+from sd_app.ui.interrogate.events import SearchEvents
+from sd_app.ui.interrogate.match import MatchEvents
+from sd_app.ui.interrogate.search_results import SearchResults
 from sd_app.ui.interrogate.tab import interrogate_tab
 from sd_app.ui.shared import gpu
-from sd_app.ui.shared.files import Shelf
-from sd_app.ui.shared.job_queue import Line, stream
+from sd_app.ui.shared.files import PictureFiles
+from sd_app.ui.shared.job_queue import JobQueue, stream
 from sd_app.ui.shared.making_tab import build_making_tab
-from sd_app.ui.shared.send_to import Arrivals
+from sd_app.ui.shared.send_to import Receiver
 from sd_app.ui.txt2img.tab import TXT2IMG
 from tests.interrogating import held_out
 
@@ -46,42 +46,42 @@ def quick_studio(random_models: Path, tmp_path_factory: pytest.TempPathFactory) 
 
 
 @pytest.fixture
-def views(quick_studio: Studio) -> tuple[Interrogator, Matcher]:
-    line, shelf = Line(), Shelf(quick_studio.settings.outputs_dir, shared=False, copies=set())
+def views(quick_studio: Studio) -> tuple[SearchEvents, MatchEvents]:
+    queue, files = JobQueue(), PictureFiles(quick_studio.settings.outputs_dir, shared=False, copies=set())
     with gr.Blocks():
         picker = gr.Dropdown(["model-a", "model-b"], value="model-a")
         with gr.Tabs():
-            return interrogate_tab(quick_studio, line, shelf, picker=picker)
+            return interrogate_tab(quick_studio, queue, files, picker=picker)
 
 
 @pytest.fixture
-def tab(views: tuple[Interrogator, Matcher]) -> Interrogator:
+def tab(views: tuple[SearchEvents, MatchEvents]) -> SearchEvents:
     return views[0]
 
 
 @pytest.fixture
-def matcher(views: tuple[Interrogator, Matcher]) -> Matcher:
+def matcher(views: tuple[SearchEvents, MatchEvents]) -> MatchEvents:
     return views[1]
 
 
-def values(tab: Interrogator, **changed: object) -> dict[Any, object]:
-    """Return a form and an easel as the browser sends them."""
-    form = tab.question.form
+def values(tab: SearchEvents, **changed: object) -> dict[Any, object]:
+    """Return a form and a canvas as the browser sends them."""
+    form = tab.search_form.form
     given: dict[str, object] = {name: component.value for name, component in form.items()}
     given |= {"begins": "typed", "caption": "a drawing", "max_phrases": 4, **changed}
-    sheet = tab.easel.show(held_out(3)[0], "heart.png")
-    return {**{form[name]: value for name, value in given.items()}, tab.easel.view: sheet}
+    canvas_value = tab.canvas.show(held_out(3)[0], "heart.png")
+    return {**{form[name]: value for name, value in given.items()}, tab.canvas.view: canvas_value}
 
 
 def drawn(events: Iterator[tuple[Any, Any]]) -> list[dict[str, Any]]:
     return [value for value, _ in events if "phase" in value]
 
 
-def search(tab: Interrogator, **changed: object) -> list[dict[str, Any]]:
+def search(tab: SearchEvents, **changed: object) -> list[dict[str, Any]]:
     return drawn(tab.search(values(tab, **changed), tab.studio.interrogate, "me"))
 
 
-def toggle(tab: Interrogator, token: str, off: list[int], turn: int = -1) -> dict[str, Any]:
+def toggle(tab: SearchEvents, token: str, off: list[int], turn: int = -1) -> dict[str, Any]:
     asked = {"token": token, "asked": off, "turn": turn}
     return drawn(tab.toggle(asked, tab.studio.score_phrases, "me"))[-1]
 
@@ -89,7 +89,7 @@ def toggle(tab: Interrogator, token: str, off: list[int], turn: int = -1) -> dic
 # -- searching
 
 
-def test_a_search_draws_what_python_finds(tab: Interrogator) -> None:
+def test_a_search_draws_what_python_finds(tab: SearchEvents) -> None:
     *_, last = search(tab)
     request = InterrogateRequest(image=held_out(3)[0], caption="a drawing", max_phrases=4)
     alone = tab.studio.interrogate(request)
@@ -139,17 +139,17 @@ def test_a_refused_search_says_why_and_the_next_one_runs(tab, changed, message) 
     assert search(tab, mode="fast", max_phrases=1)[-1]["phase"] == "done"
 
 
-def test_without_a_picture_it_says_so(tab: Interrogator) -> None:
-    empty = {**values(tab), tab.easel.view: {"picture": None}}
+def test_without_a_picture_it_says_so(tab: SearchEvents) -> None:
+    empty = {**values(tab), tab.canvas.view: {"picture": None}}
     ((last, _),) = tab.search(empty, tab.studio.interrogate, "me")
     assert last["text"] == "Picture is missing (open, paste or drop one)."
 
 
-def test_the_prompt_begins_as_chosen(tab: Interrogator) -> None:
+def test_the_prompt_begins_as_chosen(tab: SearchEvents) -> None:
     image = held_out(1)[0]
 
     def read(**changed: object) -> InterrogateRequest:
-        return tab.question.read(values(tab, **changed), image)
+        return tab.search_form.read(values(tab, **changed), image)
 
     assert read(begins="written").caption is None
     assert read(begins="nothing").caption == ""
@@ -160,33 +160,33 @@ def test_the_prompt_begins_as_chosen(tab: Interrogator) -> None:
     assert search(tab, begins="nothing", mode="fast", max_phrases=1)[-1]["caption"]["text"] == ""
 
 
-def test_stop_keeps_the_best_so_far(tab: Interrogator) -> None:
+def test_stop_keeps_the_best_so_far(tab: SearchEvents) -> None:
     seen: dict[str, Any] = {}
     for shown, _ in tab.search(values(tab, mode="deep", max_phrases=12), tab.studio.interrogate, "me"):
         seen = shown if "phase" in shown else seen
         if seen["steps"]:
-            tab.line.stop("me")
+            tab.queue.stop("me")
     assert seen["phase"] == "stopped"
     assert seen["prompt"].startswith("a drawing, ")
     assert seen["text"].startswith("Stopped.")
     assert toggle(tab, seen["token"], [0])["phase"] == "stopped"  # and its phrases can be switched
 
 
-def test_a_waiting_search_is_told_and_can_be_stopped(tab: Interrogator) -> None:
-    gate = tab.line.join("somebody")
+def test_a_waiting_search_is_told_and_can_be_stopped(tab: SearchEvents) -> None:
+    gate = tab.queue.join("somebody")
     events = tab.search(values(tab), tab.studio.interrogate, "me")
     assert next(events)[0]["text"] == "Waiting for 1 job before you"
-    tab.line.stop("me")
+    tab.queue.stop("me")
     assert drawn(events)[-1]["text"] == "Stopped before it began"
-    tab.line.leave(gate)
+    tab.queue.leave(gate)
 
 
 # -- phrases off and on
 
 
-def test_a_phrase_switched_off_changes_prompt_and_cosine_and_back_again(tab: Interrogator) -> None:
+def test_a_phrase_switched_off_changes_prompt_and_cosine_and_back_again(tab: SearchEvents) -> None:
     last = search(tab)[-1]
-    result = tab.finds.get(last["token"]).result
+    result = tab.results.get(last["token"]).result
     without = toggle(tab, last["token"], [1], turn=-3)
     score = tab.studio.score_phrases(result, [k for k in range(len(result.phrases)) if k != 1])
     assert (without["off"], without["turn"]) == ([1], 3)
@@ -196,7 +196,7 @@ def test_a_phrase_switched_off_changes_prompt_and_cosine_and_back_again(tab: Int
     assert (again["prompt"], again["score"]) == (last["prompt"], last["score"])
 
 
-def test_what_cannot_be_switched_says_so_and_keeps_the_words(tab: Interrogator) -> None:
+def test_what_cannot_be_switched_says_so_and_keeps_the_words(tab: SearchEvents) -> None:
     last = search(tab, begins="nothing", mode="fast", max_phrases=1)[-1]
     refused = toggle(tab, last["token"], [0], turn=-7)
     assert refused["phase"] == "error"
@@ -210,23 +210,23 @@ def test_what_cannot_be_switched_says_so_and_keeps_the_words(tab: Interrogator) 
         assert drawn(tab.toggle(junk, tab.studio.score_phrases, "me"))[-1]["phase"] in ("error", "done")
 
 
-def test_the_server_keeps_so_many_finds_and_their_pictures_only_as_files(tab: Interrogator) -> None:
+def test_the_server_keeps_so_many_finds_and_their_pictures_only_as_files(tab: SearchEvents) -> None:
     image = held_out(1)[0]
     result = tab.studio.interrogate(InterrogateRequest(image=image, caption="", mode="fast", max_phrases=1))
-    entry: dict[str, Any] = {"file": tab.shelf.picture(image), "name": "a.png"}
-    finds = Finds(limit=2)
-    first, second = (finds.add(result, entry) for _ in range(2))
-    assert finds.get(first.token).result.request.image == entry["file"]["path"]
-    third = finds.add(result, entry)  # the second was not used for longest
-    assert finds.get(first.token).token != finds.get(third.token).token
+    entry: dict[str, Any] = {"file": tab.files.picture(image), "name": "a.png"}
+    results = SearchResults(limit=2)
+    first, second = (results.add(result, entry) for _ in range(2))
+    assert results.get(first.token).result.request.image == entry["file"]["path"]
+    third = results.add(result, entry)  # the second was not used for longest
+    assert results.get(first.token).token != results.get(third.token).token
     with pytest.raises(ValueError, match="press Interrogate again"):
-        finds.get(second.token)
+        results.get(second.token)
 
 
 # -- check by drawing
 
 
-def test_four_pictures_are_drawn_and_compared_with_the_picture(tab: Interrogator) -> None:
+def test_four_pictures_are_drawn_and_compared_with_the_picture(tab: SearchEvents) -> None:
     token = search(tab)[-1]["token"]
     check = partial(tab.check, {"token": token}, "model-a", tab.studio.txt2img, tab.studio.compare_pictures)
     *before, last = drawn(check("me"))
@@ -249,7 +249,7 @@ def test_four_pictures_are_drawn_and_compared_with_the_picture(tab: Interrogator
     assert gone[-1]["steps"] == last["steps"]
 
 
-def test_stopped_while_drawing_it_compares_what_is_finished(tab: Interrogator) -> None:
+def test_stopped_while_drawing_it_compares_what_is_finished(tab: SearchEvents) -> None:
     token = search(tab, mode="fast")[-1]["token"]
 
     one_by_one = Studio(replace(tab.studio.settings, batch_size=1))
@@ -270,16 +270,16 @@ def test_stopped_while_drawing_it_compares_what_is_finished(tab: Interrogator) -
 # -- matching
 
 
-def test_matching_draws_what_python_finds(matcher: Matcher) -> None:
+def test_matching_draws_what_python_finds(matcher: MatchEvents) -> None:
     pictures = [held_out(index)[0] for index in (1, 2)]
-    files = [{"path": matcher.album.shelf.picture(image)["path"], "name": "a.png"} for image in pictures]
-    album, errors = matcher.album.add(None, files)
+    files = [{"path": matcher.uploads.files.picture(image)["path"], "name": "a.png"} for image in pictures]
+    uploads, errors = matcher.uploads.add(None, files)
     assert errors == []
     form = {
         matcher.form["texts"]: "a gray heart\n\n a purple moon \n",
         matcher.form["clip_model"]: "tiny-clip",
     }
-    *_, last = matcher.match({**form, matcher.album.view: album}, matcher.studio.match, "me")
+    *_, last = matcher.match({**form, matcher.uploads.view: uploads}, matcher.studio.match, "me")
     texts = ["a gray heart", "a purple moon"]
     alone = matcher.studio.match(MatchRequest(images=pictures, texts=texts))
     assert (last["phase"], last["texts"]) == ("done", texts)
@@ -298,25 +298,25 @@ def test_matching_draws_what_python_finds(matcher: Matcher) -> None:
         ("a", 0, "Pictures must be 1 to 12 of them, there is none (add one)."),
     ],
 )
-def test_a_refused_match_says_why(matcher: Matcher, texts: str, pictures: int, message: str) -> None:
-    image = matcher.album.shelf.picture(Image.new("RGB", (8, 8)))
-    album = {"pictures": [{"file": image, "name": "a.png"}] * pictures}
+def test_a_refused_match_says_why(matcher: MatchEvents, texts: str, pictures: int, message: str) -> None:
+    image = matcher.uploads.files.picture(Image.new("RGB", (8, 8)))
+    uploads = {"pictures": [{"file": image, "name": "a.png"}] * pictures}
     form = {matcher.form["texts"]: texts, matcher.form["clip_model"]: "tiny-clip"}
-    *_, last = matcher.match({**form, matcher.album.view: album}, matcher.studio.match, "me")
+    *_, last = matcher.match({**form, matcher.uploads.view: uploads}, matcher.studio.match, "me")
     assert (last["phase"], last["text"]) == ("error", message)
 
 
-def test_an_album_takes_twelve_pictures_and_names_what_is_none(matcher: Matcher, tmp_path: Path) -> None:
-    album = matcher.album
-    good = album.shelf.picture(Image.new("RGB", (8, 8)))["path"]
+def test_uploads_take_twelve_pictures_and_name_what_is_none(matcher: MatchEvents, tmp_path: Path) -> None:
+    uploads = matcher.uploads
+    good = uploads.files.picture(Image.new("RGB", (8, 8)))["path"]
     (tmp_path / "words.png").write_text("no picture")
-    bad = album.shelf.file(tmp_path / "words.png")["path"]
+    bad = uploads.files.file(tmp_path / "words.png")["path"]
     files = [{"path": path, "name": "x.png"} for path in (good, bad, str(tmp_path / "words.png"), good)]
-    value, errors = album.add(None, files)
+    value, errors = uploads.add(None, files)
     assert len(value["pictures"]) == 2
     assert "not a picture" in str(errors[0])
     assert "open it again" in str(errors[1])
-    value, errors = album.add(value, [{"path": good, "name": "x.png"}] * 11)
+    value, errors = uploads.add(value, [{"path": good, "name": "x.png"}] * 11)
     assert len(value["pictures"]) == 12
     assert str(errors[0]) == "images must be at most 12 (remove one first)"
     for junk in (
@@ -325,13 +325,13 @@ def test_an_album_takes_twelve_pictures_and_names_what_is_none(matcher: Matcher,
         {"pictures": "x"},
         {"pictures": [None, {"file": {"path": "/etc/passwd"}, "name": "a"}]},
     ):
-        assert album.entries(junk) == []
+        assert uploads.entries(junk) == []
 
 
-# -- memory, arrivals, numbers
+# -- what the browser keeps, what is received, numbers
 
 
-def test_a_reload_brings_back_form_picture_and_words(tab: Interrogator) -> None:
+def test_a_reload_brings_back_form_picture_and_words(tab: SearchEvents) -> None:
     given = values(tab)
     last, kept = list(tab.search(given, tab.studio.interrogate, "me"))[-1]
     form = {
@@ -341,21 +341,21 @@ def test_a_reload_brings_back_form_picture_and_words(tab: Interrogator) -> None:
         "max_phrases": 7,
         "groups": ["things", "x"],
     }
-    updates = tab.restore(form, kept, json.dumps(given[tab.easel.view]))
-    fields = tab.question.form
+    updates = tab.restore(form, kept, json.dumps(given[tab.canvas.view]))
+    fields = tab.search_form.form
     assert updates[fields["mode"]] == "deep"
     assert updates[fields["max_phrases"]] == 7
     assert updates[fields["groups"]]["value"] == ["things"]
     assert (updates[fields["caption"]]["value"], updates[fields["caption"]]["visible"]) == ("a cat", True)
-    assert updates[tab.easel.view]["picture"]["name"] == "heart.png"
+    assert updates[tab.canvas.view]["picture"]["name"] == "heart.png"
     assert updates[tab.words] == last
     # After a restart of the app the words are still shown.
-    tab.finds._finds.clear()
+    tab.results._results.clear()
     shown = tab.restore(form, kept, None)[tab.words]
     assert [shown[name] for name in words.KEPT] == [last[name] for name in words.KEPT]
 
 
-def test_what_the_browser_kept_is_not_trusted(tab: Interrogator) -> None:
+def test_what_the_browser_kept_is_not_trusted(tab: SearchEvents) -> None:
     kept = list(tab.search(values(tab, mode="fast"), tab.studio.interrogate, "me"))[-1][1]
     strange: list[object] = [
         None,
@@ -377,27 +377,27 @@ def test_what_the_browser_kept_is_not_trusted(tab: Interrogator) -> None:
     }
     assert "/etc/passwd" not in str(tab.restore({}, forged, None)[tab.words])
     bad = {"mode": "worst", "begins": "x", "max_phrases": -1, "clip_model": [3], "groups": 5, "beam_width": 2}
-    assert tab.restore(bad, None, None).keys() - {tab.words, tab.easel.view} == {
-        tab.question.form["beam_width"]
+    assert tab.restore(bad, None, None).keys() - {tab.words, tab.canvas.view} == {
+        tab.search_form.form["beam_width"]
     }
 
 
 def test_words_sent_to_a_tab_replace_its_prompt_alone_and_can_be_taken_back(quick_studio: Studio) -> None:
-    line, shelf = Line(), Shelf(quick_studio.settings.outputs_dir, shared=False, copies=set())
+    queue, files = JobQueue(), PictureFiles(quick_studio.settings.outputs_dir, shared=False, copies=set())
     with gr.Blocks():
         picker = gr.Dropdown(["model-a"], value="model-a")
-        maker = build_making_tab(TXT2IMG, quick_studio, line, shelf, picker=picker, model=None)
-    arrivals = Arrivals(maker=maker)
-    form = ["mine"] * len(maker.form)
-    updates = arrivals.receive_words({"prompt": "a red cat", "mode": "best"}, None, *form)
-    assert updates[maker.form["prompt"]] == "a red cat"
-    assert maker.form["negative_prompt"] not in updates
-    assert updates[maker.prompts.notice]["before"]["prompt"] == "mine"
-    updates = arrivals.receive_words({"prompt": "a grey moon", "mode": "negative"}, None, *form)
-    assert updates[maker.form["negative_prompt"]] == "a grey moon"
-    assert maker.form["prompt"] not in updates
+        tab = build_making_tab(TXT2IMG, quick_studio, queue, files, picker=picker, model=None)
+    receiver = Receiver(tab=tab)
+    form = ["mine"] * len(tab.form)
+    updates = receiver.receive_words({"prompt": "a red cat", "mode": "best"}, None, *form)
+    assert updates[tab.form["prompt"]] == "a red cat"
+    assert tab.form["negative_prompt"] not in updates
+    assert updates[tab.prompts.notice]["before"]["prompt"] == "mine"
+    updates = receiver.receive_words({"prompt": "a grey moon", "mode": "negative"}, None, *form)
+    assert updates[tab.form["negative_prompt"]] == "a grey moon"
+    assert tab.form["prompt"] not in updates
     with pytest.raises(gr.Error):
-        arrivals.receive_words({"prompt": "", "mode": "best"}, None, *form)
+        receiver.receive_words({"prompt": "", "mode": "best"}, None, *form)
 
 
 def test_numbers_are_shown_in_few_words() -> None:
@@ -426,7 +426,7 @@ def test_on_a_lent_gpu_a_stopped_search_returns_the_best_so_far(quick_studio: St
     request = InterrogateRequest(image=held_out(3)[0], caption="a drawing", mode="deep")
 
     def events(asked: Any) -> Iterator[Any]:
-        yield from stream(Line(), "space", partial(quick_studio.interrogate, asked))
+        yield from stream(JobQueue(), "space", partial(quick_studio.interrogate, asked))
 
     def stop(step: Any) -> None:
         if step.accepted:

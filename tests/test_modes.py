@@ -15,7 +15,7 @@ from PIL import Image
 import app
 from sd_app import Cancelled, Settings, Step, Studio, Txt2ImgRequest
 from sd_app.metadata import save_image
-from sd_app.ui import build_ui, choose_access, launch_options, look_options
+from sd_app.ui import build_ui, choose_access, launch_options, theme_options
 from sd_app.ui.shared.gpu import borrow_gpu
 
 ORIGIN = "https://elsewhere.example"
@@ -111,7 +111,7 @@ def test_a_bad_flag_ends_with_a_message(
 def served(settings: Settings, **flags: Any) -> Iterator[str]:
     demo = build_ui(Studio(settings))
     options = launch_options(access(**flags))
-    _, url, _ = demo.launch(prevent_thread_lock=True, quiet=True, **options, **look_options())
+    _, url, _ = demo.launch(prevent_thread_lock=True, quiet=True, **options, **theme_options())
     try:
         yield url
     finally:
@@ -205,7 +205,7 @@ def events(url: str) -> set[str]:
 
 
 def test_visitors_have_no_way_to_add_delete_or_unload_models(settings: Settings, local: str) -> None:
-    owners = {"look", "begin", "remove", "opened", "added", "free"}
+    owners = {"look_up_model", "begin", "remove", "opened", "added", "free"}
     assert owners <= events(local)
     assert "Hugging Face id" in httpx.get(local + "config").text
     with served(replace(settings, mode="space"), mode="space", host="127.0.0.1") as url:

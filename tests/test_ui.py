@@ -1,4 +1,4 @@
-"""The page without a browser: form, line of jobs, pictures on their way, events, API."""
+"""The page without a browser: form, queue of jobs, pictures on their way, events, API."""
 
 import math
 import subprocess
@@ -19,14 +19,14 @@ from sd_app.metadata import read_infotext, save_image
 from sd_app.requests import Token, TokenReport
 from sd_app.ui.shared.controls import token_line
 from sd_app.ui.shared.errors import sentence, words
-from sd_app.ui.shared.files import Shelf
+from sd_app.ui.shared.files import PictureFiles
 from sd_app.ui.shared.form import build_request, fields_of, model_defaults, valid_fields
-from sd_app.ui.shared.job_queue import Line, Waiting, stream
-from sd_app.ui.shared.kept_numbers import add_words
-from sd_app.ui.shared.making_events import Maker, make_run
+from sd_app.ui.shared.job_queue import JobQueue, Waiting, stream
+from sd_app.ui.shared.kept_numbers import add_numbers
+from sd_app.ui.shared.making_events import MakingTabEvents, make_run
 from sd_app.ui.shared.making_tab import build_making_tab
 from sd_app.ui.shared.result import EMPTY, duration, running, size_note
-from sd_app.ui.shared.send_to import Arrivals
+from sd_app.ui.shared.send_to import Receiver
 from sd_app.ui.txt2img.tab import TXT2IMG
 
 SCHEDULERS = ("DDIM", "Euler a")
@@ -123,15 +123,15 @@ def test_an_infotext_fills_the_form_and_names_what_is_not_here() -> None:
     assert "v1-5-pruned-emaonly" in remarks[0]
 
 
-# -- the line of jobs
+# -- the queue of jobs
 
 
-def drain(line: Line, owner: str, run: Any) -> list[Any]:
-    return [event for event in stream(line, owner, run) if event is not None]
+def drain(queue: JobQueue, owner: str, run: Any) -> list[Any]:
+    return [event for event in stream(queue, owner, run) if event is not None]
 
 
 def test_jobs_run_one_at_a_time_in_the_order_they_came() -> None:
-    line, running_now, most, order = Line(), [0], [0], []
+    queue, running_now, most, order = JobQueue(), [0], [0], []
     lock = threading.Lock()
 
     def job(number: int, on_step: Any) -> int:
@@ -144,10 +144,10 @@ def test_jobs_run_one_at_a_time_in_the_order_they_came() -> None:
             running_now[0] -= 1
         return number
 
-    gate = line.join("gate")
-    streams = [stream(line, str(k), partial(job, k)) for k in range(4)]
+    gate = queue.join("gate")
+    streams = [stream(queue, str(k), partial(job, k)) for k in range(4)]
     assert [next(events) for events in streams] == [Waiting(ahead=k + 1) for k in range(4)]
-    line.leave(gate)
+    queue.leave(gate)
     with ThreadPoolExecutor() as pool:
         last = list(pool.map(lambda events: list(events)[-1], reversed(streams)))
     assert most[0] == 1
@@ -156,18 +156,18 @@ def test_jobs_run_one_at_a_time_in_the_order_they_came() -> None:
 
 
 def test_a_waiting_job_is_told_how_many_are_before_it_and_can_be_stopped() -> None:
-    line = Line()
-    gate = line.join("a")
-    events = stream(line, "b", lambda on_step: pytest.fail("ran although it was stopped"))
+    queue = JobQueue()
+    gate = queue.join("a")
+    events = stream(queue, "b", lambda on_step: pytest.fail("ran although it was stopped"))
     assert next(events) == Waiting(ahead=1)
-    assert line.stop("b") == 1
+    assert queue.stop("b") == 1
     assert list(events) == []
-    line.leave(gate)
-    assert drain(line, "c", lambda on_step: "next") == ["next"]
+    queue.leave(gate)
+    assert drain(queue, "c", lambda on_step: "next") == ["next"]
 
 
 def test_stop_raises_cancelled_in_the_job_and_its_result_still_arrives() -> None:
-    line = Line()
+    queue = JobQueue()
 
     def job(on_step: Any) -> str:
         try:
@@ -178,16 +178,16 @@ def test_stop_raises_cancelled_in_the_job_and_its_result_still_arrives() -> None
             return "stopped"
         return "ran to the end"
 
-    events = stream(line, "a", job)
+    events = stream(queue, "a", job)
     assert isinstance(next(events), Step)
-    line.stop("somebody else")
+    queue.stop("somebody else")
     assert isinstance(next(events), Step)
-    line.stop("a")
+    queue.stop("a")
     assert list(events)[-1] == "stopped"
 
 
 def test_closing_a_stream_stops_the_job_and_frees_the_line() -> None:
-    line, ended = Line(), threading.Event()
+    queue, ended = JobQueue(), threading.Event()
 
     def job(on_step: Any) -> None:
         try:
@@ -197,30 +197,30 @@ def test_closing_a_stream_stops_the_job_and_frees_the_line() -> None:
         finally:
             ended.set()
 
-    events = stream(line, "a", job)
+    events = stream(queue, "a", job)
     next(events)
     events.close()  # type: ignore[attr-defined]
     assert ended.wait(5)
-    assert drain(line, "b", lambda on_step: "next")[-1] == "next"
+    assert drain(queue, "b", lambda on_step: "next")[-1] == "next"
 
 
 def test_a_failing_job_raises_to_its_caller_and_the_next_one_runs() -> None:
-    line = Line()
+    queue = JobQueue()
 
     def job(on_step: Any) -> None:
         raise ValueError("width must be a multiple of 8")
 
     with pytest.raises(ValueError, match="multiple of 8"):
-        drain(line, "a", job)
-    assert drain(line, "a", lambda on_step: 1) == [1]
+        drain(queue, "a", job)
+    assert drain(queue, "a", lambda on_step: 1) == [1]
 
 
 def test_a_full_line_turns_new_jobs_away() -> None:
-    line = Line(max_waiting=1)
-    line.join("running")
-    line.join("waiting")
+    queue = JobQueue(max_waiting=1)
+    queue.join("running")
+    queue.join("waiting")
     with pytest.raises(ValueError, match="waiting already"):
-        next(stream(line, "late", lambda on_step: None))
+        next(stream(queue, "late", lambda on_step: None))
 
 
 # -- pictures to the page and back
@@ -233,9 +233,9 @@ def saved(tmp_path: Path) -> Path:
 
 @pytest.mark.parametrize("shared", [False, True])
 def test_noted_pictures_come_back_as_the_same_bytes(saved: Path, shared: bool) -> None:
-    shelf = Shelf(saved.parent.parent, shared=shared, copies=set())
-    (path,) = shelf.restore(shelf.note((saved,)))
-    entry = shelf.read_entry(path)
+    files = PictureFiles(saved.parent.parent, shared=shared, copies=set())
+    (path,) = files.restore(files.note((saved,)))
+    entry = files.read_entry(path)
     assert Path(entry["file"]["path"]).read_bytes() == saved.read_bytes()
     assert entry["seed"] == 7
     assert entry["infotext"] == read_infotext(saved)
@@ -243,10 +243,10 @@ def test_noted_pictures_come_back_as_the_same_bytes(saved: Path, shared: bool) -
 
 def test_a_visitor_cannot_restore_what_was_not_noted_for_them(saved: Path) -> None:
     name = saved.relative_to(saved.parent.parent).as_posix()
-    shelf = Shelf(saved.parent.parent, shared=True, copies=set())
-    forged = Shelf(saved.parent.parent, shared=True, copies=set()).note((saved,))
+    files = PictureFiles(saved.parent.parent, shared=True, copies=set())
+    forged = PictureFiles(saved.parent.parent, shared=True, copies=set()).note((saved,))
     for entry in ([name, ""], [name, "0" * 64], [name, "é"], *forged):
-        assert shelf.restore([entry]) == []
+        assert files.restore([entry]) == []
 
 
 def test_only_pictures_inside_the_outputs_folder_are_restored(saved: Path) -> None:
@@ -254,7 +254,7 @@ def test_only_pictures_inside_the_outputs_folder_are_restored(saved: Path) -> No
     outside.write_bytes(saved.read_bytes())
     text = saved.with_suffix(".txt")
     text.write_text("no picture")
-    shelf = Shelf(saved.parent.parent, shared=False, copies=set())
+    files = PictureFiles(saved.parent.parent, shared=False, copies=set())
     names = [
         "../secret.png",
         str(outside),
@@ -265,7 +265,7 @@ def test_only_pictures_inside_the_outputs_folder_are_restored(saved: Path) -> No
         "",
     ]
     for note in (*([[name, ""]] for name in names), "x", [1], [[1, 2]], [["a.png"]], {"a": 1}, None):
-        assert shelf.restore(note) == []
+        assert files.restore(note) == []
 
 
 # -- what is drawn
@@ -304,28 +304,28 @@ def test_only_a_small_model_gets_the_line_on_full_size_pictures(random_studio: S
 
 
 @pytest.fixture
-def tab(random_studio: Studio) -> Maker:
-    line, shelf = Line(), Shelf(random_studio.settings.outputs_dir, shared=False, copies=set())
+def tab(random_studio: Studio) -> MakingTabEvents:
+    queue, files = JobQueue(), PictureFiles(random_studio.settings.outputs_dir, shared=False, copies=set())
     model = random_studio.models()[0]
     with gr.Blocks():
         picker = gr.Dropdown(["model-a", "model-b"], value="model-a")
-        return build_making_tab(TXT2IMG, random_studio, line, shelf, picker=picker, model=model)
+        return build_making_tab(TXT2IMG, random_studio, queue, files, picker=picker, model=model)
 
 
-def values(tab: Maker, **changed: object) -> dict[Any, object]:
+def values(tab: MakingTabEvents, **changed: object) -> dict[Any, object]:
     """Return a form as the browser sends it."""
     form = {name: component.value for name, component in tab.form.items()}
     form |= {"prompt": "a cat", "seed": 7, "num_inference_steps": 2, **changed}
     return {tab.form[name]: value for name, value in form.items()}
 
 
-def run(tab: Maker, **changed: object) -> list[dict[str, Any]]:
+def run(tab: MakingTabEvents, **changed: object) -> list[dict[str, Any]]:
     make = partial(make_run, tab.studio.txt2img)
     events = tab.events(values(tab, **changed), make, "me")
     return [drawn for drawn, _ in events if "phase" in drawn]
 
 
-def test_a_job_draws_progress_and_then_the_saved_files(tab: Maker) -> None:
+def test_a_job_draws_progress_and_then_the_saved_files(tab: MakingTabEvents) -> None:
     *before, last = run(tab, num_images=3)
     assert {event["phase"] for event in before} == {"running"}
     assert last["phase"] == "done"
@@ -334,7 +334,7 @@ def test_a_job_draws_progress_and_then_the_saved_files(tab: Maker) -> None:
     assert [Path(i["file"]["path"]).read_bytes() for i in last["images"]] == [p.read_bytes() for p in saved]
 
 
-def test_a_refused_job_says_why_and_the_next_one_runs(tab: Maker) -> None:
+def test_a_refused_job_says_why_and_the_next_one_runs(tab: MakingTabEvents) -> None:
     (refused,) = run(tab, width=513)
     assert refused["phase"] == "error"
     assert refused["text"] == "Width must be a multiple of 8, got 513 (try 512 or 520)."
@@ -343,7 +343,7 @@ def test_a_refused_job_says_why_and_the_next_one_runs(tab: Maker) -> None:
 
 
 def test_a_broken_job_becomes_one_message_and_the_next_one_runs(
-    tab: Maker, caplog: pytest.LogCaptureFixture
+    tab: MakingTabEvents, caplog: pytest.LogCaptureFixture
 ) -> None:
     def broken(request: Txt2ImgRequest) -> Any:
         def fail(on_step: Any) -> None:
@@ -358,19 +358,19 @@ def test_a_broken_job_becomes_one_message_and_the_next_one_runs(
     assert run(tab)[-1]["phase"] == "done"
 
 
-def test_stop_keeps_the_finished_pictures_of_a_batch(tab: Maker) -> None:
+def test_stop_keeps_the_finished_pictures_of_a_batch(tab: MakingTabEvents) -> None:
     make = partial(make_run, tab.studio.txt2img)
     last: dict[str, Any] = EMPTY
     for drawn, _ in tab.events(values(tab, num_images=40, num_inference_steps=20), make, "me"):
         last = drawn if "phase" in drawn else last
         if last["images"]:
-            tab.line.stop("me")
+            tab.queue.stop("me")
     assert last["phase"] == "stopped"
     assert 2 <= len(last["images"]) < 40
     assert "of 40 finished" in last["text"]
 
 
-def test_reload_brings_back_the_form_and_the_pictures(tab: Maker) -> None:
+def test_reload_brings_back_the_form_and_the_pictures(tab: MakingTabEvents) -> None:
     make = partial(make_run, tab.studio.txt2img)
     *_, (last, kept) = tab.events(values(tab), make, "me")
     form = {"prompt": "a cat", "width": 128, "model": "model-b", "num_inference_steps": 400}
@@ -378,7 +378,7 @@ def test_reload_brings_back_the_form_and_the_pictures(tab: Maker) -> None:
     assert updates[tab.form["prompt"]] == "a cat"
     assert tab.form["model"] not in updates  # the header's
     assert updates[tab.form["num_inference_steps"]]["maximum"] == 400
-    restored = updates[tab.stage]["images"]
+    restored = updates[tab.result]["images"]
     assert [image["name"] for image in restored] == [i["name"] for i in last["images"]]
 
 
@@ -395,21 +395,23 @@ def test_reload_brings_back_the_form_and_the_pictures(tab: Maker) -> None:
     ],
 )  # fmt: skip
 def test_words_kept_by_the_browser_are_not_trusted(kept: object) -> None:
-    assert add_words([{"name": "a.png"}], kept) == ([{"name": "a.png"}], {})
+    assert add_numbers([{"name": "a.png"}], kept) == ([{"name": "a.png"}], {})
 
 
-def test_a_first_visit_gets_the_models_own_defaults(tab: Maker) -> None:
+def test_a_first_visit_gets_the_models_own_defaults(tab: MakingTabEvents) -> None:
     updates = tab.restore(None, None)
-    assert updates[tab.stage] == gr.skip()
+    assert updates[tab.result] == gr.skip()
     model = tab.studio.models()[0]
     assert {name: tab.form[name].value for name in model_defaults(model)} == model_defaults(model)
 
 
-def test_a_dropped_picture_fills_the_form_and_a_strange_one_does_nothing(tab: Maker, tmp_path: Path) -> None:
+def test_a_dropped_picture_fills_the_form_and_a_strange_one_does_nothing(
+    tab: MakingTabEvents, tmp_path: Path
+) -> None:
     path = save_image(Image.new("RGB", (64, 64)), RESOLVED, outputs_dir=tmp_path, seed=7)
-    arrivals = Arrivals(maker=tab)
+    receiver = Receiver(tab=tab)
     before = ["held", *[None] * (len(tab.form) - 1)]
-    updates = arrivals.read_picture(tab.shelf.file(path), *before)
+    updates = receiver.read_picture(tab.files.file(path), *before)
     assert updates[tab.form["prompt"]] == "a cat"
     assert updates[tab.form["seed"]] == 7
     assert updates[tab.prompts.notice]["before"]["prompt"] == "held"
@@ -417,12 +419,12 @@ def test_a_dropped_picture_fills_the_form_and_a_strange_one_does_nothing(tab: Ma
     Image.new("RGB", (8, 8)).save(plain)
     (tmp_path / "text.png").write_text("not a picture")
     for other in (plain, tmp_path / "text.png"):
-        assert arrivals.read_picture(tab.shelf.file(other), *before) == {tab.drop: None}
+        assert receiver.read_picture(tab.files.file(other), *before) == {tab.drop: None}
     # A path that nobody uploaded is not read.
-    assert arrivals.read_picture({"path": str(path)}, *before) == {tab.drop: None}
+    assert receiver.read_picture({"path": str(path)}, *before) == {tab.drop: None}
 
 
-def test_choosing_a_model_sets_what_it_likes(tab: Maker) -> None:
+def test_choosing_a_model_sets_what_it_likes(tab: MakingTabEvents) -> None:
     model = next(m for m in tab.studio.models() if m.name == "model-b")
     updates = tab.choose_model("model-b")
     assert updates[tab.form["width"]] == model.native_size

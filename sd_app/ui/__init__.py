@@ -11,55 +11,55 @@ from .header.header import header
 from .img2img.tab import IMG2IMG
 from .inpaint.tab import INPAINT
 from .interrogate.tab import interrogate_tab
-from .shared.files import Shelf
-from .shared.job_queue import Line
+from .shared.files import PictureFiles
+from .shared.job_queue import JobQueue
 from .shared.making_tab import build_making_tab
 from .shared.result import TARGETS
-from .shared.send_to import Arrivals
-from .shared.theme import THEMES, look_options
+from .shared.send_to import Receiver
+from .shared.theme import THEMES, theme_options
 from .txt2img.tab import TXT2IMG
 
-__all__ = ["THEMES", "Access", "build_ui", "choose_access", "launch_options", "look_options"]
+__all__ = ["THEMES", "Access", "build_ui", "choose_access", "launch_options", "theme_options"]
 
 DAY = 24 * 3600  # seconds
 MAX_QUEUE = 64  # events that Gradio itself lets wait
 
 
 def build_ui(studio: Any) -> gr.Blocks:
-    """Build the page of a studio: header, tabs, API. Launch it with look_options and launch_options."""
+    """Build the page of a studio: header, tabs, API. Launch it with theme_options and launch_options."""
     settings = studio.settings
-    line = Line()
+    queue = JobQueue()
     models = studio.models()
     with gr.Blocks(
         title="Glass-box Studio", analytics_enabled=False, delete_cache=(DAY, DAY), fill_width=True
     ) as demo:
         shared = settings.mode != "local"
-        shelf = Shelf(settings.outputs_dir, shared=shared, copies=demo.upload_file_set)
-        top = header(studio, line, demo=demo)
+        files = PictureFiles(settings.outputs_dir, shared=shared, copies=demo.upload_file_set)
+        top = header(studio, queue, demo=demo)
         model = models[0] if models else None
         with gr.Tabs(elem_id="tabs"):
-            makers = [
-                build_making_tab(tab, studio, line, shelf, picker=top.picker, model=model)
+            making_tabs = [
+                build_making_tab(tab, studio, queue, files, picker=top.picker, model=model)
                 for tab in (TXT2IMG, IMG2IMG, INPAINT)
             ]
-            interrogator, matcher = interrogate_tab(studio, line, shelf, picker=top.picker)
-            makers.append(embeddings_tab(studio, line, shelf, picker=top.picker, model=model))
-        interrogator.wire(demo)
-        matcher.wire(demo)
-        for maker in makers:
-            maker.wire(demo)
-            if top.adding is not None:
-                maker.wire_added(top.adding)
-            arrivals = Arrivals(maker=maker)
-            arrivals.wire()
-            interrogator.wire_sender(maker.stage)
-            if maker.name not in dict(TARGETS):
+            search, match = interrogate_tab(studio, queue, files, picker=top.picker)
+            making_tabs.append(embeddings_tab(studio, queue, files, picker=top.picker, model=model))
+        search.wire(demo)
+        match.wire(demo)
+        for tab in making_tabs:
+            tab.wire(demo)
+            if top.add_model is not None:
+                tab.wire_added(top.add_model)
+            receiver = Receiver(tab=tab)
+            receiver.wire()
+            search.wire_sender(tab.result)
+            if tab.name not in dict(TARGETS):
                 continue
-            arrivals.wire_words(interrogator)
-            for other in makers:
-                if other is not maker:
-                    arrivals.wire_sender(other.stage)
-        publish_api(studio, line, shelf)
+            receiver.wire_words(search)
+            for other in making_tabs:
+                if other is not tab:
+                    receiver.wire_sender(other.result)
+        publish_api(studio, queue, files)
     # Only what goes through the queue is counted and bounded; the API's direct routes would bypass it.
     demo.queue(api_open=False, max_size=MAX_QUEUE)
     return demo

@@ -34,16 +34,16 @@ from ..requests import (
     WalkResult,
 )
 from .shared.errors import words
-from .shared.files import Shelf
+from .shared.files import PictureFiles
 from .shared.form import build_request
 from .shared.gpu import borrow_call, borrow_gpu
-from .shared.job_queue import Line, stream
+from .shared.job_queue import JobQueue, stream
 
 RETURNS = (
     "A seed of -1 is a random one; picture k has seed + k. What is left out takes the model's default.\n"
     'Returns {"images": PNG files with their parameters inside, "seeds", "infotexts", "seconds"}'
 )
-MAKERS: dict[str, tuple[type[Any], str]] = {
+ENDPOINTS: dict[str, tuple[type[Any], str]] = {
     "txt2img": (Txt2ImgRequest, f"Make pictures of a prompt.\n\n{RETURNS}."),
     "img2img": (
         Img2ImgRequest,
@@ -97,7 +97,7 @@ PICTURE_HINTS: dict[str, Any] = {
 }
 
 
-def publish_api(studio: Any, line: Line, shelf: Shelf) -> None:
+def publish_api(studio: Any, queue: JobQueue, files: PictureFiles) -> None:
     """Add an endpoint for each of MAKERS, /models and /tokens to the page being built."""
 
     def models() -> list[dict[str, Any]]:
@@ -117,9 +117,9 @@ def publish_api(studio: Any, line: Line, shelf: Shelf) -> None:
 
         return told(studio, report)
 
-    for name in MAKERS:
-        # The line lets one job run at a time; Gradio shall not hold jobs back before they stand in it.
-        gr.api(maker_endpoint(name, studio, line, shelf), api_name=name, concurrency_limit=None)
+    for name in ENDPOINTS:
+        # The queue lets one job run at a time; Gradio shall not hold jobs back before they stand in it.
+        gr.api(job_endpoint(name, studio, queue, files), api_name=name, concurrency_limit=None)
     gr.api(models, api_name="models")
     gr.api(tokens, api_name="tokens")
 
@@ -132,9 +132,11 @@ def told(studio: Any, call: Callable[[], dict[str, Any]]) -> dict[str, Any]:
         raise gr.Error(words(error, studio.settings.mode), print_exception=False) from error
 
 
-def maker_endpoint(name: str, studio: Any, line: Line, shelf: Shelf) -> Callable[..., dict[str, Any]]:
+def job_endpoint(
+    name: str, studio: Any, queue: JobQueue, files: PictureFiles
+) -> Callable[..., dict[str, Any]]:
     """Return the function of an endpoint; its parameters are the fields of the request."""
-    request_type, about = MAKERS[name]
+    request_type, about = ENDPOINTS[name]
     make = _borrow(studio, name)
     parameters = _parameters(request_type)
 
@@ -142,9 +144,9 @@ def maker_endpoint(name: str, studio: Any, line: Line, shelf: Shelf) -> Callable
         values = dict(zip(parameters, given, strict=True))
 
         def call() -> dict[str, Any]:
-            pictures = _open_pictures(values, shelf, studio.settings.max_pixels)
+            pictures = _open_pictures(values, files, studio.settings.max_pixels)
             request = build_request({**values, **pictures}, request_type)
-            return _answer(_run(line, str(browser.session_hash), partial(make, request)), shelf)
+            return _answer(_run(queue, str(browser.session_hash), partial(make, request)), files)
 
         return told(studio, call)
 
@@ -184,29 +186,29 @@ def _parameters(request_type: type[Any]) -> dict[str, inspect.Parameter]:
     return dict(sorted(found.items(), key=lambda item: item[1].default is not inspect.Parameter.empty))
 
 
-def _open_pictures(values: dict[str, Any], shelf: Shelf, max_pixels: int) -> dict[str, Any]:
+def _open_pictures(values: dict[str, Any], files: PictureFiles, max_pixels: int) -> dict[str, Any]:
     """Open the uploaded files of a call; one that is not given stays out."""
     opened: dict[str, Any] = {}
     for name in ("init_image", "mask_image", "image"):
         if values.get(name) is not None:
             open_file = open_mask if name == "mask_image" else open_image
-            opened[name] = open_file(_path(name, values[name], shelf), max_pixels=max_pixels)
-    files = values.get("images")
-    if isinstance(files, list) and len(files) <= MAX_MATCHES:
+            opened[name] = open_file(_path(name, values[name], files), max_pixels=max_pixels)
+    uploads = values.get("images")
+    if isinstance(uploads, list) and len(uploads) <= MAX_MATCHES:
         # Opened when their turn comes, since there may be many.
-        opened["images"] = [_path(f"images {k}", file, shelf) for k, file in enumerate(files, 1)]
+        opened["images"] = [_path(f"images {k}", file, files) for k, file in enumerate(uploads, 1)]
     return opened
 
 
-def _path(name: str, file: object, shelf: Shelf) -> Path:
+def _path(name: str, file: object, files: PictureFiles) -> Path:
     if not isinstance(file, dict) or "path" not in file:
         raise ValueError(f"{name} must be an uploaded file (with gradio_client: handle_file(PATH))")
-    return shelf.uploaded(file["path"])
+    return files.uploaded(file["path"])
 
 
-def _run(line: Line, owner: str, run: Callable[..., Any]) -> Any:
+def _run(queue: JobQueue, owner: str, run: Callable[..., Any]) -> Any:
     result = None
-    for event in stream(line, owner, run):
+    for event in stream(queue, owner, run):
         result = event
     if not isinstance(result, Txt2ImgResult | InterrogateResult | MatchResult) or getattr(
         result, "stopped", False
@@ -215,7 +217,7 @@ def _run(line: Line, owner: str, run: Callable[..., Any]) -> Any:
     return result
 
 
-def _answer(result: Any, shelf: Shelf) -> dict[str, Any]:
+def _answer(result: Any, files: PictureFiles) -> dict[str, Any]:
     """Return what a client gets of a result."""
     if isinstance(result, InterrogateResult):
         return _found(result)
@@ -227,7 +229,7 @@ def _answer(result: Any, shelf: Shelf) -> dict[str, Any]:
             answer[f"{name}s"] = [[score[name] for score in row] for row in rarities]
         return answer
     answer = {
-        "images": [shelf.file(path) for path in result.paths],
+        "images": [files.file(path) for path in result.paths],
         "seeds": list(result.seeds),
         "infotexts": list(result.infotexts),
         "seconds": round(result.seconds, 3),
@@ -235,14 +237,14 @@ def _answer(result: Any, shelf: Shelf) -> dict[str, Any]:
     if isinstance(result, BlendResult):
         return answer | {"near": [[asdict(word) for word in row] for row in result.near]}
     if isinstance(result, FramesResult):
-        return answer | _frames(result, shelf)
+        return answer | _frames(result, files)
     if not isinstance(result, InpaintResult):
         return answer
     roundtrip = result.roundtrip_image
     return answer | {
-        "images": answer["images"] or [shelf.picture(image) for image in result.images],
-        "raw_images": [shelf.picture(image) for image in result.raw_images],
-        "roundtrip_image": shelf.picture(roundtrip) if roundtrip else None,
+        "images": answer["images"] or [files.picture(image) for image in result.images],
+        "raw_images": [files.picture(image) for image in result.raw_images],
+        "roundtrip_image": files.picture(roundtrip) if roundtrip else None,
         "drifts": [_drift(report) for report in result.drifts],
         "notice": result.notice,
     }
@@ -271,28 +273,28 @@ def _score(score: Score | RankedPhrase) -> dict[str, float | None]:
     return {name: None if isnan(value) else value for name, value in values.items()}
 
 
-def _frames(result: FramesResult, shelf: Shelf) -> dict[str, Any]:
+def _frames(result: FramesResult, files: PictureFiles) -> dict[str, Any]:
     """Return what walks and planes have besides their pictures."""
     names = ("sheet", "film", "strip", "plot") if isinstance(result, WalkResult) else ("sheet",)
     paths = {name: getattr(result, f"{name}_path") for name in names}
-    answer: dict[str, Any] = {name: path and shelf.file(path) for name, path in paths.items()}
+    answer: dict[str, Any] = {name: path and files.file(path) for name, path in paths.items()}
     answer["prompts"] = list(result.prompts)
     if not isinstance(result, WalkResult):
         return answer
-    answer |= {"ts": list(result.ts), "jump": result.jump and _jump(result.jump, shelf)}
+    answer |= {"ts": list(result.ts), "jump": result.jump and _jump(result.jump, files)}
     if divergence := result.divergence:
         answer |= {name: list(getattr(divergence, name)) for name in ("parted", "kinds")}
         answer["distances"] = divergence.distances.tolist()
     return answer
 
 
-def _jump(jump: Jump, shelf: Shelf) -> dict[str, Any]:
+def _jump(jump: Jump, files: PictureFiles) -> dict[str, Any]:
     assert jump.left_path
     assert jump.right_path
     names = ("t_left", "t_right", "left_prompt", "right_prompt", "parted", "kind", "meaning")
     return {name: getattr(jump, name) for name in names} | {
-        "left": shelf.file(jump.left_path),
-        "right": shelf.file(jump.right_path),
+        "left": files.file(jump.left_path),
+        "right": files.file(jump.right_path),
         "distances": jump.distances.tolist(),
         "history": [list(entry) for entry in jump.history],
     }

@@ -11,7 +11,7 @@ from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from sd_app import Settings, Studio
 from sd_app.requests import Encoding
-from sd_app.ui import build_ui, choose_access, launch_options, look_options
+from sd_app.ui import build_ui, choose_access, launch_options, theme_options
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 ARGUMENTS = [
@@ -70,7 +70,7 @@ def served(settings: Settings) -> Iterator[str]:
     studio = Studio(settings)
     demo = build_ui(studio)
     access = choose_access(environ={})
-    _, url, _ = demo.launch(prevent_thread_lock=True, quiet=True, **launch_options(access), **look_options())
+    _, url, _ = demo.launch(prevent_thread_lock=True, quiet=True, **launch_options(access), **theme_options())
     studio.warm_up()
     yield url
     demo.close()

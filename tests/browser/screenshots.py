@@ -53,7 +53,7 @@ def shoot_inpaint(page: Page, path: Path) -> None:
     here.get_by_role("button", name="Inpaint").click()
     there.locator(".easel[data-empty=false]").wait_for()
     there.locator(".easel-size").fill("40")
-    page.wait_for_timeout(500)  # the sheet has found its place
+    page.wait_for_timeout(500)  # the canvas has found its place
     box = there.locator(".easel-paint").bounding_box()
     assert box
     points = [(box["x"] + x * box["width"], box["y"] + y * box["height"]) for x, y in STROKE]

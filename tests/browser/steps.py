@@ -1,4 +1,4 @@
-"""What a person does on an easel, for the tests of the tabs that have one."""
+"""What a person does on a canvas, for the tests of the tabs that have one."""
 
 from pathlib import Path
 
@@ -42,7 +42,7 @@ def generate(tab: Locator, prompt: str = "a red cat") -> None:
 
 
 def stroke(tab: Locator, *points: tuple[float, float]) -> None:
-    """Draw with the mouse; points are shares of the sheet's width and height."""
+    """Draw with the mouse; points are shares of the canvas's width and height."""
     canvas = tab.locator(".easel-paint")
     canvas.scroll_into_view_if_needed()
     box = canvas.bounding_box()

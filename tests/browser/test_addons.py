@@ -157,9 +157,9 @@ def test_another_vae_is_chosen_and_reuse_brings_back_which(tab: Locator, outputs
 
 
 MEAN_COLOR_JS = """() => {
-  const stage = document.querySelector("#tab-txt2img .stage");
-  const picture = stage.querySelector(".stage-picture");
-  if (stage.dataset.shows !== "preview" || !picture.complete || !picture.naturalWidth) return null;
+  const result = document.querySelector("#tab-txt2img .stage");
+  const picture = result.querySelector(".stage-picture");
+  if (result.dataset.shows !== "preview" || !picture.complete || !picture.naturalWidth) return null;
   const canvas = document.createElement("canvas");
   canvas.width = canvas.height = 1;
   canvas.getContext("2d").drawImage(picture, 0, 0, 1, 1);

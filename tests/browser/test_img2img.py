@@ -106,7 +106,7 @@ def test_undo_redo_erase_and_zoom(tab: Locator) -> None:
     assert tab.locator(".easel.large").count() == 0
 
 
-def test_a_pasted_picture_is_put_on_the_easel_and_undo_brings_back_the_one_before(
+def test_a_pasted_picture_is_put_on_the_canvas_and_undo_brings_back_the_one_before(
     tab: Locator, tmp_path: Path
 ) -> None:
     for name, side in (("first.png", 64), ("second.png", 96)):
@@ -124,7 +124,7 @@ def test_a_pasted_picture_is_put_on_the_easel_and_undo_brings_back_the_one_befor
     expect(tab.get_by_role("spinbutton", name="Width")).to_have_value("64")
 
 
-def test_a_picture_dropped_anywhere_on_the_tab_is_put_on_the_easel(tab: Locator, tmp_path: Path) -> None:
+def test_a_picture_dropped_anywhere_on_the_tab_is_put_on_the_canvas(tab: Locator, tmp_path: Path) -> None:
     Image.new("RGB", (96, 64), "olive").save(tmp_path / "dropped.png")
     tab.page.evaluate(DROP, base64.b64encode((tmp_path / "dropped.png").read_bytes()).decode())
     expect(drawn(tab)).to_be_visible()
@@ -132,7 +132,7 @@ def test_a_picture_dropped_anywhere_on_the_tab_is_put_on_the_easel(tab: Locator,
     expect(tab.get_by_role("spinbutton", name="Height")).to_have_value("64")
 
 
-def test_what_is_no_picture_is_refused_and_the_easel_keeps_what_it_holds(
+def test_what_is_no_picture_is_refused_and_the_canvas_keeps_what_it_holds(
     tab: Locator, tmp_path: Path
 ) -> None:
     Image.new("RGB", (64, 64), "olive").save(tmp_path / "first.png")
@@ -167,7 +167,7 @@ def test_send_to_keeps_what_the_other_tab_holds(page: Page, outputs_dir: Path) -
     here.get_by_role("button", name="Image to image").click()
     expect(there.locator(".easel[data-empty=false]")).to_be_visible()
     expect(there.get_by_label("Prompt", exact=True)).to_have_value("my own words")
-    expect(there.locator(".notice")).to_contain_text("is on the easel")
+    expect(there.locator(".notice")).to_contain_text("is on the canvas")
     generate(there, "my own words")
     expect(done(there)).to_be_visible()
 

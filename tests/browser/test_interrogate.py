@@ -202,7 +202,7 @@ def test_a_made_picture_is_sent_here_and_on_a_phone_nothing_sticks_out(page: Pag
     expect(done(here)).to_be_visible()
     here.locator(".stage-send").get_by_role("button", name="Interrogate").click()
     expect(drawn(there)).to_be_visible()
-    expect(there.locator(".notice")).to_contain_text("is on the easel")
+    expect(there.locator(".notice")).to_contain_text("is on the canvas")
     there.get_by_role("button", name="Interrogate", exact=True).click()
     expect(found(there)).to_be_visible()
     expect(there.locator(".stage-prompt")).to_be_in_viewport()

@@ -54,7 +54,7 @@ def making() -> list[str]:
 
 
 @dataclass(frozen=True, kw_only=True)
-class WordsBlock:
+class ExpressionFields:
     """The fields that hold expressions, and the prompt around them."""
 
     fields: dict[str, Any]
@@ -63,7 +63,7 @@ class WordsBlock:
     chips: dict[str, Any]
 
 
-def words_block() -> WordsBlock:
+def words_block() -> ExpressionFields:
     """Make the fields for expressions, each with the line that reads along."""
     known = {
         "expression": ("Expression", "cat + 0.43*dog", ("blend",)),
@@ -84,7 +84,7 @@ def words_block() -> WordsBlock:
         "walk": examples_block(list(WAYS), *only("walk")),
         "plane": examples_block(list(PLANES), *only("plane")),
     }
-    return WordsBlock(fields=fields, spelling=spelling, prompt_line=whole, chips=chips)
+    return ExpressionFields(fields=fields, spelling=spelling, prompt_line=whole, chips=chips)
 
 
 def line_block(*classes: str) -> Any:

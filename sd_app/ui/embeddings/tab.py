@@ -24,11 +24,11 @@ from ..shared.controls import (
     size_block,
     text_box,
 )
-from ..shared.files import Shelf
+from ..shared.files import PictureFiles
 from ..shared.form import MODES
-from ..shared.job_queue import Line
-from ..shared.making_events import Maker
-from ..shared.result import stage_block
+from ..shared.job_queue import JobQueue
+from ..shared.making_events import MakingTabEvents
+from ..shared.result import result_block
 from .controls import (
     METHODS,
     making,
@@ -48,8 +48,8 @@ EXPRESSIONS = ("expression", "a", "b", "direction")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Mixer(Maker):
-    """The tab, assembled: a maker of blends, walks and planes, and the token view."""
+class EmbeddingsEvents(MakingTabEvents):
+    """The tab, assembled: blends, walks and planes are made, and the token view."""
 
     tokens: TokenView
     show: Any  # the button that asks for the numbers
@@ -89,7 +89,9 @@ class Mixer(Maker):
         return take
 
 
-def embeddings_tab(studio: Any, line: Line, shelf: Shelf, *, picker: Any, model: ModelInfo | None) -> Mixer:
+def embeddings_tab(
+    studio: Any, queue: JobQueue, files: PictureFiles, *, picker: Any, model: ModelInfo | None
+) -> EmbeddingsEvents:
     """Build the tab. `picker` is the header's model picker, `model` its first choice."""
     with (
         gr.Tab("Embeddings", id=NAME, elem_id=f"tab-{NAME}"),
@@ -130,8 +132,8 @@ def embeddings_tab(studio: Any, line: Line, shelf: Shelf, *, picker: Any, model:
                 advanced |= faster_block()
             drop = parameter_drop()
         with gr.Column(elem_classes="get", scale=1, min_width=320):
-            tokens = token_view(studio, line)
-            stage = stage_block(NAME, *making())
+            tokens = token_view(studio, queue)
+            result = result_block(NAME, *making())
     form = {
         "mode": mode,
         **texts,
@@ -146,12 +148,12 @@ def embeddings_tab(studio: Any, line: Line, shelf: Shelf, *, picker: Any, model:
         **sizes,
         **advanced,
     }
-    return Mixer(
+    return EmbeddingsEvents(
         name=NAME,
-        kinds={"blend": BlendRequest, "walk": WalkRequest, "plane": PlaneRequest},
+        request_types={"blend": BlendRequest, "walk": WalkRequest, "plane": PlaneRequest},
         studio=studio,
-        line=line,
-        shelf=shelf,
+        queue=queue,
+        files=files,
         form=form,
         prompts=PromptBlock(
             fields={"prompt": asked.fields["prompt"], "negative_prompt": negative},
@@ -163,7 +165,7 @@ def embeddings_tab(studio: Any, line: Line, shelf: Shelf, *, picker: Any, model:
         addons=addons,
         generate=generate,
         stop=stop,
-        stage=stage,
+        result=result,
         drop=drop,
         again=again,
         tokens=tokens,

@@ -29,7 +29,7 @@ from ...requests import Cancelled, Encoding, RowReport, Step, TokenTable
 from ..shared.browser_state import QUIET
 from ..shared.errors import sentence, words
 from ..shared.gpu import borrow_call
-from ..shared.job_queue import Line, Waiting, stream
+from ..shared.job_queue import JobQueue, Waiting, stream
 
 PAGE = Path(__file__).parent.parent
 SCRIPTS = ("shared/message.js", "embeddings/tokens.js")
@@ -51,7 +51,7 @@ class TokenView:
     view: Any
     near: Any
     studio: Any
-    line: Line
+    queue: JobQueue
 
     def wire(self, fields: dict[str, Any], show: Any) -> None:
         """Connect the prompts `text` and `other`, `model` and `clip_skip` of a form, and the button."""
@@ -96,7 +96,7 @@ class TokenView:
     def numbers(
         self, text: object, other: object, model: object, clip_skip: object, browser: gr.Request
     ) -> Iterator[dict[str, Any]]:
-        """Yield the values that show the tensors of one prompt or two, and who is before in the line."""
+        """Yield the values that show the tensors of one prompt or two, and how many jobs are before."""
         texts = _texts(text, other)
         try:
             if not texts:
@@ -109,7 +109,7 @@ class TokenView:
 
             drawn = {**EMPTY, "phase": "waiting", "sides": sides}
             yield {**drawn, "text": "Reading the prompt…"}
-            for event in stream(self.line, str(browser.session_hash), run):
+            for event in stream(self.queue, str(browser.session_hash), run):
                 if isinstance(event, Waiting):
                     yield {**drawn, "text": event.text}
                 elif isinstance(event, list):
@@ -140,7 +140,7 @@ class TokenView:
                 return report
 
             yield {**told, "text": "Reading the vocabulary…"}
-            for step in stream(self.line, str(browser.session_hash), run):
+            for step in stream(self.queue, str(browser.session_hash), run):
                 if isinstance(step, Waiting):
                     yield {**told, "text": step.text}
                 elif isinstance(step, Step):
@@ -162,7 +162,7 @@ class TokenView:
         return {**EMPTY, "phase": "error", "text": text}
 
 
-def token_view(studio: Any, line: Line) -> TokenView:
+def token_view(studio: Any, queue: JobQueue) -> TokenView:
     """Make the view."""
     view = gr.HTML(
         value=EMPTY,
@@ -183,7 +183,7 @@ def token_view(studio: Any, line: Line) -> TokenView:
         apply_default_css=False,
         elem_classes="tokens-near",
     )
-    return TokenView(view=view, near=near, studio=studio, line=line)
+    return TokenView(view=view, near=near, studio=studio, queue=queue)
 
 
 def side_of(prompt: str, table: TokenTable) -> dict[str, Any]:

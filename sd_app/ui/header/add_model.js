@@ -126,7 +126,7 @@ class AddModel {
     this.find("id").value = id;
     this.looking = true;
     this.draw();
-    this.trigger("look", { id });
+    this.trigger("look_up_model", { id });
   }
 
   stopLooking() {

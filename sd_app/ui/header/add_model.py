@@ -1,7 +1,7 @@
 """Add a model: look a hub id up, download it while jobs go on, delete it. In local mode only.
 
 A download belongs to the app and not to the page that began it: a reload finds it running. The component's
-value is a dict that adding.js draws:
+value is a dict that add_model.js draws:
 
     phase    idle, planned, running, done, stopped or error
     text     what is to be said
@@ -24,13 +24,13 @@ import gradio as gr
 from ...requests import Cancelled, DownloadPlan, DownloadProgress, format_bytes
 from ..shared.browser_state import QUIET, RUN, TELLING
 from ..shared.errors import sentence, words
-from ..shared.result import download_words
+from ..shared.result import download_text
 
 ASSETS = Path(__file__).parent
 PULSE_SECONDS = 0.3  # between two looks at a download
 
 
-class Adder:
+class ModelDownloads:
     """Looks up and downloads one model at a time. Safe to use from several threads."""
 
     def __init__(self, studio: Any) -> None:
@@ -47,7 +47,7 @@ class Adder:
     def running(self) -> bool:
         return bool(self._running)
 
-    def look(self, hub_id: str) -> dict[str, Any]:
+    def look_up(self, hub_id: str) -> dict[str, Any]:
         """Find out what adding a model would fetch; an empty dict if nobody waits for it any more."""
         left = self._left = Event()
 
@@ -60,7 +60,7 @@ class Adder:
         except Cancelled:
             return {}
         except Exception as error:  # noqa: BLE001  # said on the page
-            return self._says("error", text=self._words(error))
+            return self._says("error", text=self._message(error))
         return self._says("planned", plan=draw_plan(self._plan))
 
     def leave(self) -> None:
@@ -87,7 +87,7 @@ class Adder:
         try:
             freed = self.studio.remove_download(hub_id)
         except Exception as error:  # noqa: BLE001  # said on the page
-            return self._says("error", text=self._words(error))
+            return self._says("error", text=self._message(error))
         return self._says("idle", text=f"{hub_id} was deleted, {format_bytes(freed)} freed.")
 
     def follow(self) -> Iterator[dict[str, Any]]:
@@ -106,7 +106,7 @@ class Adder:
             "running",
             hub_id=hub_id,
             fraction=round(progress.fraction, 4) if progress else 0,
-            words=download_words(progress) if progress else "Connecting…",
+            words=download_text(progress) if progress else "Connecting…",
             stopping=self._stop.is_set(),
         )
 
@@ -123,7 +123,7 @@ class Adder:
             text = "Stopped. What has come is kept: look it up again to go on from there."
             self._outcome = {"phase": "stopped", "text": text}
         except Exception as error:  # noqa: BLE001  # said on the page
-            self._outcome = {"phase": "error", "text": self._words(error)}
+            self._outcome = {"phase": "error", "text": self._message(error)}
         self._running = ""
 
     def _says(self, phase: str, **more: Any) -> dict[str, Any]:
@@ -146,7 +146,7 @@ class Adder:
             **more,
         }
 
-    def _words(self, error: Exception) -> str:
+    def _message(self, error: Exception) -> str:
         return sentence(words(error, self.studio.settings.mode))
 
 
@@ -171,13 +171,13 @@ def draw_plan(plan: DownloadPlan) -> dict[str, Any]:
     }
 
 
-def adding_block(adder: Adder) -> Any:
+def add_model_block(downloads: ModelDownloads) -> Any:
     """Make the button and its window.
 
-    It triggers `opened`, `look`, `leave`, `begin`, `cancel`, `remove`, and at the end of a download `added`.
+    It triggers `opened`, `look_up_model`, `leave`, `begin`, `cancel`, `remove`, and after a download `added`.
     """
     return gr.HTML(
-        value=adder.now(),
+        value=downloads.now(),
         html_template=(ASSETS / "add_model.html").read_text(encoding="utf-8"),
         js_on_load=(ASSETS / "add_model.js").read_text(encoding="utf-8"),
         apply_default_css=False,
@@ -185,42 +185,42 @@ def adding_block(adder: Adder) -> Any:
     )
 
 
-def wire_adding(view: Any, adder: Adder, picker: Any, demo: Any) -> None:
+def wire_add_model(view: Any, downloads: ModelDownloads, picker: Any, demo: Any) -> None:
     """Connect the window's events. Only for local mode: what is not wired nobody can ask for."""
 
     def choices(chosen: str | None = None) -> Any:
-        names = [model.name for model in adder.studio.models()]
+        names = [model.name for model in downloads.studio.models()]
         return gr.update(choices=names, value=chosen) if chosen in names else gr.update(choices=names)
 
     def follow() -> Iterator[Any]:
-        for drawn in adder.follow():
+        for drawn in downloads.follow():
             yield drawn, choices(drawn["hub_id"]) if drawn["phase"] == "done" else gr.skip()
 
     def join() -> Iterator[Any]:
         yield gr.skip(), gr.skip()  # a generator that yields nothing would empty its outputs
-        if adder.running:
+        if downloads.running:
             yield from follow()
 
     def begin(event: gr.EventData) -> Iterator[Any]:
-        adder.begin(named(event))
+        downloads.begin(named(event))
         yield from follow()
 
     def remove(chosen: object, event: gr.EventData) -> Any:
-        drawn = adder.remove(named(event))
-        names = [model.name for model in adder.studio.models()]
+        drawn = downloads.remove(named(event))
+        names = [model.name for model in downloads.studio.models()]
         return drawn, choices() if chosen in names else choices(names[0] if names else None)
 
-    def look(event: gr.EventData) -> Any:
-        return adder.look(named(event)) or gr.skip()
+    def look_up(event: gr.EventData) -> Any:
+        return downloads.look_up(named(event)) or gr.skip()
 
     def opened() -> Any:
-        return gr.skip() if adder.running else adder.now()
+        return gr.skip() if downloads.running else downloads.now()
 
     view.opened(opened, outputs=view, **QUIET)
-    view.look(look, outputs=view, trigger_mode="multiple", **TELLING)
-    view.leave(adder.leave, **QUIET)
+    view.look_up_model(look_up, outputs=view, trigger_mode="multiple", **TELLING)
+    view.leave(downloads.leave, **QUIET)
     view.begin(begin, outputs=[view, picker], trigger_mode="multiple", **RUN)
-    view.cancel(adder.cancel, **QUIET)
+    view.cancel(downloads.cancel, **QUIET)
     view.remove(remove, inputs=picker, outputs=[view, picker], preprocess=False, **TELLING)
     demo.load(join, outputs=[view, picker], **RUN)
 

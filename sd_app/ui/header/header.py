@@ -6,8 +6,8 @@ from typing import Any
 import gradio as gr
 
 from ..shared.browser_state import QUIET, browser_state
-from ..shared.job_queue import Line
-from .add_model import Adder, adding_block, wire_adding
+from ..shared.job_queue import JobQueue
+from .add_model import ModelDownloads, add_model_block, wire_add_model
 from .badge import badge_block, wire_badge
 
 
@@ -16,10 +16,10 @@ class Header:
     """The parts of the header that tabs need."""
 
     picker: Any
-    adding: Any  # the window that adds models, triggers `added`; None where visitors are
+    add_model: Any  # the window that adds models, triggers `added`; None where visitors are
 
 
-def header(studio: Any, line: Line, *, demo: Any) -> Header:
+def header(studio: Any, queue: JobQueue, *, demo: Any) -> Header:
     """Build the header and its events."""
     names = [model.name for model in studio.models()]
     with gr.Row(elem_id="header", equal_height=True):
@@ -36,14 +36,14 @@ def header(studio: Any, line: Line, *, demo: Any) -> Header:
             min_width=150,
             elem_id="model-picker",
         )
-        adder = Adder(studio) if studio.settings.mode == "local" else None
-        adding = adding_block(adder) if adder else None
+        downloads = ModelDownloads(studio) if studio.settings.mode == "local" else None
+        add_model = add_model_block(downloads) if downloads else None
         badge = badge_block(studio)
         stop_all = gr.Button("Stop everything", size="sm", elem_id="stop-all", min_width=120)
 
     def stop_everything(browser: gr.Request) -> None:
         mine = None if studio.settings.mode == "local" else str(browser.session_hash)
-        line.stop(mine)
+        queue.stop(mine)
 
     def restore(name: object) -> Any:
         """Show the models as they are now, and choose the one chosen last."""
@@ -55,6 +55,6 @@ def header(studio: Any, line: Line, *, demo: Any) -> Header:
     demo.load(restore, inputs=saved, outputs=picker, **QUIET)
     stop_all.click(stop_everything, **QUIET)
     wire_badge(badge, studio, demo)
-    if adder:
-        wire_adding(adding, adder, picker, demo)
-    return Header(picker=picker, adding=adding)
+    if downloads:
+        wire_add_model(add_model, downloads, picker, demo)
+    return Header(picker=picker, add_model=add_model)

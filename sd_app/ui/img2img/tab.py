@@ -7,6 +7,6 @@ IMG2IMG = MakingTab(
     name="img2img",
     label="Image to image",
     request_type=Img2ImgRequest,
-    easel="sketch",
+    canvas="sketch",
     fits={"Crop": "crop", "Pad": "pad", "Stretch": "stretch"},
 )

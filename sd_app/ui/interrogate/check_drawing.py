@@ -8,7 +8,7 @@ from PIL import Image
 
 from ...checkpoints.model_info import ModelInfo
 from ...requests import Step, Txt2ImgRequest, Txt2ImgResult
-from ..shared.files import Shelf
+from ..shared.files import PictureFiles
 from ..shared.job_queue import Run
 from .words import number
 
@@ -48,16 +48,16 @@ def check_run(
 
 
 def progress(step: Step, entry: Mapping[str, Any], preview: str | None) -> dict[str, Any]:
-    """Return what the words block shows while pictures are drawn; `entry` is the easel's of the picture."""
+    """Return what the words block shows while pictures are drawn; `entry` is the picture's."""
     return {"text": step.text, "prompt": "", "images": [_yours(entry)], "preview": preview}
 
 
-def drawn(checked: Checked, entry: Mapping[str, Any], shelf: Shelf) -> dict[str, Any]:
+def drawn(checked: Checked, entry: Mapping[str, Any], files: PictureFiles) -> dict[str, Any]:
     """Return what the words block shows of the finished pictures."""
     drawing = checked.drawing
     shown = zip(drawing.paths, drawing.seeds, checked.cosines, strict=True)
     images = [
-        {"file": shelf.file(path), "label": f"{number(cosine, '.3f')} · seed {seed}"}
+        {"file": files.file(path), "label": f"{number(cosine, '.3f')} · seed {seed}"}
         for path, seed, cosine in shown
     ]
     return {

@@ -11,34 +11,34 @@ from ...checkpoints.model_info import ModelInfo
 from ...images import open_image
 from ...requests import InterrogateResult, InterrogateStep, Score, Step
 from ..shared.browser_state import QUIET, RUN, TELLING, browser_state, keep_form, keep_pictures, read_pictures
-from ..shared.canvas import Easel, upload_of
+from ..shared.canvas import Canvas, upload_of
 from ..shared.errors import sentence
 from ..shared.errors import words as words_of
-from ..shared.files import Shelf
+from ..shared.files import PictureFiles
 from ..shared.gpu import borrow_call, borrow_gpu
-from ..shared.job_queue import Line, Waiting, stream
-from ..shared.making_events import SHOWN, make_run
+from ..shared.job_queue import JobQueue, Waiting, stream
+from ..shared.making_events import SENT, make_run
 from ..shared.result import duration, preview_url, progress_detail
 from . import check_drawing as checking
 from . import words
-from .search_form import Question
-from .search_results import Find, Finds
+from .search_form import SearchForm
+from .search_results import SearchResult, SearchResults
 
 NAME = "interrogate"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Interrogator:
+class SearchEvents:
     """The view "Find words", assembled."""
 
     studio: Any
-    line: Line
-    shelf: Shelf
-    finds: Finds
+    queue: JobQueue
+    files: PictureFiles
+    results: SearchResults
     picker: Any  # the header's model picker: what "check by drawing" draws with
-    question: Question
+    search_form: SearchForm
     notice: Any  # what was put here from elsewhere
-    easel: Easel
+    canvas: Canvas
     go: Any
     stop: Any
     words: Any
@@ -47,9 +47,9 @@ class Interrogator:
         """Connect all events. Not inside gr.Tabs, which counts what the browser keeps as tabs."""
         saved_words = browser_state(NAME, "results")
         self._wire_search(saved_words)
-        self.question.wire()
-        self._wire_easel()
-        self._wire_memory(demo, saved_words)
+        self.search_form.wire()
+        self._wire_canvas()
+        self._wire_browser_state(demo, saved_words)
 
     # -- the search
 
@@ -69,9 +69,9 @@ class Interrogator:
             yield from self.check(value, model, draw, compare, str(browser.session_hash))
 
         def stop(browser: gr.Request) -> None:
-            self.line.stop(str(browser.session_hash))
+            self.queue.stop(str(browser.session_hash))
 
-        inputs = {*self.question.form.values(), self.easel.view}
+        inputs = {*self.search_form.form.values(), self.canvas.view}
         self.go.click(search, inputs=inputs, outputs=outputs, trigger_mode="multiple", **RUN)
         # Of several quick presses on phrases the last one counts.
         self.words.toggle(toggle, inputs=self.words, outputs=outputs, trigger_mode="always_last", **RUN)
@@ -81,17 +81,17 @@ class Interrogator:
     def search(self, values: Mapping[Any, object], make: Any, owner: str) -> Iterator[tuple[Any, Any]]:
         """Run one search; yield what the words block shows, and at last what the browser keeps."""
         try:
-            sheet = values[self.easel.view]
-            request = self.question.read(values, self.easel.pictures(sheet)["image"])
-            picture = self._entry(sheet)
-            for event in stream(self.line, owner, make_run(make, request)):
+            canvas_value = values[self.canvas.view]
+            request = self.search_form.read(values, self.canvas.pictures(canvas_value)["image"])
+            picture = self._entry(canvas_value)
+            for event in stream(self.queue, owner, make_run(make, request)):
                 match event:
                     case Waiting():
                         yield words.waiting(event), gr.skip()
                     case InterrogateStep():
                         yield words.running(event, request.mode), gr.skip()
                     case InterrogateResult():
-                        yield self._drawn(self.finds.add(event, picture))
+                        yield self._drawn(self.results.add(event, picture))
                         return
                     case None:
                         yield gr.skip(), gr.skip()
@@ -99,21 +99,21 @@ class Interrogator:
         except Exception as error:  # noqa: BLE001  # whatever a job dies of, the page says so and lives
             yield self._failed(words.EMPTY, error), gr.skip()
 
-    def _entry(self, sheet: object) -> dict[str, Any]:
-        """Return name and file of the easel's picture, and nothing else that the browser may have sent."""
-        match sheet:
+    def _entry(self, canvas_value: object) -> dict[str, Any]:
+        """Return name and file of the canvas's picture, and nothing else that the browser may have sent."""
+        match canvas_value:
             case {"picture": {"file": {"path": path}, "name": str(name)}}:
-                return {"file": self.shelf.file(self.shelf.uploaded(path)), "name": name}
+                return {"file": self.files.file(self.files.uploaded(path)), "name": name}
         raise ValueError("image is missing (open, paste or drop one)")
 
-    def _drawn(self, find: Find, **more: Any) -> tuple[Any, Any]:
-        drawn = {**words.finished(find), **more}
+    def _drawn(self, found: SearchResult, **more: Any) -> tuple[Any, Any]:
+        drawn = {**words.finished(found), **more}
         return drawn, words.note(drawn)
 
     def _failed(self, shown: Mapping[str, Any], error: Exception, turn: int = 0) -> dict[str, Any]:
-        return {**shown, "phase": "error", "text": self._words(error), "turn": turn}
+        return {**shown, "phase": "error", "text": self._message(error), "turn": turn}
 
-    def _words(self, error: Exception) -> str:
+    def _message(self, error: Exception) -> str:
         return sentence(words_of(error, self.studio.settings.mode))
 
     # -- phrases off and on
@@ -123,15 +123,15 @@ class Interrogator:
         token, off, turn = _asked(value)
         shown: Mapping[str, Any] = words.EMPTY
         try:
-            find = self.finds.get(token)
-            shown = words.finished(find)
-            keep = [index for index in range(len(find.result.phrases)) if index not in off]
-            for event in stream(self.line, owner, lambda on_step: score(find.result, keep)):
+            found = self.results.get(token)
+            shown = words.finished(found)
+            keep = [index for index in range(len(found.result.phrases)) if index not in off]
+            for event in stream(self.queue, owner, lambda on_step: score(found.result, keep)):
                 match event:
                     case Waiting():
                         yield {**shown, "text": event.text}, gr.skip()
                     case Score():
-                        yield self._drawn(self.finds.change(find.token, score=event, off=off), turn=turn)
+                        yield self._drawn(self.results.change(found.token, score=event, off=off), turn=turn)
                         return
                     case None:
                         yield gr.skip(), gr.skip()
@@ -147,25 +147,25 @@ class Interrogator:
         """Draw the prompt that is shown and compare the pictures with the person's own."""
         shown: Mapping[str, Any] = words.EMPTY
         try:
-            find = self.finds.get(_asked(value)[0])
-            shown = words.finished(find)
+            found = self.results.get(_asked(value)[0])
+            shown = words.finished(found)
             request = checking.check_request(
-                find.score.prompt, self._model(model), self.studio.settings.max_images
+                found.score.prompt, self._model(model), self.studio.settings.max_images
             )
-            run = checking.check_run(draw, compare, request, self._picture(find), find.result.clip_model)
+            run = checking.check_run(draw, compare, request, self._picture(found), found.result.clip_model)
             preview = None
-            for event in stream(self.line, owner, run):
+            for event in stream(self.queue, owner, run):
                 match event:
                     case Waiting():
                         yield {**shown, "phase": "waiting", "text": event.text}, gr.skip()
                     case Step():
                         preview = preview_url(event.preview) if event.preview else preview
-                        yield _drawing(shown, event, find, preview), gr.skip()
+                        yield _drawing(shown, event, found, preview), gr.skip()
                     case checking.Checked():
-                        done = checking.drawn(event, find.picture, self.shelf)
+                        done = checking.drawn(event, found.picture, self.files)
                         took = f"Four pictures drawn in {duration(event.drawing.seconds)}"
                         text = "Stopped" if event.drawing.stopped else took
-                        yield self._drawn(self.finds.change(find.token, drawn=done), text=text)
+                        yield self._drawn(self.results.change(found.token, drawn=done), text=text)
                         return
                     case None:
                         yield gr.skip(), gr.skip()
@@ -179,31 +179,31 @@ class Interrogator:
                 return model
         raise ValueError("model is not here any more (choose another one above)")
 
-    def _picture(self, find: Find) -> Image.Image:
-        path = self.shelf.uploaded(find.picture["file"]["path"])
+    def _picture(self, found: SearchResult) -> Image.Image:
+        path = self.files.uploaded(found.picture["file"]["path"])
         return open_image(path, max_pixels=self.studio.settings.max_pixels)
 
     # -- pictures
 
-    def _wire_easel(self) -> None:
-        view = self.easel.view
+    def _wire_canvas(self) -> None:
+        view = self.canvas.view
         view.picked(self.take_picture, inputs=view, outputs=view, preprocess=False, **QUIET)
         self.notice.undo(fn=None, js="() => ({text: '', before: null})", outputs=self.notice, **QUIET)
 
     def take_picture(self, value: object, event: gr.EventData) -> dict[str, Any]:
-        """Put an uploaded picture on the easel."""
+        """Put an uploaded picture on the canvas."""
         try:
-            return self.easel.take(*upload_of(event))
+            return self.canvas.take(*upload_of(event))
         except (ValueError, OSError) as error:
-            return {**self.easel.restore(value), "text": self._words(error)}
+            return {**self.canvas.restore(value), "text": self._message(error)}
 
-    def wire_sender(self, stage: Any) -> None:
-        """Let a making tab's stage send the picture it shows here."""
-        sent = stage.send_interrogate(
+    def wire_sender(self, result: Any) -> None:
+        """Let a making tab's result block send the picture it shows here."""
+        sent = result.send_interrogate(
             self.receive,
-            js=f"(stage) => ({SHOWN})(stage) && {{...({SHOWN})(stage), ...stage.shown}}",
-            inputs=stage,
-            outputs=[self.easel.view, self.notice],
+            js=SENT,
+            inputs=result,
+            outputs=[self.canvas.view, self.notice],
             preprocess=False,
             **TELLING,
         )
@@ -219,37 +219,37 @@ class Interrogator:
             case _:
                 raise gr.Error("There is no picture to send yet.", print_exception=False)
         try:
-            value = self.easel.take(path, name)
+            value = self.canvas.take(path, name)
         except (ValueError, OSError) as error:
-            raise gr.Error(self._words(error), print_exception=False) from error
-        told = f"{name} is on the easel. Undo there brings back what it held."
+            raise gr.Error(self._message(error), print_exception=False) from error
+        told = f"{name} is on the canvas. Undo there brings back what it held."
         return value, {"text": told, "before": None}
 
-    # -- memory of the browser
+    # -- what the browser keeps
 
-    def _wire_memory(self, demo: Any, saved_words: Any) -> None:
-        saved_form, saved_sheet = browser_state(NAME, "form"), browser_state(NAME, "easel")
-        form = self.question.form
+    def _wire_browser_state(self, demo: Any, saved_words: Any) -> None:
+        saved_form, saved_canvas = browser_state(NAME, "form"), browser_state(NAME, "canvas")
+        form = self.search_form.form
         keep_form(form, saved_form)
-        keep_pictures(self.easel.view, saved_sheet)
+        keep_pictures(self.canvas.view, saved_canvas)
         demo.load(
             self.restore,
-            inputs=[saved_form, saved_words, saved_sheet],
-            outputs=[*form.values(), self.words, self.easel.view],
+            inputs=[saved_form, saved_words, saved_canvas],
+            outputs=[*form.values(), self.words, self.canvas.view],
             **QUIET,
         )
 
-    def restore(self, saved_form: object, saved_words: object, saved_sheet: object) -> dict[Any, Any]:
+    def restore(self, saved_form: object, saved_words: object, saved_canvas: object) -> dict[Any, Any]:
         """Return the updates that bring back what the browser kept. None of it is trusted."""
         updates: dict[Any, Any] = {
             self.words: gr.skip(),
-            self.easel.view: self.easel.restore(read_pictures(saved_sheet)),
+            self.canvas.view: self.canvas.restore(read_pictures(saved_canvas)),
         }
-        updates |= self.question.restore(saved_form)
+        updates |= self.search_form.restore(saved_form)
         kept = words.restore(saved_words)
         if kept:
             try:
-                updates[self.words] = words.finished(self.finds.get(kept["token"]))
+                updates[self.words] = words.finished(self.results.get(kept["token"]))
             except ValueError:
                 updates[self.words] = kept  # shown as it was; a press on a phrase says what is missing
         return updates
@@ -265,12 +265,14 @@ def _asked(value: object) -> tuple[object, tuple[int, ...], int]:
     return None, (), 0
 
 
-def _drawing(shown: Mapping[str, Any], step: Step, find: Find, preview: str | None) -> dict[str, Any]:
+def _drawing(
+    shown: Mapping[str, Any], step: Step, found: SearchResult, preview: str | None
+) -> dict[str, Any]:
     return {
         **shown,
         "phase": "running",
         "text": step.text,
         "detail": progress_detail(step),
         "fraction": round(step.fraction, 3),
-        "drawn": checking.progress(step, find.picture, preview),
+        "drawn": checking.progress(step, found.picture, preview),
     }

@@ -23,7 +23,7 @@ BEGINS = {"A written caption": "written", "My words": "typed", "Nothing": "nothi
 
 
 @dataclass(frozen=True, kw_only=True)
-class Question:
+class SearchForm:
     """The form's components: the request's fields, and `begins`, what the prompt begins with."""
 
     studio: Any
@@ -94,7 +94,7 @@ class Question:
         return {self.form[name]: value for name, value in good.items()}
 
 
-def question_block(studio: Any) -> Question:
+def search_form_block(studio: Any) -> SearchForm:
     """Make mode, and what the prompt begins with; call more_block for the rest."""
     mode = gr.Radio(
         [(label, name) for name, (label, _) in MODES.items()],
@@ -116,7 +116,7 @@ def question_block(studio: Any) -> Question:
         visible=False,
     )
     form = {"mode": mode, "begins": begins, "caption": caption}
-    return Question(studio=studio, form=form, mode_line=mode_line)
+    return SearchForm(studio=studio, form=form, mode_line=mode_line)
 
 
 def more_block(studio: Any) -> dict[str, Any]:

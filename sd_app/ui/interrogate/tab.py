@@ -5,18 +5,20 @@ from typing import Any
 
 import gradio as gr
 
-from ..shared.canvas import easel_block
+from ..shared.canvas import canvas_block
 from ..shared.controls import go_row, notice_block
-from ..shared.files import Shelf
-from ..shared.job_queue import Line
-from .events import NAME, Interrogator
-from .match import Matcher, match_columns
-from .search_form import more_block, question_block
-from .search_results import Finds
+from ..shared.files import PictureFiles
+from ..shared.job_queue import JobQueue
+from .events import NAME, SearchEvents
+from .match import MatchEvents, match_columns
+from .search_form import more_block, search_form_block
+from .search_results import SearchResults
 from .words import words_block
 
 
-def interrogate_tab(studio: Any, line: Line, shelf: Shelf, *, picker: Any) -> tuple[Interrogator, Matcher]:
+def interrogate_tab(
+    studio: Any, queue: JobQueue, files: PictureFiles, *, picker: Any
+) -> tuple[SearchEvents, MatchEvents]:
     """Build the tab inside gr.Tabs, with its two views. `picker` is the header's model picker."""
     with (
         gr.Tab("Interrogate", id=NAME, elem_id=f"tab-{NAME}"),
@@ -26,33 +28,33 @@ def interrogate_tab(studio: Any, line: Line, shelf: Shelf, *, picker: Any) -> tu
             gr.Tab("Find words", id="words", elem_id="view-words"),
             gr.Row(elem_classes="maker", equal_height=False),
         ):
-            interrogator = _words_view(studio, line, shelf, picker)
+            search = _words_view(studio, queue, files, picker)
         with (
             gr.Tab("Match pictures and texts", id="match", elem_id="view-match"),
             gr.Row(elem_classes="maker", equal_height=False),
         ):
-            matcher = match_columns(studio, line, shelf)
-    return interrogator, matcher
+            match = match_columns(studio, queue, files)
+    return search, match
 
 
-def _words_view(studio: Any, line: Line, shelf: Shelf, picker: Any) -> Interrogator:
+def _words_view(studio: Any, queue: JobQueue, files: PictureFiles, picker: Any) -> SearchEvents:
     with gr.Column(elem_classes="ask", scale=0, min_width=320):
         notice = notice_block()
-        easel = easel_block("view", shelf, studio.settings.max_pixels)
-        question = question_block(studio)
+        canvas = canvas_block("view", files, studio.settings.max_pixels)
+        search_form = search_form_block(studio)
         go, stop = go_row("Interrogate")
-        question = replace(question, form={**question.form, **more_block(studio)})
+        search_form = replace(search_form, form={**search_form.form, **more_block(studio)})
     with gr.Column(elem_classes="get", scale=1, min_width=320):
         words = words_block(NAME)
-    return Interrogator(
+    return SearchEvents(
         studio=studio,
-        line=line,
-        shelf=shelf,
-        finds=Finds(),
+        queue=queue,
+        files=files,
+        results=SearchResults(),
         picker=picker,
-        question=question,
+        search_form=search_form,
         notice=notice,
-        easel=easel,
+        canvas=canvas,
         go=go,
         stop=stop,
         words=words,

@@ -1,4 +1,4 @@
-"""The album: several pictures at once, for the matching matrix.
+"""Uploads: several pictures at once, for the matching matrix.
 
 Its value travels as plain data, {pictures: list of {file, name}, text}. The files are made by
 the server with the one safe decoder; `text` is what went wrong with the last ones.
@@ -13,18 +13,18 @@ import gradio as gr
 from ...images import open_image
 from ...requests import MAX_MATCHES
 from ..shared.canvas import picture_entry
-from ..shared.files import Shelf
+from ..shared.files import PictureFiles
 
 ASSETS = Path(__file__).parent
 EMPTY: dict[str, Any] = {"pictures": [], "text": ""}
 
 
 @dataclass(frozen=True, kw_only=True)
-class Album:
+class Uploads:
     """The component, and what turns its value into pictures."""
 
     view: Any
-    shelf: Shelf
+    files: PictureFiles
     max_pixels: int
 
     def add(self, value: object, files: object) -> tuple[dict[str, Any], list[ValueError | OSError]]:
@@ -37,8 +37,8 @@ class Album:
                 break
             try:
                 path, name = file.get("path"), file.get("name")
-                image = open_image(self.shelf.uploaded(path).read_bytes(), max_pixels=self.max_pixels)
-                pictures.append(picture_entry(self.shelf, image, name))
+                image = open_image(self.files.uploaded(path).read_bytes(), max_pixels=self.max_pixels)
+                pictures.append(picture_entry(self.files, image, name))
             except (ValueError, OSError) as error:
                 errors.append(error)
         return {"pictures": pictures, "text": ""}, errors
@@ -51,18 +51,18 @@ class Album:
             match picture:
                 case {"file": {"path": path}, "name": str(name)}:
                     try:
-                        found.append({"file": self.shelf.file(self.shelf.uploaded(path)), "name": name[:100]})
+                        found.append({"file": self.files.file(self.files.uploaded(path)), "name": name[:100]})
                     except ValueError:
                         continue
         return found
 
     def paths(self, entries: list[dict[str, Any]]) -> list[Path]:
         """Return the files of entries, to be opened when their turn comes."""
-        return [self.shelf.uploaded(entry["file"]["path"]) for entry in entries]
+        return [self.files.uploaded(entry["file"]["path"]) for entry in entries]
 
 
-def album_block(shelf: Shelf, max_pixels: int) -> Album:
-    """Make the album. It triggers `picked` with uploaded files, and `painted` when it holds others."""
+def uploads_block(files: PictureFiles, max_pixels: int) -> Uploads:
+    """Make the block. It triggers `picked` with uploaded files, and `painted` when it holds others."""
     view = gr.HTML(
         value=EMPTY,
         html_template=(ASSETS / "uploads.html").read_text(encoding="utf-8"),
@@ -70,4 +70,4 @@ def album_block(shelf: Shelf, max_pixels: int) -> Album:
         apply_default_css=False,
         elem_classes="easel-block",
     )
-    return Album(view=view, shelf=shelf, max_pixels=max_pixels)
+    return Uploads(view=view, files=files, max_pixels=max_pixels)

@@ -1,9 +1,9 @@
 """The words block: the prompt as it grows, its phrases with their gains, and what they are worth.
 
-It is a result block as the stage is (see job.js); its value is a dict that words.js draws:
+It is a job block as result.py's is (see job.js); its value is a dict that words.js draws:
 
-    phase, text, detail, fraction, notice   as the stage's
-    token      names the find on the server; "" while there is none
+    phase, text, detail, fraction, notice   as result.py's
+    token      names the search result on the server; "" while there is none
     mode       the search's; negative words go into the negative prompt
     caption    {text, title}: what the prompt begins with
     steps      list of {phrases, gain, title}, a gain for the phrases of each step together
@@ -24,8 +24,8 @@ import gradio as gr
 
 from ...requests import InterrogateResult, InterrogateStep, Score
 from ..shared.job_queue import Waiting
-from ..shared.result import duration, result_block
-from .search_results import Find
+from ..shared.result import duration, job_block
+from .search_results import SearchResult
 
 MAX_LIST = 1000  # entries of a list that the browser kept
 NO_SCORE = {"cosine": "", "rank": "", "chance": ""}
@@ -69,11 +69,11 @@ DIGITS = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 def words_block(name: str) -> gr.HTML:
     """Make the block. It triggers `toggle`, `check`, and `send_NAME` for each making tab."""
-    return result_block(name, EMPTY, "interrogate/words.html", ("interrogate/words.js",))
+    return job_block(name, EMPTY, "interrogate/words.html", ("interrogate/words.js",))
 
 
 def waiting(event: Waiting) -> dict[str, Any]:
-    """Draw a job that stands in line."""
+    """Draw a job that waits."""
     return {**EMPTY, "phase": "waiting", "text": event.text}
 
 
@@ -87,9 +87,9 @@ def running(step: InterrogateStep, mode: str) -> dict[str, Any]:
         "detail": _detail(step),
         "fraction": round(step.fraction, 3),
         "mode": mode,
-        "caption": {"text": step.caption, "title": cosine_words(step.caption_similarity)},
+        "caption": {"text": step.caption, "title": cosine_text(step.caption_similarity)},
         "steps": [
-            {"phrases": list(a.phrases), "gain": number(a.gain, "+.3f"), "title": cosine_words(a.cosine)}
+            {"phrases": list(a.phrases), "gain": number(a.gain, "+.3f"), "title": cosine_text(a.cosine)}
             for a in step.accepted
         ],
         "prompt": step.prompt,
@@ -107,34 +107,34 @@ def _detail(step: InterrogateStep) -> str:
     return f"{step.step:,} of {step.num_steps:,}{left}"
 
 
-def finished(find: Find) -> dict[str, Any]:
+def finished(found: SearchResult) -> dict[str, Any]:
     """Draw what was found, with the phrases that are on."""
-    result = find.result
+    result = found.result
     scores = list(result.scores)
     caption = scores.pop(0) if result.caption_similarity is not None and scores else None
-    titles = [score_title(score) for score in scores] or [cosine_words(a.cosine) for a in result.steps]
+    titles = [score_title(score) for score in scores] or [cosine_text(a.cosine) for a in result.steps]
     return {
         **EMPTY,
         "phase": "stopped" if result.stopped else "done",
         "text": _summary(result),
         "fraction": 1,
         "notice": result.notice,
-        "token": find.token,
+        "token": found.token,
         "mode": result.request.mode,
         "caption": {"text": result.caption, "title": score_title(caption) if caption else ""},
         "steps": [
             {"phrases": list(accepted.phrases), "gain": number(accepted.gain, "+.3f"), "title": title}
             for accepted, title in zip(result.steps, titles, strict=True)
         ],
-        "off": list(find.off),
-        "prompt": find.score.prompt,
-        "score": score_words(find.score),
+        "off": list(found.off),
+        "prompt": found.score.prompt,
+        "score": score_text(found.score),
         "curve": list(result.curve),
         "groups": [
-            {"name": group.name, "rows": [[p.phrase, *score_words(p).values()] for p in group.phrases]}
+            {"name": group.name, "rows": [[p.phrase, *score_text(p).values()] for p in group.phrases]}
             for group in result.groups
         ],
-        "drawn": find.drawn,
+        "drawn": found.drawn,
         "note": f"Measured with {result.clip_model}, {result.dimensions} dimensions."
         if result.dimensions
         else "",
@@ -142,12 +142,12 @@ def finished(find: Find) -> dict[str, Any]:
 
 
 def note(drawn: dict[str, Any]) -> dict[str, Any]:
-    """Return what the browser shall keep of a drawn find."""
+    """Return what the browser shall keep of a drawn search result."""
     return {name: drawn[name] for name in KEPT}
 
 
 def restore(saved: object) -> dict[str, Any] | None:
-    """Return the value of a find that the browser kept, None for anything else. None of it is trusted."""
+    """Return the value of a search that the browser kept, None for anything else. It is not trusted."""
     try:
         return {**EMPTY, **_like(saved, KEPT), "phase": "done", "fraction": 1}
     except ValueError:
@@ -179,7 +179,7 @@ def _summary(result: InterrogateResult) -> str:
 # -- numbers in words
 
 
-def score_words(score: Any) -> dict[str, str]:
+def score_text(score: Any) -> dict[str, str]:
     """Return a score's cosine, percentile and chance in few characters; "" for what is not known."""
     return {
         "cosine": "" if isnan(score.similarity) else number(score.similarity, ".4f"),
@@ -190,14 +190,14 @@ def score_words(score: Any) -> dict[str, str]:
 
 def score_title(score: Score) -> str:
     """Return a score as a sentence."""
-    shown = score_words(score)
+    shown = score_text(score)
     parts = [f"cosine {shown['cosine']}" if shown["cosine"] else ""]
     parts.append(f"above {shown['rank']} of random phrases" if shown["rank"] else "")
     parts.append(f"for random directions {shown['chance']}" if shown["chance"] else "")
     return ", ".join(part for part in parts if part)
 
 
-def cosine_words(cosine: float | None) -> str:
+def cosine_text(cosine: float | None) -> str:
     """Return "cosine 0.2431", or "" for None."""
     return "" if cosine is None else f"cosine {number(cosine, '.4f')}"
 

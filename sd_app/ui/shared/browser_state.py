@@ -6,13 +6,13 @@ from typing import Any
 
 import gradio as gr
 
-MAX_KEPT = 1_500_000  # characters of an easel that the browser keeps; it has room for five million in all
+MAX_KEPT = 1_500_000  # characters of a canvas that the browser keeps; it has room for five million in all
 # Event settings: fast, silent, and not part of the public API.
 QUIET: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
 # The same for events that show a message: those travel through the queue only.
 TELLING: dict[str, Any] = {**QUIET, "queue": True, "concurrency_limit": None}
 
-# Jobs: the line lets one run at a time, and requests check their own values.
+# Jobs: the queue lets one run at a time, and requests check their own values.
 RUN: dict[str, Any] = {
     "concurrency_limit": None,
     "show_progress": "hidden",
@@ -43,7 +43,7 @@ def keep_form(form: Mapping[str, Any], saved: Any) -> None:
 
 
 def keep_pictures(view: Any, saved: Any) -> None:
-    """Write down what an easel or an album holds, when it triggers `painted`; read_pictures reads it.
+    """Write down what a canvas or uploads hold, at their event `painted`; read_pictures reads it.
 
     As text: Gradio would take the files in it for uploads, and refuse the whole event once one is gone.
     """

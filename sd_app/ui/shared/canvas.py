@@ -1,7 +1,7 @@
-"""The easel: a picture to start from, with what a person draws on it - colours, a mask, or nothing.
+"""The canvas: a picture to start from, with what a person draws on it - colours, a mask, or nothing.
 
 Its value travels as plain data: {picture, blank, paint, text}. `picture` is a file the server made with the
-one safe decoder, so what is shown is what the model gets; `blank` is a sheet [width, height, colour];
+one safe decoder, so what is shown is what the model gets; `blank` is an empty canvas [width, height, colour];
 `paint` is what was drawn, a PNG of the same size; `text` is what went wrong with the last file.
 """
 
@@ -16,7 +16,7 @@ import gradio as gr
 from PIL import Image
 
 from ...images import lay_over, open_image, open_layer, open_mask
-from .files import Shelf
+from .files import PictureFiles
 
 ASSETS = Path(__file__).parent
 EMPTY: dict[str, Any] = {"picture": None, "blank": None, "paint": None, "text": ""}
@@ -28,30 +28,30 @@ LEAST_AREA, MOST_AREA = 0.5, 2.25
 
 
 @dataclass(frozen=True, kw_only=True)
-class Easel:
+class Canvas:
     """The component, and what turns its value into pictures."""
 
     kind: str  # "sketch": what is painted are colours; "mask": it is made anew; "view": nothing is painted
     view: Any
-    shelf: Shelf
+    files: PictureFiles
     max_pixels: int
 
     def take(self, path: object, name: object) -> dict[str, Any]:
         """Return the value that shows an uploaded file. Raise ValueError for what is no picture."""
-        image = open_image(self.shelf.uploaded(path).read_bytes(), max_pixels=self.max_pixels)
+        image = open_image(self.files.uploaded(path).read_bytes(), max_pixels=self.max_pixels)
         return self.show(image, name)
 
     def show(self, image: Image.Image, name: object) -> dict[str, Any]:
         """Return the value that shows a picture, with nothing painted."""
         size = {"width": image.width, "height": image.height}
-        return {**EMPTY, "picture": {**picture_entry(self.shelf, image, name), **size}}
+        return {**EMPTY, "picture": {**picture_entry(self.files, image, name), **size}}
 
     def take_mask(self, value: object, path: object) -> dict[str, Any]:
         """Return the value with an uploaded mask painted. Raise ValueError if it does not fit the picture."""
         base = self._base(value)
         if base is None:
             raise ValueError("mask_image needs a picture first (open the one it belongs to)")
-        mask = open_mask(self.shelf.uploaded(path).read_bytes(), max_pixels=self.max_pixels)
+        mask = open_mask(self.files.uploaded(path).read_bytes(), max_pixels=self.max_pixels)
         if mask.size != base.size:
             raise ValueError(
                 f"mask_image must have the size of the picture, {base.width}x{base.height},"
@@ -61,7 +61,7 @@ class Easel:
         return {**self.restore(value), "paint": _png_url(layer)}
 
     def pictures(self, value: object) -> dict[str, Image.Image | None]:
-        """Return init_image and, of a mask easel, mask_image (image, to look at); None without a picture.
+        """Return init_image and, of a mask canvas, mask_image (image, to look at); None without a picture.
 
         Raise ValueError for a value that did not come from the page.
         """
@@ -80,7 +80,7 @@ class Easel:
         }
 
     def size(self, value: object) -> tuple[int, int] | None:
-        """Return width and height of the sheet, None without one."""
+        """Return width and height of the canvas, None without one."""
         base = self._base(value)
         return base.size if base else None
 
@@ -102,14 +102,14 @@ class Easel:
         if not isinstance(picture, dict):
             return {**EMPTY, **known, "blank": [base.width, base.height, WHITE]}
         name = picture.get("name")
-        file = self.shelf.file(self.shelf.uploaded(picture["file"]["path"]))
+        file = self.files.file(self.files.uploaded(picture["file"]["path"]))
         shown = {"file": file, "name": name[:100] if isinstance(name, str) else "picture"}
         return {**EMPTY, **known, "picture": {**shown, "width": base.width, "height": base.height}}
 
     def _base(self, value: object) -> Image.Image | None:
         match value:
             case {"picture": {"file": {"path": path}}}:
-                return open_image(self.shelf.uploaded(path).read_bytes(), max_pixels=self.max_pixels)
+                return open_image(self.files.uploaded(path).read_bytes(), max_pixels=self.max_pixels)
             case {"blank": [int(width), int(height), _]} if width > 0 and height > 0:
                 if width * height > self.max_pixels:
                     raise ValueError(
@@ -135,8 +135,8 @@ class Easel:
         return layer
 
 
-def easel_block(kind: str, shelf: Shelf, max_pixels: int) -> Easel:
-    """Make the easel. It triggers `picked` and `mask_picked` with an uploaded file, `blank` and `resized`."""
+def canvas_block(kind: str, files: PictureFiles, max_pixels: int) -> Canvas:
+    """Make the canvas; it triggers `picked` and `mask_picked` with an uploaded file, `blank`, `resized`."""
     view = gr.HTML(
         value=EMPTY,
         html_template=(ASSETS / "canvas.html").read_text(encoding="utf-8"),
@@ -144,16 +144,16 @@ def easel_block(kind: str, shelf: Shelf, max_pixels: int) -> Easel:
         apply_default_css=False,
         elem_classes="easel-block",
     )
-    return Easel(kind=kind, view=view, shelf=shelf, max_pixels=max_pixels)
+    return Canvas(kind=kind, view=view, files=files, max_pixels=max_pixels)
 
 
-def picture_entry(shelf: Shelf, image: Image.Image, name: object) -> dict[str, Any]:
+def picture_entry(files: PictureFiles, image: Image.Image, name: object) -> dict[str, Any]:
     """Return {file, name} of a picture that was decoded from an uploaded file of that name."""
-    return {"file": shelf.picture(image), "name": name[:100] if isinstance(name, str) else "picture"}
+    return {"file": files.picture(image), "name": name[:100] if isinstance(name, str) else "picture"}
 
 
 def upload_of(event: gr.EventData) -> tuple[object, object]:
-    """Return path and name of the file that an easel's event is about."""
+    """Return path and name of the file that a canvas's event is about."""
     data = event._data if isinstance(event._data, dict) else {}
     return data.get("path"), data.get("name")
 

@@ -23,7 +23,7 @@ MAX_PATH = 4096  # characters
 MAX_RESTORED = 100  # pictures shown again after a reload
 
 
-class Shelf:
+class PictureFiles:
     """Hands pictures to the page, and a note of the last ones to the browser for the next reload.
 
     The note comes back from the browser, so it may name anything: only pictures inside the outputs folder
@@ -68,7 +68,7 @@ class Shelf:
         raise ValueError("the picture is not here any more (open it again)")
 
     def entry(self, path: Path, infotext: str, seed: object) -> dict[str, Any]:
-        """Return one entry of the stage's gallery."""
+        """Return one entry of a result's gallery."""
         return {"file": self.file(path), "name": path.name, "seed": seed, "infotext": infotext}
 
     def read_entry(self, path: Path) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 A form is a dict from a request's field name to the component that holds it. Events hand over all values
 at once, keyed by component, and unprocessed: the request checks them, Gradio does not. Pictures are no
-fields of the form: the easel holds them.
+fields of the form: the canvas holds them.
 """
 
 from collections.abc import Mapping, Sequence
@@ -114,7 +114,7 @@ def read_request(
     request_type: type[RequestT],
     pictures: Mapping[str, Image.Image | None],
 ) -> RequestT:
-    """Build the request from an event's values and the easel's pictures; raise ValueError for a bad one.
+    """Build the request from an event's values and the canvas's pictures; raise ValueError for a bad one.
 
     A form may hold fields of other requests too.
     """
@@ -139,7 +139,7 @@ def build_request(values: Mapping[str, object], request_type: type[RequestT]) ->
     if any(name in values for name in MARGINS):
         checked["outpaint"] = tuple(checked.pop(name, 0) for name in MARGINS)
     if "init_image" not in checked and issubclass(request_type, Img2ImgRequest):
-        raise ValueError("init_image is missing (drop a picture on the easel, or draw one)")
+        raise ValueError("init_image is missing (drop a picture on the canvas, or draw one)")
     if "image" not in checked and issubclass(request_type, InterrogateRequest):
         raise ValueError("image is missing (open, paste or drop one)")
     return request_type(**checked)

@@ -1,4 +1,4 @@
-"""What the stage shows of a walk or a plane besides its pictures: film, sheet, where it jumps."""
+"""What the result block shows of a walk or a plane besides its pictures: film, sheet, where it jumps."""
 
 from math import isfinite
 from pathlib import Path
@@ -15,7 +15,7 @@ from ...requests import (
     WalkRequest,
     WalkResult,
 )
-from .files import Shelf
+from .files import PictureFiles
 
 FILMS = (".mp4", ".webp")
 # Pictures of all frames, saved beside the last one: the end of their file's name -> label and title.
@@ -26,11 +26,11 @@ COMPANIONS = {
 }
 
 
-def frames_of(result: Txt2ImgResult, shelf: Shelf) -> dict[str, Any] | None:
+def frames_of(result: Txt2ImgResult, files: PictureFiles) -> dict[str, Any] | None:
     """Return what frames.js draws of a result, None of one without frames."""
     if not result.images:
         return None
-    saved = saved_frames(result.sheet_path, shelf) if isinstance(result, FramesResult) else {}
+    saved = saved_frames(result.sheet_path, files) if isinstance(result, FramesResult) else {}
     if isinstance(result, PlaneResult):
         request = result.request
         assert isinstance(request, PlaneRequest)
@@ -53,15 +53,15 @@ def frames_of(result: Txt2ImgResult, shelf: Shelf) -> dict[str, Any] | None:
     }
 
 
-def saved_frames(sheet: Path | None, shelf: Shelf) -> dict[str, Any]:
+def saved_frames(sheet: Path | None, files: PictureFiles) -> dict[str, Any]:
     """Return what is saved under the number of a sheet: the film, and pictures of all frames."""
     if sheet is None:
         return {}
     stem = sheet.stem.removesuffix("-sheet")
     films = [path for ending in FILMS if (path := sheet.with_name(f"{stem}-film{ending}")).is_file()]
-    film = {"file": shelf.file(films[0]), "name": films[0].name} if films else None
+    film = {"file": files.file(films[0]), "name": films[0].name} if films else None
     views = [
-        {"label": label, "title": title, "file": shelf.file(path), "name": path.name}
+        {"label": label, "title": title, "file": files.file(path), "name": path.name}
         for end, (label, title) in COMPANIONS.items()
         if (path := sheet.with_name(f"{stem}-{end}.png")).is_file()
     ]

@@ -27,7 +27,7 @@ from ...requests import (
     WalkRequest,
     WalkResult,
 )
-from .job_queue import Line, stream
+from .job_queue import JobQueue, stream
 
 Make = Callable[[Any, Callable[[Step], None]], Any]  # (request, on_step) -> result
 
@@ -58,7 +58,7 @@ def borrow_gpu(studio: Any, name: str) -> Make:
     @spaces.GPU
     def events(request: Any) -> Iterator[Any]:
         try:
-            yield from stream(Line(), "space", partial(make, request))
+            yield from stream(JobQueue(), "space", partial(make, request))
         except TOLD as error:
             yield error
 

@@ -1,21 +1,21 @@
-"""Jobs of the page and the API: one runs at a time, the others wait in line, each can be stopped.
+"""Jobs of the page and the API: one runs at a time, the others wait, each can be stopped.
 
 Gradio's own queue could do the waiting, but it tells a waiting page nothing it can show in its own words,
 and a job that waits there cannot be stopped by its owner.
 """
 
 import contextvars
-import queue
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from dataclasses import dataclass, field
+from queue import Empty, SimpleQueue
 from threading import Condition, Event, Thread
 from typing import Any
 
 from ...requests import Cancelled, Step
 
-MAX_WAITING = 32  # jobs in line before new ones are turned away
+MAX_WAITING = 32  # jobs in the queue before new ones are turned away
 PULSE_SECONDS = 0.5  # the longest silence of a stream, so that a closed page is noticed
 FRAME_SECONDS = 0.1  # the shortest time between two steps worth drawing
 
@@ -24,7 +24,7 @@ Run = Callable[[Callable[[Step], None]], Any]  # takes on_step, returns a result
 
 @dataclass(frozen=True, kw_only=True)
 class Waiting:
-    """The job stands in line."""
+    """The job waits for others."""
 
     ahead: int  # jobs before it, the running one included
 
@@ -35,44 +35,44 @@ class Waiting:
 
 
 @dataclass(eq=False, kw_only=True)
-class Job:
-    """One job from joining the line to its end."""
+class QueuedJob:
+    """One job from joining the queue to its end."""
 
     owner: str  # a page or an API client
     stop: Event = field(default_factory=Event)
 
 
-class Line:
+class JobQueue:
     """First come, first served. Safe to use from several threads at once."""
 
     def __init__(self, max_waiting: int = MAX_WAITING) -> None:
-        self._jobs: list[Job] = []
+        self._jobs: list[QueuedJob] = []
         self._changed = Condition()
         self._max_waiting = max_waiting
 
-    def join(self, owner: str) -> Job:
-        """Stand at the end of the line; raise ValueError if it is too long."""
+    def join(self, owner: str) -> QueuedJob:
+        """Join the end of the queue; raise ValueError if it is too long."""
         with self._changed:
             if len(self._jobs) > self._max_waiting:
                 raise ValueError(f"{self._max_waiting} jobs are waiting already (try again in a while)")
-            job = Job(owner=owner)
+            job = QueuedJob(owner=owner)
             self._jobs.append(job)
             return job
 
-    def leave(self, job: Job) -> None:
+    def leave(self, job: QueuedJob) -> None:
         """Make room for the next one. Leaving twice is fine."""
         with self._changed:
             if job in self._jobs:
                 self._jobs.remove(job)
                 self._changed.notify_all()
 
-    def ahead(self, job: Job) -> int:
+    def ahead(self, job: QueuedJob) -> int:
         """Count the jobs before this one."""
         with self._changed:
             return self._jobs.index(job)
 
     def wait(self, seconds: float) -> None:
-        """Sleep until the line moves, at most so long."""
+        """Sleep until the queue moves, at most so long."""
         with self._changed:
             self._changed.wait(seconds)
 
@@ -86,34 +86,34 @@ class Line:
             return len(jobs)
 
 
-def stream(line: Line, owner: str, run: Run) -> Iterator[Any]:
-    """Wait in line, then run in a thread of its own; yield Waiting, Step, and at last run's result.
+def stream(queue: JobQueue, owner: str, run: Run) -> Iterator[Any]:
+    """Wait in the queue, then run in a thread of its own; yield Waiting, Step, and at last run's result.
 
     None is yielded when nothing happened for PULSE_SECONDS, so that the caller can close the generator.
     Closing it stops the job. A job stopped while it waits ends without a result. Raise what run raises.
     """
-    job = line.join(owner)
+    job = queue.join(owner)
     try:
-        yield from _wait(line, job)
+        yield from _wait(queue, job)
     except GeneratorExit:
-        line.leave(job)
+        queue.leave(job)
         raise
     if job.stop.is_set():
-        line.leave(job)
+        queue.leave(job)
         return
-    yield from _run(line, job, run)
+    yield from _run(queue, job, run)
 
 
-def _wait(line: Line, job: Job) -> Iterator[Waiting | None]:
+def _wait(queue: JobQueue, job: QueuedJob) -> Iterator[Waiting | None]:
     told = 0
-    while (ahead := line.ahead(job)) and not job.stop.is_set():
+    while (ahead := queue.ahead(job)) and not job.stop.is_set():
         yield Waiting(ahead=ahead) if ahead != told else None
         told = ahead
-        line.wait(PULSE_SECONDS)
+        queue.wait(PULSE_SECONDS)
 
 
-def _run(line: Line, job: Job, run: Run) -> Iterator[Any]:
-    steps: queue.SimpleQueue[Step | None] = queue.SimpleQueue()
+def _run(queue: JobQueue, job: QueuedJob, run: Run) -> Iterator[Any]:
+    steps: SimpleQueue[Step | None] = SimpleQueue()
     future: Future[Any] = Future()
 
     def on_step(step: Step) -> None:
@@ -127,7 +127,7 @@ def _run(line: Line, job: Job, run: Run) -> Iterator[Any]:
         except BaseException as error:  # noqa: BLE001  # handed over: result() raises it for the caller
             future.set_exception(error)
         finally:
-            line.leave(job)  # here and not in the page's thread, which may be gone by now
+            queue.leave(job)  # here and not in the page's thread, which may be gone by now
             steps.put(None)
 
     # A daemon, so that closing the app does not wait for a long job.
@@ -139,12 +139,12 @@ def _run(line: Line, job: Job, run: Run) -> Iterator[Any]:
         job.stop.set()
 
 
-def _newest(steps: "queue.SimpleQueue[Step | None]") -> Iterator[Step | None]:
+def _newest(steps: SimpleQueue[Step | None]) -> Iterator[Step | None]:
     """Yield the newest step at most every FRAME_SECONDS, with the last preview, until None arrives."""
     while True:
         try:
             step = steps.get(timeout=PULSE_SECONDS)
-        except queue.Empty:
+        except Empty:
             yield None
             continue
         preview = None
@@ -154,7 +154,7 @@ def _newest(steps: "queue.SimpleQueue[Step | None]") -> Iterator[Step | None]:
             newest = step
             try:
                 step = steps.get(timeout=max(0.0, until - time.monotonic()))
-            except queue.Empty:
+            except Empty:
                 break
         else:
             return

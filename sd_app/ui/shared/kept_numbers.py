@@ -12,8 +12,8 @@ MAX_DEPTH = 20
 FILES = ("film", "views")  # of frames: they are found on disk again
 
 
-def keep_words(drawn: Mapping[str, Any]) -> str | None:
-    """Return what the stage shows of a result, without its files, as text; None if it is too much to keep.
+def keep_numbers(drawn: Mapping[str, Any]) -> str | None:
+    """Return what the result block shows, without its files, as text; None if it is too much to keep.
 
     As text: Gradio would take files in it for uploads, and what it sends back is never looked into for files.
     """
@@ -27,7 +27,7 @@ def keep_words(drawn: Mapping[str, Any]) -> str | None:
     return text if len(text) < MAX_KEPT else None
 
 
-def add_words(
+def add_numbers(
     images: Sequence[Mapping[str, Any]], kept: object
 ) -> tuple[list[dict[str, Any]], dict[str, Any]]:
     """Return a gallery with the words kept of it, and what is kept of its frames. None of it is trusted.

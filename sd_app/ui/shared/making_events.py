@@ -9,76 +9,77 @@ import gradio as gr
 from ...checkpoints.model_info import ModelInfo
 from ...requests import FramesResult, Step, Txt2ImgRequest, Txt2ImgResult
 from . import frames, views
-from . import result as stage
+from . import result as drawing
 from .addon_picker import AddonPicker
 from .browser_state import QUIET, browser_state, keep_form, keep_pictures, read_pictures
-from .canvas import Easel, working_size
+from .canvas import Canvas, working_size
 from .controls import USUAL_STEPS, PromptBlock, picked, token_line, vae_choices, wire_steps_run
 from .errors import sentence, words
-from .files import Shelf
+from .files import PictureFiles
 from .form import MODEL_FIELDS, OWN_VAE, Form, model_defaults, read_request, valid_fields
 from .gpu import borrow_gpu
-from .job_queue import Line, Run, Waiting, stream
-from .kept_numbers import add_words, keep_words
+from .job_queue import JobQueue, Run, Waiting, stream
+from .kept_numbers import add_numbers, keep_numbers
 
-SHOWN = "(stage) => stage?.images?.[stage.selected]"  # the picture the stage shows
+SHOWN = "(result) => result?.images?.[result.selected]"  # the picture the result block shows
+SENT = f"(result) => ({SHOWN})(result) && {{...({SHOWN})(result), ...result.shown}}"  # in the view chosen
 USUAL_SIDE = 512  # of a model that is not known
 
 
 @dataclass(frozen=True, kw_only=True)
-class Maker:
+class MakingTabEvents:
     """One making tab, assembled."""
 
     name: str  # the tab's id
-    # The studio's methods that the tab calls, and what each is asked; the first is what arrivals are read as.
-    kinds: Mapping[str, type[Txt2ImgRequest]]
+    # Studio method -> the request it is asked with; the first is what a received picture is read as.
+    request_types: Mapping[str, type[Txt2ImgRequest]]
     studio: Any
-    line: Line
-    shelf: Shelf
+    queue: JobQueue
+    files: PictureFiles
     form: Form
     prompts: PromptBlock
     addons: AddonPicker
     generate: Any
     stop: Any
-    stage: Any
+    result: Any
     drop: Any  # the place to drop a picture on
     again: Any  # the button that takes the last seed
-    easel: Easel | None = None
+    canvas: Canvas | None = None
     steps_run: Any = None  # the line that says how many steps strength leaves
 
     @property
     def request_type(self) -> type[Txt2ImgRequest]:
-        return next(iter(self.kinds.values()))
+        return next(iter(self.request_types.values()))
 
     def wire(self, demo: Any) -> None:
         """Connect all events. Not inside gr.Tabs, which counts what the browser keeps as tabs."""
         saved_results = browser_state(self.name, "results")
-        makes = {kind: borrow_gpu(self.studio, name) for name, kind in self.kinds.items()}
+        makes = {kind: borrow_gpu(self.studio, name) for name, kind in self.request_types.items()}
         self._wire_generate(lambda request: make_run(makes[type(request)], request), saved_results)
         if self.steps_run:
             wire_steps_run(self.form["num_inference_steps"], self.form["strength"], self.steps_run, demo)
         self._wire_tokens()
         self.addons.wire(self.form["prompt"], self.form["negative_prompt"], demo)
-        self._wire_memory(demo, saved_results)
+        self._wire_browser_state(demo, saved_results)
 
     @property
-    def sheet(self) -> list[Any]:
-        """Return the easel's component, if there is one."""
-        return [self.easel.view] if self.easel else []
+    def canvas_views(self) -> list[Any]:
+        """Return the canvas's component, if there is one."""
+        return [self.canvas.view] if self.canvas else []
 
     # -- generate and stop
 
     def _wire_generate(self, make_run: Callable[[Any], Run], saved_results: Any) -> None:
         def generate(values: dict[Any, object], browser: gr.Request) -> Iterator[dict[Any, Any]]:
             for drawn, kept in self.events(values, make_run, str(browser.session_hash)):
-                yield {self.stage: drawn} | ({saved_results: kept} if kept else {})
+                yield {self.result: drawn} | ({saved_results: kept} if kept else {})
 
         self.generate.click(
             generate,
-            inputs={*self.form.values(), *self.sheet},
-            outputs=[self.stage, saved_results],
+            inputs={*self.form.values(), *self.canvas_views},
+            outputs=[self.result, saved_results],
             preprocess=False,
-            concurrency_limit=None,  # the line lets one run at a time
+            concurrency_limit=None,  # the queue lets one run at a time
             # A press between a job's last word and the end of its event must not get lost.
             trigger_mode="multiple",
             show_progress="hidden",
@@ -89,59 +90,59 @@ class Maker:
 
     def stop_mine(self, browser: gr.Request) -> None:
         """Stop the visitor's own jobs."""
-        self.line.stop(str(browser.session_hash))
+        self.queue.stop(str(browser.session_hash))
 
     def events(
         self, values: Mapping[Any, object], make_run: Callable[[Any], Run], owner: str
     ) -> Iterator[tuple[Any, Any]]:
-        """Run one job; yield what the stage shows, and at last what the browser keeps of the result.
+        """Run one job; yield what the result block shows, and at last what the browser keeps of it.
 
         An error becomes a message; the rest stays.
         """
         images: list[dict[str, Any]] = []
         try:
-            pictures = self.easel.pictures(values[self.easel.view]) if self.easel else {}
+            pictures = self.canvas.pictures(values[self.canvas.view]) if self.canvas else {}
             request = read_request(self.form, values, self._asked(values), pictures)
             preview = None
-            for event in stream(self.line, owner, make_run(request)):
+            for event in stream(self.queue, owner, make_run(request)):
                 match event:
                     case Waiting():
-                        yield stage.waiting(event), None
+                        yield drawing.waiting(event), None
                     case Step():
-                        preview = stage.preview_url(event.preview) if event.preview else preview
-                        images += [views.read_entry(p, self.shelf) for p in event.paths[len(images) :]]
-                        yield stage.running(event, request, images, preview), None
+                        preview = drawing.preview_url(event.preview) if event.preview else preview
+                        images += [views.read_entry(p, self.files) for p in event.paths[len(images) :]]
+                        yield drawing.running(event, request, images, preview), None
                     case Txt2ImgResult():
                         yield self._result(event)
                         return
                     case None:
                         yield gr.skip(), None
-            yield {**stage.EMPTY, "text": "Stopped before it began"}, None
+            yield {**drawing.EMPTY, "text": "Stopped before it began"}, None
         except Exception as error:  # noqa: BLE001  # whatever a job dies of, the page says so and lives
             text = sentence(words(error, self.studio.settings.mode))
-            yield {**stage.EMPTY, "phase": "error", "text": text, "images": images}, None
+            yield {**drawing.EMPTY, "phase": "error", "text": text, "images": images}, None
 
     def _asked(self, values: Mapping[Any, object]) -> type[Txt2ImgRequest]:
         """Return the type of the request that the form's mode, if it has one, asks for."""
-        if len(self.kinds) == 1:
+        if len(self.request_types) == 1:
             return self.request_type
         mode = values[self.form["mode"]]
-        if not isinstance(mode, str) or mode not in self.kinds:
-            raise ValueError(f"the mode must be one of {', '.join(self.kinds)} (choose one above)")
-        return self.kinds[mode]
+        if not isinstance(mode, str) or mode not in self.request_types:
+            raise ValueError(f"the mode must be one of {', '.join(self.request_types)} (choose one above)")
+        return self.request_types[mode]
 
     def _result(self, result: Txt2ImgResult) -> tuple[Any, Any]:
-        note = stage.size_note(self._model(result.request.model), self.studio.settings.mode)
-        shown = views.entries(result, self.shelf)
-        beside = {"start": views.start_of(result, self.shelf), "frames": frames.frames_of(result, self.shelf)}
-        drawn = stage.finished(result, shown, note, **beside)
-        return drawn, {**self._note(result), "text": drawn["text"], "words": keep_words(drawn)}
+        note = drawing.size_note(self._model(result.request.model), self.studio.settings.mode)
+        shown = views.entries(result, self.files)
+        beside = {"start": views.start_of(result, self.files), "frames": frames.frames_of(result, self.files)}
+        drawn = drawing.finished(result, shown, note, **beside)
+        return drawn, {**self._note(result), "text": drawn["text"], "numbers": keep_numbers(drawn)}
 
     def _note(self, result: Txt2ImgResult) -> dict[str, Any]:
         sheet = result.sheet_path if isinstance(result, FramesResult) else None
         return {
-            "pictures": self.shelf.note((*result.paths, *views.jump_paths(result))),
-            "sheet": self.shelf.note((sheet,) if sheet else ()),
+            "pictures": self.files.note((*result.paths, *views.jump_paths(result))),
+            "sheet": self.files.note((sheet,) if sheet else ()),
         }
 
     # -- the form
@@ -159,10 +160,10 @@ class Maker:
         return updates
 
     def fit(self, value: object, model: object) -> dict[Any, Any]:
-        """Set width and height to what suits the easel's picture and the model."""
-        assert self.easel
+        """Set width and height to what suits the canvas's picture and the model."""
+        assert self.canvas
         try:
-            size = self.easel.size(value)
+            size = self.canvas.size(value)
         except ValueError:
             return {}
         return self.sides(size, model) if size else {}
@@ -197,20 +198,20 @@ class Maker:
         self.prompts.examples.pick(picked, outputs=self.form[self.prompts.example_for], **QUIET)
         self.form["model"].input(
             self.choose_model,
-            inputs=[self.form["model"], *self.sheet],
+            inputs=[self.form["model"], *self.canvas_views],
             outputs=self._chosen,
             preprocess=False,
             **QUIET,
         )
 
-    def wire_added(self, adding: Any) -> None:
+    def wire_added(self, add_model: Any) -> None:
         """Set the form to what a model likes that was added just now, and is chosen with that."""
 
-        def added(event: gr.EventData, *sheet: object) -> dict[Any, Any]:
+        def added(event: gr.EventData, *canvas_value: object) -> dict[Any, Any]:
             name = event._data.get("name") if isinstance(event._data, dict) else None
-            return self.choose_model(name, *sheet)
+            return self.choose_model(name, *canvas_value)
 
-        adding.added(added, inputs=self.sheet, outputs=self._chosen, preprocess=False, **QUIET)
+        add_model.added(added, inputs=self.canvas_views, outputs=self._chosen, preprocess=False, **QUIET)
 
     @property
     def _chosen(self) -> list[Any]:
@@ -227,12 +228,12 @@ class Maker:
             return token_line(None, empty="")  # the prompt or model is refused when the job starts
         return token_line(report)
 
-    def choose_model(self, name: object, sheet: object = None) -> dict[Any, Any]:
+    def choose_model(self, name: object, canvas_value: object = None) -> dict[Any, Any]:
         """Set size, steps, guidance and scheduler to what the model likes."""
         model = self._model(name)
         if model is None:
             raise gr.Error("This model is not here any more. Reload the page.", print_exception=False)
-        updates = self.fill(model_defaults(model)) | (self.fit(sheet, name) if self.easel else {})
+        updates = self.fill(model_defaults(model)) | (self.fit(canvas_value, name) if self.canvas else {})
         return {**updates, self.prompts.examples: list(model.example_prompts)}
 
     def _model(self, name: object) -> ModelInfo | None:
@@ -241,48 +242,48 @@ class Maker:
     def model_names(self) -> list[str]:
         return [model.name for model in self.studio.models()]
 
-    # -- memory of the browser
+    # -- what the browser keeps
 
-    def _wire_memory(self, demo: Any, saved_results: Any) -> None:
+    def _wire_browser_state(self, demo: Any, saved_results: Any) -> None:
         saved_form = browser_state(self.name, "form")
-        saved_sheet = browser_state(self.name, "easel")
+        saved_canvas = browser_state(self.name, "canvas")
         keep_form(self.form, saved_form)
-        if self.easel:
-            keep_pictures(self.easel.view, saved_sheet)
+        if self.canvas:
+            keep_pictures(self.canvas.view, saved_canvas)
         demo.load(
             self.restore,
-            inputs=[saved_form, saved_results, saved_sheet],
-            outputs=[*self.form.values(), self.prompts.examples, self.stage, *self.sheet],
+            inputs=[saved_form, saved_results, saved_canvas],
+            outputs=[*self.form.values(), self.prompts.examples, self.result, *self.canvas_views],
             **QUIET,
         )
 
     def restore(
-        self, saved_form: object, saved_results: object, saved_sheet: object = None
+        self, saved_form: object, saved_results: object, saved_canvas: object = None
     ) -> dict[Any, Any]:
         """Return the updates that bring back what the browser kept. None of it is trusted."""
         fields: dict[str, object] = {}
         here = self.model_names(), self.studio.schedulers()
         vaes = self.studio.vaes()
-        for request_type in self.kinds.values():
+        for request_type in self.request_types.values():
             fields |= valid_fields(saved_form, *here, request_type, vaes)
-        updates = {self.stage: gr.skip(), **self.fill(fields)}
+        updates = {self.result: gr.skip(), **self.fill(fields)}
         updates.pop(self.form["model"], None)  # the header brings it back
         updates[self.form["vae"]] = gr.update(choices=vae_choices(vaes), value=fields.get("vae", OWN_VAE))
-        if self.easel:
-            updates[self.easel.view] = self.easel.restore(read_pictures(saved_sheet))
+        if self.canvas:
+            updates[self.canvas.view] = self.canvas.restore(read_pictures(saved_canvas))
         kept = saved_results if isinstance(saved_results, dict) else {}
-        images = [views.read_entry(path, self.shelf) for path in self.shelf.restore(kept.get("pictures"))]
-        images, words = add_words(images, kept.get("words"))
-        sheets = self.shelf.restore(kept.get("sheet"))
+        images = [views.read_entry(path, self.files) for path in self.files.restore(kept.get("pictures"))]
+        images, numbers = add_numbers(images, kept.get("numbers"))
+        sheets = self.files.restore(kept.get("sheet"))
         if images:
             model = self._model(fields.get("model"))
-            updates[self.stage] = {
-                **stage.EMPTY,
+            updates[self.result] = {
+                **drawing.EMPTY,
                 "phase": "done",
                 "text": str(kept.get("text", ""))[:200],
                 "images": images,
-                "frames": {**words, **frames.saved_frames(sheets[0], self.shelf)} if sheets else None,
-                "note": stage.size_note(model, self.studio.settings.mode),
+                "frames": {**numbers, **frames.saved_frames(sheets[0], self.files)} if sheets else None,
+                "note": drawing.size_note(model, self.studio.settings.mode),
             }
         return updates
 

@@ -9,7 +9,7 @@ import gradio as gr
 from ...checkpoints.model_info import ModelInfo
 from ...requests import Txt2ImgRequest
 from .addon_picker import addon_block
-from .canvas import Easel, easel_block
+from .canvas import Canvas, canvas_block
 from .controls import (
     advanced_block,
     faster_block,
@@ -20,10 +20,10 @@ from .controls import (
     size_block,
     strength_block,
 )
-from .files import Shelf
-from .job_queue import Line
-from .making_events import Maker
-from .result import stage_block
+from .files import PictureFiles
+from .job_queue import JobQueue
+from .making_events import MakingTabEvents
+from .result import result_block
 
 
 def no_fields() -> dict[str, Any]:
@@ -38,17 +38,17 @@ class MakingTab:
     name: str  # its id, and the studio's method
     label: str
     request_type: type[Txt2ImgRequest]
-    easel: str = ""  # the kind of easel, if the job starts from a picture
+    canvas: str = ""  # the kind of canvas, if the job starts from a picture
     own_fields: Callable[[], dict[str, Any]] = no_fields  # blocks that only this tab has
     size_title: str = "Size and number"
     fits: Mapping[str, str] = field(default_factory=dict)  # label -> resize_mode
 
 
 def build_making_tab(
-    tab: MakingTab, studio: Any, line: Line, shelf: Shelf, *, picker: Any, model: ModelInfo | None
-) -> Maker:
+    tab: MakingTab, studio: Any, queue: JobQueue, files: PictureFiles, *, picker: Any, model: ModelInfo | None
+) -> MakingTabEvents:
     """Build a tab inside gr.Tabs. `picker` is the header's model picker, `model` its first choice."""
-    easel: Easel | None = None
+    canvas: Canvas | None = None
     steps_run, start = None, {}
     with (
         gr.Tab(tab.label, id=tab.name, elem_id=f"tab-{tab.name}"),
@@ -56,8 +56,8 @@ def build_making_tab(
     ):
         with gr.Column(elem_classes="ask", scale=0, min_width=320):
             prompts = prompt_block(model)
-            if tab.easel:
-                easel = easel_block(tab.easel, shelf, studio.settings.max_pixels)
+            if tab.canvas:
+                canvas = canvas_block(tab.canvas, files, studio.settings.max_pixels)
                 start["strength"], steps_run = strength_block()
             generate, stop = go_row()
             addons = addon_block(studio)
@@ -68,21 +68,21 @@ def build_making_tab(
             advanced = advanced_block(studio.vaes()) | faster_block()
             drop = parameter_drop()
         with gr.Column(elem_classes="get", scale=1, min_width=320):
-            stage = stage_block(tab.name)
-    return Maker(
+            result = result_block(tab.name)
+    return MakingTabEvents(
         name=tab.name,
-        kinds={tab.name: tab.request_type},
+        request_types={tab.name: tab.request_type},
         studio=studio,
-        line=line,
-        shelf=shelf,
+        queue=queue,
+        files=files,
         form={**prompts.fields, "model": picker, **start, **own, **sampling, **sizes, **advanced},
         prompts=prompts,
         addons=addons,
         generate=generate,
         stop=stop,
-        stage=stage,
+        result=result,
         drop=drop,
         again=again,
-        easel=easel,
+        canvas=canvas,
         steps_run=steps_run,
     )

@@ -1,7 +1,7 @@
 """The result block: progress, preview, pictures and what to do with them, in one place.
 
 It is one custom component, because the preview must stand where the picture will, small pictures must be
-enlarged without blur, and the pictures must stay the saved files. Its value is a dict that stage.js draws:
+enlarged without blur, and the pictures must stay the saved files. Its value is a dict that result.js draws:
 
     phase      empty, waiting, running, done, stopped or error
     text       what is going on, or the summary, or the error
@@ -56,15 +56,15 @@ COMMON = ("shared/message.js", "shared/job.js")
 START = 'watch("value", render);\nrender();'
 
 
-def stage_block(name: str, *classes: str) -> gr.HTML:
+def result_block(name: str, *classes: str) -> gr.HTML:
     """Make the result block of the tab of this name.
 
     It triggers `reuse`, `use_seed`, and `send_NAME` for each other tab of TARGETS.
     """
-    return result_block(name, EMPTY, "shared/result.html", SCRIPTS, *classes)
+    return job_block(name, EMPTY, "shared/result.html", SCRIPTS, *classes)
 
 
-def result_block(
+def job_block(
     name: str, value: dict[str, Any], template: str, scripts: tuple[str, ...], *classes: str
 ) -> gr.HTML:
     """Make a component of these files that shows a job of the tab of this name; see job.js."""
@@ -81,7 +81,7 @@ def result_block(
 
 
 def waiting(event: Waiting) -> dict[str, Any]:
-    """Draw a job that stands in line."""
+    """Draw a job that waits."""
     return {**EMPTY, "phase": "waiting", "text": event.text}
 
 
@@ -96,7 +96,7 @@ def running(
         "detail": progress_detail(step),
         "fraction": round(step.fraction, 3),
         "preview": preview,
-        "size": _sheet_size(step, request),
+        "size": _preview_size(step, request),
         "images": images,
         "selected": max(0, len(images) - 1),
     }
@@ -111,7 +111,7 @@ def _which(step: Step) -> str:
     return f"{first} of {step.num_images}" if first == last else f"{first}–{last} of {step.num_images}"
 
 
-def _sheet_size(step: Step, request: Txt2ImgRequest) -> list[int] | None:
+def _preview_size(step: Step, request: Txt2ImgRequest) -> list[int] | None:
     """Return width and height of what the preview shows: one picture, or a batch in two columns."""
     if request.width is None or request.height is None:
         return None
@@ -122,7 +122,7 @@ def _sheet_size(step: Step, request: Txt2ImgRequest) -> list[int] | None:
 def progress_detail(step: Step) -> str:
     """Return step, speed and time left in a few words."""
     if step.download:
-        return download_words(step.download)
+        return download_text(step.download)
     if not step.step:
         return ""
     parts = [f"step {step.step} of {step.num_steps}"]
@@ -133,7 +133,7 @@ def progress_detail(step: Step) -> str:
     return " · ".join(parts)
 
 
-def download_words(progress: DownloadProgress) -> str:
+def download_text(progress: DownloadProgress) -> str:
     """Return bytes, rate and time left of a download."""
     eta = progress.eta_seconds
     return progress.amount + (f", {duration(eta)} left" if eta is not None else "")

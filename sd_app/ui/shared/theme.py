@@ -20,8 +20,8 @@ ICON = (
 )
 
 
-def look_options(theme: str = "system") -> dict[str, Any]:
-    """Return launch options for the page's look. `theme` is system, light or dark.
+def theme_options(theme: str = "system") -> dict[str, Any]:
+    """Return launch options for the page's theme. `theme` is system, light or dark.
 
     The styles go into the head: there Gradio neither rewrites them nor loads them after the first paint.
     """

@@ -1,4 +1,4 @@
-"""What the stage shows of a picture besides itself: other views of it, its drift, what it began with."""
+"""What the result block shows of a picture besides itself: other views, its drift, what it began with."""
 
 from pathlib import Path
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 from PIL import Image
 
 from ...requests import Drift, DriftReport, Img2ImgResult, InpaintResult, Txt2ImgResult, WalkResult
-from .files import Shelf
+from .files import PictureFiles
 from .frames import caption
 
 # What inpainting saves beside a picture: the end of its file's name -> label and title.
@@ -17,12 +17,12 @@ COMPANIONS = {
 HEAT = "Black: not changed. Brighter: changed more, up to 32 of 255 and beyond. Grey: repainted."
 
 
-def entries(result: Txt2ImgResult, shelf: Shelf) -> list[dict[str, Any]]:
-    """Return the stage's gallery of a result, one entry a picture."""
+def entries(result: Txt2ImgResult, files: PictureFiles) -> list[dict[str, Any]]:
+    """Return the gallery of a result, one entry a picture."""
     if not result.paths:  # nothing was made, so nothing was saved
-        shown = [(shelf.picture(image, "unchanged.png"), "unchanged.png") for image in result.images]
+        shown = [(files.picture(image, "unchanged.png"), "unchanged.png") for image in result.images]
     else:
-        shown = [(shelf.file(path), path.name) for path in result.paths]
+        shown = [(files.file(path), path.name) for path in result.paths]
     known = zip(shown, result.infotexts, result.seeds, strict=True)
     pictures = [
         {
@@ -31,15 +31,15 @@ def entries(result: Txt2ImgResult, shelf: Shelf) -> list[dict[str, Any]]:
             "seed": seed,
             "infotext": infotext,
             "caption": caption(result, index),
-            "views": _views(result, index, name.removesuffix(".png"), shelf),
+            "views": _views(result, index, name.removesuffix(".png"), files),
             "drift": _drift(result, index),
         }
         for index, ((file, name), infotext, seed) in enumerate(known)
     ]
-    return pictures + _jump_entries(result, shelf)
+    return pictures + _jump_entries(result, files)
 
 
-def _jump_entries(result: Txt2ImgResult, shelf: Shelf) -> list[dict[str, Any]]:
+def _jump_entries(result: Txt2ImgResult, files: PictureFiles) -> list[dict[str, Any]]:
     """Return the two pictures either side of a walk's narrowed jump."""
     paths = jump_paths(result)
     if not paths:
@@ -47,7 +47,7 @@ def _jump_entries(result: Txt2ImgResult, shelf: Shelf) -> list[dict[str, Any]]:
     assert isinstance(result, WalkResult) and result.jump  # noqa: PT018 - one thought
     places = (result.jump.t_left, result.jump.t_right)
     return [
-        {**read_entry(path, shelf), "caption": f"t = {t:.6g}"} for path, t in zip(paths, places, strict=True)
+        {**read_entry(path, files), "caption": f"t = {t:.6g}"} for path, t in zip(paths, places, strict=True)
     ]
 
 
@@ -57,12 +57,12 @@ def jump_paths(result: Txt2ImgResult) -> tuple[Path, ...]:
     return (jump.left_path, jump.right_path) if jump and jump.left_path and jump.right_path else ()
 
 
-def read_entry(path: Path, shelf: Shelf) -> dict[str, Any]:
+def read_entry(path: Path, files: PictureFiles) -> dict[str, Any]:
     """Return the gallery entry of a saved picture by what lies in the outputs folder."""
-    return {**shelf.read_entry(path), "views": _companions(path, shelf)}
+    return {**files.read_entry(path), "views": _companions(path, files)}
 
 
-def start_of(result: Txt2ImgResult, shelf: Shelf) -> list[dict[str, Any]]:
+def start_of(result: Txt2ImgResult, files: PictureFiles) -> list[dict[str, Any]]:
     """Return the pictures a run began with, to be shown folded below the result."""
     if not isinstance(result, Img2ImgResult) or not result.start_images:
         return []
@@ -73,7 +73,7 @@ def start_of(result: Txt2ImgResult, shelf: Shelf) -> list[dict[str, Any]]:
             result.noised_start,
         ),
     ]
-    return [{"label": label, "file": shelf.picture(image)} for label, image in pictures if image]
+    return [{"label": label, "file": files.picture(image)} for label, image in pictures if image]
 
 
 def _steps(result: Img2ImgResult) -> str:
@@ -81,14 +81,14 @@ def _steps(result: Img2ImgResult) -> str:
     return f"{request.steps_run} of {request.num_inference_steps}"
 
 
-def _views(result: Txt2ImgResult, index: int, stem: str, shelf: Shelf) -> list[dict[str, Any]]:
+def _views(result: Txt2ImgResult, index: int, stem: str, files: PictureFiles) -> list[dict[str, Any]]:
     """Return the other views of picture `index`; files made for them are named after `stem`."""
 
     def view(label: str, title: str, image: Image.Image, end: str, **more: Any) -> dict[str, Any]:
         name = f"{stem}-{end}.png"
-        return {"label": label, "title": title, "name": name, "file": shelf.picture(image, name), **more}
+        return {"label": label, "title": title, "name": name, "file": files.picture(image, name), **more}
 
-    views = _companions(result.paths[index], shelf) if result.paths else []
+    views = _companions(result.paths[index], files) if result.paths else []
     if isinstance(result, Img2ImgResult) and result.input_image:
         views.append(view("Input", "The picture you gave", result.input_image, "input", is_input=True))
     if isinstance(result, InpaintResult) and index < len(result.drifts):
@@ -101,20 +101,20 @@ def _views(result: Txt2ImgResult, index: int, stem: str, shelf: Shelf) -> list[d
 def _drift(result: Txt2ImgResult, index: int) -> dict[str, Any] | None:
     if not isinstance(result, InpaintResult) or index >= len(result.drifts):
         return None
-    return drift_words(result.drifts[index])
+    return drift_value(result.drifts[index])
 
 
-def _companions(path: Path, shelf: Shelf) -> list[dict[str, Any]]:
+def _companions(path: Path, files: PictureFiles) -> list[dict[str, Any]]:
     views = []
     for end, (label, title) in COMPANIONS.items():
         beside = path.with_stem(f"{path.stem}-{end}")
         if beside.is_file():
-            views.append({"label": label, "title": title, "file": shelf.file(beside), "name": beside.name})
+            views.append({"label": label, "title": title, "file": files.file(beside), "name": beside.name})
     return views
 
 
-def drift_words(report: DriftReport) -> dict[str, Any]:
-    """Return the drift report as the stage writes it."""
+def drift_value(report: DriftReport) -> dict[str, Any]:
+    """Return the drift report as the result block writes it."""
     share = f"{100 * report.vae_share:.0f} %"
     return {
         "rows": [

@@ -1,4 +1,4 @@
-"""The easel: from what a browser sends to pictures, and back."""
+"""The canvas: from what a browser sends to pictures, and back."""
 
 import base64
 import io
@@ -13,25 +13,25 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from sd_app.ui.shared.canvas import EMPTY, Easel, easel_block, working_size
-from sd_app.ui.shared.files import Shelf
+from sd_app.ui.shared.canvas import EMPTY, Canvas, canvas_block, working_size
+from sd_app.ui.shared.files import PictureFiles
 
 MAX_PIXELS = 512 * 512
 
 
-def make_easel(kind: str, folder: Path) -> Easel:
+def make_canvas(kind: str, folder: Path) -> Canvas:
     with gr.Blocks():
-        return easel_block(kind, Shelf(folder, shared=False, copies=set()), MAX_PIXELS)
+        return canvas_block(kind, PictureFiles(folder, shared=False, copies=set()), MAX_PIXELS)
 
 
 @pytest.fixture
-def sketch(tmp_path: Path) -> Easel:
-    return make_easel("sketch", tmp_path)
+def sketch(tmp_path: Path) -> Canvas:
+    return make_canvas("sketch", tmp_path)
 
 
 @pytest.fixture
-def mask(tmp_path: Path) -> Easel:
-    return make_easel("mask", tmp_path)
+def mask(tmp_path: Path) -> Canvas:
+    return make_canvas("mask", tmp_path)
 
 
 def noise(width: int, height: int, seed: int = 1) -> Image.Image:
@@ -44,7 +44,7 @@ def layer_url(layer: Image.Image) -> str:
     return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()
 
 
-def test_the_picture_shown_is_the_picture_used(sketch: Easel) -> None:
+def test_the_picture_shown_is_the_picture_used(sketch: Canvas) -> None:
     picture = noise(61, 47)
     value = sketch.show(picture, "a.png")
     assert (value["picture"]["width"], value["picture"]["height"]) == (61, 47)
@@ -55,11 +55,11 @@ def test_the_picture_shown_is_the_picture_used(sketch: Easel) -> None:
     assert used.tobytes() == picture.tobytes()
 
 
-def test_any_picture_a_person_has_is_normalised_before_it_is_shown(sketch: Easel, tmp_path: Path) -> None:
+def test_any_picture_a_person_has_is_normalised_before_it_is_shown(sketch: Canvas, tmp_path: Path) -> None:
     exif = Image.Exif()
     exif[0x0112] = 6  # the camera was turned
     noise(40, 20).save(tmp_path / "phone.jpg", exif=exif)
-    file = sketch.shelf.file(tmp_path / "phone.jpg")
+    file = sketch.files.file(tmp_path / "phone.jpg")
     value = sketch.take(file["path"], "phone.jpg")
     assert (value["picture"]["width"], value["picture"]["height"]) == (20, 40)
 
@@ -67,19 +67,19 @@ def test_any_picture_a_person_has_is_normalised_before_it_is_shown(sketch: Easel
 @given(st.integers(0, 2**32 - 1), st.integers(1, 40), st.integers(1, 40))
 @settings(max_examples=25, deadline=None)
 def test_where_nothing_is_painted_the_pixels_stay(seed: int, width: int, height: int) -> None:
-    easel = make_easel("sketch", Path())
+    canvas = make_canvas("sketch", Path())
     rng = np.random.default_rng(seed)
     picture = noise(width, height, seed)
     paint = rng.integers(0, 256, (height, width, 4), np.uint8)
     paint[..., 3] = rng.choice([0, 255], (height, width))
-    value = {**easel.show(picture, "a.png"), "paint": layer_url(Image.fromarray(paint))}
-    made = np.asarray(easel.pictures(value)["init_image"])
+    value = {**canvas.show(picture, "a.png"), "paint": layer_url(Image.fromarray(paint))}
+    made = np.asarray(canvas.pictures(value)["init_image"])
     clear = paint[..., 3] == 0
     assert (made[clear] == np.asarray(picture)[clear]).all()
     assert (made[~clear] == paint[~clear][:, :3]).all()
 
 
-def test_a_masks_white_is_how_opaque_the_paint_is(mask: Easel) -> None:
+def test_a_masks_white_is_how_opaque_the_paint_is(mask: Canvas) -> None:
     value = mask.show(noise(32, 24), "a.png")
     nothing = mask.pictures(value)["mask_image"]
     assert nothing
@@ -92,28 +92,28 @@ def test_a_masks_white_is_how_opaque_the_paint_is(mask: Easel) -> None:
     assert painted["init_image"]
 
 
-def test_an_uploaded_mask_becomes_the_paint_whatever_its_mode(mask: Easel, tmp_path: Path) -> None:
+def test_an_uploaded_mask_becomes_the_paint_whatever_its_mode(mask: Canvas, tmp_path: Path) -> None:
     value = mask.show(noise(32, 24), "a.png")
     grey = Image.fromarray(np.random.default_rng(3).integers(0, 256, (24, 32), np.uint8))
     for mode, name in (("L", "l.png"), ("RGB", "rgb.png"), ("1", "one.png")):
         wanted = grey.convert(mode)
         wanted.save(tmp_path / name)
-        taken = mask.take_mask(value, mask.shelf.file(tmp_path / name)["path"])
+        taken = mask.take_mask(value, mask.files.file(tmp_path / name)["path"])
         made = mask.pictures(taken)["mask_image"]
         assert made
         assert made.tobytes() == wanted.convert("L").tobytes()
 
 
-def test_a_mask_that_fits_no_picture_is_refused(mask: Easel, tmp_path: Path) -> None:
+def test_a_mask_that_fits_no_picture_is_refused(mask: Canvas, tmp_path: Path) -> None:
     Image.new("L", (8, 8)).save(tmp_path / "mask.png")
-    path = mask.shelf.file(tmp_path / "mask.png")["path"]
+    path = mask.files.file(tmp_path / "mask.png")["path"]
     with pytest.raises(ValueError, match="needs a picture first"):
         mask.take_mask(EMPTY, path)
     with pytest.raises(ValueError, match="32x24, got 8x8"):
         mask.take_mask(mask.show(noise(32, 24), "a.png"), path)
 
 
-def test_a_blank_sheet_is_white_and_bounded(sketch: Easel) -> None:
+def test_a_blank_canvas_is_white_and_bounded(sketch: Canvas) -> None:
     blank = sketch.pictures({**EMPTY, "blank": [64, 32, "#ffffff"]})["init_image"]
     assert blank
     assert blank.size == (64, 32)
@@ -137,7 +137,7 @@ def test_a_blank_sheet_is_white_and_bounded(sketch: Easel) -> None:
         {"paint": "data:image/png;base64,AAAA"},
     ],
 )
-def test_what_no_page_sends_is_no_picture_and_restores_as_empty(mask: Easel, value: Any) -> None:
+def test_what_no_page_sends_is_no_picture_and_restores_as_empty(mask: Canvas, value: Any) -> None:
     assert mask.restore(value) == EMPTY
     try:
         assert mask.pictures(value) == {"init_image": None, "mask_image": None}
@@ -145,7 +145,7 @@ def test_what_no_page_sends_is_no_picture_and_restores_as_empty(mask: Easel, val
         assert "open it again" in str(error)  # noqa: PT017
 
 
-def test_a_path_that_was_never_uploaded_is_not_opened(sketch: Easel, tmp_path: Path) -> None:
+def test_a_path_that_was_never_uploaded_is_not_opened(sketch: Canvas, tmp_path: Path) -> None:
     noise(8, 8).save(tmp_path / "secret.png")
     outside = str(tmp_path / "secret.png")
     for path in (
@@ -160,7 +160,7 @@ def test_a_path_that_was_never_uploaded_is_not_opened(sketch: Easel, tmp_path: P
             sketch.take(path, "secret.png")
 
 
-def test_damaged_paint_and_paint_of_another_size_are_refused(sketch: Easel) -> None:
+def test_damaged_paint_and_paint_of_another_size_are_refused(sketch: Canvas) -> None:
     value = sketch.show(noise(16, 16), "a.png")
     for paint, words in (
         ("data:image/png;base64,!!!", "damaged"),
@@ -188,7 +188,7 @@ def test_a_model_works_near_its_own_area_at_the_pictures_shape(
     assert working_size(*picture, native) == wanted
 
 
-def test_a_restored_value_names_no_file_but_the_uploaded_picture(mask: Easel, tmp_path: Path) -> None:
+def test_a_restored_value_names_no_file_but_the_uploaded_picture(mask: Canvas, tmp_path: Path) -> None:
     """Gradio serves every file that a value names, so nothing of the browser's own may be handed back."""
     secret = {"path": str(tmp_path / "secret.txt"), "meta": {"_type": "gradio.FileData"}}
     value = mask.show(noise(16, 16), "a.png")
@@ -205,6 +205,6 @@ def test_a_restored_value_names_no_file_but_the_uploaded_picture(mask: Easel, tm
     assert mask.restore(value)["picture"]["width"] == 16
 
 
-def test_a_path_that_is_too_long_for_the_disk_is_no_picture(sketch: Easel) -> None:
+def test_a_path_that_is_too_long_for_the_disk_is_no_picture(sketch: Canvas) -> None:
     path = f"{get_upload_folder()}/{'x' * 300}/a.png"
     assert sketch.restore({"picture": {"file": {"path": path}}}) == EMPTY

@@ -10,7 +10,7 @@ from playwright.sync_api import Browser, Locator, Page, expect
 
 from sd_app import Settings, Studio
 from sd_app.hub.hub_cache import repo_folder
-from sd_app.ui import build_ui, choose_access, launch_options, look_options
+from sd_app.ui import build_ui, choose_access, launch_options, theme_options
 from tests.hub_server import HubServer, Repo, read_files, serve_hub, use_hub
 
 TURBO = "stabilityai/sd-turbo"
@@ -38,7 +38,7 @@ def page(browser: Browser, studio_here: Studio) -> Iterator[Page]:
     studio = studio_here
     demo = build_ui(studio)
     access = choose_access(environ={})
-    _, url, _ = demo.launch(prevent_thread_lock=True, quiet=True, **launch_options(access), **look_options())
+    _, url, _ = demo.launch(prevent_thread_lock=True, quiet=True, **launch_options(access), **theme_options())
     studio.warm_up()
     context = browser.new_context(viewport={"width": 1440, "height": 900})
     context.set_default_timeout(60_000)
