@@ -87,7 +87,7 @@ def page(browser: Browser, address: str) -> Iterator[Page]:
     page.on("pageerror", lambda error: errors.append(str(error)))
     page.on("request", lambda request: foreign.append(request.url))
     page.goto(address)
-    page.wait_for_selector(".stage")
+    page.wait_for_selector(".result")
     # The page is usable when its load event has filled the form.
     page.wait_for_function("document.querySelector('#model-picker input')?.value === 'model-a'")
     yield page

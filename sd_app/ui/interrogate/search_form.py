@@ -11,6 +11,7 @@ from ...requests import InterrogateRequest
 from ..shared.browser_state import QUIET
 from ..shared.controls import panel_title
 from ..shared.form import Form, build_request
+from ..shared.scripts import function_of
 
 MODES = {
     "best": ("Best", "Adds the phrase that raises the similarity most, round after round."),
@@ -36,7 +37,7 @@ class SearchForm:
         about = {name: text for name, (_, text) in MODES.items()}
         form["mode"].change(
             fn=None,
-            js=f"(mode) => `<span>${{{about}[mode] ?? ''}}</span>`",
+            js=function_of("interrogate/search_form.js", "aboutMode", about),
             inputs=form["mode"],
             outputs=self.mode_line,
             **QUIET,

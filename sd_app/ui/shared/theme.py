@@ -1,12 +1,12 @@
 """Colours, fonts and scripts of the page. Nothing is fetched from elsewhere."""
 
-from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 import gradio as gr
 
-PAGE = Path(__file__).parent.parent
+from .scripts import INLINE, UI, address_of, preloads
+
 STYLES = ("shared/style.css", "embeddings/embeddings.css", "header/header.css")
 THEMES = ("system", "light", "dark")
 
@@ -27,11 +27,12 @@ def theme_options(theme: str = "system") -> dict[str, Any]:
     """
     if theme not in THEMES:
         raise ValueError(f"theme must be one of {', '.join(THEMES)}, got {theme!r}")
-    script = (PAGE / "shared/page.js").read_text(encoding="utf-8")
-    style = "".join((PAGE / name).read_text(encoding="utf-8") for name in STYLES)
+    first = (UI / INLINE).read_text(encoding="utf-8")
+    style = "".join((UI / name).read_text(encoding="utf-8") for name in STYLES)
     head = (
         f'<link rel="icon" href="data:image/svg+xml,{quote(ICON)}"><style>{style}</style>'
-        f"<script>window.studioTheme = '{theme}';\n{script}</script>"
+        f'<script data-theme="{theme}">{first}</script>'
+        f'{preloads()}<script type="module" src="{address_of("shared/page.js")}"></script>'
     )
     return {"theme": studio_theme(), "head": head}
 
