@@ -41,7 +41,9 @@ class AddModel {
     this.find("look").disabled = looking || this.running;
     this.drawPlan(value.plan);
     this.drawProgress(value);
-    this.find("curated").querySelector("ul").replaceChildren(...this.items(value.curated, this.curatedItem));
+    this.find("curated")
+      .querySelector("ul")
+      .replaceChildren(...this.items(value.curated, this.curatedItem));
     this.drawHere();
     this.find("foot").textContent = value.foot ?? "";
   }
@@ -79,7 +81,9 @@ class AddModel {
   drawHere() {
     const { here = [] } = this.value;
     this.find("here").hidden = !here.length;
-    this.find("here").querySelector("ul").replaceChildren(...this.items(here, this.hereItem));
+    this.find("here")
+      .querySelector("ul")
+      .replaceChildren(...this.items(here, this.hereItem));
   }
 
   items(models, item) {

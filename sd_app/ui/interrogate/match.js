@@ -6,8 +6,7 @@ import { withMinus } from "../shared/numbers.js";
 const LEGENDS = {
   cosines:
     "Cosine of picture and text; below it the share of random phrases that are less like the picture. Framed: the largest of its row. Dot: the largest of its column.",
-  by_text:
-    "If each picture had to choose one of these texts: each row adds up to 100 %. Framed: its choice.",
+  by_text: "If each picture had to choose one of these texts: each row adds up to 100 %. Framed: its choice.",
   by_image:
     "If each text had to choose one of these pictures: each column adds up to 100 %. Dot: its choice.",
 };
@@ -81,7 +80,9 @@ class Matrix {
 
   drawTable(value) {
     const head = node("tr");
-    const columns = value.texts.map((text) => Object.assign(node("th", "", text), { scope: "col", title: text }));
+    const columns = value.texts.map((text) =>
+      Object.assign(node("th", "", text), { scope: "col", title: text }),
+    );
     head.append(node("td"), ...columns);
     const marks = cellMarks(value.tables[this.chosen], this.chosen === "cosines");
     const rows = value.pictures.map((_, row) => this.row(value, row, marks[row]));

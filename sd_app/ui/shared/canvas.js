@@ -1,9 +1,10 @@
 // A picture to draw on (see canvas.py). The value is what the server knows: {picture, blank, paint, text}.
 // The painted layer has the picture's own pixels; as a mask, its opacity says how white a pixel is.
-import { CanvasTools } from "./canvas_tools.js";
+
 import { brushRange, clampZoom, displayScale } from "./canvas_geometry.js";
 import { Scenes, sceneOf, sheetKey, sizeOf } from "./canvas_scene.js";
 import { copyOf, drawStroke } from "./canvas_strokes.js";
+import { CanvasTools } from "./canvas_tools.js";
 
 export function mount(component, { kind }) {
   const canvas = new Canvas(component, kind);

@@ -78,7 +78,8 @@ export class CanvasTools {
   hidePainting() {
     const { canvas } = this;
     const painting = PAINTING.map((name) => canvas.action(name));
-    for (const one of [...painting, canvas.find("size").parentElement, canvas.find("colors")]) one.hidden = true;
+    for (const one of [...painting, canvas.find("size").parentElement, canvas.find("colors")])
+      one.hidden = true;
     canvas.room.setAttribute("aria-label", "Picture, large");
     canvas.action("large").title = "Show on the whole window (F); Esc ends it";
   }

@@ -48,7 +48,9 @@ export class Frames {
     if (box.dataset.url === url) return;
     box.dataset.url = url;
     Object.assign(box.querySelector("a"), { href: url, download: film.name });
-    box.querySelector(".film-screen").replaceChildren(film.name.endsWith(".mp4") ? video(url) : picture(url, "Film of the walk"));
+    box
+      .querySelector(".film-screen")
+      .replaceChildren(film.name.endsWith(".mp4") ? video(url) : picture(url, "Film of the walk"));
   }
 
   drawGrid(frames) {

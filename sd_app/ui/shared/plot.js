@@ -70,7 +70,9 @@ export class Plot {
       // The line looked at comes last, on top.
       ...lines.filter((_, k) => k !== this.pair),
       lines[this.pair],
-      ...(jump ? [svg("polyline", { points: points(jump.curve, at), fill: "none", class: "plot-jump" })] : []),
+      ...(jump
+        ? [svg("polyline", { points: points(jump.curve, at), fill: "none", class: "plot-jump" })]
+        : []),
       ...plot.curves.flatMap((curve, k) => this.dot(curve, k, plot, at)),
     ];
     const size = { viewBox: `0 0 ${width} ${height}`, width, height };
@@ -144,7 +146,9 @@ export class Plot {
 }
 
 function points(curve, at) {
-  const known = curve.map((value, k) => (value === null ? "" : `${at.x(k + 1).toFixed(1)},${at.y(value).toFixed(1)}`));
+  const known = curve.map((value, k) =>
+    value === null ? "" : `${at.x(k + 1).toFixed(1)},${at.y(value).toFixed(1)}`,
+  );
   return known.filter(Boolean).join(" ");
 }
 
@@ -155,7 +159,9 @@ function axes({ width, height, steps, values }, at) {
     const line = svg("line", { x1: left, x2: width - right, y1: y, y2: y, class: "plot-line" });
     return svg("g", {}, line, label(left - 6, y + 4, short(value, 4), "end"));
   });
-  const below = stepTicks(steps, width).map((step) => label(at.x(step), height - bottom + 16, step, "middle"));
+  const below = stepTicks(steps, width).map((step) =>
+    label(at.x(step), height - bottom + 16, step, "middle"),
+  );
   return [...levels, ...below, label((left + width - right) / 2, height - 2, "step", "middle")];
 }
 

@@ -1,5 +1,5 @@
 // Draws a result's value (see result.py). The markup of result.html never changes, so nothing flickers.
-import { button, node, picture as imageOf, setPressed } from "./dom.js";
+import { button, picture as imageOf, node, setPressed } from "./dom.js";
 import { fit } from "./fit.js";
 import { Frames } from "./frames.js";
 import { JobBlock } from "./job.js";

@@ -7,7 +7,23 @@ import gradio as gr
 
 from .scripts import INLINE, UI, address_of, preloads
 
-STYLES = ("shared/style.css", "embeddings/embeddings.css", "header/header.css")
+STYLES = (  # of two rules of equal weight the later one holds
+    "shared/style.css",
+    "shared/controls.css",
+    "shared/result.css",
+    "shared/views.css",
+    "shared/canvas.css",
+    "interrogate/interrogate.css",
+    "interrogate/words.css",
+    "interrogate/uploads.css",
+    "interrogate/match.css",
+    "embeddings/embeddings.css",
+    "embeddings/tokens.css",
+    "shared/frames.css",
+    "header/header.css",
+    "header/badge.css",
+    "header/add_model.css",
+)
 THEMES = ("system", "light", "dark")
 
 SANS = ("ui-sans-serif", "system-ui", "Segoe UI", "Roboto", "Helvetica Neue", "sans-serif")

@@ -20,7 +20,10 @@ export class Views {
     this.job.find("divide").addEventListener("input", (event) => {
       this.job.find("compare").style.setProperty("--at", `${event.target.value}%`);
     });
-    this.job.find("compare").querySelector("img").addEventListener("load", () => this.fitCompare());
+    this.job
+      .find("compare")
+      .querySelector("img")
+      .addEventListener("load", () => this.fitCompare());
     new ResizeObserver(() => this.fitCompare()).observe(this.job.find("room"));
   }
 
@@ -110,7 +113,10 @@ export class Views {
     const drift = this.job.busy ? null : image?.drift;
     this.job.find("drift").hidden = !drift;
     if (!drift) return;
-    for (const [name, rows] of [["kept", drift.rows], ["seam", drift.seam]]) {
+    for (const [name, rows] of [
+      ["kept", drift.rows],
+      ["seam", drift.seam],
+    ]) {
       const lines = rows.map(([head, ...cells]) => tableRow(head, cells));
       this.job.find(name).tBodies[0].replaceChildren(...lines);
     }
