@@ -21,7 +21,7 @@ from .checkpoints.folders import (
 from .checkpoints.model_info import ModelInfo, describe_model
 from .hub.curated import CURATED, owner_facts
 from .hub.hub_cache import find_snapshot, list_snapshots, snapshot_folder
-from .settings import Settings, is_path
+from .settings import EMBEDDED_DIR, EMBEDDED_MODEL, Settings, is_path
 from .user_files import MAX_NAMED, PICKLES, SUFFIX, nearest, read_object, readable, reason_of
 
 MAX_NAME = 200  # bytes of a file's name; disks take 255 with the ending
@@ -31,6 +31,8 @@ CONFIGS = ("vae/config.json", "unet/config.json", "model_index.json")
 def list_models(settings: Settings) -> list[ModelInfo]:
     """List the usable models, the default one first, then by name."""
     folders, files = _children(settings.models_dir)
+    if EMBEDDED_MODEL not in [folder.name for folder in folders]:
+        folders.append(EMBEDDED_DIR / EMBEDDED_MODEL)
     models = [describe_folder(path) for path in folders if not why_unusable(path)]
     models += _describe_files(files, folders, settings.cache_dir)
     models += _list_hub(settings)

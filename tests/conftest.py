@@ -17,10 +17,8 @@ os.environ["HF_ENDPOINT"] = "http://127.0.0.1:9"  # nobody answers there
 if "PYTEST_XDIST_WORKER" in os.environ:  # two processes that want all cores each only wait for each other
     os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-from sd_app import Settings, Studio
-from sd_app.settings import DEFAULT_MODELS_DIR
-
-INTERROGATORS = ("tiny-clip", "tiny-blip")
+from sd_app import Settings, Studio, catalog
+from sd_app.settings import EMBEDDED_DIR
 
 
 def set_libraries_apart() -> None:
@@ -56,7 +54,7 @@ def make_checkpoint(
         hidden_size=32, intermediate_size=64, num_hidden_layers=3, num_attention_heads=2, projection_dim=32
     )
     pipe = StableDiffusionPipeline(
-        tokenizer=CLIPTokenizer.from_pretrained(DEFAULT_MODELS_DIR / "tiny-sd" / "tokenizer"),
+        tokenizer=CLIPTokenizer.from_pretrained(EMBEDDED_DIR / "tiny-sd" / "tokenizer"),
         text_encoder=CLIPTextModel(text_config),
         vae=AutoencoderKL(
             block_out_channels=(8, 8, 8, 8),
@@ -136,16 +134,19 @@ def sdxl_models(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def random_models(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A models folder with model-a and model-b (random weights), model-v (v-prediction), the own CLIP."""
+    """A models folder with model-a, model-b (random weights) and model-v (v-prediction)."""
     folder = tmp_path_factory.mktemp("models")
-    for name in INTERROGATORS:
-        if (DEFAULT_MODELS_DIR / name).exists():
-            (folder / name).symlink_to(DEFAULT_MODELS_DIR / name)
     make_checkpoint(folder / "model-a", seed=1)
     make_checkpoint(folder / "model-b", seed=2)
     make_checkpoint(folder / "model-v", seed=3, prediction_type="v_prediction")
     set_libraries_apart()  # diffusers imports most of itself with the first pipeline
     return folder
+
+
+@pytest.fixture
+def without_embedded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Hide the embedded model, so that a list holds what lies in models_dir and no more."""
+    monkeypatch.setattr(catalog, "EMBEDDED_DIR", tmp_path / "hidden")
 
 
 @pytest.fixture(scope="session")

@@ -7,14 +7,17 @@ from typing import Any
 
 import pytest
 
-from sd_app import Settings, Studio
+from sd_app import Settings, Studio, catalog
 from sd_app.addons import describe_addon
 from sd_app.catalog import find_model, is_hub_id, list_models
 from sd_app.checkpoints import file_facts, header_cache
 from sd_app.checkpoints.folders import why_unusable
 from sd_app.checkpoints.model_info import LATENT_RGB
 from sd_app.schedulers import SCHEDULERS
+from sd_app.settings import EMBEDDED_DIR
 from tests.checkpoint_files import original_shapes, write_hollow
+
+pytestmark = pytest.mark.usefixtures("without_embedded")
 
 
 def at(folder, model="model-a") -> Settings:
@@ -32,6 +35,23 @@ def test_the_default_model_comes_first_then_the_others_by_name(random_models):
         "model-v",
     ]
     assert find_model(at(random_models, "model-b"), None).name == "model-b"
+
+
+def test_the_embedded_model_is_listed_whatever_the_models_folder_is(random_models, monkeypatch):
+    monkeypatch.setattr(catalog, "EMBEDDED_DIR", EMBEDDED_DIR)
+    assert [info.name for info in list_models(at(random_models))] == [
+        "model-a",
+        "model-b",
+        "model-v",
+        "tiny-sd",
+    ]
+    assert find_model(at(random_models / "none", "tiny-sd"), None).path == EMBEDDED_DIR / "tiny-sd"
+
+
+def test_a_folder_of_the_users_goes_before_the_embedded_one_of_its_name(copied_model, monkeypatch):
+    monkeypatch.setattr(catalog, "EMBEDDED_DIR", EMBEDDED_DIR)
+    mine = copied_model.rename(copied_model.with_name("tiny-sd"))
+    assert [info.path for info in list_models(at(mine.parent))] == [mine]
 
 
 def test_the_embedded_model_is_described_by_its_own_file():

@@ -190,11 +190,11 @@ def test_sdxl_takes_both_encoders_and_the_original_names(sdxl_models, tmp_path):
 
 
 def test_a_known_change_of_the_embedded_model_as_a_lora_draws_the_changed_models_picture(tmp_path):
-    from sd_app.settings import DEFAULT_MODELS_DIR
+    from sd_app.settings import EMBEDDED_DIR
 
     models = tmp_path / "models"
     models.mkdir()
-    (models / "tiny-sd").symlink_to(DEFAULT_MODELS_DIR / "tiny-sd")
+    (models / "tiny-sd").symlink_to(EMBEDDED_DIR / "tiny-sd")
     studio = Studio(Settings(models_dir=models, outputs_dir=tmp_path, device="cpu"))
     place = "mid_block.attentions.0.transformer_blocks.0.attn2.to_v"
     known = {"width": 128, "height": 128, "num_inference_steps": 4}

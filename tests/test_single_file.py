@@ -11,7 +11,7 @@ from safetensors.torch import save_file
 from transformers import CLIPTokenizer
 
 from sd_app import InpaintRequest, Settings, Studio, Txt2ImgRequest
-from sd_app.settings import DEFAULT_MODELS_DIR
+from sd_app.settings import EMBEDDED_DIR
 from sd_app.weights.components import LoadedParts
 from sd_app.weights.single_file import build_tokenizers, load_file
 from tests.checkpoint_files import Parts, original_tensors, write_checkpoint
@@ -91,7 +91,7 @@ def test_a_files_picture_is_the_diffusers_folders_to_the_byte(tmp_path):
     parts = write_checkpoint(tmp_path / "one.safetensors", "sd1")
     loaded = load_file(tmp_path / "one.safetensors", torch.float32)
     StableDiffusionPipeline(
-        tokenizer=CLIPTokenizer.from_pretrained(DEFAULT_MODELS_DIR / "tiny-sd/tokenizer"),
+        tokenizer=CLIPTokenizer.from_pretrained(EMBEDDED_DIR / "tiny-sd/tokenizer"),
         text_encoder=parts.text_encoders[0],
         unet=parts.unet,
         vae=parts.vae,
@@ -137,7 +137,7 @@ def test_v_prediction_changes_the_picture_and_reaches_the_scheduler(tmp_path):
 
 
 def test_the_built_tokenizer_is_the_embedded_models_and_pads_as_its_family_does():
-    saved = CLIPTokenizer.from_pretrained(DEFAULT_MODELS_DIR / "tiny-sd/tokenizer")
+    saved = CLIPTokenizer.from_pretrained(EMBEDDED_DIR / "tiny-sd/tokenizer")
     built = build_tokenizers("sd1")["tokenizer"]
     assert built.get_vocab() == saved.get_vocab()
     text = "a bozuman, 12 naïve 🐈 don't"

@@ -14,7 +14,7 @@ from safetensors.torch import save_file
 from sd_app import Settings, Step, Studio, Txt2ImgRequest
 from sd_app.addons.taesd_files import find_preview_decoder
 from sd_app.catalog import find_model
-from sd_app.settings import DEFAULT_MODELS_DIR
+from sd_app.settings import EMBEDDED_DIR
 from sd_app.weights.taesd import decode_latents, load_decoder
 from tests.test_loras import KNOWN
 
@@ -31,7 +31,7 @@ def tiny() -> Any:
 def models_dir(random_models, sdxl_models, tmp_path) -> Path:
     folder: Path = tmp_path / "models"
     folder.mkdir()
-    for model in (random_models / "model-a", sdxl_models / "xl", DEFAULT_MODELS_DIR / "tiny-sd"):
+    for model in (random_models / "model-a", sdxl_models / "xl", EMBEDDED_DIR / "tiny-sd"):
         (folder / model.name).symlink_to(model)
     return folder
 

@@ -36,6 +36,7 @@ from ..studio import Studio
 from . import arithmetic, hub, interrogate
 
 FAILED, INTERRUPTED = 2, 130  # exit codes
+SCRIPT = "glass-box"  # the command's name where the package is installed
 
 REQUESTS: dict[str, tuple[type[Txt2ImgRequest], str]] = {
     "txt2img": (Txt2ImgRequest, "make pictures of a prompt"),
@@ -134,9 +135,8 @@ def main(arguments: list[str] | None = None) -> int:
 
 def make_parser(environ: Mapping[str, str]) -> argparse.ArgumentParser:
     """Return the parser. Settings take their default from SD_APP_<NAME>, as in app.py."""
-    parser = _Parser(
-        prog="python -m sd_app", description="A Stable Diffusion studio that opens the black box."
-    )
+    prog = SCRIPT if Path(sys.argv[0]).stem == SCRIPT else "python -m sd_app"
+    parser = _Parser(prog=prog, description="A Stable Diffusion studio that opens the black box.")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for name, (request_type, summary) in REQUESTS.items():
         command = commands.add_parser(name, help=summary, description=f"{summary.capitalize()}.")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 from PIL import Image
@@ -32,8 +31,8 @@ class Captioner:
     """A BLIP in memory. Not safe to use from two threads at once."""
 
     name: str
-    model: Any
-    processor: Any
+    model: BlipForConditionalGeneration
+    processor: BlipProcessor
 
     @torch.inference_mode()
     def caption(self, image: Image.Image, *, beginning: str = "") -> str:
