@@ -1,4 +1,4 @@
-// Keeps the theme that was asked for, from before the first paint on; it stands in the head itself.
+// Keeps the theme that was asked for, from the first paint on: it stands in the page's head itself.
 (() => {
   const { theme } = document.currentScript.dataset;
   if (theme === "system") return;
@@ -8,5 +8,6 @@
   };
   const changes = { attributes: true, subtree: true, attributeFilter: ["class"] };
   new MutationObserver(keep).observe(document.documentElement, changes);
-  document.addEventListener("DOMContentLoaded", keep);
+  if (document.body) keep();
+  else document.addEventListener("DOMContentLoaded", keep);
 })();

@@ -43,8 +43,9 @@ function weighted(text, start, end) {
   if (after && text[start - 1] === "(") {
     return { words, weight: parseFloat(after[1]), start: start - 1, end: end + after[0].length };
   }
-  const inNumber = /^[\d.]+$/.test(words) && text[end] === ")" && /\([^()]*:$/.test(text.slice(0, start));
-  if (!inNumber) return { words, weight: 1, start, end };
+  // The caret is in the number, or in the word before it.
   const open = text.lastIndexOf("(", start);
-  return { words: text.slice(open + 1, start - 1), weight: parseFloat(words), start: open, end: end + 1 };
+  const group = /^\(([^()]*):([\d.]+)\)$/.exec(text.slice(open, end + 1));
+  if (open < 0 || !group) return { words, weight: 1, start, end };
+  return { words: group[1], weight: parseFloat(group[2]), start: open, end: end + 1 };
 }
