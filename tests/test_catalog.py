@@ -411,3 +411,17 @@ def test_a_visitor_is_not_told_where_the_owners_model_lies(tmp_path):
     with pytest.raises(ValueError, match="gone cannot be used") as caught:
         find_model(settings, None)
     assert str(tmp_path) not in str(caught.value)
+
+
+@pytest.mark.parametrize("side", ["64", [64]])
+def test_odd_values_of_a_download_that_has_begun_leave_the_list_alone(tmp_path, monkeypatch, side):
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "hub"))
+    repo, commit = tmp_path / "hub/models--owner--begun", "a" * 40
+    for path, text in (
+        ("refs/main", commit),
+        (f"snapshots/{commit}/unet/config.json", json.dumps({"sample_size": side})),
+    ):
+        (repo / path).parent.mkdir(parents=True)
+        (repo / path).write_text(text)
+    settings = Settings(models_dir=tmp_path, model="owner/begun")
+    assert [(info.name, info.native_size) for info in list_models(settings)] == [("owner/begun", 512)]

@@ -1,6 +1,7 @@
 """Previews by TAESD where its file lies; they never change the picture."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +17,9 @@ from sd_app.addons.taesd_files import find_preview_decoder
 from sd_app.catalog import find_model
 from sd_app.settings import EMBEDDED_DIR
 from sd_app.weights.taesd import decode_latents, load_decoder
-from tests.test_loras import KNOWN
+from tests.addons.steps import KNOWN
 
-REQUEST = Txt2ImgRequest(prompt="a cat", **{**KNOWN, "num_inference_steps": 6, "num_images": 2})
+REQUEST = replace(Txt2ImgRequest(prompt="a cat", **KNOWN), num_inference_steps=6, num_images=2)
 
 
 @pytest.fixture(scope="module")
