@@ -65,12 +65,13 @@ def address(
 
 
 @contextmanager
-def served(settings: Settings) -> Iterator[str]:
-    """Serve a studio's page; yield its address."""
+def served(settings: Settings, root_path: str = "") -> Iterator[str]:
+    """Serve a studio's page; yield its address. `root_path` is where a proxy would put it."""
     studio = Studio(settings)
     demo = build_ui(studio)
     access = choose_access(environ={})
-    _, url, _ = demo.launch(prevent_thread_lock=True, quiet=True, **launch_options(access), **theme_options())
+    options = {**launch_options(access), **theme_options(), "root_path": root_path}
+    _, url, _ = demo.launch(prevent_thread_lock=True, quiet=True, **options)
     studio.warm_up()
     yield url
     demo.close()
