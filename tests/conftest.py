@@ -7,6 +7,8 @@ import shutil
 from pathlib import Path
 
 import pytest
+from xdist.remote import Producer
+from xdist.scheduler import LoadFileScheduling
 
 os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
 # What a developer has downloaded is none of the tests' business.
@@ -19,6 +21,19 @@ if "PYTEST_XDIST_WORKER" in os.environ:  # two processes that want all cores eac
 
 from sd_app import Settings, Studio, catalog
 from sd_app.settings import EMBEDDED_DIR
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LoadFileScheduling:
+    """Give each file to one process, but all files of a browser to the same.
+
+    A page's tests wait half of the time: two at once would leave a core idle.
+    """
+
+    class Scheduling(LoadFileScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return "tests/browser" if nodeid.startswith("tests/browser/") else super()._split_scope(nodeid)
+
+    return Scheduling(config, log)
 
 
 def set_libraries_apart() -> None:

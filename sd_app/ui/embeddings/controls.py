@@ -5,19 +5,11 @@ from typing import Any
 
 import gradio as gr
 
-from ...requests import MAX_FPS, MAX_FRAMES
-from ..shared.controls import examples_block, panel_title, text_box
+from ...requests import BlendRequest, PlaneRequest, WalkRequest
+from ..shared.controls import examples_block, panel_title, words_box
+from ..shared.field_controls import control
 from ..shared.form import MODES
 
-SPACES = {
-    "All rows. Each phrase is read in the whole prompt; all 77 rows that come out are computed with.": "all",
-    "Output row. Of what comes out only the slot's own rows are computed with; the others stay those of the"
-    " first phrase.": "row",
-    "Input vectors. The words are computed with before the encoder reads them, so every later row"
-    " follows.": "input",
-}
-METHODS = {"Straight (lerp)": "lerp", "On the sphere (slerp)": "slerp"}
-FILMS = {"MP4": "mp4", "WebP": "webp", "None": "none"}
 # One click each; the words are such that the embedded model knows them too.
 BLENDS = (
     "a drawing of {cat + 0.43*dog}",
@@ -66,18 +58,16 @@ class ExpressionFields:
 def words_block() -> ExpressionFields:
     """Make the fields for expressions, each with the line that reads along."""
     known = {
-        "expression": ("Expression", "cat + 0.43*dog", ("blend",)),
-        "a": ("From", "cat", ("walk", "plane")),
-        "b": ("To", "dog", ("walk", "plane")),
-        "direction": ("Add in columns", "tabby", ("plane",)),
+        "expression": (BlendRequest, "cat + 0.43*dog", ("blend",)),
+        "a": (WalkRequest, "cat", ("walk", "plane")),
+        "b": (WalkRequest, "dog", ("walk", "plane")),
+        "direction": (PlaneRequest, "tabby", ("plane",)),
     }
     fields, spelling = {}, {}
-    for name, (label, placeholder, modes) in known.items():
-        fields[name] = text_box(label, placeholder, *only(*modes))
+    for name, (request_type, placeholder, modes) in known.items():
+        fields[name] = words_box(request_type, name, placeholder, *only(*modes))
         spelling[name] = line_block(*only(*modes))
-    fields["prompt"] = text_box(
-        "Prompt around it", "{} is where it goes: a drawing of {}", *making(), value="{}"
-    )
+    fields["prompt"] = words_box(BlendRequest, "prompt", "{} is where it goes: a drawing of {}", *making())
     whole = line_block(*only("blend"))
     chips = {
         "blend": examples_block(list(BLENDS), *only("blend")),
@@ -96,13 +86,7 @@ def space_block() -> Any:
     """Make the choice of where to compute."""
     with gr.Group(elem_classes=["panel", *making()]):
         panel_title("Where to compute")
-        return gr.Radio(
-            list(SPACES.items()),
-            value="all",
-            show_label=False,
-            label="Space",
-            elem_classes=["choice", "spaces"],
-        )
+        return control(BlendRequest, "space", show_label=False, elem_classes=["choice", "spaces"])
 
 
 def walk_block() -> dict[str, Any]:
@@ -110,14 +94,10 @@ def walk_block() -> dict[str, Any]:
     with gr.Group(elem_classes=["panel", *only("walk")]):
         panel_title("Walk")
         with gr.Row(elem_classes="field-row"):
-            frames = gr.Number(9, label=f"Frames, 2–{MAX_FRAMES}", step=1, min_width=70)
-            fps = gr.Number(8, label=f"Frames a second, 1–{MAX_FPS}", step=1, min_width=70)
-        film = gr.Radio(list(FILMS.items()), value="mp4", label="Film", elem_classes="choice")
-        bisect = gr.Checkbox(
-            False,
-            label="Find the jump",
-            info="Halves the largest jump until it is no wider than 1/1024",
-        )
+            frames = control(WalkRequest, "frames", min_width=70)
+            fps = control(WalkRequest, "fps", min_width=70)
+        film = control(WalkRequest, "film", names=("mp4", "webp", "none"), elem_classes="choice")
+        bisect = control(WalkRequest, "bisect", explained=True)
     return {"frames": frames, "fps": fps, "film": film, "bisect": bisect}
 
 
@@ -126,8 +106,7 @@ def plane_block() -> dict[str, Any]:
     with gr.Group(elem_classes=["panel", *only("plane")]):
         panel_title("Plane")
         with gr.Row(elem_classes="field-row"):
-            rows = gr.Number(5, label="Rows", step=1, min_width=60)
-            columns = gr.Number(7, label="Columns", step=1, min_width=60)
-            low = gr.Number(-0.43, label="First ×", step=0.01, min_width=60)
-            high = gr.Number(0.43, label="Last ×", step=0.01, min_width=60)
-    return {"rows": rows, "columns": columns, "low": low, "high": high}
+            sides = {name: control(PlaneRequest, name, min_width=60) for name in ("rows", "columns")}
+            for name, factor in (("low", -0.43), ("high", 0.43)):
+                sides[name] = control(PlaneRequest, name, value=factor, min_width=60)
+    return sides

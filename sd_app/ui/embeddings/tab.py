@@ -17,6 +17,7 @@ from ..shared.controls import (
     examples_block,
     faster_block,
     go_row,
+    negative_box,
     notice_block,
     parameter_drop,
     picked,
@@ -24,13 +25,13 @@ from ..shared.controls import (
     size_block,
     text_box,
 )
+from ..shared.field_controls import control
 from ..shared.files import PictureFiles
 from ..shared.form import MODES
 from ..shared.job_queue import JobQueue
 from ..shared.making_events import MakingTabEvents
 from ..shared.result import result_block
 from .controls import (
-    METHODS,
     making,
     only,
     plane_block,
@@ -108,7 +109,7 @@ def embeddings_tab(
             examples = examples_block(list(model.example_prompts) if model else [], *only("tokens"))
             show, stop_reading = go_row("Show the numbers", "show-numbers", *only("tokens"))
             asked = words_block()
-            negative = text_box("Negative prompt", "What it must not show", *making())
+            negative = negative_box(*making())
             negative_line = gr.HTML(
                 "", elem_classes=["token-line", "negative-line", *making()], apply_default_css=False
             )
@@ -116,12 +117,7 @@ def embeddings_tab(
             addons = addon_block(studio, *making())
             space = space_block()
             walk = walk_block()
-            way = gr.Radio(
-                list(METHODS.items()),
-                value="lerp",
-                label="Way",
-                elem_classes=["choice", *only("walk", "plane")],
-            )
+            way = control(WalkRequest, "method", elem_classes=["choice", *only("walk", "plane")])
             plane = plane_block()
             with gr.Column(elem_classes=["making", *making()], scale=0, min_width=0):
                 sampling = sampling_block(model, studio.schedulers())

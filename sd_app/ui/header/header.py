@@ -5,7 +5,9 @@ from typing import Any
 
 import gradio as gr
 
+from ...requests import Txt2ImgRequest
 from ..shared.browser_state import QUIET, browser_state
+from ..shared.field_controls import control
 from ..shared.job_queue import JobQueue
 from ..shared.scripts import function_of
 from .add_model import ModelDownloads, add_model_block, wire_add_model
@@ -29,10 +31,11 @@ def header(studio: Any, queue: JobQueue, *, demo: Any) -> Header:
             apply_default_css=False,
             elem_id="brand",
         )
-        picker = gr.Dropdown(
-            names,
+        picker = control(
+            Txt2ImgRequest,
+            "model",
+            choices=names,
             value=names[0] if names else None,
-            label="Model",
             container=False,
             min_width=150,
             elem_id="model-picker",
