@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 from playwright.sync_api import FilePayload, Locator
 
 SETTLE = 150  # milliseconds a field that has just appeared is given
@@ -56,7 +57,7 @@ def stroke(tab: Locator, *points: tuple[float, float]) -> None:
     mouse.up()
 
 
-def painted(tab: Locator) -> np.ndarray:
+def painted(tab: Locator) -> NDArray[np.uint8]:
     """Return the opacity of what is painted, (H, W) uint8."""
     data = tab.locator(".canvas-paint").evaluate(
         "c => [c.width, c.height, [...c.getContext('2d').getImageData(0, 0, c.width, c.height).data]]"

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from PIL import Image
 from playwright.sync_api import Locator, Page, expect
 
@@ -29,7 +30,7 @@ def newest(outputs_dir: Path, before: set[Path]) -> list[Path]:
     return sorted(set(outputs_dir.rglob("*.png")) - before)
 
 
-def shown_pixels(tab: Locator) -> np.ndarray:
+def shown_pixels(tab: Locator) -> NDArray[np.uint8]:
     url = tab.locator(".result-picture").get_attribute("src")
     assert url
     return np.asarray(Image.open(io.BytesIO(tab.page.request.get(url).body())).convert("RGB"))
