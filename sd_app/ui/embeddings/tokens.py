@@ -15,10 +15,8 @@ so that the numbers do not travel again.
 """
 
 import base64
-import json
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
 import gradio as gr
@@ -30,18 +28,11 @@ from ..shared.browser_state import QUIET
 from ..shared.errors import sentence, words
 from ..shared.gpu import borrow_call
 from ..shared.job_queue import JobQueue, Waiting, stream
+from ..shared.scripts import UI, script_of
 
-PAGE = Path(__file__).parent.parent
-SCRIPTS = ("shared/message.js", "embeddings/tokens.js")
 EMPTY: dict[str, Any] = {"phase": "empty", "text": "", "sides": [], "empty": None, "unlike": None}
 NO_ROW: dict[str, Any] = {"row": None, "text": "", "near": []}
 MAX_WINDOWS = 8  # of a prompt whose numbers are shown
-
-NEAR_JS = """
-const send = () => element.closest(".get")?.querySelector(".tokens")
-  ?.dispatchEvent(new CustomEvent("tokens:near", { detail: props.value }));
-watch("value", send);
-"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -166,20 +157,15 @@ def token_view(studio: Any, queue: JobQueue) -> TokenView:
     """Make the view."""
     view = gr.HTML(
         value=EMPTY,
-        html_template=(PAGE / "embeddings/tokens.html").read_text(encoding="utf-8"),
-        js_on_load="\n".join(
-            [
-                f"const HEAT_COLORS = {json.dumps(HEAT_COLORS)}, LINEAR = {LINEAR};",
-                *((PAGE / name).read_text(encoding="utf-8") for name in SCRIPTS),
-            ]
-        ),
+        html_template=(UI / "embeddings/tokens.html").read_text(encoding="utf-8"),
+        js_on_load=script_of("embeddings/tokens.js", "look_up", heatColors=HEAT_COLORS, linear=LINEAR),
         apply_default_css=False,
         elem_classes=["only", "on-tokens"],
     )
     near = gr.HTML(
         value=NO_ROW,
         html_template="<span></span>",
-        js_on_load=NEAR_JS,
+        js_on_load=script_of("embeddings/tokens_near.js"),
         apply_default_css=False,
         elem_classes="tokens-near",
     )

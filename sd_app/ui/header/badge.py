@@ -21,6 +21,7 @@ import gradio as gr
 from ...requests import Status, format_bytes
 from ..shared.browser_state import QUIET, RUN
 from ..shared.errors import words
+from ..shared.scripts import script_of
 
 ASSETS = Path(__file__).parent
 SECONDS = 3.0  # between two looks at the memory
@@ -69,7 +70,7 @@ def badge_block(studio: Any) -> Any:
     return gr.HTML(
         value=badge_value(studio.status()),
         html_template=(ASSETS / "badge.html").read_text(encoding="utf-8"),
-        js_on_load=(ASSETS / "badge.js").read_text(encoding="utf-8"),
+        js_on_load=script_of("header/badge.js", "free"),
         apply_default_css=False,
         elem_id="badge",
     )

@@ -12,13 +12,15 @@ from ...images import open_image
 from ...requests import InterrogateResult, InterrogateStep, Score, Step
 from ..shared.browser_state import QUIET, RUN, TELLING, browser_state, keep_form, keep_pictures, read_pictures
 from ..shared.canvas import Canvas, upload_of
+from ..shared.controls import NO_NOTICE
 from ..shared.errors import sentence
 from ..shared.errors import words as words_of
 from ..shared.files import PictureFiles
 from ..shared.gpu import borrow_call, borrow_gpu
 from ..shared.job_queue import JobQueue, Waiting, stream
-from ..shared.making_events import SENT, make_run
+from ..shared.making_events import make_run
 from ..shared.result import duration, preview_url, progress_detail
+from ..shared.scripts import function_of
 from . import check_drawing as checking
 from . import words
 from .search_form import SearchForm
@@ -188,7 +190,9 @@ class SearchEvents:
     def _wire_canvas(self) -> None:
         view = self.canvas.view
         view.picked(self.take_picture, inputs=view, outputs=view, preprocess=False, **QUIET)
-        self.notice.undo(fn=None, js="() => ({text: '', before: null})", outputs=self.notice, **QUIET)
+        self.notice.undo(
+            fn=None, js=function_of("shared/controls.js", "same", NO_NOTICE), outputs=self.notice, **QUIET
+        )
 
     def take_picture(self, value: object, event: gr.EventData) -> dict[str, Any]:
         """Put an uploaded picture on the canvas."""
@@ -201,15 +205,14 @@ class SearchEvents:
         """Let a making tab's result block send the picture it shows here."""
         sent = result.send_interrogate(
             self.receive,
-            js=SENT,
+            js=function_of("shared/send_to.js", "sentImage"),
             inputs=result,
             outputs=[self.canvas.view, self.notice],
             preprocess=False,
             **TELLING,
         )
-        opening = "['tab-interrogate-button', 'view-words-button']"
-        js = f"() => {{ for (const id of {opening}) document.getElementById(id)?.click(); }}"
-        sent.success(fn=None, js=js, **QUIET)
+        opening = ("tab-interrogate-button", "view-words-button")
+        sent.success(fn=None, js=function_of("shared/send_to.js", "openTabs", *opening), **QUIET)
 
     def receive(self, entry: object) -> tuple[Any, Any]:
         """Take over a picture that another tab made."""

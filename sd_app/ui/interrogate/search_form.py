@@ -12,6 +12,7 @@ from ..shared.browser_state import QUIET
 from ..shared.controls import panel_title
 from ..shared.field_controls import control
 from ..shared.form import Form, build_request
+from ..shared.scripts import function_of
 
 ABOUT_MODES = {
     "best": "Adds the phrase that raises the similarity most, round after round.",
@@ -36,7 +37,7 @@ class SearchForm:
         form = self.form
         form["mode"].change(
             fn=None,
-            js=f"(mode) => `<span>${{{ABOUT_MODES}[mode] ?? ''}}</span>`",
+            js=function_of("interrogate/search_form.js", "aboutMode", ABOUT_MODES),
             inputs=form["mode"],
             outputs=self.mode_line,
             **QUIET,

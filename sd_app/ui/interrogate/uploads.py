@@ -14,6 +14,7 @@ from ...images import open_image
 from ...requests import MAX_MATCHES
 from ..shared.canvas import picture_entry
 from ..shared.files import PictureFiles
+from ..shared.scripts import script_of
 
 ASSETS = Path(__file__).parent
 EMPTY: dict[str, Any] = {"pictures": [], "text": ""}
@@ -66,8 +67,8 @@ def uploads_block(files: PictureFiles, max_pixels: int) -> Uploads:
     view = gr.HTML(
         value=EMPTY,
         html_template=(ASSETS / "uploads.html").read_text(encoding="utf-8"),
-        js_on_load=f"const MOST = {MAX_MATCHES};\n" + (ASSETS / "uploads.js").read_text(encoding="utf-8"),
+        js_on_load=script_of("interrogate/uploads.js", "picked", "painted", most=MAX_MATCHES),
         apply_default_css=False,
-        elem_classes="easel-block",
+        elem_classes="canvas-block",
     )
     return Uploads(view=view, files=files, max_pixels=max_pixels)

@@ -9,16 +9,13 @@ import gradio as gr
 from .browser_state import QUIET
 from .controls import examples_block, picked
 from .errors import sentence
+from .scripts import function_of
 
 MAX_LISTED = 2000  # a menu of more is no help
 HINT = (
     "<span>Put .safetensors files into loras/ or embeddings/ in your models folder,"
     " and they are listed here.</span>"
 )
-APPEND_JS = """(text, prompt) => {
-  const before = (prompt ?? "").trimEnd();
-  return text ? (before ? before + " " : "") + text : prompt;
-}"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,8 +35,9 @@ class AddonPicker:
         for event in (demo.load, self.panel.expand):
             event(self.refresh, outputs=[self.panel, self.chosen, self.facts], **QUIET)
         self.chosen.change(self.describe, inputs=self.chosen, outputs=self._about, preprocess=False, **QUIET)
+        append_text = function_of("shared/addon_picker.js", "append")
         for button, field in ((self.insert, prompt), (self.insert_negative, negative_prompt)):
-            button.click(fn=None, js=APPEND_JS, inputs=[self.chosen, field], outputs=field, **QUIET)
+            button.click(fn=None, js=append_text, inputs=[self.chosen, field], outputs=field, **QUIET)
         self.triggers.pick(append, inputs=prompt, outputs=prompt, preprocess=False, **QUIET)
 
     @property

@@ -21,8 +21,6 @@ from .gpu import borrow_gpu
 from .job_queue import JobQueue, Run, Waiting, stream
 from .kept_numbers import add_numbers, keep_numbers
 
-SHOWN = "(result) => result?.images?.[result.selected]"  # the picture the result block shows
-SENT = f"(result) => ({SHOWN})(result) && {{...({SHOWN})(result), ...result.shown}}"  # in the view chosen
 USUAL_SIDE = 512  # of a model that is not known
 
 

@@ -12,7 +12,8 @@ from .browser_state import QUIET, TELLING
 from .canvas import Canvas, upload_of
 from .errors import sentence, words
 from .form import fields_of
-from .making_events import SENT, SHOWN, MakingTabEvents
+from .making_events import MakingTabEvents
+from .scripts import function_of
 
 Updates = dict[Any, Any]  # component -> what it shall hold
 
@@ -41,13 +42,13 @@ class Receiver:
         tab = self.tab
         tab.result.reuse(
             self.reuse,
-            js=f"(result, ...form) => [({SHOWN})(result)?.infotext ?? '', ...form]",
+            js=function_of("shared/send_to.js", "infotextOf"),
             inputs=[tab.result, *tab.form.values()],
             outputs=self._filled,
             preprocess=False,
             **TELLING,
         )
-        seed_js = f"(result, seed) => ({SHOWN})(result)?.seed ?? seed"
+        seed_js = function_of("shared/send_to.js", "seedOf")
         seed = tab.form["seed"]
         for use_seed in (tab.result.use_seed, tab.again.click):
             use_seed(fn=None, js=seed_js, inputs=[tab.result, seed], outputs=seed)
@@ -105,8 +106,7 @@ class Receiver:
         names = list(tab.form)
         notice.undo(
             fn=None,
-            js=f"(notice, ...form) => [...{names}.map((name, i) => notice?.before?.[name] ?? form[i]),"
-            " {text: '', before: null}]",
+            js=function_of("shared/send_to.js", "heldBefore", names),
             inputs=[notice, *tab.form.values()],
             outputs=[*tab.form.values(), notice],
             preprocess=False,
@@ -125,13 +125,15 @@ class Receiver:
         tab = self.tab
         sent = getattr(source, f"send_{tab.name}")(
             self.receive,
-            js=f"(result, ...form) => [({SENT})(result), ...form]",
+            js=function_of("shared/send_to.js", "sentImage"),
             inputs=[source, *tab.form.values()],
             outputs=[*self._filled, *tab.canvas_views],
             preprocess=False,
             **TELLING,
         )
-        sent.success(fn=None, js=f"() => document.getElementById('tab-{tab.name}-button').click()", **QUIET)
+        sent.success(
+            fn=None, js=function_of("shared/send_to.js", "openTabs", f"tab-{tab.name}-button"), **QUIET
+        )
 
     def receive(self, entry: object, *form: object) -> Updates:
         """Take over a picture that another tab made.
@@ -176,7 +178,9 @@ class Receiver:
             preprocess=False,
             **TELLING,
         )
-        sent.success(fn=None, js=f"() => document.getElementById('tab-{tab.name}-button').click()", **QUIET)
+        sent.success(
+            fn=None, js=function_of("shared/send_to.js", "openTabs", f"tab-{tab.name}-button"), **QUIET
+        )
 
     def receive_words(self, found: object, canvas_value: object, *form: object) -> Updates:
         """Take over a prompt, least-like words as the negative one, and its picture where there is a canvas.
@@ -213,8 +217,7 @@ class Receiver:
         canvas.view.resized(self.tab.fit, inputs=given, outputs=sides, preprocess=False, **QUIET)
         canvas.view.blank(
             fn=None,
-            js="(value, width, height) => ({picture: null, paint: null, text: '',"
-            " blank: [Math.round(width) || 512, Math.round(height) || 512, '#ffffff']})",
+            js=function_of("shared/send_to.js", "blankCanvas"),
             inputs=[canvas.view, *sides],
             outputs=canvas.view,
             preprocess=False,
