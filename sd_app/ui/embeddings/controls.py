@@ -1,11 +1,11 @@
 """The left side's blocks for blends, walks and planes, and their examples."""
 
 from dataclasses import dataclass
-from typing import Any
 
 import gradio as gr
 
 from ...requests import MAX_FPS, MAX_FRAMES
+from ..shared.components import Fields
 from ..shared.controls import examples_block, panel_title, text_box
 from ..shared.form import MODES
 
@@ -43,27 +43,27 @@ def plane_of(text: str) -> dict[str, str]:
     return dict(zip(("a", "b", "direction", "prompt"), PLANES.get(text, ()), strict=False))
 
 
-def only(*modes: str) -> list[str]:
+def shown_in(*modes: str) -> list[str]:
     """Return the classes of what is shown in these modes only."""
     return ["only", *(f"on-{mode}" for mode in modes)]
 
 
-def making() -> list[str]:
+def shown_when_making() -> list[str]:
     """Return the classes of what belongs to making pictures."""
-    return only(*MODES[1:])
+    return shown_in(*MODES[1:])
 
 
 @dataclass(frozen=True, kw_only=True)
 class ExpressionFields:
     """The fields that hold expressions, and the prompt around them."""
 
-    fields: dict[str, Any]
-    spelling: dict[str, Any]
-    prompt_line: Any
-    chips: dict[str, Any]
+    fields: Fields
+    spelling: dict[str, gr.HTML]
+    prompt_line: gr.HTML
+    chips: dict[str, gr.HTML]
 
 
-def words_block() -> ExpressionFields:
+def expression_fields() -> ExpressionFields:
     """Make the fields for expressions, each with the line that reads along."""
     known = {
         "expression": ("Expression", "cat + 0.43*dog", ("blend",)),
@@ -71,30 +71,31 @@ def words_block() -> ExpressionFields:
         "b": ("To", "dog", ("walk", "plane")),
         "direction": ("Add in columns", "tabby", ("plane",)),
     }
-    fields, spelling = {}, {}
+    fields: Fields = {}
+    spelling: dict[str, gr.HTML] = {}
     for name, (label, placeholder, modes) in known.items():
-        fields[name] = text_box(label, placeholder, *only(*modes))
-        spelling[name] = line_block(*only(*modes))
+        fields[name] = text_box(label, placeholder, *shown_in(*modes))
+        spelling[name] = line_block(*shown_in(*modes))
     fields["prompt"] = text_box(
-        "Prompt around it", "{} is where it goes: a drawing of {}", *making(), value="{}"
+        "Prompt around it", "{} is where it goes: a drawing of {}", *shown_when_making(), value="{}"
     )
-    whole = line_block(*only("blend"))
+    whole = line_block(*shown_in("blend"))
     chips = {
-        "blend": examples_block(list(BLENDS), *only("blend")),
-        "walk": examples_block(list(WAYS), *only("walk")),
-        "plane": examples_block(list(PLANES), *only("plane")),
+        "blend": examples_block(list(BLENDS), *shown_in("blend")),
+        "walk": examples_block(list(WAYS), *shown_in("walk")),
+        "plane": examples_block(list(PLANES), *shown_in("plane")),
     }
     return ExpressionFields(fields=fields, spelling=spelling, prompt_line=whole, chips=chips)
 
 
-def line_block(*classes: str) -> Any:
+def line_block(*classes: str) -> gr.HTML:
     """Make the line below an expression."""
     return gr.HTML("", elem_classes=["token-line", "spelling", *classes], apply_default_css=False)
 
 
-def space_block() -> Any:
+def space_block() -> gr.Radio:
     """Make the choice of where to compute."""
-    with gr.Group(elem_classes=["panel", *making()]):
+    with gr.Group(elem_classes=["panel", *shown_when_making()]):
         panel_title("Where to compute")
         return gr.Radio(
             list(SPACES.items()),
@@ -105,9 +106,9 @@ def space_block() -> Any:
         )
 
 
-def walk_block() -> dict[str, Any]:
+def walk_block() -> Fields:
     """Make what only a walk asks."""
-    with gr.Group(elem_classes=["panel", *only("walk")]):
+    with gr.Group(elem_classes=["panel", *shown_in("walk")]):
         panel_title("Walk")
         with gr.Row(elem_classes="field-row"):
             frames = gr.Number(9, label=f"Frames, 2–{MAX_FRAMES}", step=1, min_width=70)
@@ -121,9 +122,9 @@ def walk_block() -> dict[str, Any]:
     return {"frames": frames, "fps": fps, "film": film, "bisect": bisect}
 
 
-def plane_block() -> dict[str, Any]:
+def plane_block() -> Fields:
     """Make what only a plane asks."""
-    with gr.Group(elem_classes=["panel", *only("plane")]):
+    with gr.Group(elem_classes=["panel", *shown_in("plane")]):
         panel_title("Plane")
         with gr.Row(elem_classes="field-row"):
             rows = gr.Number(5, label="Rows", step=1, min_width=60)

@@ -1,11 +1,10 @@
 """The tab "Inpaint"."""
 
-from typing import Any
-
 import gradio as gr
 
 from ...requests import InpaintRequest
 from ..shared.browser_state import QUIET
+from ..shared.components import Fields
 from ..shared.controls import panel_title
 from ..shared.form import MARGINS
 from ..shared.making_tab import MakingTab
@@ -14,12 +13,12 @@ CONTENTS = {"The picture": "original", "Colours around it": "fill", "Noise": "no
 BLENDS = {"None": "none", "Poisson": "poisson", "Pyramid": "pyramid"}
 
 
-def own_fields() -> dict[str, Any]:
+def own_fields() -> Fields:
     """Make the blocks that only this tab has."""
     return {**painted_block(), **seam_block(), **extend_block()}
 
 
-def painted_block() -> dict[str, Any]:
+def painted_block() -> Fields:
     """Make what is said about the painted area."""
     with gr.Group(elem_classes="panel"):
         panel_title("Painted area")
@@ -53,7 +52,7 @@ def painted_block() -> dict[str, Any]:
     }
 
 
-def seam_block() -> dict[str, Any]:
+def seam_block() -> Fields:
     """Make what can be done about a visible edge."""
     with gr.Accordion("Soften the edge", open=False, elem_classes="panel folded"):
         feather = gr.Slider(
@@ -69,7 +68,7 @@ def seam_block() -> dict[str, Any]:
     return {"feather": feather, "blend": blend, "color_match": match}
 
 
-def extend_block() -> dict[str, Any]:
+def extend_block() -> Fields:
     """Make how far the picture is extended: outpainting."""
     with gr.Accordion("Extend the picture (outpaint)", open=False, elem_classes="panel folded"):
         with gr.Row(elem_classes="field-row"):

@@ -25,8 +25,8 @@ from ...requests import (
     parse_seed,
     take_apart,
 )
+from .components import Form, Values
 
-Form = Mapping[str, Any]  # field name -> gradio component
 RequestT = TypeVar("RequestT", bound=Txt2ImgRequest | InterrogateRequest | MatchRequest)
 
 NUMBERS = (
@@ -110,7 +110,7 @@ MODEL_FIELDS = (
 
 def read_request(
     form: Form,
-    values: Mapping[Any, object],
+    values: Values,
     request_type: type[RequestT],
     pictures: Mapping[str, Image.Image | None],
 ) -> RequestT:
