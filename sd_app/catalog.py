@@ -6,7 +6,6 @@ from collections.abc import Callable
 from contextlib import suppress
 from operator import attrgetter
 from pathlib import Path
-from typing import Any
 
 from .checkpoints import SCALING_FACTORS, FileFacts, inspect, open_header_cache
 from .checkpoints.folders import (
@@ -18,11 +17,11 @@ from .checkpoints.folders import (
     tell_family,
     why_unusable,
 )
-from .checkpoints.model_info import ModelInfo, describe_model
-from .hub.curated import CURATED, owner_facts
+from .checkpoints.model_info import ModelInfo, apply_overrides
+from .hub.curated import CURATED, curated_overrides
 from .hub.hub_cache import find_snapshot, list_snapshots, snapshot_folder
-from .settings import Settings, is_path
-from .user_files import MAX_NAMED, PICKLES, SUFFIX, nearest, read_object, readable, reason_of
+from .settings import EMBEDDED_DIR, EMBEDDED_MODEL, Settings, is_path
+from .user_files import MAX_NAMED, PICKLES, SUFFIX, JsonObject, nearest, read_object, readable, reason_of
 
 MAX_NAME = 200  # bytes of a file's name; disks take 255 with the ending
 CONFIGS = ("vae/config.json", "unet/config.json", "model_index.json")
@@ -31,6 +30,8 @@ CONFIGS = ("vae/config.json", "unet/config.json", "model_index.json")
 def list_models(settings: Settings) -> list[ModelInfo]:
     """List the usable models, the default one first, then by name."""
     folders, files = _children(settings.models_dir)
+    if EMBEDDED_MODEL not in [folder.name for folder in folders]:
+        folders.append(EMBEDDED_DIR / EMBEDDED_MODEL)
     models = [describe_folder(path) for path in folders if not why_unusable(path)]
     models += _describe_files(files, folders, settings.cache_dir)
     models += _list_hub(settings)
@@ -79,22 +80,20 @@ def describe_file(path: Path, *, name: str | None = None, facts: FileFacts | Non
     Raise ValueError saying why it cannot be used, OSError if it cannot be read; see checkpoints.inspect.
     """
     facts = facts or inspect(path)
-    known = {
-        "name": name or path.stem,
-        "kind": "file",
-        "path": path,
-        "family": facts.family,
-        "size_bytes": facts.size_bytes,
-        "only_inpaints": facts.in_channels == INPAINT_CHANNELS,
-    }
+    name = name or path.stem
+    implied = ModelInfo(
+        name=name,
+        title=name,
+        kind="file",
+        path=path,
+        family=facts.family,
+        native_size=facts.native_size,
+        size_bytes=facts.size_bytes,
+        note=facts.assumed,
+        only_inpaints=facts.in_channels == INPAINT_CHANNELS,
+    )
     try:
-        return describe_model(
-            known,
-            facts.sidecar,
-            native_size=facts.native_size,
-            scaling_factor=SCALING_FACTORS[facts.family],
-            note=facts.assumed,
-        )
+        return apply_overrides(implied, facts.sidecar, scaling_factor=SCALING_FACTORS[facts.family])
     except ODD_VALUES as error:
         raise ValueError(f"a value in {path.stem}.json beside it is wrong: {error}") from error
 
@@ -107,7 +106,7 @@ def list_downloaded() -> list[ModelInfo]:
 
 
 def _describe_snapshot(folder: Path, hub_id: str) -> ModelInfo:
-    return describe_folder(folder, name=hub_id, kind="hub", owner=owner_facts(hub_id))
+    return describe_folder(folder, name=hub_id, kind="hub", overrides=curated_overrides(hub_id))
 
 
 def _list_hub(settings: Settings) -> list[ModelInfo]:
@@ -123,18 +122,28 @@ def _describe_hub(hub_id: str) -> ModelInfo:
     snapshot = find_snapshot(hub_id)
     if snapshot is not None:
         return _describe_snapshot(snapshot, hub_id)
-    known: dict[str, Any] = {"name": hub_id, "kind": "hub", "path": None}
-    curated, begun = CURATED.get(hub_id), snapshot_folder(hub_id)
-    vae, unet, index = (read_object(begun / name) if begun else {} for name in CONFIGS)
-    if curated:
-        known |= {"family": curated.family, "only_inpaints": curated.only_inpaints}
-        side, factor = curated.native_size, curated.scaling_factor
-    else:  # a download that has begun brings its small files first
-        known |= {"family": tell_family(index, unet)}
-        known |= {"only_inpaints": unet.get("in_channels") == INPAINT_CHANNELS}
-        side, factor = native_size(unet, vae), vae.get("scaling_factor", 0.18215)
-    note = "Downloaded when first used."
-    return describe_model(known, owner_facts(hub_id), native_size=side, scaling_factor=factor, note=note)
+    begun = snapshot_folder(hub_id)
+    try:  # a download that has begun brings its small files first
+        return _describe_absent(hub_id, *(read_object(begun / name) if begun else {} for name in CONFIGS))
+    except ODD_VALUES:
+        return _describe_absent(hub_id, {}, {}, {})
+
+
+def _describe_absent(hub_id: str, vae: JsonObject, unet: JsonObject, index: JsonObject) -> ModelInfo:
+    """Describe a hub model that is not downloaded. Raise one of ODD_VALUES for a configuration's value."""
+    curated = CURATED.get(hub_id)
+    implied = ModelInfo(
+        name=hub_id,
+        title=hub_id,
+        kind="hub",
+        path=None,
+        family=curated.family if curated else tell_family(index, unet),
+        native_size=curated.native_size if curated else native_size(unet, vae),
+        note="Downloaded when first used.",
+        only_inpaints=curated.only_inpaints if curated else unet.get("in_channels") == INPAINT_CHANNELS,
+    )
+    factor = curated.scaling_factor if curated else vae.get("scaling_factor", 0.18215)
+    return apply_overrides(implied, curated_overrides(hub_id), scaling_factor=factor)
 
 
 def _children(models_dir: Path) -> tuple[list[Path], list[Path]]:

@@ -6,6 +6,7 @@ from PIL import Image
 
 MAX_SEED = 2**32 - 1
 MIN_SIDE, MAX_SIDE = 64, 8192  # pixels
+SIDES = ("left", "top", "right", "bottom")
 
 
 def check_text(name: str, value: object, limit: int) -> None:
@@ -74,8 +75,8 @@ def check_choice(name: str, value: object, choices: tuple[str, ...]) -> None:
 def check_margins(name: str, value: object) -> None:
     """Refuse what is not four pixel counts: left, top, right, bottom."""
     if not isinstance(value, tuple | list) or len(value) != 4:
-        raise ValueError(f"{name} must be four numbers: left, top, right, bottom; got {shown(value)}")
-    for side, pixels in zip(("left", "top", "right", "bottom"), value, strict=True):
+        raise ValueError(f"{name} must be four numbers: {', '.join(SIDES)}; got {shown(value)}")
+    for side, pixels in zip(SIDES, value, strict=True):
         check_int(f"{name} {side}", pixels, 0, MAX_SIDE)
 
 

@@ -10,15 +10,24 @@ from .checks import check_int
 
 DTYPES = ("auto", "float16", "bfloat16", "float32")
 MODES = ("local", "shared", "space")
-DEFAULT_MODELS_DIR = Path(__file__).resolve().parent.parent / "models"
-
-
+_PACKAGE = Path(__file__).resolve().parent
+_CHECKOUT = _PACKAGE.parent
+# An installed package brings its models inside; a checkout has them beside the package, for all to see.
+EMBEDDED_DIR = _PACKAGE / "models" if (_PACKAGE / "models").is_dir() else _CHECKOUT / "models"
+EMBEDDED_MODEL = "tiny-sd"
 _DEVICE = re.compile(r"auto|cpu|mps|cuda(:\d{1,3})?")
 
 
 def default_cache_dir() -> Path:
     """Return the folder for what can be made again, as the environment says now."""
     return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "sd_app"
+
+
+def default_models_dir() -> Path:
+    """Return the folder for the user's own models: a checkout's models/, else one among the user's data."""
+    if EMBEDDED_DIR.parent == _CHECKOUT:
+        return EMBEDDED_DIR
+    return Path(os.environ.get("XDG_DATA_HOME") or "~/.local/share").expanduser() / "sd_app" / "models"
 
 
 def is_path(model: str) -> bool:
@@ -32,12 +41,13 @@ def is_path(model: str) -> bool:
 class Settings:
     """Everything that holds for a whole run of the app. Raise ValueError for a value that cannot be."""
 
-    models_dir: Path = DEFAULT_MODELS_DIR
+    # The user's own models; the embedded ones are there wherever this leads.
+    models_dir: Path = field(default_factory=default_models_dir)
     outputs_dir: Path = field(default_factory=lambda: Path("outputs"))
     # Tables of phrases, what headers have told; may be deleted.
     cache_dir: Path = field(default_factory=default_cache_dir)
     # The model of a request that names none: a name, a hub id "owner/name", or the path of a folder or file.
-    model: str = "tiny-sd"
+    model: str = EMBEDDED_MODEL
     device: str = "auto"  # auto, cpu, cuda, cuda:N or mps
     dtype: str = "auto"  # auto: float16 on cuda and mps; bfloat16 or float32 on the CPU
     lowvram: bool = False  # keep weights in main memory, move each part to the GPU as it is needed

@@ -4,7 +4,8 @@ import json
 from collections.abc import Iterable
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any
+
+JsonObject = dict[str, object]  # as somebody wrote it: every value is checked where it is used
 
 SUFFIX = ".safetensors"
 PICKLES = (".ckpt", ".pt", ".pth", ".bin")  # formats whose reading can run code
@@ -12,7 +13,7 @@ MAX_NAMED = 8  # names in an error
 MAX_REASON = 300  # characters
 
 
-def read_object(path: Path) -> dict[str, Any]:
+def read_object(path: Path) -> JsonObject:
     """Return the JSON object in a file; an empty one if the file holds none or cannot be read."""
     try:
         value = json.loads(path.read_text(encoding="utf-8"))

@@ -1,11 +1,14 @@
 """What the tests share: the embedded model, and tiny checkpoints with random weights, made in a second."""
 
+import gc
 import json
 import os
 import shutil
 from pathlib import Path
 
 import pytest
+from xdist.remote import Producer
+from xdist.scheduler import LoadFileScheduling
 
 os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
 # What a developer has downloaded is none of the tests' business.
@@ -16,10 +19,36 @@ os.environ["HF_ENDPOINT"] = "http://127.0.0.1:9"  # nobody answers there
 if "PYTEST_XDIST_WORKER" in os.environ:  # two processes that want all cores each only wait for each other
     os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-from sd_app import Settings, Studio
-from sd_app.settings import DEFAULT_MODELS_DIR
+from sd_app import Settings, Studio, catalog
+from sd_app.settings import EMBEDDED_DIR
 
-INTERROGATORS = ("tiny-clip", "tiny-blip")
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LoadFileScheduling:
+    """Give each file to one process, but all files of a browser to the same.
+
+    A page's tests wait half of the time: two at once would leave a core idle.
+    """
+
+    class Scheduling(LoadFileScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return "tests/browser" if nodeid.startswith("tests/browser/") else super()._split_scope(nodeid)
+
+    return Scheduling(config, log)
+
+
+def set_libraries_apart() -> None:
+    """Leave what the libraries hold, half a million objects, out of garbage collections: 0.3 s each else.
+
+    What is made after this is collected as ever.
+    """
+    gc.collect()
+    gc.freeze()
+
+
+@pytest.fixture(autouse=True, scope="module")
+def libraries_set_apart() -> None:
+    """Set apart what a file of tests has imported when it begins."""
+    set_libraries_apart()
 
 
 def make_checkpoint(
@@ -40,7 +69,7 @@ def make_checkpoint(
         hidden_size=32, intermediate_size=64, num_hidden_layers=3, num_attention_heads=2, projection_dim=32
     )
     pipe = StableDiffusionPipeline(
-        tokenizer=CLIPTokenizer.from_pretrained(DEFAULT_MODELS_DIR / "tiny-sd" / "tokenizer"),
+        tokenizer=CLIPTokenizer.from_pretrained(EMBEDDED_DIR / "tiny-sd" / "tokenizer"),
         text_encoder=CLIPTextModel(text_config),
         vae=AutoencoderKL(
             block_out_channels=(8, 8, 8, 8),
@@ -120,15 +149,19 @@ def sdxl_models(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def random_models(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A models folder with model-a and model-b (random weights), model-v (v-prediction), the own CLIP."""
+    """A models folder with model-a, model-b (random weights) and model-v (v-prediction)."""
     folder = tmp_path_factory.mktemp("models")
-    for name in INTERROGATORS:
-        if (DEFAULT_MODELS_DIR / name).exists():
-            (folder / name).symlink_to(DEFAULT_MODELS_DIR / name)
     make_checkpoint(folder / "model-a", seed=1)
     make_checkpoint(folder / "model-b", seed=2)
     make_checkpoint(folder / "model-v", seed=3, prediction_type="v_prediction")
+    set_libraries_apart()  # diffusers imports most of itself with the first pipeline
     return folder
+
+
+@pytest.fixture
+def without_embedded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Hide the embedded model, so that a list holds what lies in models_dir and no more."""
+    monkeypatch.setattr(catalog, "EMBEDDED_DIR", tmp_path / "hidden")
 
 
 @pytest.fixture(scope="session")

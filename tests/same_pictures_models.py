@@ -22,7 +22,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
-from tests.addon_files import kohya, kohya_original, lora_layers, old_diffusers, peft, write_lora
+from tests.addons.lora_writers import kohya, kohya_original, lora_layers, old_diffusers, peft, write_lora
 from tests.checkpoint_files import make_parts, original_vae_name, write_checkpoint
 
 NOISE = {"beta_start": 0.00085, "beta_end": 0.012, "beta_schedule": "scaled_linear", "steps_offset": 1}

@@ -52,7 +52,12 @@ def test_the_api_takes_the_requests_field_names_and_returns_the_saved_files(
     assert answer["seeds"] == [7, 8]
     assert answer["infotexts"][1] == read_infotext(answer["images"][1])
     assert answer["seconds"] > 0
-    assert [model["name"] for model in api.predict(api_name="/models")] == ["model-a", "model-b", "model-v"]
+    assert [model["name"] for model in api.predict(api_name="/models")] == [
+        "model-a",
+        "model-b",
+        "model-v",
+        "tiny-sd",
+    ]
     tokens = api.predict(prompt="a cat bozuman", api_name="/tokens")
     assert tokens["count"] == tokens["kept"] == 5
     assert [row["kind"] for row in tokens["rows"]] == ["start", *["text"] * 5, "end", *["padding"] * 70]

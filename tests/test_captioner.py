@@ -27,9 +27,9 @@ from transformers import (
 )
 
 from sd_app.interrogator.captioner import MAX_NEW_TOKENS, NUM_BEAMS, load_captioner, why_no_captioner
-from sd_app.settings import DEFAULT_MODELS_DIR
+from sd_app.settings import EMBEDDED_DIR
 from sd_app.weights.loaders import CONVERTED_TITLE, CONVERTER
-from tests.hub_server import CLOSED, set_offline, use_hub
+from tests.hub.server import CLOSED, set_offline, use_hub
 
 HUB_ID = "owner/some-blip"
 WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "a", "cat", "on", "the", "beach", "t", "-", "shirt"]
@@ -184,7 +184,7 @@ def test_a_folder_that_cannot_caption_is_refused_in_words(copied_blip, spoil, wo
 
 def test_the_embedded_clip_is_no_captioner():
     with pytest.raises(ValueError, match="tiny-clip cannot be used as captioner"):
-        load_captioner(DEFAULT_MODELS_DIR / "tiny-clip", "cpu", torch.float32)
+        load_captioner(EMBEDDED_DIR / "tiny-clip", "cpu", torch.float32)
 
 
 def test_a_name_that_is_neither_folder_nor_hub_id_says_what_to_give():

@@ -7,14 +7,17 @@ from typing import Any
 
 import pytest
 
-from sd_app import Settings, Studio
+from sd_app import Settings, Studio, catalog
 from sd_app.addons import describe_addon
 from sd_app.catalog import find_model, is_hub_id, list_models
 from sd_app.checkpoints import file_facts, header_cache
 from sd_app.checkpoints.folders import why_unusable
 from sd_app.checkpoints.model_info import LATENT_RGB
 from sd_app.schedulers import SCHEDULERS
+from sd_app.settings import EMBEDDED_DIR
 from tests.checkpoint_files import original_shapes, write_hollow
+
+pytestmark = pytest.mark.usefixtures("without_embedded")
 
 
 def at(folder, model="model-a") -> Settings:
@@ -32,6 +35,23 @@ def test_the_default_model_comes_first_then_the_others_by_name(random_models):
         "model-v",
     ]
     assert find_model(at(random_models, "model-b"), None).name == "model-b"
+
+
+def test_the_embedded_model_is_listed_whatever_the_models_folder_is(random_models, monkeypatch):
+    monkeypatch.setattr(catalog, "EMBEDDED_DIR", EMBEDDED_DIR)
+    assert [info.name for info in list_models(at(random_models))] == [
+        "model-a",
+        "model-b",
+        "model-v",
+        "tiny-sd",
+    ]
+    assert find_model(at(random_models / "none", "tiny-sd"), None).path == EMBEDDED_DIR / "tiny-sd"
+
+
+def test_a_folder_of_the_users_goes_before_the_embedded_one_of_its_name(copied_model, monkeypatch):
+    monkeypatch.setattr(catalog, "EMBEDDED_DIR", EMBEDDED_DIR)
+    mine = copied_model.rename(copied_model.with_name("tiny-sd"))
+    assert [info.path for info in list_models(at(mine.parent))] == [mine]
 
 
 def test_the_embedded_model_is_described_by_its_own_file():
@@ -391,3 +411,17 @@ def test_a_visitor_is_not_told_where_the_owners_model_lies(tmp_path):
     with pytest.raises(ValueError, match="gone cannot be used") as caught:
         find_model(settings, None)
     assert str(tmp_path) not in str(caught.value)
+
+
+@pytest.mark.parametrize("side", ["64", [64]])
+def test_odd_values_of_a_download_that_has_begun_leave_the_list_alone(tmp_path, monkeypatch, side):
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "hub"))
+    repo, commit = tmp_path / "hub/models--owner--begun", "a" * 40
+    for path, text in (
+        ("refs/main", commit),
+        (f"snapshots/{commit}/unet/config.json", json.dumps({"sample_size": side})),
+    ):
+        (repo / path).parent.mkdir(parents=True)
+        (repo / path).write_text(text)
+    settings = Settings(models_dir=tmp_path, model="owner/begun")
+    assert [(info.name, info.native_size) for info in list_models(settings)] == [("owner/begun", 512)]

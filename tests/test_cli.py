@@ -7,14 +7,15 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import fields
 from pathlib import Path
 
 import pytest
 from PIL import Image
 
 from sd_app import Img2ImgRequest, Step, Txt2ImgRequest, cli
+from sd_app.cli import making
 from sd_app.metadata import from_infotext, read_infotext
+from sd_app.requests import request_fields
 
 QUICK = ("--steps", "2", "--scheduler", "DDIM")
 
@@ -207,7 +208,7 @@ def test_ctrl_c_keeps_the_finished_pictures(
 
         yield show
 
-    monkeypatch.setattr(cli, "_progress_bar", interrupting_bar)
+    monkeypatch.setattr(making, "progress_bar", interrupting_bar)
     before = signal.getsignal(signal.SIGINT)
     code = cli.main(["txt2img", "cat", "-n", "6", "--seed", "1", "-o", str(tmp_path / "out.png"), *QUICK])
     captured = capsys.readouterr()
@@ -261,9 +262,9 @@ def test_every_field_of_every_request_has_a_flag_with_help(capsys: pytest.Captur
         with pytest.raises(SystemExit):
             cli.main([command, "--help"])
         shown = capsys.readouterr().out
-        for field in fields(request_type):
-            assert field.name.replace("_", "-") in shown
-            assert " ".join(cli.HELP[field.name].split()[:2]) in " ".join(shown.split())
+        for name, known in request_fields(request_type).items():
+            assert name.replace("_", "-") in shown
+            assert " ".join(known.help.split()[:2]) in " ".join(shown.split())
 
 
 def test_help_loads_no_torch() -> None:

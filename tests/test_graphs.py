@@ -21,6 +21,7 @@ from PIL import Image
 from sd_app import Settings, Studio, Txt2ImgRequest
 from sd_app.speed import Captured, FastUNet, Graphs
 from sd_app.speed.graphs import MAX_KNOWN, PAYS_FROM, WARM_UPS
+from sd_app.weights.memory_plan import FRUGAL, Plan
 
 REQUEST = Txt2ImgRequest(prompt="a red cat", negative_prompt="blue", seed=7, num_inference_steps=14)
 
@@ -327,7 +328,6 @@ def test_attention_is_torchs_fused_one_before_and_after_the_frugal_setting(recor
     from diffusers.models.attention_processor import AttnProcessor2_0
 
     from sd_app.generation.out_of_memory import sparing
-    from sd_app.weights.memory_plan import FRUGAL
 
     with recorded._ready_manager().pipeline("model-a", "DDIM") as pipe:
         for part in (pipe.unet, pipe.vae):
@@ -483,3 +483,18 @@ def test_no_step_waits_for_the_gpu(on_cuda, scheduler):
         studio.txt2img(request, on_step, preview_every=0, save=False)
     finally:
         torch.cuda.set_sync_debug_mode("default")
+
+
+def test_after_a_job_whose_parts_visited_the_device_one_by_one_calls_are_replayed_again(recorded, capture):
+    expected = recorded.txt2img(REQUEST, save=False).images[0]
+    manager = recorded._ready_manager()
+    checkpoint = manager._checkpoints["model-a"]
+    manager._place(checkpoint, Plan(batch_size=1, offloads=True))
+    with manager.pipeline("model-a", "DDIM") as pipe:
+        assert "forward" in vars(pipe.unet)  # accelerate's, which brings the part to the device
+    assert "forward" not in vars(pipe.unet)
+    manager._place(checkpoint, Plan(batch_size=1))
+    for _ in range(2):
+        replays = capture.replays
+        assert same(recorded.txt2img(REQUEST, save=False).images[0], expected)
+    assert capture.replays == replays + 14

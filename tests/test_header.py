@@ -10,7 +10,7 @@ from sd_app import Settings, Studio, Txt2ImgRequest
 from sd_app.requests import DownloadProgress, Status, Step, format_bytes
 from sd_app.ui.header.add_model import ModelDownloads, PlanValue
 from sd_app.ui.header.badge import Unloader, badge_value
-from tests.hub_server import CLOSED, Repo, read_files, serve_hub, use_hub
+from tests.hub.server import CLOSED, Repo, read_files, serve_hub, use_hub
 
 HUB_ID = "owner/some-model"
 

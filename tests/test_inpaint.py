@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
@@ -70,6 +70,7 @@ def requests(draw) -> InpaintRequest:
 
 def test_outside_any_mask_every_byte_is_the_inputs_and_inside_the_raw_pictures(quick_studio):
     @given(requests())
+    @example(replace(REQUEST, mask_image=Image.new("L", PICTURE.size)))
     @settings(max_examples=25, deadline=None)
     def holds(request: InpaintRequest) -> None:
         result = quick_studio.inpaint(request, save=False)

@@ -11,7 +11,7 @@ from PIL import Image
 from sd_app import InterrogateRequest, MatchRequest, Settings, Studio, cli
 from sd_app.interrogator.rarity import chance_of_cosine, percentile
 from sd_app.requests import MAX_MATCHES
-from tests.hub_server import set_offline
+from tests.hub.server import set_offline
 from tests.interrogating import held_out, names_the_thing
 
 

@@ -14,7 +14,7 @@ from sd_app.checkpoints.folders import PARTS
 from sd_app.generation import run
 from sd_app.hub.plan import choose_weights
 from sd_app.weights.loaders import download_snapshot, load_folder
-from tests.hub_server import CLOSED
+from tests.hub.server import CLOSED
 
 HUB_ID = "owner/some-model"
 

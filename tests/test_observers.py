@@ -21,6 +21,7 @@ from sd_app import (
     Txt2ImgRequest,
     WalkRequest,
 )
+from sd_app.probes.observers import StepTaken
 from sd_app.weights.scheduling import make_scheduler
 from tests.test_denoise import MASK, PICTURE, Recorder
 
@@ -154,7 +155,7 @@ def test_an_observer_needs_none_of_the_methods(random_studio):
         def __init__(self) -> None:
             self.seen: list[int] = []
 
-        def on_step(self, step: Any) -> None:
+        def on_step(self, step: StepTaken) -> None:
             self.seen.append(step.step)
 
     observer = OnlySteps()

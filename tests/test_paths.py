@@ -12,6 +12,8 @@ from sd_app.metadata import read_infotext
 from sd_app.settings import is_path
 from tests.checkpoint_files import original_shapes, write_hollow
 
+pytestmark = pytest.mark.usefixtures("without_embedded")
+
 
 @pytest.fixture
 def folder(random_models: Path, tmp_path: Path) -> Path:

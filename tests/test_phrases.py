@@ -14,10 +14,10 @@ from sd_app.interrogator.clip import Clip, load_clip
 from sd_app.interrogator.models import find_clip
 from sd_app.interrogator.phrases import PhraseGroup, default_names, list_groups, load_groups, read_phrases
 from sd_app.requests import Cancelled
-from sd_app.settings import DEFAULT_MODELS_DIR, Settings
+from sd_app.settings import EMBEDDED_DIR, Settings
 from sd_app.tiny.phrase_lists import make_phrases
 
-CLIP_FOLDER = DEFAULT_MODELS_DIR / "tiny-clip"
+CLIP_FOLDER = EMBEDDED_DIR / "tiny-clip"
 
 
 @pytest.fixture
@@ -120,7 +120,7 @@ def test_a_table_is_half_precision_and_mapped_from_disk_the_second_time(settings
     exact = clip.tower.encode_padded(group.phrases)
     exact = exact / exact.norm(dim=-1, keepdim=True)
     picture = exact[7].numpy()
-    assert second.pieces[0].dtype == np.float16
+    assert second.shards[0].dtype == np.float16
     assert np.array_equal(first.cosines(picture), second.cosines(picture))
     assert np.allclose(second.cosines(picture), exact.numpy() @ picture, atol=1e-3)
     names = [m.path for m in psutil.Process().memory_maps()]
@@ -128,7 +128,7 @@ def test_a_table_is_half_precision_and_mapped_from_disk_the_second_time(settings
 
 
 def test_a_stopped_build_goes_on_where_it_was(settings, clip, monkeypatch) -> None:
-    monkeypatch.setattr(tables, "PIECE", 100)
+    monkeypatch.setattr(tables, "SHARD_PHRASES", 100)
     group = PhraseGroup(name="things", phrases=make_phrases()["things"])
 
     def stop(done: int, total: int) -> None:
@@ -155,10 +155,10 @@ def test_a_stopped_build_goes_on_where_it_was(settings, clip, monkeypatch) -> No
 
 def test_a_damaged_file_is_made_again(settings, clip) -> None:
     group = PhraseGroup(name="things", phrases=make_phrases()["things"][:20])
-    good = build(settings, clip, [group])[0].pieces[0].copy()
+    good = build(settings, clip, [group])[0].shards[0].copy()
     (path,) = settings.cache_dir.rglob("*.safetensors")
     path.write_bytes(path.read_bytes()[:300])
-    assert np.array_equal(build(settings, clip, [group])[0].pieces[0], good)
+    assert np.array_equal(build(settings, clip, [group])[0].shards[0], good)
 
 
 def test_the_key_tells_weights_and_structure_apart(clip: Clip) -> None:

@@ -63,7 +63,7 @@ def picture(side: int = 64) -> Image.Image:
 
 
 def test_the_list_says_what_it_is(studio, sdxl_models):
-    info, painter = studio.models()
+    info, _, painter = studio.models()
     assert (info.name, info.family, info.native_size, info.only_inpaints) == ("xl", "sdxl", 64, False)
     assert info.latent_rgb == LATENT_RGB[0.13025]
     assert painter.only_inpaints

@@ -18,11 +18,11 @@ from sd_app.interrogator.models import find_clip
 from sd_app.interrogator.phrases import read_phrases
 from sd_app.interrogator.search import Chain
 from sd_app.requests import Cancelled, InterrogateRequest
-from sd_app.settings import DEFAULT_MODELS_DIR, Settings
+from sd_app.settings import EMBEDDED_DIR, Settings
 from tests.interrogating import held_out
 
 ROOT = Path(__file__).resolve().parent.parent
-PHRASES = read_phrases(DEFAULT_MODELS_DIR / "tiny-clip" / "phrases" / "things.txt")[:200]
+PHRASES = read_phrases(EMBEDDED_DIR / "tiny-clip" / "phrases" / "things.txt")[:200]
 
 
 class Table:
@@ -71,7 +71,7 @@ def by_hand(clip: Clip, picture: np.ndarray, prompts: list[str]) -> np.ndarray:
 def test_greedy_is_what_trying_every_phrase_in_every_round_gives(clip, picture, encoder, sign: int) -> None:
     base = "a drawing"
     chain = search.greedy(
-        encoder, search.start(encoder, base), PHRASES, min_phrases=0, max_phrases=4, found=ignore, sign=sign
+        encoder, search.start(encoder, base), PHRASES, min_phrases=0, max_phrases=4, on_best=ignore, sign=sign
     )
     prompt, best, left = base, by_hand(clip, picture, [base])[0], list(PHRASES)
     curve = [best]
@@ -122,10 +122,10 @@ def test_a_phrase_that_loses_is_joined_with_the_one_that_makes_up_for_it() -> No
     worth = {"base": 0.2, "base, a": 0.19, "base, b": 0.1, "base, a, b": 0.3}
     encoder = Table(worth)
     start = search.start(encoder, "base")
-    chain = search.greedy(encoder, start, ["a", "b"], min_phrases=2, max_phrases=2, found=ignore)
+    chain = search.greedy(encoder, start, ["a", "b"], min_phrases=2, max_phrases=2, on_best=ignore)
     assert [step.phrases for step in chain.steps()] == [("a", "b")]
     assert chain.steps()[0].gain == pytest.approx(0.1)
-    impatient = search.greedy(encoder, start, ["a", "b"], min_phrases=0, max_phrases=2, found=ignore)
+    impatient = search.greedy(encoder, start, ["a", "b"], min_phrases=0, max_phrases=2, on_best=ignore)
     assert impatient.prompt == "base"
 
 
@@ -133,13 +133,13 @@ def test_drop_and_swap_finds_what_greedy_cannot() -> None:
     worth = {"a": 0.30, "b": 0.1, "c": 0.1, "a, b": 0.31, "a, c": 0.31, "b, a": 0.2, "c, a": 0.2}
     encoder = Table(worth | {"b, c": 0.5, "c, b": 0.4})
     greedy = search.greedy(
-        encoder, Chain(base=""), ["a", "b", "c"], min_phrases=0, max_phrases=2, found=ignore
+        encoder, Chain(base=""), ["a", "b", "c"], min_phrases=0, max_phrases=2, on_best=ignore
     )
     assert greedy.prompt == "a, b"
-    assert search.drop_and_swap(encoder, greedy, ["a", "b", "c"], found=ignore).prompt == "c, b"
+    assert search.drop_and_swap(encoder, greedy, ["a", "b", "c"], on_best=ignore).prompt == "c, b"
     dropped = search.drop_and_swap(
         Table({"x": 0.5, "y": -0.1}), search.measure(Table({"x": 0.5, "y": -0.1}), "", ["y", "x"], None), [],
-        found=ignore,
+        on_best=ignore,
     )  # fmt: skip
     assert dropped.prompt == "x"
 
@@ -149,7 +149,7 @@ def test_a_beam_of_two_finds_what_one_chain_misses() -> None:
     encoder = Table(worth | {"c": 0.1, "c, b": 0.1})
     for width, prompt in ((1, "a, b"), (2, "b, c")):
         chain = search.beam_search(
-            encoder, Chain(base=""), ["a", "b", "c"], width=width, max_phrases=2, found=ignore
+            encoder, Chain(base=""), ["a", "b", "c"], width=width, max_phrases=2, on_best=ignore
         )
         assert chain.prompt == prompt
 
@@ -157,7 +157,7 @@ def test_a_beam_of_two_finds_what_one_chain_misses() -> None:
 def test_the_prompt_ends_where_the_context_does() -> None:
     worth = dict.fromkeys("abcdef", 0.1)
     chain = search.greedy(
-        Table(worth, limit=3), Chain(base=""), list(worth), min_phrases=9, max_phrases=9, found=ignore
+        Table(worth, limit=3), Chain(base=""), list(worth), min_phrases=9, max_phrases=9, on_best=ignore
     )
     assert chain.phrases == ("a", "b", "c")
 
@@ -172,10 +172,12 @@ def test_the_top_phrases_are_the_true_ones_without_doubles() -> None:
 
     rng = np.random.default_rng(1)
     tables = [
-        PhraseTable(name=name, phrases=tuple(f"p{k % 900}" for k in order), pieces=())
+        PhraseTable(name=name, phrases=tuple(f"p{k % 900}" for k in order), shards=())
         for name, order in (("one", range(900)), ("two", rng.permutation(900)))
     ]
-    cosines = tuple(np.array([int(p[1:]) * 7919 % 900 for p in table.phrases]) / 900 for table in tables)
+    cosines = tuple(
+        np.array([int(p[1:]) * 7919 % 900 / 900 for p in table.phrases], np.float32) for table in tables
+    )
     top = modes.Ranking(tables=tuple(tables), cosines=cosines).top(100)
     truth = sorted(tables[0].phrases, key=lambda p: -(int(p[1:]) * 7919 % 900))
     assert top == truth[:100]

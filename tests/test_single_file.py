@@ -11,7 +11,7 @@ from safetensors.torch import save_file
 from transformers import CLIPTokenizer
 
 from sd_app import InpaintRequest, Settings, Studio, Txt2ImgRequest
-from sd_app.settings import DEFAULT_MODELS_DIR
+from sd_app.settings import EMBEDDED_DIR
 from sd_app.weights.components import LoadedParts
 from sd_app.weights.single_file import build_tokenizers, load_file
 from tests.checkpoint_files import Parts, original_tensors, write_checkpoint
@@ -73,6 +73,7 @@ def test_the_loaded_parts_compute_what_the_written_ones_do(tmp_path, family):
         assert torch.equal(components["text_encoder"](ids)[0], expected)
 
 
+@pytest.mark.usefixtures("without_embedded")
 @pytest.mark.parametrize("family", FAMILIES)
 def test_a_dropped_file_makes_a_picture_and_the_same_one_again(tmp_path, family):
     write_checkpoint(tmp_path / "mine.safetensors", family, dtype=torch.float16)
@@ -91,7 +92,7 @@ def test_a_files_picture_is_the_diffusers_folders_to_the_byte(tmp_path):
     parts = write_checkpoint(tmp_path / "one.safetensors", "sd1")
     loaded = load_file(tmp_path / "one.safetensors", torch.float32)
     StableDiffusionPipeline(
-        tokenizer=CLIPTokenizer.from_pretrained(DEFAULT_MODELS_DIR / "tiny-sd/tokenizer"),
+        tokenizer=CLIPTokenizer.from_pretrained(EMBEDDED_DIR / "tiny-sd/tokenizer"),
         text_encoder=parts.text_encoders[0],
         unet=parts.unet,
         vae=parts.vae,
@@ -137,7 +138,7 @@ def test_v_prediction_changes_the_picture_and_reaches_the_scheduler(tmp_path):
 
 
 def test_the_built_tokenizer_is_the_embedded_models_and_pads_as_its_family_does():
-    saved = CLIPTokenizer.from_pretrained(DEFAULT_MODELS_DIR / "tiny-sd/tokenizer")
+    saved = CLIPTokenizer.from_pretrained(EMBEDDED_DIR / "tiny-sd/tokenizer")
     built = build_tokenizers("sd1")["tokenizer"]
     assert built.get_vocab() == saved.get_vocab()
     text = "a bozuman, 12 naïve 🐈 don't"
@@ -241,7 +242,7 @@ def test_a_file_that_goes_between_listing_and_loading_is_an_error_in_words(tmp_p
 
     with pytest.raises(OSError, match=r"gone.safetensors cannot be read: .*No such file"):
         studio.txt2img(picture_of("gone"), forget)
-    with pytest.raises(ValueError, match="model must be one of: good; got 'gone'"):
+    with pytest.raises(ValueError, match="model must be one of: good, tiny-sd; got 'gone'"):
         studio.txt2img(picture_of("gone"))
     assert studio.txt2img(picture_of("good"), save=False).images[0].tobytes() == before.tobytes()
 

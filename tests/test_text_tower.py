@@ -11,7 +11,7 @@ from open_clip.model import CLIP, CLIPTextCfg, CLIPVisionCfg, CustomTextCLIP
 
 from sd_app.interrogator.text_tokens import PhraseTokenizer, is_plain
 from sd_app.interrogator.text_tower import TextTower
-from sd_app.settings import DEFAULT_MODELS_DIR
+from sd_app.settings import EMBEDDED_DIR
 
 TOLERANCE = 1e-5
 ODD = [
@@ -40,7 +40,7 @@ def phrases() -> list[str]:
 
 @pytest.fixture(scope="module")
 def embedded() -> TextTower:
-    folder = f"local-dir:{DEFAULT_MODELS_DIR / 'tiny-clip'}"
+    folder = f"local-dir:{EMBEDDED_DIR / 'tiny-clip'}"
     model, *_ = open_clip.create_model_and_transforms(folder, require_pretrained=True)
     return TextTower(model.eval(), open_clip.get_tokenizer(folder))
 
@@ -123,6 +123,7 @@ def test_other_towers_are_padded(text: dict[str, object]) -> None:
 def test_a_mask_that_is_not_causal_is_noticed() -> None:
     tower = random_tower()
     assert tower.exact
+    assert tower._parts is not None
     tower._parts.attn_mask[0, 5] = 0.0
     assert not TextTower(tower._model, tower._tokenizer).exact
 

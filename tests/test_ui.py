@@ -22,7 +22,7 @@ from sd_app.ui.shared.errors import error_text, sentence
 from sd_app.ui.shared.files import PictureFiles
 from sd_app.ui.shared.form import build_request, fields_of, model_defaults, valid_fields
 from sd_app.ui.shared.job_events import JobView, attempt, job_events
-from sd_app.ui.shared.job_queue import JobQueue, Run, Waiting, make_run, stream
+from sd_app.ui.shared.job_queue import FRAME_SECONDS, JobQueue, Run, Waiting, make_run, stream
 from sd_app.ui.shared.kept_numbers import add_numbers
 from sd_app.ui.shared.making_events import MakingTabEvents
 from sd_app.ui.shared.making_tab import build_making_tab
@@ -338,6 +338,7 @@ class Told(JobView[str, int]):
 def count_to(result: int) -> Run[int]:
     def run(on_step: OnStep) -> int:
         on_step(Step(step=1, num_steps=1, image_index=0, num_images=1, seconds=0.0))
+        time.sleep(3 * FRAME_SECONDS)  # steps that come too fast are left out
         return result
 
     return run

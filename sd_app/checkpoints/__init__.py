@@ -1,6 +1,6 @@
 """Single-file checkpoints, known from their headers alone: names and shapes of tensors. No torch."""
 
-from .configs import SCALING_FACTORS, Config, Configs, make_configs
+from .configs import SCALING_FACTORS, Configs, TextConfig, make_configs
 from .file_facts import PREDICTIONS, FileFacts, Stamp, inspect, stamp
 from .header import Header, read_header
 from .header_cache import open_header_cache
@@ -14,11 +14,11 @@ __all__ = [
     "TITLES",
     "UNET",
     "VAE",
-    "Config",
     "Configs",
     "FileFacts",
     "Header",
     "Stamp",
+    "TextConfig",
     "identify",
     "inspect",
     "make_configs",

@@ -4,13 +4,30 @@ What shapes cannot say are facts of each family: heads, activations, the VAE's f
 """
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TypedDict
 
 from .file_facts import FileFacts
 from .header import Header
 from .kinds import TEXT_ENCODERS, UNET, VAE
 
-Config = dict[str, Any]
+Config = dict[str, object]  # keywords of diffusers' class of a part
+
+
+class TextConfig(TypedDict):
+    """Keywords of transformers' CLIPTextConfig."""
+
+    vocab_size: int
+    hidden_size: int
+    intermediate_size: int
+    num_hidden_layers: int
+    num_attention_heads: int
+    max_position_embeddings: int
+    projection_dim: int
+    hidden_act: str  # "quick_gelu" or "gelu"
+    bos_token_id: int
+    eos_token_id: int
+    pad_token_id: int
+
 
 TEXT_POSITIONS = 77
 HEAD_SIZE = 64  # channels of an attention head: of all text encoders, and of SD 2's and SDXL's U-Net
@@ -39,7 +56,7 @@ class Configs:
 
     unet: Config
     vae: Config
-    text_encoders: tuple[Config, ...]  # one for each of TEXT_ENCODERS[family]
+    text_encoders: tuple[TextConfig, ...]  # one for each of TEXT_ENCODERS[family]
     scheduler: Config
 
 
@@ -119,16 +136,17 @@ def vae_config(header: Header, family: str) -> Config:
     }
 
 
-def text_config(header: Header, prefix: str, family: str) -> Config:
+def text_config(header: Header, prefix: str, family: str) -> TextConfig:
     """Read a text encoder's size, under transformers' names or open_clip's."""
     if prefix.endswith(".transformer."):
         return clip_config(header, prefix)
     config = open_clip_config(header, prefix)
     # Stable Diffusion 2 reads the last layer but one, so its encoder ends there.
-    return config | {"num_hidden_layers": config["num_hidden_layers"] - (family == "sd2")}
+    config["num_hidden_layers"] -= family == "sd2"
+    return config
 
 
-def clip_config(header: Header, prefix: str) -> Config:
+def clip_config(header: Header, prefix: str) -> TextConfig:
     """Read a text encoder under transformers' names; some trainers leave "text_model." out."""
     inner = prefix if f"{prefix}final_layer_norm.weight" in header.shapes else f"{prefix}text_model."
     layers = inner + "encoder.layers.{}."
@@ -145,7 +163,7 @@ def clip_config(header: Header, prefix: str) -> Config:
     )
 
 
-def open_clip_config(header: Header, prefix: str) -> Config:
+def open_clip_config(header: Header, prefix: str) -> TextConfig:
     """Read a text encoder under open_clip's names."""
     layers = prefix + "transformer.resblocks.{}."
     tokens = f"{prefix}token_embedding.weight"
@@ -162,17 +180,30 @@ def open_clip_config(header: Header, prefix: str) -> Config:
     )
 
 
-def _text_config(*, positions: int, hidden_size: int, **config: Any) -> Config:
+def _text_config(
+    *,
+    vocab_size: int,
+    hidden_size: int,
+    positions: int,
+    intermediate_size: int,
+    num_hidden_layers: int,
+    hidden_act: str,
+    projection_dim: int,
+) -> TextConfig:
     if positions != TEXT_POSITIONS:
         raise ValueError(
             f"its text encoder reads {positions} tokens at once (only {TEXT_POSITIONS} are known)"
         )
     return {
-        **config,
+        "vocab_size": vocab_size,
         "hidden_size": hidden_size,
-        "max_position_embeddings": positions,
+        "intermediate_size": intermediate_size,
+        "num_hidden_layers": num_hidden_layers,
         "num_attention_heads": max(1, hidden_size // HEAD_SIZE),
+        "max_position_embeddings": positions,
+        "projection_dim": projection_dim,
+        "hidden_act": hidden_act,
         "bos_token_id": 49406,
         "eos_token_id": 49407,
-        "pad_token_id": 49407 if config["hidden_act"] == "quick_gelu" else 0,
+        "pad_token_id": 49407 if hidden_act == "quick_gelu" else 0,
     }

@@ -6,8 +6,8 @@ import re
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
 
+from ..user_files import JsonObject
 from .header import Header, read_header, read_raw_header
 from .kinds import TEXT_ENCODERS, UNET, VAE, identify
 
@@ -35,7 +35,7 @@ class FileFacts:
     prediction_type: str  # "epsilon" or "v_prediction"
     zero_snr: bool  # trained up to pure noise (Lin et al. 2023)
     native_size: int  # pixels of a side
-    sidecar: dict[str, Any]  # what NAME.json says
+    sidecar: JsonObject  # what NAME.json says
     assumed: str  # what nothing in the file says, in words; empty if nothing
 
 
@@ -89,7 +89,7 @@ def _inspect(path: Path, _files: tuple[Stamp, ...]) -> FileFacts | str:
         return str(error)
 
 
-def describe(path: Path, header: Header, sidecar: dict[str, Any]) -> FileFacts:
+def describe(path: Path, header: Header, sidecar: JsonObject) -> FileFacts:
     """Describe a checkpoint by its header. Raise ValueError for another kind of file or a wrong sidecar."""
     family = identify(header)
     channels = header.shape(f"{UNET}input_blocks.0.0.weight")[1]
@@ -115,7 +115,7 @@ def describe(path: Path, header: Header, sidecar: dict[str, Any]) -> FileFacts:
 
 
 def _prediction(
-    path: Path, header: Header, sidecar: dict[str, Any], family: str, channels: int
+    path: Path, header: Header, sidecar: JsonObject, family: str, channels: int
 ) -> tuple[str, str]:
     """Return what the U-Net predicts, and on what grounds that is assumed; "" if something says so.
 
@@ -157,7 +157,7 @@ def _spec_side(header: Header) -> int | None:
     return side if 64 <= side <= 2048 and side % 8 == 0 else None
 
 
-def read_sidecar(path: Path) -> dict[str, Any]:
+def read_sidecar(path: Path) -> JsonObject:
     """Read NAME.json beside NAME.safetensors: the fields of a folder's studio.json, and prediction_type.
 
     Other tools write a file of that name too; what they put in it is left alone. Raise ValueError for broken

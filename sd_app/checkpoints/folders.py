@@ -3,46 +3,47 @@
 from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
 
-from ..user_files import PICKLES, SUFFIX, read_object, reason_of
-from .model_info import ModelInfo, describe_model
+from ..user_files import PICKLES, SUFFIX, JsonObject, read_object, reason_of
+from .model_info import ModelInfo, apply_overrides
 
 PARTS = ("unet", "vae", "text_encoder", "text_encoder_2")  # folders that hold weights; only SDXL has all
 XL_PIPELINES = ("StableDiffusionXLPipeline", "StableDiffusionXLInpaintPipeline")  # of model_index.json
 PIPELINES = ("StableDiffusionPipeline", "StableDiffusionInpaintPipeline", *XL_PIPELINES)
 INPAINT_CHANNELS = 9  # of a U-Net that also reads the mask and the masked picture: 4 + 1 + 4
-NO_OWNER: Mapping[str, Any] = MappingProxyType({})
+NO_OVERRIDES: Mapping[str, object] = MappingProxyType({})
 # What strangers' JSON raises where it holds other things than it should: all of it means "cannot be used".
 ODD_VALUES = (KeyError, IndexError, TypeError, AttributeError, ValueError, OverflowError)
 LIBRARIES = ("diffusers", "transformers")  # code we run; a folder's own code is never run
 
 
 def describe_folder(
-    path: Path, *, name: str | None = None, kind: str = "folder", owner: Mapping[str, Any] = NO_OWNER
+    path: Path,
+    *,
+    name: str | None = None,
+    kind: str = "folder",
+    overrides: Mapping[str, object] = NO_OVERRIDES,
 ) -> ModelInfo:
     """Describe a diffusers folder.
 
-    What studio.json says goes before `owner`, what is known of it otherwise, and both before what the
-    configurations imply.
+    What studio.json says goes before `overrides`, what is known of it otherwise, and both before what the
+    configurations imply. Raise one of ODD_VALUES for a value that cannot be.
     """
     vae, unet = read_object(path / "vae/config.json"), read_object(path / "unet/config.json")
-    known = {
-        "name": name or path.name,
-        "kind": kind,
-        "path": path,
-        "family": tell_family(read_object(path / "model_index.json"), unet),
-        "size_bytes": sum(
-            file.stat().st_size for part in parts_of(path) for file in weight_files(path / part)
-        ),
-        "only_inpaints": unet.get("in_channels") == INPAINT_CHANNELS,
-    }
-    return describe_model(
-        known,
-        {**owner, **read_object(path / "studio.json")},
+    name = name or path.name
+    weights = [file for part in parts_of(path) for file in weight_files(path / part)]
+    implied = ModelInfo(
+        name=name,
+        title=name,
+        kind=kind,
+        path=path,
+        family=tell_family(read_object(path / "model_index.json"), unet),
         native_size=native_size(unet, vae),
-        scaling_factor=vae.get("scaling_factor"),
+        size_bytes=sum(file.stat().st_size for file in weights),
+        only_inpaints=unet.get("in_channels") == INPAINT_CHANNELS,
     )
+    said = {**overrides, **read_object(path / "studio.json")}
+    return apply_overrides(implied, said, scaling_factor=vae.get("scaling_factor"))
 
 
 def parts_of(path: Path) -> tuple[str, ...]:
@@ -54,16 +55,22 @@ def _is_xl(path: Path) -> bool:
     return read_object(path / "model_index.json").get("_class_name") in XL_PIPELINES
 
 
-def tell_family(index: dict[str, Any], unet: dict[str, Any]) -> str:
+def tell_family(index: JsonObject, unet: JsonObject) -> str:
     """Return sd1, sd2 or sdxl, from model_index.json and the U-Net's config.json."""
     if index.get("_class_name") in XL_PIPELINES:
         return "sdxl"
     return "sd2" if unet.get("cross_attention_dim") == 1024 else "sd1"
 
 
-def native_size(unet: dict[str, Any], vae: dict[str, Any]) -> int:
-    """Return the pixels of a side a model was trained on, from the config.json of both parts."""
-    return (unet.get("sample_size") or 64) * 2 ** (len(vae.get("block_out_channels", (0,) * 4)) - 1)
+def native_size(unet: JsonObject, vae: JsonObject) -> int:
+    """Return the pixels of a side a model was trained on, from the config.json of both parts.
+
+    Raise TypeError or OverflowError for values that are no number and no list.
+    """
+    side, channels = unet.get("sample_size") or 64, vae.get("block_out_channels", [0] * 4)
+    if not isinstance(side, int | float) or not isinstance(channels, list):
+        raise TypeError(f"sample_size {side!r} must be a number and block_out_channels {channels!r} a list")
+    return int(side * 2 ** (len(channels) - 1))
 
 
 def weight_files(part: Path) -> list[Path]:
@@ -99,7 +106,7 @@ def _why_unusable(path: Path) -> str:
     return ""
 
 
-def why_not_pipeline(index: dict[str, Any], unet: dict[str, Any]) -> str:
+def why_not_pipeline(index: JsonObject, unet: JsonObject) -> str:
     """Say by model_index.json and the U-Net's config.json why a model is none of ours; empty when it is."""
     kind = index.get("_class_name")
     if kind not in PIPELINES:
@@ -123,13 +130,24 @@ def _why_shards_unusable(part: Path) -> str:
     for index in part.glob("*.safetensors.index*.json"):
         if ("fp16" in index.name) != any(".fp16" in file.name for file in weight_files(part)):
             continue
-        shards = set(read_object(index).get("weight_map", {}).values())
+        shards = shards_of(read_object(index))
         # diffusers would follow a name anywhere, and open a pickle that stands there.
         if any(Path(shard).name != shard or not shard.endswith(SUFFIX) for shard in shards):
             return f"its {part.name} has an index that names other files than .safetensors beside it"
         if not all((part / shard).is_file() for shard in shards):
             return f"its {part.name} is not whole: a file that its index names is missing (download it again)"
     return ""
+
+
+def shards_of(index: JsonObject) -> set[str]:
+    """Return the files that an index of weights names. Raise TypeError for one that is no such index."""
+    weight_map = index.get("weight_map", {})
+    if not isinstance(weight_map, dict):
+        raise TypeError("weight_map must be an object")
+    names = set(weight_map.values())
+    if not all(isinstance(name, str) for name in names):
+        raise TypeError("weight_map must name files")
+    return names
 
 
 def how_to_convert(path: Path, part: str | None = None) -> str:

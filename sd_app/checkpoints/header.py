@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from math import prod
 from pathlib import Path
-from typing import Any, TypeGuard
+from typing import TypeGuard
 
 FORMAT_LIMIT = 100_000_000  # bytes of a header
 MAX_HEADER = 20_000_000  # bytes; SDXL's has 0.3 million, and what takes more is slow to read
@@ -130,10 +130,11 @@ def _parse(raw: bytes) -> tuple[Header, int]:
     )
     for text in (*header.shapes, *header.metadata, *header.metadata.values()):
         text.encode()  # a half of a surrogate pair is a ValueError here: no page can carry it
-    return header, max((_end(name, entry) for name, entry in entries.items()), default=0)
+    ends = (_end(name, entry.get("data_offsets"), header) for name, entry in entries.items())
+    return header, max(ends, default=0)
 
 
-def _shape(name: str, entry: Any) -> tuple[int, ...]:
+def _shape(name: str, entry: object) -> tuple[int, ...]:
     """Return a tensor's shape; raise ValueError if that, or its type, is none."""
     shape, dtype = (entry.get("shape"), entry.get("dtype")) if isinstance(entry, dict) else (None, None)
     if not isinstance(dtype, str):
@@ -143,20 +144,19 @@ def _shape(name: str, entry: Any) -> tuple[int, ...]:
     return tuple(shape)
 
 
-def _end(name: str, entry: dict[str, Any]) -> int:
+def _end(name: str, offsets: object, header: Header) -> int:
     """Return where a tensor's bytes end; raise ValueError if they are not what its shape needs."""
-    offsets = entry.get("data_offsets")
     if not _are_counts(offsets) or len(offsets) != 2 or offsets[0] > offsets[1]:
         raise ValueError(f"{_shown(name)} does not say from where to where its bytes are")
     begin, end = offsets
-    if entry["dtype"] in BITS:  # newer formats pack several numbers into a byte
-        needed = prod(entry["shape"]) * BITS[entry["dtype"]] // 8
+    if (dtype := header.dtypes[name]) in BITS:  # newer formats pack several numbers into a byte
+        needed = prod(header.shapes[name]) * BITS[dtype] // 8
         if end - begin != needed:
             raise ValueError(f"{_shown(name)} has {end - begin} bytes, and its shape needs another number")
-    return int(end)
+    return end
 
 
-def _are_counts(value: Any) -> TypeGuard[list[int]]:
+def _are_counts(value: object) -> TypeGuard[list[int]]:
     """Tell a list of whole numbers from 0; True is none, nor is 1.0."""
     return isinstance(value, list) and all(type(one) is int and 0 <= one < MAX_INT for one in value)
 

@@ -77,12 +77,15 @@ def _read(file: Path) -> dict[str, Entry]:
     kept = read_object(file)
     if kept.get("code") != _code():
         return {}
+    files = kept.get("files")
+    if not isinstance(files, dict):
+        return {}
     with suppress(TypeError, ValueError, KeyError, AttributeError):  # somebody has written into it
-        return {path: _unpack(Path(path), *entry) for path, entry in kept["files"].items()}
+        return {path: _unpack(Path(path), *entry) for path, entry in files.items()}
     return {}
 
 
-def _pack(entry: Entry) -> tuple[Any, ...]:
+def _pack(entry: Entry) -> tuple[tuple[Stamp, ...], dict[str, object]]:
     stamps, facts = entry
     return stamps, {name: value for name, value in asdict(facts).items() if name != "path"}
 

@@ -1,8 +1,8 @@
 """What the app knows of a model before loading it: what files imply, and what its owner says instead."""
 
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 LatentRgb = tuple[tuple[tuple[float, ...], ...], tuple[float, ...]]
 
@@ -40,32 +40,55 @@ class ModelInfo:
     only_inpaints: bool = False  # a checkpoint whose U-Net needs a mask
 
 
-def describe_model(
-    known: dict[str, Any], owner: dict[str, Any], *, native_size: int, scaling_factor: Any, note: str = ""
+def apply_overrides(
+    info: ModelInfo, overrides: Mapping[str, object], *, scaling_factor: object = None
 ) -> ModelInfo:
-    """Describe a model by what is known of it and what its owner says in studio.json or NAME.json.
+    """Return what is implied of a model with what its owner says instead, in studio.json or NAME.json.
 
-    Raise TypeError, KeyError or ValueError for an owner's value that cannot be.
+    Without a latent_rgb there the VAE's scaling factor chooses one. Raise TypeError, KeyError, ValueError or
+    OverflowError for a value that cannot be.
     """
-    example_prompts = owner.get("example_prompts", ())
-    return ModelInfo(
-        **known,
-        title=str(owner.get("title", known["name"])),
-        native_size=int(owner.get("native_size", native_size)),
-        default_steps=int(owner.get("default_steps", 25)),
-        default_guidance_scale=float(owner.get("default_guidance_scale", 7.5)),
-        default_scheduler=str(owner.get("default_scheduler", "DPM++ 2M Karras")),
-        example_prompts=tuple(str(prompt) for prompt in example_prompts),
-        note=" ".join(filter(None, (str(owner.get("note", "")), note))),
-        latent_rgb=_latent_rgb(owner.get("latent_rgb"), scaling_factor),
+
+    def number(name: str, implied: float) -> float | str:
+        return _number(overrides.get(name, implied))
+
+    return replace(
+        info,
+        title=str(overrides.get("title", info.title)),
+        native_size=int(number("native_size", info.native_size)),
+        default_steps=int(number("default_steps", info.default_steps)),
+        default_guidance_scale=float(number("default_guidance_scale", info.default_guidance_scale)),
+        default_scheduler=str(overrides.get("default_scheduler", info.default_scheduler)),
+        example_prompts=tuple(
+            str(prompt) for prompt in _items(overrides.get("example_prompts", info.example_prompts))
+        ),
+        note=" ".join(filter(None, (str(overrides.get("note", "")), info.note))),
+        latent_rgb=_latent_rgb(overrides.get("latent_rgb"), scaling_factor),
     )
 
 
-def _latent_rgb(given: Any, scaling_factor: Any) -> LatentRgb | None:
+def _latent_rgb(given: object, scaling_factor: object) -> LatentRgb | None:
     if not given:
-        return LATENT_RGB.get(scaling_factor)
-    factors = tuple(tuple(float(x) for x in row) for row in given["factors"])
-    bias = tuple(float(x) for x in given["bias"])
+        if isinstance(scaling_factor, list | dict):
+            raise TypeError(f"scaling_factor {scaling_factor!r} must be a number")
+        return LATENT_RGB.get(scaling_factor) if isinstance(scaling_factor, int | float) else None
+    if not isinstance(given, dict):
+        raise TypeError("latent_rgb must be an object of factors and bias")
+    factors = tuple(tuple(float(_number(x)) for x in _items(row)) for row in _items(given["factors"]))
+    bias = tuple(float(_number(x)) for x in _items(given["bias"]))
     if [len(row) for row in factors] != [3] * 4 or len(bias) != 3:
         raise ValueError("latent_rgb of studio.json must have 4 rows of 3 factors and a bias of 3")
     return factors, bias
+
+
+def _number(value: object) -> float | str:
+    """Return what int and float can read: a number, or one in quotes."""
+    if not isinstance(value, int | float | str):
+        raise TypeError(f"{value!r} must be a number")
+    return value
+
+
+def _items(value: object) -> Iterable[object]:
+    if not isinstance(value, Iterable):
+        raise TypeError(f"{value!r} must be a list")
+    return value

@@ -6,26 +6,17 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from .. import metadata
-from ..requests import Encoding, PlaneResult, TokenTable, Txt2ImgResult, WalkRequest, WalkResult
+from ..requests import (
+    Encoding,
+    PlaneResult,
+    TokenTable,
+    Txt2ImgRequest,
+    Txt2ImgResult,
+    WalkRequest,
+    WalkResult,
+    request_fields,
+)
 from ..studio import Studio
-
-HELP = {
-    "expression": "for instance cat + 0.43*tabby, lerp(cat, dog, 0.5), mean(cat, dog)",
-    "space": "where to compute: all (rows of the encoder's output), row (the words' own) or input",
-    "a": "where the way begins: an expression, or a prompt in double quotes",
-    "b": "where it ends",
-    "frames": "pictures on the way, 2..400",
-    "ts": "places of the frames, 0..1 each, instead of even distances",
-    "method": "lerp goes straight, slerp along the sphere",
-    "bisect": "narrow the largest jump down to 1/1024",
-    "film": "what to write beside the frames: mp4, webp or none",
-    "fps": "frames a second of the film",
-    "direction": "what the columns add",
-    "rows": "pictures from a to b",
-    "columns": "pictures along the direction",
-    "low": "how many times the first column adds it",
-    "high": "how many times the last column adds it",
-}
 
 
 def add_tokens_flags(parser: argparse.ArgumentParser) -> None:
@@ -35,7 +26,14 @@ def add_tokens_flags(parser: argparse.ArgumentParser) -> None:
         "--row", type=int, metavar="N", help="describe this row: largest channels, nearest words"
     )
     parser.add_argument("--other", metavar="PROMPT", help="tell which rows differ from this prompt's")
-    parser.add_argument("--clip-skip", type=int, default=1, metavar="N", help="see txt2img (default: 1)")
+    clip_skip = request_fields(Txt2ImgRequest)["clip_skip"]
+    parser.add_argument(
+        "--clip-skip",
+        type=int,
+        default=clip_skip.default,
+        metavar="N",
+        help=f"{clip_skip.help} (default: {clip_skip.default})",
+    )
     parser.add_argument(
         "--output", "-o", type=Path, metavar="PATH", help="draw the tensor as a heat map (.png)"
     )

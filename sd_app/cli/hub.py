@@ -3,15 +3,16 @@
 import argparse
 import sys
 from collections.abc import Callable
-from typing import Any
+from typing import TypeVar
 
 from ..requests import Cancelled, DownloadPlan, format_bytes
 from ..studio import Studio
+from .progress import INTERRUPTED
 
-INTERRUPTED = 130  # exit code
+ParserT = TypeVar("ParserT", bound=argparse.ArgumentParser)
 
 
-def add_commands(commands: Any) -> None:
+def add_commands(commands: "argparse._SubParsersAction[ParserT]") -> None:
     """Add `download` and `remove`."""
     download = commands.add_parser(
         "download",

@@ -3,37 +3,23 @@
 import argparse
 import csv
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, TextIO
+from typing import TextIO
 
-from ..requests import Cancelled, InterrogateRequest, InterrogateResult, Step
+from ..requests import Cancelled, InterrogateRequest, InterrogateResult, Step, make_request
 from ..studio import Studio
+from .flags import FlagOptions, given_fields
+from .progress import FAILED, INTERRUPTED, progress_bar, stop_on_ctrl_c
 
-FAILED, INTERRUPTED = 2, 130  # exit codes, as of the other commands
 SUMMARY = "find the words for a picture"
 DESCRIPTION = "Find the words that raise a picture's CLIP similarity, not what a model makes of them."
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".avif")
 SCORES = ("prompt", "caption", "similarity", "percentile", "chance", "clip_model", "seconds")
 COLUMNS = ("file", "mode", *SCORES, "error")
-WITHOUT_DEFAULT = ("caption", "groups", "max_phrases", "clip_model", "caption_model")
-HELP = {
-    "image": "pictures, or folders of pictures",
-    "mode": "best, fast, classic, negative or deep",
-    "clip_model": "a folder in models, or open_clip's name such as ViT-L-14/openai (default: tiny-clip)",
-    "caption_model": "a folder in models, or a hub id of a BLIP, to write the caption (default: tiny-blip)",
-    "caption": 'what the prompt begins with, instead of a written caption; "" for nothing',
-    "groups": "phrase lists to search (default: those of the CLIP, and yours)",
-    "min_phrases": "rounds before a search may end",
-    "max_phrases": "most phrases (default: 32); in classic most flavors (default: 3)",
-    "flavor_intermediate_count": "phrases, the most similar by themselves, that a search tries",
-    "beam_width": "chains that deep follows at once",
-}
-
-Show = Callable[[Step], None]  # draws the progress bar
-Check = Callable[[], None]  # raises Cancelled once Ctrl+C was pressed
+POSITIONAL: dict[str, FlagOptions] = {"image": {"nargs": "+", "type": Path, "metavar": "PICTURE"}}
 
 
 def add_output(parser: argparse.ArgumentParser) -> None:
@@ -43,15 +29,14 @@ def add_output(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def run(
-    studio: Studio, options: argparse.Namespace, given: Mapping[str, Any], *, show: Show, check: Check
-) -> int:
+def run(studio: Studio, options: argparse.Namespace) -> int:
     """Interrogate every picture; print each prompt. A picture that fails does not stop the others."""
-    paths = find_pictures(given["image"])
+    given = given_fields(options, InterrogateRequest)
+    paths = find_pictures(options.image)
     check_output(options.output)
-    requests = [InterrogateRequest(**{**given, "image": path}) for path in paths]
+    requests = [make_request(InterrogateRequest, given | {"image": path}) for path in paths]
     failed = 0
-    with _rows(options.output) as write:
+    with progress_bar() as show, stop_on_ctrl_c() as check, _rows(options.output) as write:
         for index, request in enumerate(requests):
 
             def on_step(step: Step, index: int = index) -> None:
@@ -107,14 +92,14 @@ def check_output(output: Path | None) -> None:
         raise ValueError(f"output must lie in a folder that exists, got {output.parent} (make it first)")
 
 
-def row_of(path: Path, result: InterrogateResult) -> dict[str, Any]:
+def row_of(path: Path, result: InterrogateResult) -> dict[str, object]:
     """Return a picture's row of the CSV file."""
     scores = {name: getattr(result, name) for name in SCORES}
     return {"file": str(path), "mode": result.request.mode, **scores}
 
 
 @contextmanager
-def _rows(output: Path | None) -> Iterator[Callable[[dict[str, Any]], None]]:
+def _rows(output: Path | None) -> Iterator[Callable[[dict[str, object]], None]]:
     """Yield what writes a row at once, so that a stop keeps what is done; without a file it does nothing."""
     if output is None:
         yield lambda row: None
@@ -123,7 +108,7 @@ def _rows(output: Path | None) -> Iterator[Callable[[dict[str, Any]], None]]:
         writer = csv.DictWriter(file, COLUMNS)
         writer.writeheader()
 
-        def write(row: dict[str, Any]) -> None:
+        def write(row: dict[str, object]) -> None:
             writer.writerow(row)
             file.flush()
 

@@ -26,8 +26,8 @@ from ..text import embeddings, prompts
 from ..text.embeddings import PromptEmbeds
 from ..weights.model_manager import ModelManager
 from ..weights.pipeline import Pipeline
-from .frames import Seeds
-from .job import Composition, OnStep
+from .frames import SeedFrames
+from .job import JobParts, OnStep
 from .prompt_embeds import SharedPrompt
 from .run import RunOptions, run_job
 from .starts import FromNoise
@@ -39,18 +39,18 @@ MAX_NEAR = 100  # words or channels of a report
 
 def blend(manager: ModelManager, request: BlendRequest, options: RunOptions) -> BlendResult:
     """Make the picture of an expression; see Studio.blend."""
-    explained: Explained
+    explained: ExplainedPrompt
 
-    def compose(request: Txt2ImgRequest, info: ModelInfo) -> Composition:
+    def compose(request: Txt2ImgRequest, info: ModelInfo) -> JobParts:
         nonlocal explained
-        explained = Explained(info.name)
-        return Composition(frames=Seeds(request), start=FromNoise(), prompts=explained)
+        explained = ExplainedPrompt(info.name)
+        return JobParts(frames=SeedFrames(request), start=FromNoise(), prompts=explained)
 
     job = run_job(manager, request.picture_of(request.blended_prompt), compose, options)
     return BlendResult(**job.result_fields(), encoding=explained.encoding, near=explained.near)
 
 
-class Explained(SharedPrompt):
+class ExplainedPrompt(SharedPrompt):
     """A prompt for all pictures that also keeps what it became."""
 
     def __init__(self, model: str) -> None:

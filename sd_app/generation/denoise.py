@@ -1,7 +1,8 @@
 """The denoising loop: from noise to clean latents, one page.
 
 The symbols are those of Ho et al. 2020 and Song et al. 2021 (DDIM): x_t are the latents at timestep t, T the
-first one; eps the noise that the U-Net predicts; c the prompt, n the negative one; w the guidance scale.
+first one; eps the noise that the U-Net predicts; c the prompt, n the negative one; w the guidance scale; m
+the mask, white where it is repainted.
 """
 
 from collections.abc import Callable, Sequence
@@ -10,7 +11,7 @@ from inspect import signature
 import torch
 from torch import Generator, Tensor
 
-from ..probes.observers import Audience, StepTaken, UNetCall
+from ..probes.observers import Observers, StepTaken, UNetCall
 from ..speed import Prediction
 from ..weights.scheduling import Scheduler
 
@@ -28,7 +29,7 @@ def denoise(
     guidance_scale: float,
     generators: Sequence[Generator],
     put_back: PutBack | None = None,
-    audience: Audience,
+    observers: Observers,
 ) -> Tensor:
     """Take noise away step by step: from x_T to x_0, both (B, 4, h, w).
 
@@ -36,24 +37,18 @@ def denoise(
     schedulers add on the way.
     """
     fresh_noise = noise_options(scheduler, generators)
-    for index, t in enumerate(timesteps):  #                                  t = T, ..., 1
+    for index, t in enumerate(timesteps):  # t = T, ..., 1
         x_t = latents
-        model_input = scheduler.scale_model_input(
-            x_t, t
-        )  #                  x_t at the spread the U-Net knows
+        model_input = scheduler.scale_model_input(x_t, t)  # x_t at the spread that the U-Net knows
 
-        both = unet(
-            model_input, t
-        )  #                                        eps(x_t, t, c) and eps(x_t, t, n)
+        both = unet(model_input, t)  # eps_c = eps(x_t, t, c) and eps_n = eps(x_t, t, n)
         call = UNetCall(index=index, timestep=t, model_input=model_input, **vars(both))
-        audience.tell("on_unet_call", call)
+        observers.tell("on_unet_call", call)
 
-        noise_pred = both.guided(guidance_scale)  #                           eps = eps_n + w (eps_c - eps_n)
+        noise_pred = both.guided(guidance_scale)  # eps = eps_n + w (eps_c - eps_n)
         stepped = scheduler.step(noise_pred, t, x_t, return_dict=False, **fresh_noise)[0]  # x_t-1
         left = len(timesteps) - (index + 1)
-        latents = (
-            put_back(stepped, left) if put_back else stepped
-        )  #         x_t-1 = m x_t-1 + (1 - m) kept_t-1
+        latents = put_back(stepped, left) if put_back else stepped  # m x_t-1 + (1 - m) kept_t-1
 
         step = StepTaken(
             index=index,
@@ -65,8 +60,8 @@ def denoise(
             next_latents=latents,
             scheduler=scheduler,
         )
-        audience.tell("on_step", step)
-    return latents  #                                                         x_0
+        observers.tell("on_step", step)
+    return latents  # x_0
 
 
 def noise_options(scheduler: Scheduler, generators: Sequence[Generator]) -> dict[str, object]:

@@ -23,7 +23,7 @@ class Frames(Protocol):
         """Yield what is made together; asked for the next batch when one is finished."""
 
 
-class Seeds:
+class SeedFrames:
     """Pictures of one request, each with the next seed."""
 
     def __init__(self, request: Txt2ImgRequest) -> None:
@@ -41,7 +41,7 @@ class Seeds:
         return split(0, self.count, batch_size)
 
 
-class Listed:
+class ListedFrames:
     """Pictures of requests that differ in what the batch may differ in: the prompt."""
 
     def __init__(self, requests: Sequence[Txt2ImgRequest]) -> None:
@@ -58,8 +58,8 @@ class Listed:
         return split(0, self.count, batch_size)
 
 
-class Along:
-    """Pictures at places of a way, 0..1, that `request_at` gives the requests of.
+class WalkFrames:
+    """The pictures of a walk, at places 0..1 that `request_at` gives the requests of.
 
     Both ends are made alone, not in a batch, which would round differently: so they are, byte for byte, the
     pictures of their plain requests. `together` says how many of the places between go in one batch at most.

@@ -8,8 +8,8 @@ from ..pictures.placement import CELL, Placement, place_whole
 from ..probes.previews import latents_to_images
 from ..requests import Img2ImgRequest, Img2ImgResult
 from ..weights.model_manager import ModelManager
-from .frames import Seeds
-from .job import Composition, Job
+from .frames import SeedFrames
+from .job import Job, JobParts
 from .prompt_embeds import SharedPrompt
 from .run import RunOptions, run_job
 from .starts import FromPicture
@@ -18,8 +18,8 @@ from .starts import FromPicture
 def img2img(manager: ModelManager, request: Img2ImgRequest, options: RunOptions) -> Img2ImgResult:
     """Make pictures from a picture; see Studio.img2img."""
 
-    def compose(request: Img2ImgRequest, _: ModelInfo) -> Composition:
-        return Composition(frames=Seeds(request), start=from_init_image(request), prompts=SharedPrompt())
+    def compose(request: Img2ImgRequest, _: ModelInfo) -> JobParts:
+        return JobParts(frames=SeedFrames(request), start=from_init_image(request), prompts=SharedPrompt())
 
     job = run_job(manager, request, compose, options)
     start = job.parts.start

@@ -6,6 +6,7 @@ from functools import cached_property
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from PIL import Image
 from torch import Generator, Tensor
 
@@ -17,9 +18,9 @@ from ..pictures.placement import Placement, place_box
 from ..requests import DriftReport, InpaintRequest, InpaintResult
 from ..weights.model_manager import ModelManager
 from ..weights.pipeline import Pipeline
-from .frames import Seeds
+from .frames import SeedFrames
 from .img2img import noised_picture, place_in_frame
-from .job import Composition
+from .job import JobParts
 from .kept_area import KeptArea
 from .prompt_embeds import SharedPrompt
 from .run import RunOptions, run_job
@@ -53,12 +54,12 @@ def inpaint(manager: ModelManager, request: InpaintRequest, options: RunOptions)
     )
 
 
-def compose_inpaint(request: InpaintRequest, _: ModelInfo) -> Composition:
+def compose_inpaint(request: InpaintRequest, _: ModelInfo) -> JobParts:
     """Put an inpainting job together: an img2img whose kept area is put back, in latents and in pixels."""
     scene = make_scene(request)
     start = FromScene(scene, request.masked_content)
-    return Composition(
-        frames=Seeds(request),
+    return JobParts(
+        frames=SeedFrames(request),
         start=start,
         prompts=SharedPrompt(),
         kept=start.kept,
@@ -72,11 +73,11 @@ class Scene:
     """The picture to repaint with all it needs, at its own size."""
 
     canvas: Image.Image  # the input, extended by what outpaint adds
-    mask: np.ndarray  # (H, W) uint8, see masks.py
+    mask: NDArray[np.uint8]  # (H, W) uint8, see masks.py
     placement: Placement  # of what the model sees
 
     @cached_property
-    def painted(self) -> np.ndarray:
+    def painted(self) -> NDArray[np.bool_]:
         """Return which pixels are repainted, (H, W) bool."""
         return self.mask > 0
 

@@ -36,7 +36,7 @@ def as_it_is(image: Image.Image) -> tuple[Image.Image, Mapping[str, Image.Image]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Composition:
+class JobParts:
     """What a job consists of. Each part is one decision; any of them go together."""
 
     frames: Frames  # which pictures
@@ -79,7 +79,7 @@ class Job:
 
     request: Txt2ImgRequest  # resolved
     info: ModelInfo
-    parts: Composition
+    parts: JobParts
     on_step: OnStep | None
     outputs_dir: Path | None  # None: pictures are not saved
     plan: Plan = field(default_factory=lambda: Plan(batch_size=1))  # how it fits into the memory

@@ -4,6 +4,7 @@ from functools import partial
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
@@ -21,7 +22,7 @@ class KeptArea:
     mask and the masked picture, and nothing is put back.
     """
 
-    def __init__(self, canvas: Image.Image, mask: np.ndarray, placement: Placement) -> None:
+    def __init__(self, canvas: Image.Image, mask: NDArray[np.uint8], placement: Placement) -> None:
         self._canvas = canvas  # RGB
         self._placement = placement
         # How much each latent is repainted, (h, w) in 0..1: the most of its 8x8 pixels.

@@ -1,14 +1,15 @@
-"""How far the neighbours on a way are apart, and where between them it jumps."""
+"""How far the neighbours of a walk are apart, and where it jumps."""
 
 from collections.abc import Callable, Iterator
 from itertools import pairwise
 from math import ceil, log2
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..probes.trajectories import Trajectories
 from ..requests import JUMP_WIDTH, Txt2ImgRequest
-from .frames import Along, Batch
+from .frames import Batch, WalkFrames
 
 Pair = tuple[int, int]  # the left and the right picture
 
@@ -18,8 +19,8 @@ class Neighbours:
 
     def __init__(self, trajectories: Trajectories, count: int, *, keep_largest: bool = False) -> None:
         self.trajectories = trajectories
-        self.curves: list[np.ndarray] = []  # (steps,) for each pair of neighbours
-        self.largest: tuple[Pair, np.ndarray] | None = None  # the pair that ends furthest apart
+        self.curves: list[NDArray[np.float32]] = []  # (steps,) for each pair of neighbours
+        self.largest: tuple[Pair, NDArray[np.float32]] | None = None  # the pair that ends furthest apart
         self._count = count
         self._keep_largest = keep_largest
 
@@ -38,38 +39,38 @@ class Neighbours:
 
 
 class JumpSearch:
-    """The pictures along a way, and then those that halve its largest jump, always in the half that is wider.
+    """The pictures of a walk, and then those that halve its largest jump, always in the half that is wider.
 
     `is_atomic` tells two requests between which there is no third.
     """
 
     def __init__(
         self,
-        along: Along,
+        frames: WalkFrames,
         neighbours: Neighbours,
         is_atomic: Callable[[Txt2ImgRequest, Txt2ImgRequest], bool] = lambda left, right: False,
     ) -> None:
-        self._along = along
+        self._frames = frames
         self._neighbours = neighbours
         self._is_atomic = is_atomic
-        widest = max(right - left for left, right in pairwise(along.places))
+        widest = max(right - left for left, right in pairwise(frames.places))
         self._rounds = max(0, ceil(log2(widest / JUMP_WIDTH)))
         self.pair: Pair | None = None
-        self.curve: np.ndarray | None = None  # (steps,) of the pair
+        self.curve: NDArray[np.float32] | None = None  # (steps,) of the pair
         self.history: list[tuple[float, float, float]] = []  # left, right, distance at the last step
 
     @property
     def count(self) -> int:
-        return max(self._along.num_asked + self._rounds, self._along.count)
+        return max(self._frames.num_asked + self._rounds, self._frames.count)
 
     def request_of(self, index: int) -> Txt2ImgRequest:
-        return self._along.request_of(index)
+        return self._frames.request_of(index)
 
     def batches(self, batch_size: int) -> Iterator[Batch]:
-        yield from self._along.batches(batch_size)
+        yield from self._frames.batches(batch_size)
         assert self._neighbours.largest is not None
         self._narrow(*self._neighbours.largest)
-        places, trajectories = self._along.places, self._neighbours.trajectories
+        places, trajectories = self._frames.places, self._neighbours.trajectories
         while not self._is_narrow():
             assert self.pair is not None
             left, right = self.pair
@@ -81,14 +82,14 @@ class JumpSearch:
             wider = int(curves[1][-1] > curves[0][-1])
             self._narrow(halves[wider], curves[wider])
             trajectories.forget(trajectories.known - set(halves[wider]))
-        self._rounds = len(places) - self._along.num_asked
+        self._rounds = len(places) - self._frames.num_asked
 
     def _is_narrow(self) -> bool:
         assert self.pair is not None
-        left, right = (self._along.places[index] for index in self.pair)
+        left, right = (self._frames.places[index] for index in self.pair)
         return right - left <= JUMP_WIDTH or self._is_atomic(*map(self.request_of, self.pair))
 
-    def _narrow(self, pair: Pair, curve: np.ndarray) -> None:
+    def _narrow(self, pair: Pair, curve: NDArray[np.float32]) -> None:
         self.pair, self.curve = pair, curve
-        left, right = (self._along.places[index] for index in pair)
+        left, right = (self._frames.places[index] for index in pair)
         self.history.append((left, right, float(curve[-1])))

@@ -10,8 +10,8 @@ from ..checkpoints.model_info import ModelInfo
 from ..metadata import png_bytes, save_beside
 from ..requests import PlaneRequest, PlaneResult
 from ..weights.model_manager import ModelManager
-from .frames import Listed
-from .job import Composition, Job
+from .frames import ListedFrames
+from .job import Job, JobParts
 from .prompt_embeds import PromptEach
 from .run import RunOptions, run_job
 from .starts import FromNoise
@@ -20,9 +20,9 @@ from .starts import FromNoise
 def plane(manager: ModelManager, request: PlaneRequest, options: RunOptions) -> PlaneResult:
     """Make the pictures of a plane; see Studio.plane."""
 
-    def compose(request: PlaneRequest, _: ModelInfo) -> Composition:
+    def compose(request: PlaneRequest, _: ModelInfo) -> JobParts:
         cells = [request.picture_of(prompt) for prompt in request.prompts]
-        return Composition(frames=Listed(cells), start=FromNoise(), prompts=PromptEach())
+        return JobParts(frames=ListedFrames(cells), start=FromNoise(), prompts=PromptEach())
 
     job = run_job(manager, request, compose, options)
     prompts = tuple(job.request_of(index).prompt for index in range(len(job.images)))

@@ -1,4 +1,4 @@
-"""Two observers that every job has: the one that tells how far it is, and the one that draws previews."""
+"""The observer that tells a job's asker how far it is, with previews."""
 
 import time
 
@@ -14,7 +14,7 @@ from ..weights.taesd import decode_latents
 from .job import Job, Progress
 
 
-class ProgressTeller(Observer):
+class ProgressObserver(Observer):
     """Tell a job's asker of every step, with a preview every so many of them."""
 
     def __init__(self, job: Job, pipe: Pipeline, preview_every: int) -> None:

@@ -2,7 +2,7 @@
 
 import secrets
 from dataclasses import replace
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from PIL import Image
 
@@ -87,17 +87,16 @@ def check_model(request: Txt2ImgRequest, info: ModelInfo) -> None:
 
 def open_pictures(request: RequestT, settings: Settings) -> RequestT:
     """Open the files a request names. Raise ValueError for what is no picture."""
-    pictures: dict[str, Any] = {}
     if isinstance(request, Img2ImgRequest) and not isinstance(request.init_image, Image.Image):
-        pictures["init_image"] = open_image(request.init_image, max_pixels=settings.max_pixels)
+        request = replace(request, init_image=open_image(request.init_image, max_pixels=settings.max_pixels))
     if isinstance(request, InpaintRequest) and not isinstance(request.mask_image, Image.Image):
+        assert isinstance(request.init_image, Image.Image)
         if request.mask_image is not None:
-            pictures["mask_image"] = open_mask(request.mask_image, max_pixels=settings.max_pixels)
+            mask_image = open_mask(request.mask_image, max_pixels=settings.max_pixels)
         else:  # only what outpaint adds is repainted
-            init_image = pictures.get("init_image", request.init_image)
-            assert isinstance(init_image, Image.Image)
-            pictures["mask_image"] = Image.new("L", init_image.size, 255 * request.invert_mask)
-    return replace(request, **pictures) if pictures else request
+            mask_image = Image.new("L", request.init_image.size, 255 * request.invert_mask)
+        request = replace(request, mask_image=mask_image)
+    return request
 
 
 def default_size(request: Txt2ImgRequest, info: ModelInfo, settings: Settings) -> tuple[int, int]:

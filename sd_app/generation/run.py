@@ -11,7 +11,7 @@ from PIL import Image
 from ..addons import choose_additions
 from ..catalog import find_model
 from ..checkpoints.model_info import ModelInfo
-from ..probes.observers import Audience, LoopStart
+from ..probes.observers import LoopStart, Observers
 from ..requests import Cancelled, DownloadProgress, Txt2ImgRequest
 from ..settings import Settings
 from ..speed import plan_calls
@@ -20,15 +20,15 @@ from ..weights.model_manager import ModelManager
 from ..weights.pipeline import Pipeline
 from .conditioning import is_guided, make_conditioning
 from .denoise import denoise
-from .job import Composition, Job, OnStep
+from .job import Job, JobParts, OnStep
 from .out_of_memory import run_batch
-from .progress import ProgressTeller
+from .progress import ProgressObserver
 from .resolve import resolve
 from .starts import make_generators, steps_run
 from .vae import decode_latents
 
 RequestT = TypeVar("RequestT", bound=Txt2ImgRequest)
-Compose = Callable[[RequestT, ModelInfo], Composition]  # of a resolved request
+Compose = Callable[[RequestT, ModelInfo], JobParts]  # of a resolved request
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,7 +46,7 @@ def run_job(manager: ModelManager, request: RequestT, compose: Compose[RequestT]
     settings, on_step = manager.settings, options.on_step
     info = find_model(settings, request.model)
     resolved = resolve(request, info, settings)
-    refuse_unwatchable(resolved, settings, Audience(options.observers))
+    refuse_unwatchable(resolved, settings, Observers(options.observers))
     job = Job(
         request=resolved,
         info=info,
@@ -69,9 +69,9 @@ def run_job(manager: ModelManager, request: RequestT, compose: Compose[RequestT]
         )
         with manager.pipeline(info.name, str(resolved.scheduler), job.tell, additions) as pipe:
             fit_job(manager, job)
-            tellers = [ProgressTeller(job, pipe, preview_every)] if on_step else []
-            audience = Audience([*job.parts.observers, *options.observers, *tellers])
-            draw = partial(draw_batch, pipe, job, audience)
+            progress = [ProgressObserver(job, pipe, preview_every)] if on_step else []
+            observers = Observers([*job.parts.observers, *options.observers, *progress])
+            draw = partial(draw_batch, pipe, job, observers)
             for first, count in job.parts.frames.batches(settings.batch_size):
                 for images in run_batch(manager, pipe, job, draw, first, count):
                     job.finish(images)
@@ -83,9 +83,9 @@ def tell_download(job: Job, progress: DownloadProgress) -> None:
     job.tell(f"Downloading {progress.hub_id}", download=progress)
 
 
-def refuse_unwatchable(request: Txt2ImgRequest, settings: Settings, audience: Audience) -> None:
+def refuse_unwatchable(request: Txt2ImgRequest, settings: Settings, observers: Observers) -> None:
     """Refuse to show each part of the U-Net where running each part would make another picture."""
-    if not audience.needs_every_part:
+    if not observers.needs_every_part:
         return
     if request.cache_interval > 1:
         raise ValueError(
@@ -109,7 +109,7 @@ def fit_job(manager: ModelManager, job: Job) -> None:
         job.tell(f"Short of memory: {job.plan.words}")
 
 
-def draw_batch(pipe: Pipeline, job: Job, audience: Audience, first: int, count: int) -> list[Image.Image]:
+def draw_batch(pipe: Pipeline, job: Job, observers: Observers, first: int, count: int) -> list[Image.Image]:
     """Make pictures first..first+count-1: encode the prompts, begin, denoise, decode."""
     requests = tuple(job.request_of(first + offset) for offset in range(count))
     request, parts = requests[0], job.parts
@@ -131,11 +131,11 @@ def draw_batch(pipe: Pipeline, job: Job, audience: Audience, first: int, count: 
         prompt_embeds=embeds.positive,
         negative_prompt_embeds=embeds.negative if conditioning.is_guided else None,
     )
-    audience.tell("before_loop", begun)
+    observers.tell("before_loop", begun)
     with ExitStack() as stack:
-        if audience.needs_every_part:
+        if observers.needs_every_part:
             stack.enter_context(pipe.fast_unet.bypass())
-        stack.enter_context(audience.listening(pipe.unet))
+        stack.enter_context(observers.listening(pipe.unet))
         unet = stack.enter_context(pipe.fast_unet.running(plan, conditioning, job.tell))
         latents = denoise(
             unet,
@@ -145,8 +145,8 @@ def draw_batch(pipe: Pipeline, job: Job, audience: Audience, first: int, count: 
             guidance_scale=request.guidance_scale or 0.0,
             generators=generators,
             put_back=parts.kept.putting_back(pipe, start) if parts.kept else None,
-            audience=audience,
+            observers=observers,
         )
     images = decode_latents(pipe, latents)
-    audience.tell("after_decoding", latents, images)
+    observers.tell("after_decoding", latents, images)
     return images

@@ -3,8 +3,8 @@
 from ..checkpoints.model_info import ModelInfo
 from ..requests import Txt2ImgRequest, Txt2ImgResult
 from ..weights.model_manager import ModelManager
-from .frames import Seeds
-from .job import Composition
+from .frames import SeedFrames
+from .job import JobParts
 from .prompt_embeds import SharedPrompt
 from .run import RunOptions, run_job
 from .starts import FromNoise
@@ -13,7 +13,7 @@ from .starts import FromNoise
 def txt2img(manager: ModelManager, request: Txt2ImgRequest, options: RunOptions) -> Txt2ImgResult:
     """Make the pictures of a request; see Studio.txt2img."""
 
-    def compose(request: Txt2ImgRequest, _: ModelInfo) -> Composition:
-        return Composition(frames=Seeds(request), start=FromNoise(), prompts=SharedPrompt())
+    def compose(request: Txt2ImgRequest, _: ModelInfo) -> JobParts:
+        return JobParts(frames=SeedFrames(request), start=FromNoise(), prompts=SharedPrompt())
 
     return Txt2ImgResult(**run_job(manager, request, compose, options).result_fields())

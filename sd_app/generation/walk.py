@@ -1,4 +1,4 @@
-"""Pictures on the way from one prompt to another, on one noise, and where the way jumps."""
+"""Pictures on the way from one prompt to another, on one noise, and where it jumps."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -13,8 +13,8 @@ from ..pictures.films import film_bytes
 from ..probes.trajectories import Trajectories
 from ..requests import Divergence, Jump, Txt2ImgRequest, WalkRequest, WalkResult
 from ..weights.model_manager import ModelManager
-from .frames import Along
-from .job import Composition, Job
+from .frames import WalkFrames
+from .job import Job, JobParts
 from .neighbours import JumpSearch, Neighbours
 from .plane import save_beside_last
 from .prompt_embeds import PromptEach
@@ -24,28 +24,28 @@ from .starts import FromNoise
 
 def walk(manager: ModelManager, request: WalkRequest, options: RunOptions) -> WalkResult:
     """Make the pictures of a walk; see Studio.walk."""
-    way: Way
+    parts: WalkParts
 
-    def compose(request: WalkRequest, _: ModelInfo) -> Composition:
-        nonlocal way
-        way = Way(request)
-        return way.composition
+    def compose(request: WalkRequest, _: ModelInfo) -> JobParts:
+        nonlocal parts
+        parts = WalkParts(request)
+        return parts.job_parts
 
     job = run_job(manager, request, compose, options)
-    return way.result(job)
+    return parts.result(job)
 
 
-class Way:
+class WalkParts:
     """A walk's parts, and its result once they have run."""
 
     def __init__(self, request: WalkRequest) -> None:
         self._request = request
-        self._along = Along(request.places, self._request_at)
+        self._frames = WalkFrames(request.places, self._request_at)
         trajectories = Trajectories()
-        self._neighbours = Neighbours(trajectories, self._along.num_asked, keep_largest=request.bisect)
-        self._search = JumpSearch(self._along, self._neighbours) if request.bisect else None
-        self.composition = Composition(
-            frames=self._search or self._along,
+        self._neighbours = Neighbours(trajectories, self._frames.num_asked, keep_largest=request.bisect)
+        self._search = JumpSearch(self._frames, self._neighbours) if request.bisect else None
+        self.job_parts = JobParts(
+            frames=self._search or self._frames,
             start=FromNoise(),
             prompts=PromptEach(),
             on_kept=self._neighbours.measure,
@@ -56,8 +56,8 @@ class Way:
         return self._request.picture_of(self._request.frame_prompt(place))
 
     def result(self, job: Job) -> WalkResult:
-        """Return the pictures in the order of the way, and what was measured; save what lies beside them."""
-        made = self._along.places[: min(len(job.images), self._along.num_asked)]
+        """Return the pictures in the order of the walk, and what was measured; save what lies beside them."""
+        made = self._frames.places[: min(len(job.images), self._frames.num_asked)]
         kept = [place for place in self._request.places if place in made]
         order = [made.index(place) for place in kept]
         result = WalkResult(
@@ -85,8 +85,8 @@ class Way:
         left, right = search.pair
         paths = job.paths
         return Jump(
-            t_left=self._along.places[left],
-            t_right=self._along.places[right],
+            t_left=self._frames.places[left],
+            t_right=self._frames.places[right],
             left=job.images[left],
             right=job.images[right],
             left_prompt=job.request_of(left).prompt,

@@ -3,10 +3,9 @@
 import math
 import re
 import reprlib
-from typing import Any
 
 from ..checkpoints.folders import PARTS
-from ..user_files import SUFFIX
+from ..user_files import SUFFIX, JsonObject
 
 MAX_COUNT = 1024  # pixels of a latent picture's side, channels of it; SDXL's are 128 and 4
 MAX_LEVELS = 8  # of a VAE; Stable Diffusion's has 4
@@ -15,7 +14,7 @@ PLAIN = re.compile(r"[\w.-]+")  # a file's name that stays inside its folder
 LISTED = (*PARTS, "tokenizer", "tokenizer_2", "scheduler")  # parts that model_index.json names a class of
 
 
-def why_unsound(index: dict[str, Any], unet: dict[str, Any], vae: dict[str, Any]) -> str:
+def why_unsound(index: JsonObject, unet: JsonObject, vae: JsonObject) -> str:
     """Say which value of which configuration cannot be, naming file, value and rule; empty when all can."""
     kind = index.get("_class_name")
     if not isinstance(kind, str) or not PLAIN.fullmatch(kind) or len(kind) > MAX_NAME:
@@ -47,7 +46,7 @@ def is_index(path: str) -> bool:
     return folder in PARTS and ".safetensors.index" in name and name.endswith(".json")
 
 
-def why_unsound_shards(path: str, content: dict[str, Any], paths: list[str]) -> str:
+def why_unsound_shards(path: str, content: JsonObject, paths: list[str]) -> str:
     """Say why an index of weights cannot be used; empty when each file it names is one to be fetched."""
     shards = content.get("weight_map")
     if not isinstance(shards, dict) or not shards:

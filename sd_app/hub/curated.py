@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -16,7 +15,7 @@ class CuratedModel:
     native_size: int = 512
     scaling_factor: float = 0.18215  # of its VAE
     only_inpaints: bool = False
-    owner: Mapping[str, Any] = field(default_factory=dict)  # what a studio.json would say
+    overrides: Mapping[str, object] = field(default_factory=dict)  # what a studio.json would say
 
 
 _TABLE = (
@@ -40,7 +39,7 @@ _TABLE = (
         family="sdxl",
         native_size=1024,
         scaling_factor=0.13025,
-        owner={"default_steps": 30, "default_guidance_scale": 5.0},
+        overrides={"default_steps": 30, "default_guidance_scale": 5.0},
     ),
     CuratedModel(
         # Made for one step without guidance, which is 1 here; its own scheduler is Euler.
@@ -48,7 +47,7 @@ _TABLE = (
         title="SD-Turbo",
         line="A picture in a single step, for quick tries",
         family="sd2",
-        owner={"default_steps": 1, "default_guidance_scale": 1.0, "default_scheduler": "Euler"},
+        overrides={"default_steps": 1, "default_guidance_scale": 1.0, "default_scheduler": "Euler"},
     ),
     CuratedModel(
         hub_id="stable-diffusion-v1-5/stable-diffusion-inpainting",
@@ -61,7 +60,7 @@ _TABLE = (
 CURATED: dict[str, CuratedModel] = {model.hub_id: model for model in _TABLE}
 
 
-def owner_facts(hub_id: str) -> dict[str, Any]:
+def curated_overrides(hub_id: str) -> dict[str, object]:
     """Return what a studio.json of that model would say."""
     model = CURATED.get(hub_id)
-    return {"title": model.title, **model.owner} if model else {}
+    return {"title": model.title, **model.overrides} if model else {}

@@ -8,7 +8,13 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future, wait
 from contextlib import contextmanager, suppress
 from threading import Event, Thread
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
+
+from ..user_files import JsonObject
+
+if TYPE_CHECKING:
+    from httpx2 import Response  # of the library that huggingface_hub 2.4 asks with
+    from huggingface_hub import HfApi
 
 TIMEOUT = 10.0  # seconds of silence before a connection counts as lost
 PULSE_SECONDS = 0.2  # between two looks at whether a lookup is still wanted
@@ -26,7 +32,7 @@ class Stop:
 
     def __init__(self) -> None:
         self._asked = Event()
-        self._responses: set[Any] = set()
+        self._responses: set[Response] = set()
 
     def ask(self) -> None:
         """Stop. The connections are shut, so that no read waits for its time limit."""
@@ -46,7 +52,7 @@ class Stop:
             raise Stopped
 
     @contextmanager
-    def watch(self, response: Any) -> Iterator[None]:
+    def watch(self, response: "Response") -> Iterator[None]:
         """Have an open response shut when a stop is asked for."""
         self._responses.add(response)
         try:
@@ -63,7 +69,7 @@ def file_url(hub_id: str, revision: str, path: str) -> str:
     return hf_hub_url(hub_id, path, revision=revision, endpoint=os.environ.get("HF_ENDPOINT") or None)
 
 
-def hub_api() -> Any:
+def hub_api() -> "HfApi":
     """Return the hub's client for the endpoint that the environment says now."""
     from huggingface_hub import HfApi
 
@@ -71,7 +77,7 @@ def hub_api() -> Any:
 
 
 @contextmanager
-def open_answer(url: str, stop: Stop, **headers: str) -> Iterator[Any]:
+def open_answer(url: str, stop: Stop, **headers: str) -> Iterator["Response"]:
     """Open an answer of the hub whose body, sent uncompressed, is still to be read.
 
     The body of a redirect or of an error is never read: it may have no end. Raise what the hub's client does.
@@ -99,7 +105,7 @@ def open_answer(url: str, stop: Stop, **headers: str) -> Iterator[Any]:
     raise OSError("the hub sends from one address to the next without an end")
 
 
-def _without_body(response: Any) -> Any:
+def _without_body(response: "Response") -> "Response":
     told = {
         name: response.headers[name]
         for name in ("X-Error-Code", "X-Error-Message")
@@ -120,7 +126,7 @@ def read_bytes(url: str, limit: int, stop: Stop) -> bytes | None:
     return bytes(content)
 
 
-def parse_object(content: bytes) -> dict[str, Any] | None:
+def parse_object(content: bytes) -> JsonObject | None:
     """Return the JSON object in a text, None if it holds none."""
     try:
         value = json.loads(content)

@@ -3,8 +3,8 @@
 import re
 import shutil
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from ..checkpoints.folders import (
     INPAINT_CHANNELS,
@@ -15,6 +15,7 @@ from ..checkpoints.folders import (
     why_not_pipeline,
 )
 from ..requests import DownloadPlan, HubFile, format_bytes
+from ..user_files import JsonObject
 from .config_checks import PLAIN, brief, is_index, why_unsound, why_unsound_shards
 from .http_client import Result, Stop, file_url, hub_api, parse_object, read_bytes, within
 from .hub_cache import COMMIT, INCOMPLETE, hub_cache, is_there, repo_folder
@@ -69,7 +70,7 @@ def plan_download(hub_id: str, waiting: Callable[[], None] | None = None) -> Dow
 
 def list_files(hub_id: str) -> list[str]:
     """List the files of a hub model's main branch. Raise ValueError or OSError in words."""
-    return look_up(hub_id, lambda stop: list(_ask_listing(hub_id, stop)["siblings"]))
+    return look_up(hub_id, lambda stop: list(_ask_listing(hub_id, stop).siblings))
 
 
 def look_up(hub_id: str, work: Callable[[Stop], Result], waiting: Callable[[], None] | None = None) -> Result:
@@ -85,7 +86,7 @@ def look_up(hub_id: str, work: Callable[[Stop], Result], waiting: Callable[[], N
 
 def _plan(hub_id: str, stop: Stop) -> DownloadPlan:
     listing = _ask_listing(hub_id, stop)
-    siblings, revision = listing["siblings"], listing["sha"]
+    siblings, revision = listing.siblings, listing.revision
     if "model_index.json" not in siblings:
         raise ValueError(f"{hub_id} cannot be used: {_why_no_index(list(siblings))}")
     repo, cache = repo_folder(hub_id), hub_cache()
@@ -93,13 +94,14 @@ def _plan(hub_id: str, stop: Stop) -> DownloadPlan:
     def describe(path: str) -> HubFile:
         return _describe_file(hub_id, repo, revision, path, siblings[path])
 
-    def read(path: str) -> dict[str, Any]:
+    def read(path: str) -> JsonObject:
         return _read_json(hub_id, revision, describe(path), stop) if path in siblings else {}
 
     index, unet, vae = (read(path) for path in SMALL)
     if reason := why_unsound(index, unet, vae) or why_not_pipeline(index, unet):
         raise ValueError(f"{hub_id} cannot be used: {reason}")
-    paths = choose_files(hub_id, list(siblings), is_xl=index["_class_name"] in XL_PIPELINES)
+    pipeline = str(index["_class_name"])
+    paths = choose_files(hub_id, list(siblings), is_xl=pipeline in XL_PIPELINES)
     files = tuple(describe(path) for path in paths)
     for path in filter(is_index, paths):
         if reason := why_unsound_shards(path, read(path), paths):
@@ -107,13 +109,13 @@ def _plan(hub_id: str, stop: Stop) -> DownloadPlan:
     return DownloadPlan(
         hub_id=hub_id,
         revision=revision,
-        pipeline=index["_class_name"],
+        pipeline=pipeline,
         family=tell_family(index, unet),
         native_size=native_size(unet, vae),
         only_inpaints=unet.get("in_channels") == INPAINT_CHANNELS,
         files=files,
-        license=_license(listing),
-        gated=bool(listing.get("gated")),
+        license=listing.license,
+        gated=listing.gated,
         folder=repo,
         free_bytes=shutil.disk_usage(next(path for path in (cache, *cache.parents) if path.exists())).free,
     )
@@ -160,8 +162,18 @@ def choose_weights(hub_id: str, paths: list[str], parts: tuple[str, ...]) -> lis
     return chosen
 
 
-def _ask_listing(hub_id: str, stop: Stop) -> dict[str, Any]:
-    """Ask which commit a model's main branch is at and what it holds; `siblings` come by their path."""
+@dataclass(frozen=True, kw_only=True)
+class _Listing:
+    """What the hub says of a repository's main branch."""
+
+    revision: str  # its commit
+    siblings: dict[str, JsonObject]  # what is said of each file, by its path
+    license: str
+    gated: bool  # its terms have to be accepted
+
+
+def _ask_listing(hub_id: str, stop: Stop) -> _Listing:
+    """Ask which commit a model's main branch is at and what it holds."""
     from huggingface_hub.utils import validate_repo_id
 
     with hub_errors(hub_id):
@@ -182,14 +194,19 @@ def _ask_listing(hub_id: str, stop: Stop) -> dict[str, Any]:
         )
     if not COMMIT.fullmatch(str(listing.get("sha"))):
         raise HubError(f"{hub_id} cannot be downloaded: the hub names no commit of it (try again later)")
-    return {**listing, "siblings": {sibling["rfilename"]: sibling for sibling in siblings}}
+    return _Listing(
+        revision=str(listing["sha"]),
+        siblings={sibling["rfilename"]: sibling for sibling in siblings},
+        license=_license(listing),
+        gated=bool(listing.get("gated")),
+    )
 
 
 def _is_named(sibling: object) -> bool:
     return isinstance(sibling, dict) and isinstance(sibling.get("rfilename"), str)
 
 
-def _read_json(hub_id: str, revision: str, file: HubFile, stop: Stop) -> dict[str, Any]:
+def _read_json(hub_id: str, revision: str, file: HubFile, stop: Stop) -> JsonObject:
     """Fetch a small text of a repository into memory, and see that it is the one that would be downloaded."""
     content = None
     if file.size_bytes <= MAX_TEXT:
@@ -212,7 +229,7 @@ def _read_json(hub_id: str, revision: str, file: HubFile, stop: Stop) -> dict[st
     return value
 
 
-def _describe_file(hub_id: str, repo: Path, revision: str, path: str, sibling: dict[str, Any]) -> HubFile:
+def _describe_file(hub_id: str, repo: Path, revision: str, path: str, sibling: JsonObject) -> HubFile:
     lfs, size = sibling.get("lfs"), sibling.get("size")
     blob = lfs.get("sha256") if isinstance(lfs, dict) else sibling.get("blobId")
     if not isinstance(blob, str) or not BLOB.fullmatch(blob):
@@ -246,7 +263,7 @@ def _why_no_index(paths: list[str]) -> str:
     return "it is no diffusers repository (no model_index.json)"
 
 
-def _license(listing: dict[str, Any]) -> str:
+def _license(listing: JsonObject) -> str:
     card, tags = listing.get("cardData"), listing.get("tags")
     known = card if isinstance(card, dict) else {}
     named = [tag for tag in tags if isinstance(tag, str)] if isinstance(tags, list) else []

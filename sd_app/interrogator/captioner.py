@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 from PIL import Image
@@ -14,6 +13,7 @@ from transformers import BlipForConditionalGeneration, BlipProcessor
 from transformers.utils import logging as transformers_logging
 
 from ..catalog import is_hub_id
+from ..checkpoints.folders import shards_of
 from ..hub.hub_cache import repo_folder
 from ..user_files import PICKLES, read_object
 from ..weights.loaders import fetch, find_safe_revision
@@ -32,8 +32,8 @@ class Captioner:
     """A BLIP in memory. Not safe to use from two threads at once."""
 
     name: str
-    model: Any
-    processor: Any
+    model: BlipForConditionalGeneration
+    processor: BlipProcessor
 
     @torch.inference_mode()
     def caption(self, image: Image.Image, *, beginning: str = "") -> str:
@@ -98,7 +98,8 @@ def why_no_captioner(folder: Path) -> str:
 
 def _why_not_blip(folder: Path) -> str:
     config = read_object(folder / "config.json")
-    kind, architectures = config.get("model_type"), config.get("architectures") or []
+    kind, named = config.get("model_type"), config.get("architectures")
+    architectures = named if isinstance(named, list) else []
     if not config:
         return "it has no readable config.json: it is not a folder in transformers' layout"
     if kind != "blip" or ARCHITECTURE not in architectures:
@@ -110,10 +111,13 @@ def _why_not_blip(folder: Path) -> str:
 def _why_no_weights(folder: Path) -> str:
     index = folder / "model.safetensors.index.json"
     if index.is_file():
-        shards = read_object(index).get("weight_map")
-        if not isinstance(shards, dict):
+        try:
+            shards = shards_of(read_object(index))
+        except TypeError:
+            shards = set()
+        if not shards:
             return f"its {index.name} cannot be read (download it again)"
-        missing = sorted(shard for shard in set(shards.values()) if not (folder / shard).is_file())
+        missing = sorted(shard for shard in shards if not (folder / shard).is_file())
         return f"{missing[0]} is missing (download it again)" if missing else ""
     if (folder / "model.safetensors").is_file():
         return ""

@@ -6,9 +6,9 @@ from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
 from ..checks import shown
@@ -41,7 +41,7 @@ NO_CAPTIONER = "There is no caption model here, so the prompt begins with nothin
 
 
 def interrogate(
-    manager: ModelManager, request: InterrogateRequest, on_step: Callable[[Any], None] | None = None
+    manager: ModelManager, request: InterrogateRequest, on_step: OnStep | None = None
 ) -> InterrogateResult:
     """Run a request; a stop returns the best so far. For errors see Studio.interrogate."""
     settings = manager.settings
@@ -196,7 +196,7 @@ def score_phrases(manager: ModelManager, result: InterrogateResult, keep: Sequen
 
 
 def score_steps(
-    chain: Chain, steps: Sequence[Accepted], random: np.ndarray, dimensions: int
+    chain: Chain, steps: Sequence[Accepted], random: NDArray[np.float32], dimensions: int
 ) -> tuple[Score, ...]:
     """Return the score of the caption, unless it is empty, and of the prompt after each step."""
     scores = []
@@ -209,7 +209,9 @@ def score_steps(
     return tuple(scores)
 
 
-def rank_groups(ranking: modes.Ranking, random: np.ndarray, dimensions: int) -> tuple[RankedGroup, ...]:
+def rank_groups(
+    ranking: modes.Ranking, random: NDArray[np.float32], dimensions: int
+) -> tuple[RankedGroup, ...]:
     """Return the most similar phrases of each list."""
     groups = []
     for table, cosines in zip(ranking.tables, ranking.cosines, strict=True):

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from functools import partial
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
 from ..images import open_image
@@ -70,7 +71,10 @@ def random_phrases(settings: Settings, found: ClipName, clip: Clip) -> tuple[Phr
 
 
 def score_row(
-    texts: Sequence[str], cosines: np.ndarray, picture: np.ndarray, tables: Sequence[PhraseTable]
+    texts: Sequence[str],
+    cosines: NDArray[np.float32],
+    picture: NDArray[np.float32],
+    tables: Sequence[PhraseTable],
 ) -> tuple[Score, ...]:
     """Return the cosines of one picture, (N,), with their rarity."""
     random = rarity.sample_cosines([table.cosines(picture) for table in tables]) if tables else ()
@@ -80,11 +84,11 @@ def score_row(
     )
 
 
-def softmax(logits: np.ndarray, axis: int) -> np.ndarray:
+def softmax(logits: NDArray[np.float32], axis: int) -> NDArray[np.float32]:
     """Return exp(logits), made to add up to 1 along an axis."""
     values = np.exp(logits - logits.max(axis=axis, keepdims=True))
     return values / values.sum(axis=axis, keepdims=True)
 
 
-def _rows(table: np.ndarray) -> tuple[tuple[float, ...], ...]:
+def _rows(table: NDArray[np.float32]) -> tuple[tuple[float, ...], ...]:
     return tuple(tuple(map(float, row)) for row in table)

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..checks import shown
-from ..settings import Settings
+from ..settings import EMBEDDED_DIR, Settings
 
 EMBEDDED_CLIP, EMBEDDED_CAPTIONER = "tiny-clip", "tiny-blip"
 KNOWN_CLIPS = ("ViT-L-14/openai", "ViT-H-14/laion2b_s32b_b79k", "ViT-B-32/openai")
@@ -15,7 +15,7 @@ CLIP_WEIGHTS = "open_clip_model.safetensors"
 
 @dataclass(frozen=True, kw_only=True)
 class ClipName:
-    """A CLIP that can be loaded: a folder in models_dir, or open_clip's architecture and weights."""
+    """A CLIP that can be loaded: a folder of models, or open_clip's architecture and weights."""
 
     name: str
     folder: Path | None = None
@@ -38,14 +38,14 @@ class ClipName:
 
 def list_clips(settings: Settings) -> tuple[str, ...]:
     """List the CLIPs to choose from, the embedded one first. Names of the hub are for local mode only."""
-    folders = [path.name for path in _folders(settings.models_dir) if (path / CLIP_CONFIG).is_file()]
+    folders = [name for name, path in _folders(settings).items() if (path / CLIP_CONFIG).is_file()]
     folders.sort(key=lambda name: (name != EMBEDDED_CLIP, name.lower()))
     return (*folders, *(KNOWN_CLIPS if settings.mode == "local" else ()))
 
 
 def list_captioners(settings: Settings) -> tuple[str, ...]:
     """List the caption models to choose from, the embedded one first. Hub ids are for local mode only."""
-    folders = [path.name for path in _folders(settings.models_dir) if is_captioner(path)]
+    folders = [name for name, path in _folders(settings).items() if is_captioner(path)]
     folders.sort(key=lambda name: (name != EMBEDDED_CAPTIONER, name.lower()))
     return (*folders, *(KNOWN_CAPTIONERS if settings.mode == "local" else ()))
 
@@ -57,7 +57,7 @@ def find_clip(settings: Settings, name: str | None) -> ClipName:
     OpenAI's weights. Raise ValueError for what cannot be found or used.
     """
     wanted = EMBEDDED_CLIP if name is None else name
-    folder = _child(settings.models_dir, wanted)
+    folder = _find_folder(settings, wanted)
     if folder is not None and (folder / CLIP_CONFIG).is_file():
         if not (folder / CLIP_WEIGHTS).is_file():
             raise ValueError(
@@ -76,7 +76,7 @@ def find_captioner(settings: Settings, name: str | None) -> str | None:
 
     Raise ValueError for a name that is neither a folder in models_dir nor, in local mode, a hub id.
     """
-    folder = _child(settings.models_dir, name or EMBEDDED_CAPTIONER)
+    folder = _find_folder(settings, name or EMBEDDED_CAPTIONER)
     if folder is not None and is_captioner(folder):
         return str(folder)
     if name is None:
@@ -95,15 +95,23 @@ def is_captioner(folder: Path) -> bool:
         return False
 
 
-def _child(folder: Path, name: str) -> Path | None:
-    """Return the direct child of that name, None for anything that would lead elsewhere."""
+def _find_folder(settings: Settings, name: str) -> Path | None:
+    """Return the folder of that name in models_dir, or the embedded one; None for a path, or for nothing."""
     if not name or name in (".", "..") or "\0" in name or Path(name).name != name:
         return None
-    return folder / name if (folder / name).is_dir() else None
+    folder = settings.models_dir / name
+    return folder if folder.is_dir() else _embedded().get(name)
 
 
-def _folders(folder: Path) -> list[Path]:
+def _folders(settings: Settings) -> dict[str, Path]:
+    """Return the embedded folders and those of models_dir by name; of two of one name the user's counts."""
     try:
-        return [path for path in folder.iterdir() if path.is_dir() and not path.name.startswith(".")]
+        children = list(settings.models_dir.iterdir())
     except OSError:
-        return []
+        children = []
+    users = {path.name: path for path in children if path.is_dir() and not path.name.startswith(".")}
+    return _embedded() | users
+
+
+def _embedded() -> dict[str, Path]:
+    return {name: EMBEDDED_DIR / name for name in (EMBEDDED_CLIP, EMBEDDED_CAPTIONER)}

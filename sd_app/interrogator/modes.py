@@ -4,11 +4,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..requests import InterrogateRequest
 from . import search
 from .phrases import NEGATIVE
-from .search import Chain, Encoder, Found
+from .search import Chain, Encoder, OnBest
 from .tables import PhraseTable
 
 CLASSIC_ORDER = ("mediums", "artists", "trending", "movements")
@@ -21,18 +22,18 @@ class Ranking:
     """Phrase tables against one picture."""
 
     tables: tuple[PhraseTable, ...]
-    cosines: tuple[np.ndarray, ...]  # one array a table
+    cosines: tuple[NDArray[np.float32], ...]  # one array a table
 
     def top(self, count: int, sign: int = 1, *, without: str = "") -> list[str]:
         """Return the most (sign -1: least) similar phrases of all lists but one, doubles left out."""
         chosen = [k for k, table in enumerate(self.tables) if table.name != without]
         phrases = [phrase for k in chosen for phrase in self.tables[k].phrases]
-        values = np.concatenate([self.cosines[k] for k in chosen]) if chosen else np.empty(0)
+        values = np.concatenate([self.cosines[k] for k in chosen]) if chosen else np.empty(0, np.float32)
         # Lists share some phrases, so a few more than asked for are looked at.
         ranked = search.top_indices(values, count + len(self.tables) * count, sign)
         return list(dict.fromkeys(phrases[k] for k in ranked))[:count]
 
-    def by_name(self) -> dict[str, np.ndarray]:
+    def by_name(self) -> dict[str, NDArray[np.float32]]:
         """Return each list's cosines by its name."""
         return {table.name: values for table, values in zip(self.tables, self.cosines, strict=True)}
 
@@ -44,31 +45,33 @@ class Ranking:
         return []
 
 
-def rank(tables: Sequence[PhraseTable], picture: np.ndarray) -> Ranking:
+def rank(tables: Sequence[PhraseTable], picture: NDArray[np.float32]) -> Ranking:
     """Compare every phrase with a unit (D,) picture."""
     return Ranking(tables=tuple(tables), cosines=tuple(table.cosines(picture) for table in tables))
 
 
-def run(request: InterrogateRequest, encoder: Encoder, ranking: Ranking, chain: Chain, found: Found) -> Chain:
+def run(
+    request: InterrogateRequest, encoder: Encoder, ranking: Ranking, chain: Chain, on_best: OnBest
+) -> Chain:
     """Run the request's mode from the chain of its caption; return the best chain."""
     limit = request.phrase_limit
     if request.mode == "fast":
-        return search.take_all(encoder, chain, ranking.top(limit), found=found)
+        return search.take_all(encoder, chain, ranking.top(limit), on_best=on_best)
     if request.mode == "classic":
-        return search.take_all(encoder, chain, classic_phrases(ranking, chain.base, limit), found=found)
+        return search.take_all(encoder, chain, classic_phrases(ranking, chain.base, limit), on_best=on_best)
     if request.mode == "negative":
         return search.greedy(
             encoder, chain, negative_candidates(ranking, request.flavor_intermediate_count),
-            min_phrases=request.min_phrases, max_phrases=limit, found=found, sign=-1,
+            min_phrases=request.min_phrases, max_phrases=limit, on_best=on_best, sign=-1,
         )  # fmt: skip
     candidates = ranking.top(request.flavor_intermediate_count)
-    best = _best(request, encoder, ranking, chain, candidates, found)
+    best = _best(request, encoder, ranking, chain, candidates, on_best)
     if request.mode == "best":
         return best
     width = request.beam_width
-    beam = search.beam_search(encoder, chain, candidates, width=width, max_phrases=limit, found=found)
-    best = search.best_of(best, beam, found=found)
-    return search.drop_and_swap(encoder, best, candidates, found=found)
+    beam = search.beam_search(encoder, chain, candidates, width=width, max_phrases=limit, on_best=on_best)
+    best = search.best_of(best, beam, on_best=on_best)
+    return search.drop_and_swap(encoder, best, candidates, on_best=on_best)
 
 
 def _best(
@@ -77,15 +80,15 @@ def _best(
     ranking: Ranking,
     chain: Chain,
     candidates: Sequence[str],
-    found: Found,
+    on_best: OnBest,
 ) -> Chain:
     limit = request.phrase_limit
     longest = search.greedy(
-        encoder, chain, candidates, min_phrases=request.min_phrases, max_phrases=limit, found=found
+        encoder, chain, candidates, min_phrases=request.min_phrases, max_phrases=limit, on_best=on_best
     )
     others = [ranking.top(limit), classic_phrases(ranking, chain.base, limit)[:limit]]
-    simple = [search.measure_if_better(encoder, longest, phrases, found=found) for phrases in others]
-    return search.best_of(longest, *simple, found=found)
+    simple = [search.measure_if_better(encoder, longest, phrases, on_best=on_best) for phrases in others]
+    return search.best_of(longest, *simple, on_best=on_best)
 
 
 def classic_phrases(ranking: Ranking, caption: str, count: int) -> list[str]:

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.special import betainc
 
 SAMPLE = 5000  # random phrases
@@ -19,14 +20,14 @@ def chance_of_cosine(cosine: float, dimensions: int) -> float:
     return tail if cosine >= 0 else 1.0 - tail
 
 
-def percentile(cosine: float, random_cosines: Sequence[float] | np.ndarray) -> float:
+def percentile(cosine: float, random_cosines: Sequence[float] | NDArray[np.float32]) -> float:
     """Return the share of ascending random_cosines that are below this one, 0..100; NaN without any."""
     if len(random_cosines) == 0:
         return float("nan")
     return 100.0 * float(np.searchsorted(random_cosines, cosine, side="left")) / len(random_cosines)
 
 
-def sample_cosines(cosines: Sequence[np.ndarray]) -> np.ndarray:
+def sample_cosines(cosines: Sequence[NDArray[np.float32]]) -> NDArray[np.float32]:
     """Return a fixed random sample of the phrases' cosines, ascending; all of them if they are few."""
     values = np.concatenate(list(cosines))
     if len(values) > SAMPLE:

@@ -3,13 +3,14 @@
 from collections.abc import Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..requests import Score
 from . import rarity
 
 
 def make_score(
-    prompt: str, cosine: float | None, random: np.ndarray | Sequence[float], dimensions: int
+    prompt: str, cosine: float | None, random: NDArray[np.float32] | Sequence[float], dimensions: int
 ) -> Score:
     """Return a cosine with its rarity; all NaN while there is no cosine."""
     if cosine is None:

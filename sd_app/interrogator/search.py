@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..requests import Accepted
 
@@ -16,13 +17,13 @@ SEPARATOR = ", "
 SWAPS = 256  # candidates, the most similar by themselves, that the last pass of "deep" tries at each place
 MAX_PASSES = 4  # of drop and swap
 
-Found = Callable[["Chain"], None]  # is told each new best chain; may raise Cancelled
+OnBest = Callable[["Chain"], None]  # is told each new best chain; may raise Cancelled
 
 
 class Encoder(Protocol):
     """What a search asks of a text tower (and of the picture: features are compared with it)."""
 
-    def cosines(self, prefix: str, candidates: Sequence[str]) -> np.ndarray:
+    def cosines(self, prefix: str, candidates: Sequence[str]) -> NDArray[np.float32]:
         """Return the cosine of "prefix, candidate" with the picture for each candidate, (N,) float."""
 
     def fits(self, prefix: str, candidates: Sequence[str]) -> Sequence[bool]:
@@ -75,7 +76,7 @@ def join(base: str, phrases: Iterable[str]) -> str:
     return SEPARATOR.join([*([base] if base else []), *phrases])
 
 
-def top_indices(cosines: np.ndarray, count: int, sign: int = 1) -> np.ndarray:
+def top_indices(cosines: NDArray[np.float32], count: int, sign: int = 1) -> NDArray[np.intp]:
     """Return the indices of the greatest (sign -1: least) values, best first; of equal ones the first."""
     return np.argsort(-sign * cosines, kind="stable")[:count]
 
@@ -92,7 +93,7 @@ def greedy(
     *,
     min_phrases: int,
     max_phrases: int,
-    found: Found,
+    on_best: OnBest,
     sign: int = 1,
 ) -> Chain:
     """Add the phrase that raises (sign -1: lowers) the cosine most, round after round; return the best chain.
@@ -109,7 +110,7 @@ def greedy(
         longer = chain.add(left.pop(index), float(cosines[index]))
         if is_better(longer, best, sign):
             best = longer
-            found(best)
+            on_best(best)
         elif number >= min_phrases and not is_better(longer, chain, sign):
             break
         chain = longer
@@ -123,27 +124,27 @@ def is_better(chain: Chain, other: Chain, sign: int = 1) -> bool:
     return sign * chain.cosine > sign * other.cosine
 
 
-def take_all(encoder: Encoder, chain: Chain, phrases: Iterable[str], *, found: Found) -> Chain:
+def take_all(encoder: Encoder, chain: Chain, phrases: Iterable[str], *, on_best: OnBest) -> Chain:
     """Add phrases in their order, as far as the context holds them: fast and classic."""
     for phrase in phrases:
         if not encoder.fits(chain.prompt, [phrase])[0]:
             break
         chain = chain.add(phrase, float(encoder.cosines(chain.prompt, [phrase])[0]))
-        found(chain)
+        on_best(chain)
     return chain
 
 
-def best_of(first: Chain, *others: Chain, found: Found) -> Chain:
+def best_of(first: Chain, *others: Chain, on_best: OnBest) -> Chain:
     """Return the chain of the greatest cosine; of equal ones the first."""
     best = first
     for chain in others:
         if is_better(chain, best):
             best = chain
-            found(best)
+            on_best(best)
     return best
 
 
-def measure_if_better(encoder: Encoder, chain: Chain, phrases: Iterable[str], *, found: Found) -> Chain:
+def measure_if_better(encoder: Encoder, chain: Chain, phrases: Iterable[str], *, on_best: OnBest) -> Chain:
     """Return base and phrases, as far as they fit, cut at its best if that beats a chain; else the chain."""
     kept: tuple[str, ...] = ()
     for phrase in phrases:
@@ -153,7 +154,7 @@ def measure_if_better(encoder: Encoder, chain: Chain, phrases: Iterable[str], *,
     cosine = float(encoder.cosines("", [join(chain.base, kept)])[0]) if kept else None
     if cosine is None or (chain.cosine is not None and cosine <= chain.cosine):
         return chain
-    return _if_better(encoder, chain, kept, found)
+    return _if_better(encoder, chain, kept, on_best)
 
 
 def cut_at_best(chain: Chain, sign: int = 1) -> Chain:
@@ -170,7 +171,7 @@ def beam_search(
     *,
     width: int,
     max_phrases: int,
-    found: Found,
+    on_best: OnBest,
 ) -> Chain:
     """Follow the `width` best chains at once; return the best of all. Ends when no chain of a round gains."""
     best, beams = chain, [chain]
@@ -182,7 +183,7 @@ def beam_search(
         if not is_better(beams[0], best):
             break
         best = beams[0]
-        found(best)
+        on_best(best)
     return best
 
 
@@ -212,28 +213,28 @@ def _distinct(chains: Iterable[Chain]) -> Iterator[Chain]:
             yield chain
 
 
-def drop_and_swap(encoder: Encoder, chain: Chain, candidates: Sequence[str], *, found: Found) -> Chain:
+def drop_and_swap(encoder: Encoder, chain: Chain, candidates: Sequence[str], *, on_best: OnBest) -> Chain:
     """Leave out or replace one phrase at a time while that raises the cosine."""
     pool = list(candidates)[:SWAPS]
     for _ in range(MAX_PASSES):
         before = chain
         for place in reversed(range(len(chain.phrases))):
-            chain = _better_without(encoder, chain, place, found)
+            chain = _better_without(encoder, chain, place, on_best)
         for place in range(len(chain.phrases)):
-            chain = _better_with(encoder, chain, place, pool, found)
+            chain = _better_with(encoder, chain, place, pool, on_best)
         if chain is before:
             break
     return chain
 
 
-def _better_without(encoder: Encoder, chain: Chain, place: int, found: Found) -> Chain:
+def _better_without(encoder: Encoder, chain: Chain, place: int, on_best: OnBest) -> Chain:
     phrases = (*chain.phrases[:place], *chain.phrases[place + 1 :])
     if not join(chain.base, phrases):
         return chain
-    return _if_better(encoder, chain, phrases, found)
+    return _if_better(encoder, chain, phrases, on_best)
 
 
-def _better_with(encoder: Encoder, chain: Chain, place: int, pool: Sequence[str], found: Found) -> Chain:
+def _better_with(encoder: Encoder, chain: Chain, place: int, pool: Sequence[str], on_best: OnBest) -> Chain:
     head, tail = join(chain.base, chain.phrases[:place]), chain.phrases[place + 1 :]
     free = [text for text in pool if text not in chain.phrases]
     endings = [join(text, tail) for text in free]
@@ -245,15 +246,15 @@ def _better_with(encoder: Encoder, chain: Chain, place: int, pool: Sequence[str]
     index = int(top_indices(cosines, 1)[0])
     if cosines[index] <= (chain.cosine or 0.0):
         return chain
-    return _if_better(encoder, chain, (*chain.phrases[:place], free[index], *tail), found)
+    return _if_better(encoder, chain, (*chain.phrases[:place], free[index], *tail), on_best)
 
 
-def _if_better(encoder: Encoder, chain: Chain, phrases: tuple[str, ...], found: Found) -> Chain:
+def _if_better(encoder: Encoder, chain: Chain, phrases: tuple[str, ...], on_best: OnBest) -> Chain:
     """Return the chain of other phrases if it is better, cut at its best; else the chain itself."""
     other = cut_at_best(measure(encoder, chain.base, phrases, chain.cosines[0]))
     if not is_better(other, chain):
         return chain
-    found(other)
+    on_best(other)
     return other
 
 

@@ -1,7 +1,7 @@
 """Tables of text features: built once, kept on disk in half precision, mapped into memory, never downloaded.
 
-A group of phrases is cut into pieces, a file each, named by the hash of its phrases within a folder named by
-the hash of the text tower. A stopped build goes on with the next piece; what is not whole is made again.
+A group of phrases is cut into shards, a file each, named by the hash of its phrases within a folder named by
+the hash of the text tower. A stopped build goes on with the next shard; what is not whole is made again.
 """
 
 import hashlib
@@ -14,31 +14,33 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
 from .phrases import PhraseGroup
 from .text_tower import TextTower
 
-PIECE = 4096  # phrases of a file: seconds of work, 6 MB at 768 dimensions
+SHARD_PHRASES = 4096  # of a file: seconds of work, 6 MB at 768 dimensions
 KEY = "features"
 
+Shard = NDArray[np.float16]  # unit features of at most SHARD_PHRASES phrases, (n, D)
 Progress = Callable[[int, int], None]  # phrases done, of how many; may raise Cancelled
 
 
 @dataclass(frozen=True, kw_only=True)
 class PhraseTable:
-    """A group's phrases and their unit features, float16 (n, D) a piece."""
+    """A group's phrases and their unit features, float16 (n, D) a shard."""
 
     name: str
     phrases: tuple[str, ...]
-    pieces: tuple[np.ndarray, ...]
+    shards: tuple[Shard, ...]
 
-    def cosines(self, picture: np.ndarray) -> np.ndarray:
+    def cosines(self, picture: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return each phrase's cosine with a unit (D,) float32 picture, (N,)."""
-        if not self.pieces:
+        if not self.shards:
             return np.empty(0, np.float32)
-        return np.concatenate([piece.astype(np.float32) @ picture for piece in self.pieces])
+        return np.concatenate([shard.astype(np.float32) @ picture for shard in self.shards])
 
 
 def build_tables(
@@ -49,26 +51,26 @@ def build_tables(
     Raise OSError when the cache cannot be written.
     """
     folder = cache_dir / key
-    pieces = [(group, cut) for group in groups for cut in _cut(group.phrases)]
-    total, done = sum(len(cut) for _, cut in pieces), 0
-    found: dict[str, list[np.ndarray]] = {group.name: [] for group in groups}
-    for group, cut in pieces:
-        features = read_piece(folder / _name(cut), len(cut))
+    shards = [(group, cut) for group in groups for cut in _cut(group.phrases)]
+    total, done = sum(len(cut) for _, cut in shards), 0
+    found: dict[str, list[Shard]] = {group.name: [] for group in groups}
+    for group, cut in shards:
+        features = read_shard(folder / _name(cut), len(cut))
         if features is None:
             features = _build(cut, tower, folder, partial(_tell, progress, done, total))
         found[group.name].append(features)
         done += len(cut)
     progress(done, total)
-    return tuple(PhraseTable(name=g.name, phrases=g.phrases, pieces=tuple(found[g.name])) for g in groups)
+    return tuple(PhraseTable(name=g.name, phrases=g.phrases, shards=tuple(found[g.name])) for g in groups)
 
 
 def read_tables(groups: Sequence[PhraseGroup], key: str, cache_dir: Path) -> tuple[PhraseTable, ...]:
     """Return the tables that are on disk as a whole already; builds none."""
     tables = []
     for group in groups:
-        pieces = [read_piece(cache_dir / key / _name(cut), len(cut)) for cut in _cut(group.phrases)]
-        if all(piece is not None for piece in pieces):
-            tables.append(PhraseTable(name=group.name, phrases=group.phrases, pieces=tuple(pieces)))  # type: ignore[arg-type]
+        shards = [read_shard(cache_dir / key / _name(cut), len(cut)) for cut in _cut(group.phrases)]
+        if all(shard is not None for shard in shards):
+            tables.append(PhraseTable(name=group.name, phrases=group.phrases, shards=tuple(shards)))  # type: ignore[arg-type]
     return tuple(tables)
 
 
@@ -81,7 +83,7 @@ def tower_key(tower: TextTower) -> str:
     return digest.hexdigest()[:32]
 
 
-def read_piece(path: Path, count: int) -> np.ndarray | None:
+def read_shard(path: Path, count: int) -> Shard | None:
     """Map a file of `count` features into memory; None if it is not there or not whole."""
     try:
         with safe_open(path, "pt") as file:  # of the libraries, torch's maps the file; NumPy's reads it
@@ -95,7 +97,7 @@ def _tell(progress: Progress, before: int, total: int, count: int) -> None:
     progress(before + count, total)
 
 
-def _build(phrases: Sequence[str], tower: TextTower, folder: Path, tell: Callable[[int], None]) -> np.ndarray:
+def _build(phrases: Sequence[str], tower: TextTower, folder: Path, tell: Callable[[int], None]) -> Shard:
     done = 0
 
     def on_batch(count: int) -> None:
@@ -112,12 +114,12 @@ def _build(phrases: Sequence[str], tower: TextTower, folder: Path, tell: Callabl
         unfinished.replace(path)
     finally:
         unfinished.unlink(missing_ok=True)
-    mapped = read_piece(path, len(phrases))
+    mapped = read_shard(path, len(phrases))
     return features.numpy() if mapped is None else mapped
 
 
 def _cut(phrases: Sequence[str]) -> list[Sequence[str]]:
-    return [phrases[begin : begin + PIECE] for begin in range(0, len(phrases), PIECE)]
+    return [phrases[begin : begin + SHARD_PHRASES] for begin in range(0, len(phrases), SHARD_PHRASES)]
 
 
 def _name(phrases: Sequence[str]) -> str:

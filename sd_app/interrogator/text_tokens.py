@@ -1,7 +1,8 @@
 """Phrases as CLIP's token ids: quick for plain text, and joined without reading the prefix again."""
 
 from collections.abc import Sequence
-from typing import Any
+
+from open_clip.tokenizer import SimpleTokenizer
 
 SEPARATOR = ", "  # what parts a prompt's phrases
 
@@ -13,7 +14,7 @@ class PhraseTokenizer:
     count, and those are remembered. Everything else goes through the tokenizer's own encode.
     """
 
-    def __init__(self, tokenizer: Any) -> None:
+    def __init__(self, tokenizer: SimpleTokenizer) -> None:
         self._tokenizer = tokenizer
         self._words: dict[str, tuple[int, ...]] = {}
         self.start: int = tokenizer.sot_token_id

@@ -6,13 +6,13 @@ length run together without padding, and "prefix, candidate" runs the prefix onc
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Any
+from typing import TypeAlias
 
 import torch
 import torch.nn.functional as F
-from open_clip.model import CLIP
-from open_clip.tokenizer import SimpleTokenizer
-from open_clip.transformer import ResidualAttentionBlock, TextTransformer
+from open_clip.model import CLIP, CustomTextCLIP
+from open_clip.tokenizer import HFTokenizer, SigLipTokenizer, SimpleTokenizer
+from open_clip.transformer import CustomResidualAttentionBlock, ResidualAttentionBlock, TextTransformer
 from torch import nn
 
 from .text_tokens import SEPARATOR, PhraseTokenizer
@@ -20,8 +20,10 @@ from .text_tokens import SEPARATOR, PhraseTokenizer
 BATCH_TOKENS = 4096  # run at once: enough to fill a CPU, some 50 MB of activations in ViT-L-14
 PADDED_BATCH = 64  # texts of the padded path
 
-Past = list[tuple[torch.Tensor, torch.Tensor]]  # keys and values of a prefix, (1, heads, P, width) a layer
-Tick = Callable[[int], None]  # is told how many texts are done; may raise Cancelled
+# What open_clip.get_tokenizer gives.
+ClipTokenizer: TypeAlias = SimpleTokenizer | HFTokenizer | SigLipTokenizer
+KeyValues = list[tuple[torch.Tensor, torch.Tensor]]  # of a prefix, (1, heads, P, width) each, a layer
+OnBatch = Callable[[int], None]  # is told how many texts are done; may raise Cancelled
 
 
 class TextTower:
@@ -31,20 +33,21 @@ class TextTower:
     and open_clip's own tokenizer. Otherwise every text is padded and runs through `encode_text`.
     """
 
-    def __init__(self, model: nn.Module, tokenizer: Any) -> None:
+    def __init__(self, model: CLIP | CustomTextCLIP, tokenizer: ClipTokenizer) -> None:
         self._model = model
         self._tokenizer = tokenizer
         # CLIP has the text tower's parts directly on the model, CustomTextCLIP in model.text.
-        parts: Any = model if isinstance(model, CLIP) else getattr(model, "text", None)
+        parts = model if isinstance(model, CLIP) else getattr(model, "text", None)
         self._parts = parts
         self.exact = is_causal_tower(self._parts) and is_simple(tokenizer, self._parts)
         self._words = PhraseTokenizer(tokenizer) if self.exact else None
-        self.context_length = int(
-            parts.positional_embedding.shape[0] if self.exact else tokenizer.context_length
-        )
+        if self.exact and parts is not None:
+            self.context_length = int(parts.positional_embedding.shape[0])
+        else:
+            self.context_length = int(tokenizer.context_length)
 
     @torch.inference_mode()
-    def encode(self, texts: Sequence[str], on_batch: Tick | None = None) -> torch.Tensor:
+    def encode(self, texts: Sequence[str], on_batch: OnBatch | None = None) -> torch.Tensor:
         """Return the features of texts as `encode_text` gives them, (N, D) float32 on the CPU."""
         if self._words is None:
             return self.encode_padded(texts, on_batch)
@@ -52,7 +55,7 @@ class TextTower:
 
     @torch.inference_mode()
     def encode_after(
-        self, prefix: str, candidates: Sequence[str], on_batch: Tick | None = None
+        self, prefix: str, candidates: Sequence[str], on_batch: OnBatch | None = None
     ) -> torch.Tensor:
         """Return the features of f"{prefix}, {candidate}" for each candidate, (N, D) float32 on the CPU.
 
@@ -107,9 +110,9 @@ class TextTower:
         ]
 
     @torch.inference_mode()
-    def encode_padded(self, texts: Sequence[str], on_batch: Tick | None = None) -> torch.Tensor:
+    def encode_padded(self, texts: Sequence[str], on_batch: OnBatch | None = None) -> torch.Tensor:
         """Return the features by the model's own `encode_text`: the reference, and other towers' way."""
-        model: Any = self._model
+        model = self._model
         device = next(model.parameters()).device
         features = []
         for start in range(0, len(texts), PADDED_BATCH):
@@ -143,11 +146,11 @@ class TextTower:
         assert self._words is not None
         return ids[: ids.index(self._words.end) + 1]
 
-    def _run(self, ids: list[tuple[int, ...]], head: list[int], on_batch: Tick | None) -> torch.Tensor:
+    def _run(self, ids: list[tuple[int, ...]], head: list[int], on_batch: OnBatch | None) -> torch.Tensor:
         """Encode token ids that follow those of `head`; each ends with the end mark."""
         if self._words is not None and self._words.end in head:
             return self._run([tuple(head[: head.index(self._words.end) + 1])] * len(ids), [], on_batch)
-        past: Past = []
+        past: KeyValues = []
         if head:
             self._forward([tuple(head)], [], keep=past)
         features: torch.Tensor | None = None
@@ -159,9 +162,12 @@ class TextTower:
             _tell(on_batch, len(rows))
         return torch.empty(0, 0) if features is None else features
 
-    def _forward(self, ids: list[tuple[int, ...]], past: Past, keep: Past | None = None) -> torch.Tensor:
+    def _forward(
+        self, ids: list[tuple[int, ...]], past: KeyValues, keep: KeyValues | None = None
+    ) -> torch.Tensor:
         """Run texts of one length, (B, L) ids, after P positions of the past; return (B, D)."""
         parts = self._parts
+        assert parts is not None
         dtype = parts.transformer.get_cast_dtype()
         begun = past[0][0].shape[2] if past else 0
         tokens = torch.tensor(ids, device=parts.positional_embedding.device)
@@ -178,13 +184,13 @@ class TextTower:
 
 
 def run_block(
-    block: Any,
+    block: ResidualAttentionBlock,
     x: torch.Tensor,
     past: tuple[torch.Tensor, torch.Tensor] | None,
     allowed: torch.Tensor,
     *,
     only_end: bool,
-    keep: Past | None,
+    keep: KeyValues | None,
 ) -> torch.Tensor:
     """Run one residual block on x, (B, L, width), after the past's keys and values.
 
@@ -212,7 +218,7 @@ def run_block(
     return x + block.ls_2(block.mlp(block.ln_2(x)))
 
 
-def project(projection: Any, x: torch.Tensor) -> torch.Tensor:
+def project(projection: nn.Parameter | nn.Module | None, x: torch.Tensor) -> torch.Tensor:
     """Apply a text projection: a matrix, a layer or none."""
     if projection is None:
         return x
@@ -230,7 +236,7 @@ def same_length(ids: Sequence[Sequence[int]]) -> Iterator[list[int]]:
             yield rows[start : start + count]
 
 
-def is_causal_tower(parts: Any) -> bool:
+def is_causal_tower(parts: nn.Module | None) -> bool:
     """Tell whether a text tower is causal, pools at the end mark and is made of plain residual blocks."""
     if not isinstance(parts, CLIP | TextTransformer) or getattr(parts, "cls_emb", None) is not None:
         return False
@@ -242,7 +248,7 @@ def is_causal_tower(parts: Any) -> bool:
     return torch.equal(mask, causal) and _are_plain(parts.transformer.resblocks)
 
 
-def is_simple(tokenizer: Any, parts: Any) -> bool:
+def is_simple(tokenizer: ClipTokenizer, parts: CLIP | TextTransformer) -> bool:
     """Tell whether the tokenizer is CLIP's own and its end mark is where the tower pools.
 
     Argmax pooling needs the end mark to be the largest id; eos pooling names it.
@@ -258,7 +264,7 @@ def is_simple(tokenizer: Any, parts: Any) -> bool:
     return lowers and fits and end == (eos if pool == "eos" else tokenizer.vocab_size - 1)
 
 
-def _are_plain(blocks: Iterable[Any]) -> bool:
+def _are_plain(blocks: Iterable[ResidualAttentionBlock | CustomResidualAttentionBlock]) -> bool:
     return all(
         type(block) is ResidualAttentionBlock
         and block.attn._qkv_same_embed_dim
@@ -269,6 +275,6 @@ def _are_plain(blocks: Iterable[Any]) -> bool:
     )
 
 
-def _tell(on_batch: Tick | None, count: int) -> None:
+def _tell(on_batch: OnBatch | None, count: int) -> None:
     if on_batch is not None:
         on_batch(count)

@@ -12,19 +12,28 @@ holds both prompts exactly.
 
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field, fields, replace
-from typing import Any, TypeVar, overload
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TypeVar, overload
 
-from ..requests import MAY_BE_NONE, Img2ImgRequest, InpaintRequest, Txt2ImgRequest, parse_seed
+from PIL import Image
+
+from ..requests import RequestField, Txt2ImgRequest, make_request, request_fields
 
 RequestT = TypeVar("RequestT", bound=Txt2ImgRequest)
+Picture = Image.Image | str | Path
 
 EXACT_PROMPTS = "Exact prompts"  # our own key: JSON [prompt, negative prompt]
-NUM_IMAGES = "Number of images"  # our own key: pictures of the request, when more than one
-GUIDANCE_END, CACHE_INTERVAL = "Guidance end", "DeepCache interval"  # our own keys
 NEGATIVE = "Negative prompt:"
-INVERTED, ONLY_MASKED, LATENT = "Inpaint not masked", "Only masked", "latent "  # AUTOMATIC1111's values
+SAMPLER, SCHEDULE, SIZE = "Sampler", "Schedule type", "Size"  # of scheduler, and of width and height
+
+# The order of AUTOMATIC1111: these fields first, then those named nowhere, these last.
+_FIRST = (
+    *("num_inference_steps", "scheduler", "guidance_scale", "seed", "width", "model", "vae"),
+    *("strength", "resize_mode", "feather", "invert_mask"),
+)
+_LAST = ("clip_skip", "guidance_end", "cache_interval", "num_images")
 
 # A key begins only where no key's character precedes it, else a long line without a colon costs its square.
 _PARAMETER = re.compile(r'(?<![\w \-/])[ \-/]*+(\w[\w \-/]++):\s*("(?:\\.|[^\\"])++"|[^,]*)(?:,|$)')
@@ -52,35 +61,16 @@ class Infotext:
 
 def to_infotext(request: Txt2ImgRequest, *, model_hash: str | None = None, version: str | None = None) -> str:
     """Write a resolved request as infotext, all but its pictures. Raise ValueError if a field is None."""
-    for name, value in vars(request).items():
-        if value is None and name not in MAY_BE_NONE:
-            raise ValueError(f"{name} must be known before it can be written, got None (resolve the request)")
-    assert request.scheduler is not None
-    sampler, schedule = _split_scheduler(request.scheduler)
-    parameters = {
-        "Steps": request.num_inference_steps,
-        "Sampler": sampler,
-        "Schedule type": schedule,
-        "CFG scale": str(request.guidance_scale).removesuffix(".0"),
-        "Seed": request.seed,
-        "Size": f"{request.width}x{request.height}",
-        "Model hash": model_hash,
-        "Model": request.model,
-        "VAE": request.vae,
-        **_picture_parameters(request),
-        "Clip skip": request.clip_skip if request.clip_skip > 1 else None,
-        GUIDANCE_END: _unless(1.0, request.guidance_end),
-        CACHE_INTERVAL: _unless(1, request.cache_interval),
-        NUM_IMAGES: request.num_images if request.num_images > 1 else None,
-        "Version": version or _version(),
-    }
+    for name in request.open_fields:
+        raise ValueError(f"{name} must be known before it can be written, got None (resolve the request)")
+    parameters = _parameters(request, model_hash) | {"Version": version or _version()}
     prompts = request.prompt
     if request.negative_prompt:
         prompts += f"\n{NEGATIVE} {request.negative_prompt}"
     read_back = parse_infotext(f"{prompts}\n{_join(parameters)}")
     if (read_back.prompt, read_back.negative_prompt) != (request.prompt, request.negative_prompt):
         exact = json.dumps([request.prompt, request.negative_prompt], ensure_ascii=False)
-        parameters = {**parameters, EXACT_PROMPTS: exact}
+        parameters |= {EXACT_PROMPTS: exact}
     return f"{prompts}\n{_join(parameters)}"
 
 
@@ -109,8 +99,10 @@ def parse_infotext(text: str) -> Infotext:
 @overload
 def from_infotext(text: str) -> Txt2ImgRequest: ...
 @overload
-def from_infotext(text: str, request_type: type[RequestT], **pictures: Any) -> RequestT: ...
-def from_infotext(text: str, request_type: type[Any] = Txt2ImgRequest, **pictures: Any) -> Any:
+def from_infotext(text: str, request_type: type[RequestT], **pictures: Picture) -> RequestT: ...
+def from_infotext(
+    text: str, request_type: type[Txt2ImgRequest] = Txt2ImgRequest, **pictures: Picture
+) -> Txt2ImgRequest:
     """Read the request an infotext asks for. What it does not say, or what no request may hold, is None.
 
     A text holds no pictures: an Img2ImgRequest is given its init_image, an InpaintRequest its mask_image too.
@@ -118,14 +110,13 @@ def from_infotext(text: str, request_type: type[Any] = Txt2ImgRequest, **picture
     Raise ValueError if there is no prompt in the text or one too long, or for a bad picture.
     """
     info = parse_infotext(text)
-    request = request_type(prompt=info.prompt, negative_prompt=info.negative_prompt, **pictures)
-    known = {field.name for field in fields(request)}
-    for name, value in _field_values(info.fields):
-        if name not in known:
-            continue
+    prompts = {"prompt": info.prompt, "negative_prompt": info.negative_prompt}
+    request = make_request(request_type, {**prompts, **pictures})
+    # From the last to the first, since few steps need a high strength, and many pictures a low seed.
+    for known in reversed(request_fields(request_type).values()):
         try:
-            request = replace(request, **{name: value})
-        except ValueError:  # another tool's value beyond our range: leave the default
+            request = make_request(request_type, vars(request) | _read(known, info.fields))
+        except ValueError:  # another tool's value, of another kind or beyond our range: leave the default
             continue
     return request
 
@@ -156,36 +147,51 @@ def _join_scheduler(sampler: str, schedule: str) -> str:
     return f"{sampler} {schedule}"
 
 
-def _picture_parameters(request: Txt2ImgRequest) -> dict[str, object]:
-    """Return what the requests with pictures add. As in AUTOMATIC1111, what is usual is not said."""
-    if not isinstance(request, Img2ImgRequest):
+def _parameters(request: Txt2ImgRequest, model_hash: str | None) -> dict[str, str | None]:
+    """Return what the last line says of a request, in order; what is None is not said."""
+    known = request_fields(type(request))
+    others = [name for name in known if name not in (*_FIRST, *_LAST)]
+    parameters: dict[str, str | None] = {}
+    for name in (*_FIRST, *others, *_LAST):
+        if name == "scheduler":
+            sampler, schedule = _split_scheduler(request.scheduler or "")
+            parameters |= {SAMPLER: sampler, SCHEDULE: schedule}
+        elif name == "width":
+            parameters[SIZE] = f"{request.width}x{request.height}"
+        elif name in known:
+            parameters |= {"Model hash": model_hash} if name == "model" else {}
+            parameters |= _written(known[name], request)
+    return parameters
+
+
+def _written(known: RequestField, request: Txt2ImgRequest) -> dict[str, str]:
+    """Return a field's key and value, nothing for one that is usual or has no key."""
+    infotext, value = known.infotext, getattr(request, known.name)
+    if infotext is None or value is None:
         return {}
-    parameters: dict[str, object] = {
-        "Denoising strength": str(request.strength).removesuffix(".0"),
-        "Resize mode": _unless(type(request).resize_mode, request.resize_mode),
-    }
-    if not isinstance(request, InpaintRequest):
-        return parameters
-    latent = LATENT if request.masked_content == "noise" else ""
-    return parameters | {
-        "Mask blur": request.feather or None,
-        "Mask mode": INVERTED if request.invert_mask else None,
-        "Masked content": _unless("original", f"{latent}{request.masked_content}"),
-        "Inpaint area": ONLY_MASKED if request.only_masked else None,
-        "Masked area padding": request.padding if request.only_masked else _unless(32, request.padding),
-        "Soft mask": request.soft_mask or None,
-        "Color match": request.color_match or None,
-        "Blend": _unless("none", request.blend),
-        "Outpaint": " ".join(map(str, request.outpaint)) if any(request.outpaint) else None,
-    }
+    said = infotext.always or bool(infotext.beside and getattr(request, infotext.beside))
+    return {infotext.key: infotext.write(value)} if said or value != known.default else {}
 
 
-def _unless(usual: object, value: object) -> object:
-    return None if value == usual else value
+def _read(known: RequestField, fields: Mapping[str, str]) -> dict[str, object]:
+    """Return a field's value by name, nothing if the text does not say it. Raise ValueError for a bad one."""
+    if known.name in ("width", "height"):
+        size = re.fullmatch(r"(\d{1,5})x(\d{1,5})", fields.get(SIZE, ""))
+        return {known.name: int(size[1 if known.name == "width" else 2])} if size else {}
+    if known.name == "scheduler":
+        return (
+            {"scheduler": _join_scheduler(fields[SAMPLER], fields.get(SCHEDULE, ""))}
+            if SAMPLER in fields
+            else {}
+        )
+    infotext = known.infotext
+    if infotext is None or infotext.key not in fields:
+        return {}
+    return {known.name: (infotext.read or known.from_text)(fields[infotext.key])}
 
 
-def _join(parameters: Mapping[str, object]) -> str:
-    return ", ".join(f"{key}: {_quote(str(value))}" for key, value in parameters.items() if value is not None)
+def _join(parameters: Mapping[str, str | None]) -> str:
+    return ", ".join(f"{key}: {_quote(value)}" for key, value in parameters.items() if value is not None)
 
 
 def _quote(value: str) -> str:
@@ -211,42 +217,3 @@ def _exact_prompts(value: str | None) -> tuple[str, str] | None:
     except (ValueError, TypeError):
         return None
     return (prompt, negative_prompt) if isinstance(prompt, str) and isinstance(negative_prompt, str) else None
-
-
-def _field_values(fields: dict[str, str]) -> Iterator[tuple[str, Any]]:
-    """Yield (field of the request, value) for all that can be read as its type."""
-    size = re.fullmatch(r"(\d{1,5})x(\d{1,5})", fields.get("Size", ""))
-    if size:
-        yield "width", int(size[1])
-        yield "height", int(size[2])
-    if "Sampler" in fields:
-        yield "scheduler", _join_scheduler(fields["Sampler"], fields.get("Schedule type", ""))
-    if "Model" in fields:
-        yield "model", fields["Model"]
-    if "VAE" in fields:
-        yield "vae", fields["VAE"]
-    readers: dict[str, tuple[str, Callable[[str], object]]] = {
-        "Denoising strength": ("strength", float),  # before the steps: few steps need a high one
-        "Steps": ("num_inference_steps", int),
-        "CFG scale": ("guidance_scale", float),
-        NUM_IMAGES: ("num_images", int),
-        "Clip skip": ("clip_skip", int),
-        GUIDANCE_END: ("guidance_end", float),
-        CACHE_INTERVAL: ("cache_interval", int),
-        "Seed": ("seed", parse_seed),
-        "Resize mode": ("resize_mode", str),
-        "Mask blur": ("feather", int),
-        "Mask mode": ("invert_mask", lambda text: text == INVERTED),
-        "Masked content": ("masked_content", lambda text: text.removeprefix(LATENT)),
-        "Inpaint area": ("only_masked", lambda text: text == ONLY_MASKED),
-        "Masked area padding": ("padding", int),
-        "Soft mask": ("soft_mask", lambda text: text == "True"),
-        "Color match": ("color_match", lambda text: text == "True"),
-        "Blend": ("blend", str),
-        "Outpaint": ("outpaint", lambda text: tuple(int(pixels) for pixels in text.split())),
-    }
-    for key, (name, read) in readers.items():
-        try:
-            yield name, read(fields[key])
-        except (KeyError, ValueError):
-            continue

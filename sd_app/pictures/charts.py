@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from io import BytesIO
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
 from ..requests import PARTED, Divergence
@@ -17,7 +18,9 @@ HEAT_COLORS = (
 )
 
 
-def heat_map(values: np.ndarray, *, limit: float | None = None, cell: int = 1) -> Image.Image:
+def heat_map(
+    values: NDArray[np.float32] | NDArray[np.float64], *, limit: float | None = None, cell: int = 1
+) -> Image.Image:
     """Draw (rows, columns) values as a picture of columns*cell x rows*cell pixels, blue below 0, red above.
 
     Colours are symmetric-logarithmic: sign(v) * log(1 + |v|), which shows both the many small values and the

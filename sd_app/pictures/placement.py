@@ -4,6 +4,7 @@ from dataclasses import dataclass, replace
 from math import ceil
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
 from ..checks import MAX_SIDE, MIN_SIDE
@@ -44,7 +45,7 @@ class Placement:
         left, top, right, bottom = self.box
         return _resize(frame.crop(corner), right - left, bottom - top)
 
-    def pool(self, mask: np.ndarray) -> np.ndarray:
+    def pool(self, mask: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """Return the largest value of an (H, W) mask of the source under each latent, (height/8, width/8).
 
         Every pixel that touches a latent's 8x8 pixels counts, so nothing painted is missed at any scale.

@@ -101,7 +101,7 @@ class Observer:
         return nullcontext()
 
 
-class Audience:
+class Observers:
     """All observers of a run, spoken to as one."""
 
     def __init__(self, observers: Sequence[object]) -> None:

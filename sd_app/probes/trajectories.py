@@ -4,6 +4,7 @@ from collections.abc import Iterable
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from .observers import LoopStart, Observer, StepTaken
@@ -28,12 +29,12 @@ class Trajectories(Observer):
         for offset, x0 in enumerate(step.predicted_x0):
             self._kept[self._first + offset][left] = x0
 
-    def distances(self, left: int, right: int) -> np.ndarray:
+    def distances(self, left: int, right: int) -> NDArray[np.float32]:
         """Return how far two pictures are apart at the steps both took, (steps,) float32; see Divergence."""
         pair = self._kept[left], self._kept[right]
         shared = sorted(pair[0].keys() & pair[1].keys(), reverse=True)
         a, b = (torch.stack([trajectory[step] for step in shared]).float() for trajectory in pair)
-        distances: np.ndarray = (a - b).square().mean(dim=(1, 2, 3)).sqrt().cpu().numpy()
+        distances: NDArray[np.float32] = (a - b).square().mean(dim=(1, 2, 3)).sqrt().cpu().numpy()
         return distances
 
     def forget(self, indices: Iterable[int]) -> None:

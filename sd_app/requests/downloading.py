@@ -3,7 +3,6 @@
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 SPARE = 100_000_000  # bytes of the disk that a download leaves free
 
@@ -21,7 +20,7 @@ class HubFile:
     def is_weights(self) -> bool:
         return self.path.endswith(".safetensors")
 
-    def start_hash(self) -> Any:
+    def start_hash(self) -> "hashlib._Hash":
         """Return the hash of nothing yet; when it has read the whole file, its hexdigest must be the blob."""
         if len(self.blob) == 64:
             return hashlib.sha256()

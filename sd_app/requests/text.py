@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import numpy as np
 
+    Floats = np.ndarray[tuple[int, ...], np.dtype[np.float32]]
+
 CHUNK_TOKENS = 75  # tokens of text in one 77-token window of CLIP, without its start and end marks
 START, TEXT, END, PADDING = "start", "text", "end", "padding"  # kinds of rows
 
@@ -97,17 +99,17 @@ class Encoding:
     prompt: str
     model: str
     clip_skip: int
-    embeds: "np.ndarray"
-    empty: "np.ndarray"
+    embeds: "Floats"
+    empty: "Floats"
     table: TokenTable
 
     @property
-    def minus_empty(self) -> "np.ndarray":
+    def minus_empty(self) -> "Floats":
         """Return what the prompt's words change, (77*n, D)."""
         return self.embeds - self.empty
 
     @property
-    def norms(self) -> "np.ndarray":
+    def norms(self) -> "Floats":
         """Return the length of every row, (77*n,)."""
         return (self.embeds**2).sum(axis=1) ** 0.5
 

@@ -15,7 +15,17 @@ WORLD_SIZE = (
     f"{len(world.SUBJECTS)} subjects, {len(world.COLORS)} colours, {len(world.BACKGROUNDS)} backgrounds, "
     f"{len(world.SIZES)} sizes, {len(world.PLACES)} places and {len(world.STYLES)} styles"
 )
-CARD_HEAD = f"""# The embedded model
+CARD_HEAD = f"""---
+license: apache-2.0
+library_name: diffusers
+pipeline_tag: text-to-image
+tags:
+  - stable-diffusion
+  - trained-from-scratch
+  - education
+---
+
+# The embedded model
 
 A latent diffusion model of Stable Diffusion's make (CLIP text tower, U-Net with cross attention, VAE with
 four latent channels), trained from scratch by `python -m sd_app.tiny.train` on pictures of 128x128 pixels,
@@ -40,7 +50,17 @@ mean squared error over {ROUND_TRIPS} test pictures of all styles. Measured by
 """
 
 
-CAPTION_CARD_HEAD = f"""# The embedded captioner
+CAPTION_CARD_HEAD = f"""---
+license: apache-2.0
+library_name: transformers
+pipeline_tag: image-to-text
+tags:
+  - blip
+  - image-captioning
+  - trained-from-scratch
+---
+
+# The embedded captioner
 
 A BLIP (Li et al. 2022: image tower, and a text decoder that attends to it), trained from scratch by
 `python -m sd_app.tiny.train` on the pictures and captions of the embedded model's little world:

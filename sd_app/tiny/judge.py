@@ -11,12 +11,13 @@ from PIL import Image
 from safetensors.torch import load_file
 from torch import nn
 
+from ..settings import EMBEDDED_DIR
 from . import networks, world
 from .data import PictureSet
 from .loop import Stage
 from .stages import AttributeHeads
 
-DEFAULT_FOLDER = Path(__file__).parents[2] / "models" / "tiny-judge"
+DEFAULT_FOLDER = EMBEDDED_DIR / "tiny-judge"
 WIDTHS = (24, 48, 64, 96, 96)
 
 

@@ -8,9 +8,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+from ..settings import EMBEDDED_DIR
 from . import world
 
-FOLDER = Path(__file__).parents[2] / "models" / "tiny-clip" / "phrases"
+FOLDER = EMBEDDED_DIR / "tiny-clip" / "phrases"
 
 
 def make_phrases() -> dict[str, tuple[str, ...]]:

@@ -17,7 +17,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection
 
-from ..checkpoints import TEXT_ENCODERS, UNET, VAE, Config, inspect, make_configs, read_header
+from ..checkpoints import TEXT_ENCODERS, UNET, VAE, TextConfig, inspect, make_configs, read_header
 from .clip_tokenizer import EOS_TOKEN, OPEN_CLIP_PAD, build_tokenizer
 from .components import Components, LoadedParts
 from .device_memory import is_out_of_memory
@@ -85,7 +85,7 @@ def _read(file: safe_open, prefix: str) -> Weights:
 
 
 def _load_text_encoder(
-    model_class: type[nn.Module], config: Config, weights: Weights, prefix: str, dtype: torch.dtype
+    model_class: type[nn.Module], config: TextConfig, weights: Weights, prefix: str, dtype: torch.dtype
 ) -> nn.Module:
     with init_empty_weights():
         model = model_class(CLIPTextConfig(**config))

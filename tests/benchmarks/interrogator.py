@@ -31,7 +31,7 @@ import torch
 from sd_app import InterrogateRequest
 from sd_app.interrogator import modes, phrases, search
 from sd_app.interrogator.clip import Clip, PictureEncoder
-from sd_app.interrogator.tables import PhraseTable, build_tables
+from sd_app.interrogator.tables import PhraseTable, Shard, build_tables
 from sd_app.settings import Settings
 from sd_app.weights.device_memory import collect_memory
 from tests.interrogating import held_out
@@ -146,7 +146,7 @@ def build_both(
     with tempfile.TemporaryDirectory() as cache:
         for name, texts in lists.items():
             table = getattr(theirs, "trendings" if name == "trending" else name)
-            pieces: list[np.ndarray] = []
+            shards: list[Shard] = []
             slices = SLICES if len(texts) >= 100 * SLICES else 1
             for number, part in enumerate(np.array_split(np.array(texts, object), slices)):
                 group = phrases.PhraseGroup(name=name, phrases=tuple(part))
@@ -163,8 +163,8 @@ def build_both(
                     label_table, made = package.run(build_theirs), ours.run(build_ours)
                 table.labels += label_table.labels
                 table.embeds += list(label_table.embeds)
-                pieces += [piece.copy() for piece in made[0].pieces]
-            finished.append(PhraseTable(name=name, phrases=tuple(texts), pieces=tuple(pieces)))
+                shards += [shard.copy() for shard in made[0].shards]
+            finished.append(PhraseTable(name=name, phrases=tuple(texts), shards=tuple(shards)))
     return tuple(finished)
 
 

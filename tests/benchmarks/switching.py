@@ -18,7 +18,7 @@ import psutil
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from sd_app import Settings, Studio, Txt2ImgRequest
-from sd_app.settings import DEFAULT_MODELS_DIR
+from sd_app.settings import EMBEDDED_DIR
 
 
 def megabytes() -> float:
@@ -34,7 +34,7 @@ def main() -> None:
     memory, seconds = [], []
     with tempfile.TemporaryDirectory() as folder:
         for name in ("first", "second"):
-            shutil.copytree(DEFAULT_MODELS_DIR / "tiny-sd", Path(folder) / name)
+            shutil.copytree(EMBEDDED_DIR / "tiny-sd", Path(folder) / name)
         settings = Settings(models_dir=Path(folder), model="first", cache_gigabytes=0)
         studio = Studio(settings)
         for number in range(1, rounds + 1):

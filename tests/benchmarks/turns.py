@@ -16,7 +16,7 @@ import torch
 from PIL import Image
 
 from sd_app import Settings, Studio, Txt2ImgRequest
-from sd_app.settings import DEFAULT_MODELS_DIR
+from sd_app.settings import EMBEDDED_DIR
 from sd_app.weights.scheduling import make_scheduler
 from tests.bare import bare_pipeline as bare_of
 from tests.checkpoint_files import write_checkpoint
@@ -57,7 +57,7 @@ def open_studio(
                 path = models_dir / f"{name}.safetensors"
                 write_checkpoint(path, "sd1", full=True, dtype=torch.float16, seed=number)
             else:
-                (models_dir / name).symlink_to(DEFAULT_MODELS_DIR / "tiny-sd")
+                (models_dir / name).symlink_to(EMBEDDED_DIR / "tiny-sd")
         settings = Settings(
             models_dir=models_dir,
             outputs_dir=Path(folder) / "outputs",

@@ -11,7 +11,7 @@ from playwright.sync_api import Browser, Locator, Page, expect
 from sd_app import Settings, Studio
 from sd_app.hub.hub_cache import repo_folder
 from sd_app.ui import build_ui, choose_access, launch_options, theme_options
-from tests.hub_server import HubServer, Repo, read_files, serve_hub, use_hub
+from tests.hub.server import HubServer, Repo, read_files, serve_hub, use_hub
 
 TURBO = "stabilityai/sd-turbo"
 SLOW = 1_000_000  # bytes a second of one connection

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from sd_app import Settings, Studio
 from sd_app.metadata import parse_infotext, read_infotext
-from tests.addon_files import kohya, lora_layers, write_lora
+from tests.addons.lora_writers import kohya, lora_layers, write_lora
 from tests.browser.conftest import served
 from tests.browser.steps import done
 

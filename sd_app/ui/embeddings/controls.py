@@ -4,20 +4,12 @@ from dataclasses import dataclass
 
 import gradio as gr
 
-from ...requests import MAX_FPS, MAX_FRAMES
+from ...requests import BlendRequest, PlaneRequest, WalkRequest
 from ..shared.components import Fields
-from ..shared.controls import examples_block, panel_title, text_box
+from ..shared.controls import examples_block, panel_title, words_box
+from ..shared.field_controls import control
 from ..shared.form import MODES
 
-SPACES = {
-    "All rows. Each phrase is read in the whole prompt; all 77 rows that come out are computed with.": "all",
-    "Output row. Of what comes out only the slot's own rows are computed with; the others stay those of the"
-    " first phrase.": "row",
-    "Input vectors. The words are computed with before the encoder reads them, so every later row"
-    " follows.": "input",
-}
-METHODS = {"Straight (lerp)": "lerp", "On the sphere (slerp)": "slerp"}
-FILMS = {"MP4": "mp4", "WebP": "webp", "None": "none"}
 # One click each; the words are such that the embedded model knows them too.
 BLENDS = (
     "a drawing of {cat + 0.43*dog}",
@@ -66,18 +58,18 @@ class ExpressionFields:
 def expression_fields() -> ExpressionFields:
     """Make the fields for expressions, each with the line that reads along."""
     known = {
-        "expression": ("Expression", "cat + 0.43*dog", ("blend",)),
-        "a": ("From", "cat", ("walk", "plane")),
-        "b": ("To", "dog", ("walk", "plane")),
-        "direction": ("Add in columns", "tabby", ("plane",)),
+        "expression": (BlendRequest, "cat + 0.43*dog", ("blend",)),
+        "a": (WalkRequest, "cat", ("walk", "plane")),
+        "b": (WalkRequest, "dog", ("walk", "plane")),
+        "direction": (PlaneRequest, "tabby", ("plane",)),
     }
     fields: Fields = {}
     spelling: dict[str, gr.HTML] = {}
-    for name, (label, placeholder, modes) in known.items():
-        fields[name] = text_box(label, placeholder, *shown_in(*modes))
+    for name, (request_type, placeholder, modes) in known.items():
+        fields[name] = words_box(request_type, name, placeholder, *shown_in(*modes))
         spelling[name] = line_block(*shown_in(*modes))
-    fields["prompt"] = text_box(
-        "Prompt around it", "{} is where it goes: a drawing of {}", *shown_when_making(), value="{}"
+    fields["prompt"] = words_box(
+        BlendRequest, "prompt", "{} is where it goes: a drawing of {}", *shown_when_making()
     )
     whole = line_block(*shown_in("blend"))
     chips = {
@@ -97,13 +89,7 @@ def space_block() -> gr.Radio:
     """Make the choice of where to compute."""
     with gr.Group(elem_classes=["panel", *shown_when_making()]):
         panel_title("Where to compute")
-        return gr.Radio(
-            list(SPACES.items()),
-            value="all",
-            show_label=False,
-            label="Space",
-            elem_classes=["choice", "spaces"],
-        )
+        return control(BlendRequest, "space", show_label=False, elem_classes=["choice", "spaces"])
 
 
 def walk_block() -> Fields:
@@ -111,14 +97,10 @@ def walk_block() -> Fields:
     with gr.Group(elem_classes=["panel", *shown_in("walk")]):
         panel_title("Walk")
         with gr.Row(elem_classes="field-row"):
-            frames = gr.Number(9, label=f"Frames, 2–{MAX_FRAMES}", step=1, min_width=70)
-            fps = gr.Number(8, label=f"Frames a second, 1–{MAX_FPS}", step=1, min_width=70)
-        film = gr.Radio(list(FILMS.items()), value="mp4", label="Film", elem_classes="choice")
-        bisect = gr.Checkbox(
-            False,
-            label="Find the jump",
-            info="Halves the largest jump until it is no wider than 1/1024",
-        )
+            frames = control(WalkRequest, "frames", min_width=70)
+            fps = control(WalkRequest, "fps", min_width=70)
+        film = control(WalkRequest, "film", names=("mp4", "webp", "none"), elem_classes="choice")
+        bisect = control(WalkRequest, "bisect", explained=True)
     return {"frames": frames, "fps": fps, "film": film, "bisect": bisect}
 
 
@@ -127,8 +109,7 @@ def plane_block() -> Fields:
     with gr.Group(elem_classes=["panel", *shown_in("plane")]):
         panel_title("Plane")
         with gr.Row(elem_classes="field-row"):
-            rows = gr.Number(5, label="Rows", step=1, min_width=60)
-            columns = gr.Number(7, label="Columns", step=1, min_width=60)
-            low = gr.Number(-0.43, label="First ×", step=0.01, min_width=60)
-            high = gr.Number(0.43, label="Last ×", step=0.01, min_width=60)
-    return {"rows": rows, "columns": columns, "low": low, "high": high}
+            sides = {name: control(PlaneRequest, name, min_width=60) for name in ("rows", "columns")}
+            for name, factor in (("low", -0.43), ("high", 0.43)):
+                sides[name] = control(PlaneRequest, name, value=factor, min_width=60)
+    return sides

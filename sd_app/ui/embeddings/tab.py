@@ -17,6 +17,7 @@ from ..shared.controls import (
     examples_block,
     faster_block,
     go_row,
+    negative_box,
     notice_block,
     parameter_drop,
     picked,
@@ -24,6 +25,7 @@ from ..shared.controls import (
     size_block,
     text_box,
 )
+from ..shared.field_controls import control
 from ..shared.files import PictureFiles
 from ..shared.form import MODES
 from ..shared.job_queue import JobQueue
@@ -31,7 +33,6 @@ from ..shared.making_events import MakingTabEvents
 from ..shared.result import result_block
 from ..shared.studio_protocol import PageStudio
 from .controls import (
-    METHODS,
     expression_fields,
     plane_block,
     plane_of,
@@ -109,7 +110,7 @@ def embeddings_tab(
             examples = examples_block(list(model.example_prompts) if model else [], *shown_in("tokens"))
             show, stop_reading = go_row("Show the numbers", "show-numbers", *shown_in("tokens"))
             asked = expression_fields()
-            negative = text_box("Negative prompt", "What it must not show", *shown_when_making())
+            negative = negative_box(*shown_when_making())
             negative_line = gr.HTML(
                 "",
                 elem_classes=["token-line", "negative-line", *shown_when_making()],
@@ -119,12 +120,7 @@ def embeddings_tab(
             addons = addon_block(studio, *shown_when_making())
             space = space_block()
             walk = walk_block()
-            way = gr.Radio(
-                list(METHODS.items()),
-                value="lerp",
-                label="Way",
-                elem_classes=["choice", *shown_in("walk", "plane")],
-            )
+            way = control(WalkRequest, "method", elem_classes=["choice", *shown_in("walk", "plane")])
             plane = plane_block()
             with gr.Column(elem_classes=["making", *shown_when_making()], scale=0, min_width=0):
                 sampling = sampling_block(model, studio.schedulers())

@@ -4,7 +4,9 @@ from dataclasses import dataclass
 
 import gradio as gr
 
+from ...requests import Txt2ImgRequest
 from ..shared.browser_state import QUIET, browser_state
+from ..shared.field_controls import control
 from ..shared.job_queue import JobQueue
 from ..shared.studio_protocol import PageStudio
 from .add_model import ModelDownloads, add_model_block, wire_add_model
@@ -28,10 +30,11 @@ def header(studio: PageStudio, queue: JobQueue, *, demo: gr.Blocks) -> Header:
             apply_default_css=False,
             elem_id="brand",
         )
-        picker = gr.Dropdown(
-            names,
+        picker = control(
+            Txt2ImgRequest,
+            "model",
+            choices=names,
             value=names[0] if names else None,
-            label="Model",
             container=False,
             min_width=150,
             elem_id="model-picker",

@@ -1,6 +1,6 @@
 """The tab "Image to image"."""
 
-from ...requests import Img2ImgRequest
+from ...requests import RESIZE_MODES, Img2ImgRequest
 from ..shared.making_tab import MakingTab
 
 IMG2IMG = MakingTab(
@@ -8,5 +8,5 @@ IMG2IMG = MakingTab(
     label="Image to image",
     request_type=Img2ImgRequest,
     canvas="sketch",
-    fits={"Crop": "crop", "Pad": "pad", "Stretch": "stretch"},
+    fits=RESIZE_MODES,
 )

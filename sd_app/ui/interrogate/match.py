@@ -9,7 +9,7 @@ from typing import TypedDict
 
 import gradio as gr
 
-from ...requests import MAX_MATCHES, MatchRequest, MatchResult
+from ...requests import MatchRequest, MatchResult, request_fields
 from ..shared.browser_state import QUIET, RUN, browser_state, keep_form, keep_pictures, read_pictures
 from ..shared.components import Form, NamedFile, Updates, Values
 from ..shared.controls import go_row
@@ -195,7 +195,7 @@ def match_columns(studio: PageStudio, queue: JobQueue, files: PictureFiles) -> M
     with gr.Column(elem_classes="ask", scale=0, min_width=320):
         uploads = uploads_block(files, studio.settings.max_pixels)
         texts = gr.Textbox(
-            label=f"Texts, one a line, up to {MAX_MATCHES}",
+            label=request_fields(MatchRequest)["texts"].long_label,
             placeholder="a red house in a meadow\nan orange cat on the beach",
             lines=5,
             max_lines=14,

@@ -1,24 +1,25 @@
 """The left side of the tab "Interrogate": what a search is asked, and the request made of it."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
 import gradio as gr
 from PIL import Image
 
-from ...requests import InterrogateRequest
+from ...requests import CLASSIC_PHRASES, DEFAULT_PHRASES, InterrogateRequest, request_fields
 from ..shared.browser_state import QUIET
-from ..shared.components import Fields, Form, Updates, Values
+from ..shared.components import Component, Fields, Form, Updates, Values
 from ..shared.controls import panel_title
+from ..shared.field_controls import control
 from ..shared.form import build_request
 from ..shared.studio_protocol import PageStudio
 
-MODES = {
-    "best": ("Best", "Adds the phrase that raises the similarity most, round after round."),
-    "fast": ("Fast", "Takes the phrases that are most similar by themselves. The quickest."),
-    "classic": ("Classic", "A medium by an artist, a site, a movement, then flavors."),
-    "negative": ("Negative", "Chains what the picture is least like: words for a negative prompt."),
-    "deep": ("Deep", "Several chains at once, then drops and swaps. Never below best; takes longer."),
+ABOUT_MODES = {
+    "best": "Adds the phrase that raises the similarity most, round after round.",
+    "fast": "Takes the phrases that are most similar by themselves. The quickest.",
+    "classic": "A medium by an artist, a site, a movement, then flavors.",
+    "negative": "Chains what the picture is least like: words for a negative prompt.",
+    "deep": "Several chains at once, then drops and swaps. Never below best; takes longer.",
 }
 BEGINS = {"A written caption": "written", "My words": "typed", "Nothing": "nothing"}
 
@@ -34,10 +35,9 @@ class SearchForm:
     def wire(self) -> None:
         """Connect what the controls do to each other."""
         form = self.fields
-        about = {name: text for name, (_, text) in MODES.items()}
         form["mode"].change(
             fn=None,
-            js=f"(mode) => `<span>${{{about}[mode] ?? ''}}</span>`",
+            js=f"(mode) => `<span>${{{ABOUT_MODES}[mode] ?? ''}}</span>`",
             inputs=form["mode"],
             outputs=self.mode_line,
             **QUIET,
@@ -97,20 +97,16 @@ class SearchForm:
 
 def search_form_block(studio: PageStudio) -> SearchForm:
     """Make mode, and what the prompt begins with; call more_block for the rest."""
-    mode = gr.Radio(
-        [(label, name) for name, (label, _) in MODES.items()],
-        value="best",
-        label="Search",
-        elem_classes="choice tight",
-    )
+    mode = control(InterrogateRequest, "mode", elem_classes="choice tight")
     mode_line = gr.HTML(
-        f"<span>{MODES['best'][1]}</span>", elem_classes="token-line", apply_default_css=False
+        f"<span>{ABOUT_MODES[mode.value]}</span>", elem_classes="token-line", apply_default_css=False
     )
     begins = gr.Radio(
         list(BEGINS.items()), value="written", label="The prompt begins with", elem_classes="choice tight"
     )
-    caption = gr.Textbox(
-        label="Caption",
+    caption = control(
+        InterrogateRequest,
+        "caption",
         placeholder="What the picture shows, in a few words",
         lines=1,
         max_lines=4,
@@ -127,11 +123,12 @@ def more_block(studio: PageStudio) -> Fields:
     with gr.Group(elem_classes="panel"):
         panel_title("Models")
         clip_model = clip_picker(studio)
-        caption_model = gr.Dropdown(
-            list(captioners),
+        caption_model = control(
+            InterrogateRequest,
+            "caption_model",
+            explained=free,
+            choices=list(captioners),
             value=next((name for name in captioners if "/" not in name), None),
-            label="Caption model",
-            info="A folder in models/, or a BLIP of the hub" if free else None,
             allow_custom_value=free,
         )
     found = lists(studio, clip_model.value)
@@ -151,11 +148,12 @@ def clip_picker(studio: PageStudio) -> gr.Dropdown:
     """Make the choice of a CLIP."""
     clips = studio.clip_models()
     free = studio.settings.mode == "local"
-    return gr.Dropdown(
-        list(clips),
+    return control(
+        InterrogateRequest,
+        "clip_model",
+        explained=free,
+        choices=list(clips),
         value=clips[0] if clips else None,
-        label="CLIP model",
-        info="A folder in models/, or one of open_clip's" if free else None,
         allow_custom_value=free,
     )
 
@@ -163,24 +161,24 @@ def clip_picker(studio: PageStudio) -> gr.Dropdown:
 def numbers_block() -> Fields:
     """Make how long a search goes on, folded."""
     with gr.Accordion("Numbers of phrases", open=False, elem_classes="panel folded"):
+        usual = f"{DEFAULT_PHRASES}, classic {CLASSIC_PHRASES}"
         with gr.Row(elem_classes="field-row"):
-            least = gr.Number(8, label="Fewest rounds", step=1, min_width=100)
-            most = gr.Number(None, label="Most phrases", step=1, min_width=100, placeholder="32, classic 3")
+            numbers = {"min_phrases": _number("min_phrases")}
+            numbers["max_phrases"] = _number("max_phrases", placeholder=usual)
         with gr.Row(elem_classes="field-row"):
-            candidates = gr.Number(2048, label="Candidates", step=1, min_width=100)
-            beams = gr.Number(4, label="Chains of deep", step=1, min_width=100)
+            for name in ("flavor_intermediate_count", "beam_width"):
+                numbers[name] = _number(name)
         gr.HTML(
             "<span>A search tries the candidates most similar by themselves. It goes on for the fewest rounds"
             " even if a phrase loses, since later ones may make up for it.</span>",
             elem_classes="token-line",
             apply_default_css=False,
         )
-    return {
-        "min_phrases": least,
-        "max_phrases": most,
-        "flavor_intermediate_count": candidates,
-        "beam_width": beams,
-    }
+    return numbers
+
+
+def _number(name: str, placeholder: str | None = None) -> Component:
+    return control(InterrogateRequest, name, min_width=100, placeholder=placeholder)
 
 
 def lists(studio: PageStudio, clip_model: object) -> Mapping[str, bool]:
@@ -193,7 +191,7 @@ def lists(studio: PageStudio, clip_model: object) -> Mapping[str, bool]:
 
 
 def _is_valid(name: str, value: object) -> bool:
-    if value is None or name not in {field.name for field in fields(InterrogateRequest)} - {"groups"}:
+    if value is None or name not in request_fields(InterrogateRequest).keys() - {"groups"}:
         return False
     try:
         build_request({"image": Image.new("RGB", (8, 8)), name: value}, InterrogateRequest)

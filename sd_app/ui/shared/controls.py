@@ -7,12 +7,15 @@ from dataclasses import dataclass
 import gradio as gr
 
 from ...checkpoints.model_info import ModelInfo
-from ...requests import MAX_CACHE_INTERVAL, MAX_CLIP_SKIP, MAX_GUIDANCE, TokenReport
+from ...requests import Img2ImgRequest, TokenReport, Txt2ImgRequest, request_fields
 from .components import Component, Fields, Form, Notice
-from .form import EMPTY, OWN_VAE, RANDOM_SEED, model_defaults
+from .field_controls import control
+from .form import OWN_VAE, RANDOM_SEED, model_defaults
 
-USUAL_STEPS = 150  # the slider's end; larger values arrive with a picture's parameters
+# The slider's end; larger values arrive with a picture's parameters.
+USUAL_STEPS = int(request_fields(Txt2ImgRequest)["num_inference_steps"].ends[1])
 MAX_WORDS_SHOWN = 6
+WORDS_CLASS, MAX_LINES = "prompt-box", 8  # of texts in which the keyboard weighs words
 
 EXAMPLES_JS = """
 const row = element.querySelector(".examples");
@@ -94,25 +97,41 @@ def picked(event: gr.EventData) -> str:
     return text[:20_000] if isinstance(text, str) else ""
 
 
-def text_box(label: str, placeholder: str, *classes: str, lines: int = 1, **more: object) -> gr.Textbox:
-    """Make a field for words, in which Ctrl+Up and Ctrl+Down weigh them."""
+def text_box(label: str, placeholder: str, *classes: str, lines: int = 1) -> gr.Textbox:
+    """Make a text that is no request's, in which Ctrl+Up and Ctrl+Down weigh words."""
+    classes = (WORDS_CLASS, *classes)
     return gr.Textbox(
-        label=label,
+        label=label, placeholder=placeholder, lines=lines, max_lines=MAX_LINES, elem_classes=list(classes)
+    )
+
+
+def words_box(
+    request_type: type, name: str, placeholder: str, *classes: str, lines: int = 1, autofocus: bool = False
+) -> Component:
+    """Make a request's text, in which Ctrl+Up and Ctrl+Down weigh words."""
+    return control(
+        request_type,
+        name,
         placeholder=placeholder,
         lines=lines,
-        max_lines=8,
-        elem_classes=["prompt-box", *classes],
-        **more,
+        max_lines=MAX_LINES,
+        autofocus=autofocus,
+        elem_classes=[WORDS_CLASS, *classes],
     )
+
+
+def negative_box(*classes: str) -> Component:
+    """Make the field for the negative prompt."""
+    return words_box(Txt2ImgRequest, "negative_prompt", "What it must not show", *classes)
 
 
 def prompt_block(model: ModelInfo | None) -> PromptBlock:
     """Make what you say."""
     notice = notice_block()
-    prompt = text_box("Prompt", "What the picture shows", lines=3, autofocus=True)
+    prompt = words_box(Txt2ImgRequest, "prompt", "What the picture shows", lines=3, autofocus=True)
     prompt_line = gr.HTML(token_line(None), elem_classes="token-line", apply_default_css=False)
     examples = examples_block(list(model.example_prompts) if model else [])
-    negative = text_box("Negative prompt", "What it must not show")
+    negative = negative_box()
     negative_line = gr.HTML("", elem_classes="token-line", apply_default_css=False)
     return PromptBlock(
         fields={"prompt": prompt, "negative_prompt": negative},
@@ -137,9 +156,7 @@ def panel_title(text: str) -> None:
 
 def strength_block() -> tuple[gr.Slider, gr.HTML]:
     """Make strength, and the line that says how many steps it runs."""
-    strength = gr.Slider(
-        0.01, 1, value=0.75, step=0.01, label="Strength", info="How much is made anew: 1 is all"
-    )
+    strength = control(Img2ImgRequest, "strength", explained=True)
     return strength, gr.HTML("", elem_classes="token-line steps-run", apply_default_css=False)
 
 
@@ -151,24 +168,26 @@ def wire_steps_run(steps: Component, strength: Component, line: gr.HTML, demo: g
 
 
 def size_block(
-    model: ModelInfo | None, title: str, fits: Mapping[str, str] | None = None, *, several: bool = True
+    model: ModelInfo | None,
+    title: str,
+    request_type: type[Txt2ImgRequest] = Txt2ImgRequest,
+    fits: Sequence[str] = (),
+    *,
+    several: bool = True,
 ) -> Fields:
-    """Make width, height and, for `several`, number; `fits` are labels and names of ways to fit a picture."""
+    """Make width, height and, for `several`, number; `fits` are the ways to fit a picture."""
     side = model.native_size if model else 512
     fields: Fields = {}
     with gr.Group(elem_classes="panel"):
         panel_title(title)
         with gr.Row(elem_classes="field-row size-row"):
-            width = gr.Number(side, label="Width", step=8, min_width=70)
+            width = control(request_type, "width", value=side, min_width=70)
             swap = gr.Button("Swap", elem_classes="small", min_width=50, scale=0)
-            height = gr.Number(side, label="Height", step=8, min_width=70)
+            height = control(request_type, "height", value=side, min_width=70)
             if several:
-                fields["num_images"] = gr.Number(1, label="Pictures", step=1, min_width=70)
+                fields["num_images"] = control(request_type, "num_images", min_width=70)
         if fits:
-            choices = [(label, name) for label, name in fits.items()]
-            fields["resize_mode"] = gr.Radio(
-                choices, value=choices[0][1], label="If the shapes differ", elem_classes="choice"
-            )
+            fields["resize_mode"] = control(request_type, "resize_mode", names=fits, elem_classes="choice")
     swap.click(fn=None, js="(w, h) => [h, w]", inputs=[width, height], outputs=[width, height])
     return {"width": width, "height": height, **fields}
 
@@ -178,20 +197,15 @@ def sampling_block(model: ModelInfo | None, schedulers: tuple[str, ...]) -> Fiel
     defaults: dict[str, object] = model_defaults(model) if model else {}
     with gr.Group(elem_classes="panel"):
         panel_title("Sampling")
-        scheduler = gr.Dropdown(list(schedulers), value=defaults.get("scheduler"), label="Sampler")
-        steps = gr.Slider(
-            1, USUAL_STEPS, value=defaults.get("num_inference_steps", 25), step=1, label="Steps"
+        scheduler = control(
+            Txt2ImgRequest, "scheduler", choices=list(schedulers), value=defaults.get("scheduler")
         )
-        guidance = gr.Slider(
-            0,
-            MAX_GUIDANCE,
-            value=defaults.get("guidance_scale", 7.5),
-            step=0.1,
-            label="Guidance (CFG scale)",
-            info="Higher follows the prompt more closely",
+        steps = control(Txt2ImgRequest, "num_inference_steps", value=defaults.get("num_inference_steps", 25))
+        guidance = control(
+            Txt2ImgRequest, "guidance_scale", explained=True, value=defaults.get("guidance_scale", 7.5)
         )
         with gr.Row(elem_classes="field-row"):
-            seed = gr.Number(RANDOM_SEED, label="Seed (−1: random)", step=1, min_width=100)
+            seed = control(Txt2ImgRequest, "seed", value=RANDOM_SEED, min_width=100)
             shuffle = gr.Button("Random", elem_classes="small", min_width=60, scale=0)
             again = gr.Button("Reuse", elem_classes="small", min_width=60, scale=0)
     shuffle.click(fn=None, js=f"() => {RANDOM_SEED}", outputs=seed)
@@ -212,42 +226,16 @@ def vae_choices(vaes: Sequence[str]) -> list[tuple[str, str]]:
 def advanced_block(vaes: Sequence[str]) -> Fields:
     """Make what is rarely used, folded."""
     with gr.Accordion("Advanced", open=False, elem_classes="panel folded"):
-        clip_skip = gr.Slider(
-            1,
-            MAX_CLIP_SKIP,
-            value=EMPTY["clip_skip"],
-            step=1,
-            label="Clip skip",
-            info="1 reads the prompt with the whole text encoder, 2 leaves out its last layer",
-        )
-        vae = gr.Dropdown(
-            vae_choices(vaes),
-            value=OWN_VAE,
-            label="VAE",
-            info="Turns latents into pictures and back; others go into models/vae/",
-        )
+        clip_skip = control(Txt2ImgRequest, "clip_skip", explained=True)
+        vae = control(Txt2ImgRequest, "vae", explained=True, choices=vae_choices(vaes), value=OWN_VAE)
     return {"clip_skip": clip_skip, "vae": vae}
 
 
 def faster_block() -> Fields:
     """Make what saves time and changes the picture, folded."""
     with gr.Accordion("Faster, at the price of another picture", open=False, elem_classes="panel folded"):
-        guidance_end = gr.Slider(
-            0,
-            1,
-            value=1,
-            step=0.05,
-            label="Guidance until",
-            info="Share of the steps that are guided; the others take half the work. 1 is all",
-        )
-        cache_interval = gr.Slider(
-            1,
-            MAX_CACHE_INTERVAL,
-            value=1,
-            step=1,
-            label="Deep blocks every",
-            info="So many steps share one run of the U-Net's deep blocks; 1 is off",
-        )
+        guidance_end = control(Txt2ImgRequest, "guidance_end", explained=True)
+        cache_interval = control(Txt2ImgRequest, "cache_interval", explained=True)
     return {"guidance_end": guidance_end, "cache_interval": cache_interval}
 
 

@@ -6,9 +6,8 @@ fields of the form: the canvas holds them.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import MISSING, fields
 from math import isfinite
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from PIL import Image
 
@@ -16,87 +15,31 @@ from ...checkpoints.model_info import ModelInfo
 from ...metadata import from_infotext
 from ...requests import (
     MAX_PROMPT,
+    SIDES,
     ArithmeticRequest,
+    BlendRequest,
     Img2ImgRequest,
     InpaintRequest,
     InterrogateRequest,
     MatchRequest,
+    PlaneRequest,
     Txt2ImgRequest,
-    parse_seed,
+    WalkRequest,
+    make_request,
+    request_fields,
     take_apart,
 )
 from .components import Form, Values
 
 RequestT = TypeVar("RequestT", bound=Txt2ImgRequest | InterrogateRequest | MatchRequest)
 
-NUMBERS = (
-    *("num_inference_steps", "width", "height", "num_images", "clip_skip", "feather", "padding"),
-    "cache_interval",
-    *("min_phrases", "max_phrases", "flavor_intermediate_count", "beam_width"),
-    *("frames", "fps", "rows", "columns"),
-)
+REQUESTS = (InpaintRequest, BlendRequest, WalkRequest, PlaneRequest, InterrogateRequest, MatchRequest)
+FIELDS = {name: known for request in REQUESTS for name, known in request_fields(request).items()}
+LABELS = {name: known.label for name, known in FIELDS.items()} | {"keep": "Phrases"}
 # What is kept between visits as it was typed, half an expression too. The last two are no request's.
-TEXTS = ("prompt", "negative_prompt", "expression", "a", "b", "direction", "text", "other")
+TEXTS = (*(name for name, known in FIELDS.items() if known.is_words), "text", "other")
 MODES = ("tokens", "blend", "walk", "plane")  # of the tab that has several
-PICTURES = ("init_image", "mask_image", "image", "images")
-MAY_BE_EMPTY = ("caption",)  # an empty text says something else than none
-MARGINS = ("outpaint_left", "outpaint_top", "outpaint_right", "outpaint_bottom")  # outpaint's components
-LABELS = {
-    "init_image": "Picture",
-    "mask_image": "Mask",
-    "strength": "Strength",
-    "resize_mode": "Fit",
-    "feather": "Feather",
-    "padding": "Padding",
-    "outpaint": "Extend",
-    "masked_content": "Painted area starts from",
-    "only_masked": "Only the painted area",
-    "soft_mask": "Soft mask",
-    "invert_mask": "Invert",
-    "color_match": "Match colours",
-    "blend": "Blend",
-    "image": "Picture",
-    "images": "Pictures",
-    "texts": "Texts",
-    "mode": "Search",
-    "clip_model": "CLIP model",
-    "caption_model": "Caption model",
-    "caption": "Caption",
-    "groups": "Lists",
-    "min_phrases": "Fewest rounds",
-    "max_phrases": "Most phrases",
-    "flavor_intermediate_count": "Candidates",
-    "beam_width": "Chains of deep",
-    "keep": "Phrases",
-    "expression": "Expression",
-    "space": "Space",
-    "a": "From",
-    "b": "To",
-    "frames": "Frames",
-    "method": "Way",
-    "film": "Film",
-    "fps": "Frames a second",
-    "direction": "Add in columns",
-    "rows": "Rows",
-    "columns": "Columns",
-    "low": "First column",
-    "high": "Last column",
-    "prompt": "Prompt",
-    "negative_prompt": "Negative prompt",
-    "model": "Model",
-    "scheduler": "Sampler",
-    "num_inference_steps": "Steps",
-    "guidance_scale": "Guidance",
-    "seed": "Seed",
-    "width": "Width",
-    "height": "Height",
-    "num_images": "Pictures",
-    "clip_skip": "Clip skip",
-    "guidance_end": "Guidance until",
-    "cache_interval": "Deep blocks every",
-    "vae": "VAE",
-}
-EMPTY = {"prompt": "", "negative_prompt": "", "seed": -1, "num_images": 1, "clip_skip": 1}
+MARGINS = tuple(f"outpaint_{side}" for side in SIDES)  # outpaint's components
 RANDOM_SEED = -1
 OWN_VAE = ""  # the form's word for the model's own
 MODEL_FIELDS = (
@@ -125,39 +68,38 @@ def read_request(
 
 def build_request(values: Mapping[str, object], request_type: type[RequestT]) -> RequestT:
     """Build the request from raw values by field name. -1 as a seed means random, None the default."""
-    known = {
-        name: value
+    known = request_fields(request_type)
+    checked: dict[str, object] = {
+        name: _whole(value) if name in MARGINS or (name in known and known[name].kind is int) else value
         for name, value in values.items()
-        if value is not None and (value != "" or name in MAY_BE_EMPTY)
+        if value is not None and (value != "" or (name in known and known[name].may_be_empty))
     }
-    checked: dict[str, Any] = {name: _whole(name, value) for name, value in known.items()}
-    for field in fields(request_type):
-        if field.default is MISSING and field.name not in PICTURES:
-            checked.setdefault(field.name, "")  # an empty text, which the request refuses in words
-    if "seed" in checked:
-        checked["seed"] = parse_seed(checked["seed"])
+    for name, field in known.items():
+        if field.is_required and not field.is_picture:
+            checked.setdefault(name, "")  # an empty text, which the request refuses in words
+        if field.parse and name in checked:
+            checked[name] = field.parse(checked[name])
     if any(name in values for name in MARGINS):
         checked["outpaint"] = tuple(checked.pop(name, 0) for name in MARGINS)
     if "init_image" not in checked and issubclass(request_type, Img2ImgRequest):
         raise ValueError("init_image is missing (drop a picture on the canvas, or draw one)")
     if "image" not in checked and issubclass(request_type, InterrogateRequest):
         raise ValueError("image is missing (open, paste or drop one)")
-    return request_type(**checked)
+    return make_request(request_type, checked)
 
 
-def field_names(request_type: type[Any]) -> tuple[str, ...]:
+def field_names(request_type: type) -> tuple[str, ...]:
     """Return the names that a form of this request has, pictures left out."""
     names: list[str] = []
-    for field in fields(request_type):
-        names += MARGINS if field.name == "outpaint" else [field.name]
-    return tuple(name for name in names if name not in PICTURES)
+    for name, known in request_fields(request_type).items():
+        if not known.is_picture:
+            names += MARGINS if name == "outpaint" else [name]
+    return tuple(names)
 
 
-def _whole(name: str, value: object) -> object:
+def _whole(value: object) -> object:
     """Return 25.0, as browsers send it, as 25; leave all else for the request to judge."""
-    if name in (*NUMBERS, *MARGINS) and isinstance(value, float) and isfinite(value) and value.is_integer():
-        return int(value)
-    return value
+    return int(value) if isinstance(value, float) and isfinite(value) and value.is_integer() else value
 
 
 def model_defaults(model: ModelInfo) -> dict[str, object]:
@@ -203,8 +145,8 @@ def _is_valid(name: str, value: object, request_type: type[Txt2ImgRequest]) -> b
 
 def _any_texts(request_type: type[Txt2ImgRequest]) -> dict[str, str]:
     """Return words for the texts that a request must have."""
-    names = [field.name for field in fields(request_type) if field.default is MISSING]
-    return {name: "a" for name in names if name in TEXTS}
+    known = request_fields(request_type).values()
+    return {field.name: "a" for field in known if field.is_required and field.is_words}
 
 
 def _any_pictures(request_type: type[Txt2ImgRequest]) -> dict[str, Image.Image]:
@@ -232,12 +174,12 @@ def fields_of(
     saved_type = Txt2ImgRequest if arithmetic else request_type
     request = from_infotext(infotext, saved_type, **_any_pictures(saved_type))
     found: dict[str, object] = {}
-    for field in fields(saved_type):
-        value = getattr(request, field.name)
-        if field.name == "outpaint":
+    for name, field in request_fields(saved_type).items():
+        value = getattr(request, name)
+        if name == "outpaint":
             found |= dict(zip(MARGINS, value, strict=True))
-        elif value is not None and field.name not in PICTURES:
-            found[field.name] = value
+        elif value is not None and not field.is_picture:
+            found[name] = value
     found["vae"] = (request.vae or OWN_VAE).removesuffix(".safetensors")  # as AUTOMATIC1111 names it
     if request.vae in vaes:
         found["vae"] = request.vae

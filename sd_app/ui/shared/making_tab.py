@@ -1,7 +1,7 @@
 """The one shape of every making tab: left what you ask, right what you get."""
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass
 
 import gradio as gr
 
@@ -42,7 +42,7 @@ class MakingTab:
     canvas: str = ""  # the kind of canvas, if the job starts from a picture
     own_fields: Callable[[], Fields] = no_fields  # blocks that only this tab has
     size_title: str = "Size and number"
-    fits: Mapping[str, str] = field(default_factory=dict)  # label -> resize_mode
+    fits: tuple[str, ...] = ()  # the resize modes to choose from
 
 
 def build_making_tab(
@@ -70,7 +70,7 @@ def build_making_tab(
             generate, stop = go_row()
             addons = addon_block(studio)
             own = tab.own_fields()
-            sizes = size_block(model, tab.size_title, tab.fits)
+            sizes = size_block(model, tab.size_title, tab.request_type, tab.fits)
             sampling = sampling_block(model, studio.schedulers())
             again = sampling.pop("again")
             advanced = advanced_block(studio.vaes()) | faster_block()

@@ -1,6 +1,7 @@
 """Previews by TAESD where its file lies; they never change the picture."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +15,11 @@ from safetensors.torch import save_file
 from sd_app import Settings, Step, Studio, Txt2ImgRequest
 from sd_app.addons.taesd_files import find_preview_decoder
 from sd_app.catalog import find_model
-from sd_app.settings import DEFAULT_MODELS_DIR
+from sd_app.settings import EMBEDDED_DIR
 from sd_app.weights.taesd import decode_latents, load_decoder
-from tests.test_loras import KNOWN
+from tests.addons.steps import KNOWN
 
-REQUEST = Txt2ImgRequest(prompt="a cat", **{**KNOWN, "num_inference_steps": 6, "num_images": 2})
+REQUEST = replace(Txt2ImgRequest(prompt="a cat", **KNOWN), num_inference_steps=6, num_images=2)
 
 
 @pytest.fixture(scope="module")
@@ -31,7 +32,7 @@ def tiny() -> Any:
 def models_dir(random_models, sdxl_models, tmp_path) -> Path:
     folder: Path = tmp_path / "models"
     folder.mkdir()
-    for model in (random_models / "model-a", sdxl_models / "xl", DEFAULT_MODELS_DIR / "tiny-sd"):
+    for model in (random_models / "model-a", sdxl_models / "xl", EMBEDDED_DIR / "tiny-sd"):
         (folder / model.name).symlink_to(model)
     return folder
 

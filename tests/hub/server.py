@@ -185,7 +185,7 @@ def serve_hub() -> Iterator[HubServer]:
     http = ThreadingHTTPServer(("127.0.0.1", 0), type("HubHandler", (Handler,), {"hub": server}))
     http.daemon_threads = True
     server.url = f"http://127.0.0.1:{http.server_port}"
-    Thread(target=http.serve_forever, daemon=True).start()
+    Thread(target=http.serve_forever, args=(0.02,), daemon=True).start()  # how soon it hears of its end
     try:
         yield server
     finally:

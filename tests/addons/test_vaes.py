@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +15,9 @@ from safetensors.torch import save_file
 from sd_app import Img2ImgRequest, InpaintRequest, Settings, Studio, Txt2ImgRequest
 from sd_app.addons import list_addons, list_vaes
 from sd_app.metadata import from_infotext, parse_infotext, read_infotext
+from tests.addons.steps import KNOWN, PROMPT, draw
 from tests.checkpoint_files import original_vae_name, write_hollow
-from tests.test_loras import KNOWN, draw
 
-PROMPT = "a drawing of a cat"
 OLD = {"to_q": "query", "to_k": "key", "to_v": "value", "to_out.0": "proj_attn"}
 
 
@@ -64,20 +64,6 @@ def older(tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     return renamed
 
 
-@pytest.fixture(scope="module")
-def studio(models_dir, tmp_path_factory) -> Studio:
-    return Studio(
-        Settings(
-            models_dir=models_dir, model="model-a", outputs_dir=tmp_path_factory.mktemp("o"), batch_size=2
-        )
-    )
-
-
-@pytest.fixture(scope="module")
-def base(studio) -> bytes:
-    return draw(studio, PROMPT)
-
-
 @pytest.mark.parametrize("vae", ["own", "own.safetensors", "own-new", "own-folder", "prefixed", "older"])
 def test_the_models_own_vae_chosen_by_name_changes_no_byte(studio, base, vae):
     assert draw(studio, PROMPT, vae=vae) == base
@@ -104,17 +90,17 @@ def test_a_stopped_job_gives_the_own_vae_back(studio, base):
 
 def test_it_encodes_and_decodes_in_img2img_and_inpaint_too(studio):
     start = Image.frombytes("RGB", (64, 64), draw(studio, PROMPT))
-    known = {**KNOWN, "prompt": PROMPT, "init_image": start, "strength": 0.7}
+    img2img = Img2ImgRequest(prompt=PROMPT, init_image=start, strength=0.7, **KNOWN)
     own, same, other = (
-        studio.img2img(Img2ImgRequest(**known, vae=vae), save=False) for vae in (None, "own", "other")
+        studio.img2img(replace(img2img, vae=vae), save=False) for vae in (None, "own", "other")
     )
     assert same.images[0].tobytes() == own.images[0].tobytes()
     assert other.start_images[0].tobytes() != own.start_images[0].tobytes()
     mask = Image.new("L", (64, 64), 0)
     mask.paste(255, (16, 16, 48, 48))
+    inpaint = InpaintRequest(prompt=PROMPT, init_image=start, strength=0.7, mask_image=mask, **KNOWN)
     own, same, other = (
-        studio.inpaint(InpaintRequest(**known, mask_image=mask, vae=vae), save=False)
-        for vae in (None, "own", "other")
+        studio.inpaint(replace(inpaint, vae=vae), save=False) for vae in (None, "own", "other")
     )
     assert same.raw_images[0].tobytes() == own.raw_images[0].tobytes()
     assert other.roundtrip_image.tobytes() != own.roundtrip_image.tobytes()

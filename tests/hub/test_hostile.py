@@ -18,13 +18,13 @@ from sd_app.hub.download import check_room
 from sd_app.hub.hub_cache import hub_cache, repo_folder
 from sd_app.hub.plan import plan_download, read_hub_id
 from sd_app.requests import Cancelled
-from sd_app.settings import DEFAULT_MODELS_DIR
+from sd_app.settings import EMBEDDED_DIR
 from sd_app.ui.header.add_model import ModelDownloads
 from sd_app.ui.shared.errors import error_text
 from sd_app.weights.loaders import download_snapshot
-from tests.hub_server import Handler, HubServer, Repo, describe, read_files
+from tests.hub.server import Handler, HubServer, Repo, describe, read_files
+from tests.hub.steps import HUB_ID
 
-HUB_ID = "owner/some-model"
 UNET_CONFIG = "unet/config.json"
 INDEX = "unet/diffusion_pytorch_model.safetensors.index.json"
 MEGABYTE = 1_000_000
@@ -102,7 +102,7 @@ def hub(tmp_path, monkeypatch) -> Iterator[type[Hostile]]:
     import huggingface_hub.constants
 
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", False)
-    with serve(read_files(DEFAULT_MODELS_DIR / "tiny-sd")) as handler:
+    with serve(read_files(EMBEDDED_DIR / "tiny-sd")) as handler:
         monkeypatch.setenv("HF_ENDPOINT", handler.hub.url)
         monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "hub"))
         yield handler
@@ -210,7 +210,7 @@ def test_a_server_that_drips_is_left_when_the_time_is_up(hub, monkeypatch, where
 def test_a_lookup_that_nobody_waits_for_ends_at_once(hub, monkeypatch):
     hub.trick = at("/api/models/", drip_body)
     before = active_count()
-    downloads = ModelDownloads(Studio(Settings(models_dir=DEFAULT_MODELS_DIR)))
+    downloads = ModelDownloads(Studio(Settings(models_dir=EMBEDDED_DIR)))
     drawn: list[object] = []
     thread = Thread(target=lambda: drawn.append(downloads.look_up(HUB_ID)))
     thread.start()

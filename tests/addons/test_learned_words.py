@@ -13,14 +13,13 @@ import pytest
 import torch
 
 from sd_app import BlendRequest, Settings, Studio, Txt2ImgRequest, WalkRequest
-from sd_app.addons import choose_additions, read_words
-from sd_app.catalog import find_model
+from sd_app.addons import read_words
 from sd_app.cli import main
 from sd_app.expressions import SPACES, parse_prompt
 from sd_app.text.embeddings import Encoder, encode
 from sd_app.text.prompts import chunk, pool_chunks
-from tests.addon_files import write_lora as write
-from tests.test_loras import KNOWN, draw
+from tests.addons.lora_writers import write_lora as write
+from tests.addons.steps import KNOWN, draw, lend
 
 WIDTH = 32  # of model-a's text encoder
 
@@ -45,23 +44,9 @@ def models_dir(random_models, sdxl_models, tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def studio(models_dir, tmp_path_factory) -> Studio:
-    return Studio(
-        Settings(
-            models_dir=models_dir, model="model-a", outputs_dir=tmp_path_factory.mktemp("o"), batch_size=2
-        )
-    )
-
-
-@pytest.fixture(scope="module")
 def pipe(studio) -> Iterator[Any]:
-    with lend(Studio(studio.settings), "model-a") as pipe:
+    with lend(Studio(studio.settings), model="model-a") as pipe:
         yield pipe
-
-
-def lend(studio: Studio, model: str) -> Any:
-    additions = choose_additions(studio.settings, find_model(studio.settings, model), "")
-    return studio._ready_manager().pipeline(model, "DDIM", additions=additions)
 
 
 def vectors(pipe: Any, text: str, index: int = 0) -> torch.Tensor:
@@ -164,9 +149,9 @@ def test_a_word_is_not_divided_between_chunks(studio):
 
 def test_sdxl_reads_a_vector_in_each_encoder_and_in_the_pooled_one(models_dir, tmp_path):
     studio = Studio(Settings(models_dir=models_dir, model="xl", outputs_dir=tmp_path))
-    with lend(studio, "xl") as pipe:
+    with lend(studio, model="xl") as pipe:
         put(models_dir, "xl-cat", {"clip_l": vectors(pipe, "cat"), "clip_g": vectors(pipe, "cat", 1)})
-    with lend(studio, "xl") as pipe:
+    with lend(studio, model="xl") as pipe:
         assert torch.equal(encode(pipe, "a <xl-cat> here"), encode(pipe, "a cat here"))
         pooled = [
             pool_chunks(pipe, chunk(pipe.tokenizer, text, pipe.words)) for text in ("a xl-cat", "a cat")

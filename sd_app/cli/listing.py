@@ -1,0 +1,41 @@
+"""What there is, on the command line: models, and what can join them."""
+
+from ..studio import Studio
+
+
+def list_models(studio: Studio) -> int:
+    """Print one model a line, with the defaults of a request that leaves them out."""
+    heads = ("NAME", "SIZE", "STEPS", "GUIDANCE", "SCHEDULER", "TITLE")
+    rows = [
+        (
+            info.name,
+            f"{info.native_size}x{info.native_size}",
+            str(info.default_steps),
+            f"{info.default_guidance_scale:g}",
+            info.default_scheduler,
+            info.title,
+        )
+        for info in studio.models()
+    ]
+    widths = [max(map(len, column)) for column in zip(heads, *rows, strict=True)]
+    for row in (heads, *rows):
+        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+    return 0
+
+
+def list_addons(studio: Studio) -> int:
+    """Print what a prompt can ask for, as it is written there, with what its file says; then the VAEs."""
+    addons, vaes = studio.addons(), studio.vaes()
+    if not addons and not vaes:
+        folder = studio.settings.models_dir
+        print(
+            f"There are none. Put .safetensors files into {folder / 'loras'} (LoRAs), {folder / 'embeddings'}"
+            f" (learned words) or {folder / 'vae'} (VAEs)."
+        )
+    for addon in addons:
+        facts = studio.describe_addon(addon.text)
+        about = [f"{facts.title}: {facts.reason}" if facts.reason else facts.title, *facts.trigger_words]
+        print(f"{addon.text}  {', '.join(about)}")
+    for name in vaes:
+        print(f"--vae {name}")
+    return 0
