@@ -4,11 +4,12 @@ import json
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 from accelerate import init_empty_weights
 from diffusers import AutoencoderKL, UNet2DConditionModel
+from diffusers.configuration_utils import FrozenDict
 from safetensors.torch import save_file
 from torch import Tensor
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection
@@ -24,12 +25,12 @@ _ATTENTION = ("CrossAttnDownBlock2D", "CrossAttnUpBlock2D")
 
 
 class Parts(NamedTuple):
-    unet: Any
-    vae: Any
-    text_encoders: tuple[Any, ...]
+    unet: UNet2DConditionModel
+    vae: AutoencoderKL
+    text_encoders: tuple[CLIPTextModel, ...]
 
 
-def unet_config(family: str, *, full: bool, in_channels: int = 4) -> dict[str, Any]:
+def unet_config(family: str, *, full: bool, in_channels: int = 4) -> dict[str, object]:
     """Return the configuration that the family's own repository has, or one of two levels."""
     attention = {"sd1": [1, 1, 1, 0], "sd2": [1, 1, 1, 0], "sdxl": [0, 2, 10]}[family]
     channels = [320, 640, 1280, 1280][: len(attention)]
@@ -38,7 +39,7 @@ def unet_config(family: str, *, full: bool, in_channels: int = 4) -> dict[str, A
         attention = {"sd1": [1, 0], "sd2": [1, 0], "sdxl": [0, 2]}[family]
         channels = [32, 64] if family == "sd1" else [64, 128]
         cross_attention_dim, pooled = (192, 128) if family == "sdxl" else (64, 0)
-    config: dict[str, Any] = {
+    config: dict[str, object] = {
         "sample_size": (96 if family == "sd2" else 128 if family == "sdxl" else 64) if full else 8,
         "in_channels": in_channels,
         "block_out_channels": tuple(channels),
@@ -59,7 +60,7 @@ def unet_config(family: str, *, full: bool, in_channels: int = 4) -> dict[str, A
     return config
 
 
-def vae_config(*, full: bool) -> dict[str, Any]:
+def vae_config(*, full: bool) -> dict[str, object]:
     return {
         "block_out_channels": (128, 256, 512, 512) if full else (32,) * 4,
         "down_block_types": ("DownEncoderBlock2D",) * 4,
@@ -69,22 +70,23 @@ def vae_config(*, full: bool) -> dict[str, Any]:
     }
 
 
-def text_configs(family: str, *, full: bool) -> list[dict[str, Any]]:
-    clip_l: dict[str, Any] = {"hidden_size": 768, "num_hidden_layers": 12, "hidden_act": "quick_gelu"}
-    clip_h: dict[str, Any] = {"hidden_size": 1024, "num_hidden_layers": 24, "hidden_act": "gelu"}
-    clip_g: dict[str, Any] = {"hidden_size": 1280, "num_hidden_layers": 32, "hidden_act": "gelu"}
-    configs = {"sd1": [clip_l], "sd2": [clip_h], "sdxl": [clip_l, clip_g]}[family]
+def text_configs(family: str, *, full: bool) -> list[dict[str, object]]:
+    clip_l, clip_h, clip_g = (768, 12, "quick_gelu"), (1024, 24, "gelu"), (1280, 32, "gelu")
+    towers = {"sd1": [clip_l], "sd2": [clip_h], "sdxl": [clip_l, clip_g]}[family]
     if not full:
-        configs = [{**c, "num_hidden_layers": 3, "hidden_size": 64 * (1 + i)} for i, c in enumerate(configs)]
-    for config in configs:
-        hidden = config["hidden_size"]
-        config |= {
+        towers = [(64 * (1 + i), 3, activation) for i, (_, _, activation) in enumerate(towers)]
+    return [
+        {
+            "hidden_size": hidden,
+            "num_hidden_layers": layers,
+            "hidden_act": activation,
             "intermediate_size": 4 * hidden,
             "num_attention_heads": hidden // 64,
             "projection_dim": hidden,
             "eos_token_id": 49407,
         }
-    return configs
+        for hidden, layers, activation in towers
+    ]
 
 
 def make_parts(family: str, *, full: bool = False, in_channels: int = 4, seed: int = 0) -> Parts:
@@ -123,7 +125,7 @@ def original_tensors(family: str, parts: Parts) -> Tensors:
     return {name: tensor.contiguous() for name, tensor in tensors.items()}
 
 
-def original_unet_name(name: str, config: Any) -> str:
+def original_unet_name(name: str, config: FrozenDict) -> str:
     """Turn diffusers' name of a U-Net's tensor into the original one."""
     for new, old in (
         ("time_embedding.linear_1", "time_embed.0"),
@@ -238,7 +240,7 @@ def write_hollow(
     path: Path, shapes: Mapping[str, tuple[int, ...]], metadata: dict[str, str] | None = None
 ) -> Path:
     """Write a file with a true header for float16 tensors, and a hole where their bytes should be."""
-    entries: dict[str, Any] = {"__metadata__": metadata} if metadata else {}
+    entries: dict[str, object] = {"__metadata__": metadata} if metadata else {}
     end = 0
     for name, shape in shapes.items():
         size = 2

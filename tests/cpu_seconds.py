@@ -1,4 +1,4 @@
-"""Tell what each file of tests costs: python -m pytest -p tests.cpu_seconds. Programs it started count too."""
+"""Tell what each file of tests costs, programs it started too: python -m pytest -p tests.cpu_seconds."""
 
 import resource
 from collections import Counter

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import Any
+from typing import Any, Unpack
 
 import numpy as np
 import pytest
@@ -22,6 +22,7 @@ from sd_app import (
 )
 from sd_app.generation.vae import encode_image
 from sd_app.weights.caches import Cache, bytes_of, cached_bytes, fingerprint, forget
+from sd_app.weights.pipeline import Pipeline
 
 SAMPLING: dict[str, Any] = {"seed": 1, "num_inference_steps": 2, "width": 64, "height": 64}
 PICTURE = Image.fromarray(np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8))
@@ -45,7 +46,7 @@ def tensor_of(megabytes: float) -> torch.Tensor:
     return torch.zeros(int(megabytes * 2**20), dtype=torch.uint8)
 
 
-def parts(studio: Studio, model: str) -> Any:
+def parts(studio: Studio, model: str) -> Pipeline:
     with studio._ready_manager().pipeline(model, "DDIM") as pipe:
         return pipe
 
@@ -58,8 +59,8 @@ def counted(studio: Studio, model: str) -> Iterator[dict[str, int]]:
     if pipe.is_xl:
         networks.append((pipe.text_encoder_2, "text"))
 
-    def count(name: str) -> Callable[..., None]:
-        def hook(*_: Any) -> None:
+    def count(name: str) -> Callable[[Unpack[tuple[object, ...]]], None]:
+        def hook(*_: object) -> None:
             calls[name] += 1
 
         return hook
@@ -77,7 +78,7 @@ def forget_all(studio: Studio, model: str) -> None:
     forget(*pipe.text_encoders, pipe.vae)
 
 
-def make(studio: Studio, name: str, request: Any) -> list[bytes]:
+def make(studio: Studio, name: str, request: Txt2ImgRequest) -> list[bytes]:
     return [image.tobytes() for image in getattr(studio, name)(request, save=False).images]
 
 

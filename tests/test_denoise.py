@@ -1,5 +1,6 @@
 """The loop beside diffusers' own pipelines, to the byte, and beside a loop of a few lines, step by step."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -52,7 +53,7 @@ class Recorder(Observer):
     def on_step(self, step: StepTaken) -> None:
         self.steps.append(step)
 
-    def after_decoding(self, latents: Tensor, images: Any) -> None:
+    def after_decoding(self, latents: Tensor, images: Sequence[Image.Image]) -> None:
         self.decoded.append((latents, list(images)))
 
 
@@ -68,7 +69,7 @@ def studios(random_models, sdxl_models, inpaint_models, tmp_path_factory) -> dic
     return {model: open_one(folder, model) for model, folder in known.items()}
 
 
-def bytes_of(images: Any) -> list[bytes]:
+def bytes_of(images: Sequence[Image.Image]) -> list[bytes]:
     return [image.tobytes() for image in images]
 
 

@@ -1,7 +1,6 @@
 """Arithmetic in the three spaces, on the embedded model's own encoder."""
 
 from collections.abc import Iterator
-from typing import Any
 
 import numpy as np
 import pytest
@@ -11,10 +10,11 @@ from sd_app.expressions import SPACES
 from sd_app.text.embeddings import encode, encode_pair, lerp, nearest_words, slerp
 from sd_app.text.learned_words import replaced_vectors
 from sd_app.text.prompts import encode as encode_plain
+from sd_app.weights.pipeline import Pipeline
 
 
 @pytest.fixture(scope="module")
-def pipe(studio) -> Iterator[Any]:
+def pipe(studio) -> Iterator[Pipeline]:
     manager = studio._ready_manager()
     with manager.pipeline("tiny-sd", "DDIM") as pipe:
         yield pipe

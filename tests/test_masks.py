@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
+from numpy.typing import NDArray
 from PIL import Image
 
 from sd_app.pictures.drift import measure_seam
@@ -24,7 +25,7 @@ QUICK = settings(max_examples=80, deadline=None)
 
 
 @st.composite
-def jobs(draw) -> tuple[Image.Image, Image.Image, np.ndarray]:
+def jobs(draw) -> tuple[Image.Image, Image.Image, NDArray[np.bool_]]:
     """Draw an original, a raw picture and which pixels are painted; any mask, 1..40 pixels wide."""
     height, width = draw(st.integers(1, 40)), draw(st.integers(1, 40))
     generator = np.random.default_rng(draw(st.integers(0, 1000)))
@@ -157,7 +158,7 @@ def test_the_box_has_the_frames_shape_where_there_is_room():
 
 
 @pytest.fixture(scope="module")
-def tinted() -> tuple[Image.Image, Image.Image, np.ndarray]:
+def tinted() -> tuple[Image.Image, Image.Image, NDArray[np.bool_]]:
     """A smooth picture, the same 24 brighter, and a disc."""
     y, x = np.mgrid[0:96, 0:128]
     smooth = np.stack([x, y, 100 + 40 * np.sin(x / 20)], axis=2).astype(np.uint8)

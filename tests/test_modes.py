@@ -33,7 +33,7 @@ def test_by_default_only_this_machine_gets_in() -> None:
 @pytest.mark.parametrize(
     "flags", [{"share": True}, {"listen": True}, {"host": "0.0.0.0"}, {"host": "10.0.0.5"}]
 )
-def test_what_others_can_reach_always_has_a_password(flags: dict[str, Any]) -> None:
+def test_what_others_can_reach_always_has_a_password(flags: dict[str, object]) -> None:
     shared = access(**flags)
     assert shared.mode == "shared"
     assert shared.generated

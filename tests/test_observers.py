@@ -1,6 +1,6 @@
 """Who watches a run is told the truth and changes nothing."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -68,10 +68,10 @@ class Everything(Recorder):
 class Counting:
     """An attention processor that counts, and lets the one before it do the work."""
 
-    def __init__(self, owner: Everything, inner: Any) -> None:
+    def __init__(self, owner: Everything, inner: Callable[..., torch.Tensor]) -> None:
         self._owner, self._inner = owner, inner
 
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+    def __call__(self, *args: object, **kwargs: object) -> torch.Tensor:
         self._owner.attended += 1
         return self._inner(*args, **kwargs)
 
@@ -81,7 +81,7 @@ def open_studio(folder: Path, model: str, tmp_path: Path, **settings: Any) -> St
     return Studio(replace(plain, **settings))
 
 
-def make(studio: Studio, kind: str, request: Any, *observers: object) -> list[bytes]:
+def make(studio: Studio, kind: str, request: Txt2ImgRequest, *observers: object) -> list[bytes]:
     result = getattr(studio, kind)(request, save=False, observers=observers)
     return [image.tobytes() for image in result.images]
 

@@ -1,5 +1,4 @@
 from collections.abc import Iterator
-from typing import Any
 
 import pytest
 import torch
@@ -9,11 +8,12 @@ from hypothesis import strategies as st
 from sd_app.text import prompts
 from sd_app.text.prompts import Piece, chunk, encode, encode_pair, parse, tokenize
 from sd_app.weights.caches import forget
+from sd_app.weights.pipeline import Pipeline
 from tests.bare import bare_pipeline
 
 
 @pytest.fixture(scope="module")
-def pipe(studio) -> Iterator[Any]:
+def pipe(studio) -> Iterator[Pipeline]:
     manager = studio._ready_manager()
     with manager.pipeline("tiny-sd", "DDIM") as pipe:
         yield pipe
@@ -153,7 +153,7 @@ def test_a_weight_multiplies_its_tokens(pipe):
 
 
 @pytest.fixture
-def shifted_pipe(pipe) -> Iterator[Any]:
+def shifted_pipe(pipe) -> Iterator[Pipeline]:
     """The embedded model whose encoder's mean is more than noise, as that of Stable Diffusion 1.5 is."""
     bias = pipe.text_encoder.final_layer_norm.bias.data
     before = bias.clone()

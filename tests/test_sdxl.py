@@ -17,6 +17,7 @@ from sd_app.expressions import parse_prompt
 from sd_app.hub.plan import choose_weights
 from sd_app.text.embeddings import Encoder
 from sd_app.text.prompts import chunk, encode, pool_chunks
+from sd_app.weights.pipeline import Pipeline
 from sd_app.weights.scheduling import make_scheduler
 from tests.checkpoint_files import write_checkpoint
 
@@ -31,7 +32,7 @@ def studio(sdxl_models, tmp_path_factory) -> Studio:
 
 
 @pytest.fixture(scope="module")
-def pipe(sdxl_models) -> Iterator[Any]:
+def pipe(sdxl_models) -> Iterator[Pipeline]:
     with (
         Studio(Settings(models_dir=sdxl_models, model="xl"))._ready_manager().pipeline("xl", "Euler") as pipe
     ):
@@ -39,7 +40,7 @@ def pipe(sdxl_models) -> Iterator[Any]:
 
 
 @pytest.fixture(scope="module")
-def theirs(sdxl_models) -> Any:
+def theirs(sdxl_models) -> StableDiffusionXLPipeline:
     """diffusers' own pipeline, untouched."""
     pipe = StableDiffusionXLPipeline.from_pretrained(sdxl_models / "xl", add_watermarker=False)
     pipe.set_progress_bar_config(disable=True)

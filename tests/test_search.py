@@ -11,6 +11,7 @@ import numpy as np
 import open_clip
 import pytest
 import torch
+from numpy.typing import NDArray
 
 from sd_app.interrogator import modes, search
 from sd_app.interrogator.clip import Clip, PictureEncoder, load_clip
@@ -34,7 +35,7 @@ class Table:
     def _value(self, prompt: str) -> float:
         return self.worth.get(prompt) or sum(self.worth.get(part, 0.0) for part in prompt.split(", "))
 
-    def cosines(self, prefix: str, candidates: Sequence[str]) -> np.ndarray:
+    def cosines(self, prefix: str, candidates: Sequence[str]) -> NDArray[np.floating]:
         return np.array([self._value(search.join(prefix, [text])) for text in candidates])
 
     def fits(self, prefix: str, candidates: Sequence[str]) -> list[bool]:
@@ -51,16 +52,16 @@ def clip() -> Clip:
 
 
 @pytest.fixture(scope="module")
-def picture(clip: Clip) -> np.ndarray:
+def picture(clip: Clip) -> NDArray[np.float32]:
     return clip.picture_features([held_out(3)[0]])[0]
 
 
 @pytest.fixture(scope="module")
-def encoder(clip: Clip, picture: np.ndarray) -> PictureEncoder:
+def encoder(clip: Clip, picture: NDArray[np.float32]) -> PictureEncoder:
     return PictureEncoder(clip, picture, lambda _: None)
 
 
-def by_hand(clip: Clip, picture: np.ndarray, prompts: list[str]) -> np.ndarray:
+def by_hand(clip: Clip, picture: NDArray[np.float32], prompts: list[str]) -> NDArray[np.float32]:
     """Return the prompts' cosines by open_clip's own encode_text, padded to 77."""
     with torch.no_grad():
         features = clip.model.encode_text(open_clip.tokenizer.tokenize(prompts))

@@ -5,7 +5,8 @@ timesteps are marked, what is computed from marked tensors is marked too, and ev
 read from a marked tensor counts. The schedulers' sigmas, which diffusers keeps in main memory, are not.
 """
 
-from typing import Any
+from collections.abc import Callable
+from typing import TypeVar
 from weakref import WeakValueDictionary
 
 import pytest
@@ -13,10 +14,12 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from sd_app import Img2ImgRequest, Txt2ImgRequest
+from sd_app import Img2ImgRequest, Step, Txt2ImgRequest
 from tests.test_speed import HOUSE
 
 STEPS = 6
+
+ResultT = TypeVar("ResultT")
 
 
 class Questions(TorchDispatchMode):
@@ -24,7 +27,7 @@ class Questions(TorchDispatchMode):
 
     def __init__(self) -> None:
         super().__init__()
-        self.marked: WeakValueDictionary[int, Any] = WeakValueDictionary()
+        self.marked: WeakValueDictionary[int, torch.Tensor] = WeakValueDictionary()
         self.count = 0
         self.during: list[int] = []  # the counts at each step's end
 
@@ -32,7 +35,13 @@ class Questions(TorchDispatchMode):
         for tensor in tensors:
             self.marked[id(tensor)] = tensor
 
-    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+    def __torch_dispatch__(
+        self,
+        func: Callable[..., ResultT],
+        types: object,
+        args: tuple[object, ...] = (),
+        kwargs: dict[str, object] | None = None,
+    ) -> ResultT:
         output = func(*args, **(kwargs or {}))
         if any(self.marked.get(id(leaf)) is leaf for leaf in tree_leaves((args, kwargs)) if is_tensor(leaf)):
             if func in READS:
@@ -57,13 +66,13 @@ def questions_of(studio, request, *, preview_every: int = 0) -> tuple[list[int],
     asked = Questions()
     counts, previews = [], []
 
-    def enter(_module: Any, _args: Any, known: Any) -> None:
+    def enter(_module: object, _args: object, known: dict[str, torch.Tensor]) -> None:
         asked.mark(known["sample"], known["timestep"])
 
-    def leave(_module: Any, _args: Any, output: Any) -> None:
+    def leave(_module: object, _args: object, output: tuple[torch.Tensor]) -> None:
         asked.mark(output[0])
 
-    def on_step(step: Any) -> None:
+    def on_step(step: Step) -> None:
         if step.text == "Denoising" and step.step:
             counts.append(asked.count)
             if step.preview is not None:

@@ -8,6 +8,7 @@ from typing import Any
 import av
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from PIL import Image
 
 from sd_app import (
@@ -33,7 +34,7 @@ QUICK: dict[str, Any] = {"scheduler": "DDIM", "num_inference_steps": 4, "seed": 
 WALK = WalkRequest(a="cat", b="dog", prompt="a {} on the beach", frames=5, film="none", **QUICK)
 
 
-def pixels(image: Image.Image) -> np.ndarray:
+def pixels(image: Image.Image) -> NDArray[np.int16]:
     return np.asarray(image).astype(int)
 
 
@@ -112,7 +113,7 @@ def test_a_place_asked_for_twice_is_at_no_distance(studio):
 
 def test_the_distance_is_the_root_mean_square_of_predicted_x0(studio):
     """At the last step DDIM's predicted x0 is the latent that is decoded."""
-    ends: list[np.ndarray] = []
+    ends: list[NDArray[np.int16]] = []
 
     class Listening(Observer):
         def after_decoding(self, latents, images):
@@ -197,12 +198,12 @@ def test_a_plane_has_its_pictures_row_by_row(random_studio):
     assert Image.open(result.sheet_path or "").size == (3 * 64, 2 * 64)
 
 
-def frames_of_mp4(data: bytes) -> list[np.ndarray]:
+def frames_of_mp4(data: bytes) -> list[NDArray[np.uint8]]:
     with av.open(io.BytesIO(data), "r") as container:
         assert container.streams.video[0].codec_context.name == "h264"
         assert container.streams.video[0].codec_context.pix_fmt == "yuv420p"
         assert float(container.streams.video[0].average_rate or 0) == 5
-        return [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
+        return [frame.to_ndarray(format="rgb24").astype(np.uint8) for frame in container.decode(video=0)]
 
 
 @pytest.mark.parametrize("kind", ["mp4", "webp"])

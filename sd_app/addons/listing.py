@@ -24,10 +24,12 @@ class Addon:
 
     @property
     def label(self) -> str:
+        """Return its name and kind, as the picker shows it."""
         return f"{self.name} ({KINDS[self.kind]})"
 
     @property
     def text(self) -> str:
+        """Return what a prompt asks for it with: `<lora:name:1>` or `<name>`."""
         return f"<lora:{self.name}:1>" if self.kind == "lora" else f"<{self.name}>"
 
 

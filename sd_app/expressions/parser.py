@@ -62,10 +62,12 @@ class Parser:
         return Slot(expression=expression, space=space), self.token.end
 
     def whole(self) -> Node:
+        """Read the text to its end as one expression. Raise ExpressionError."""
         self._next()
         return self._checked("end")
 
     def error(self, position: int, rule: str, remedy: str) -> ExpressionError:
+        """Return the error of a mistake at a character of the text, counted from 0."""
         return ExpressionError(self.name, self.text, position, rule, remedy)
 
     def _checked(self, closing: str) -> Node:

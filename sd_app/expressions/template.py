@@ -22,6 +22,7 @@ class Template:
 
     @property
     def space(self) -> str:
+        """Return the space that all slots are worked out in; "all" without slots."""
         return self.slots[0].space if self.slots else "all"
 
     @property

@@ -12,7 +12,6 @@ from ..checks import check_int, check_text
 from ..expressions import parse_prompt
 from ..expressions.tags import find_tags
 from ..requests import (
-    MAX_CLIP_SKIP,
     MAX_PROMPT,
     BlendRequest,
     BlendResult,
@@ -21,6 +20,7 @@ from ..requests import (
     RowReport,
     Step,
     Txt2ImgRequest,
+    request_fields,
 )
 from ..text import embeddings, prompts
 from ..text.embeddings import PromptEmbeds
@@ -118,7 +118,7 @@ def check_prompt(prompt: str, clip_skip: int) -> None:
     check_text("prompt", prompt, MAX_PROMPT)
     find_tags(prompt)
     parse_prompt(prompt)
-    check_int("clip_skip", clip_skip, 1, MAX_CLIP_SKIP)
+    request_fields(Txt2ImgRequest)["clip_skip"].checked(clip_skip)
 
 
 def encoding_of(pipe: Pipeline, prompt: str, model: str, clip_skip: int) -> Encoding:

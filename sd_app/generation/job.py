@@ -104,11 +104,9 @@ class Job:
         if self.on_step is None:
             return
         paths = tuple(self.paths)
-        defaults: Progress = {
-            "step": 0,
-            "num_steps": steps_run(self.request),
-            "image_index": len(self.images),
-        }
+        defaults: Progress = {"step": 0, "image_index": len(self.images)}
+        if "num_steps" not in known:
+            defaults["num_steps"] = steps_run(self.request_of(0))
         step = Step(
             **(defaults | known),
             num_images=self.num_images,

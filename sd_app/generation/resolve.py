@@ -2,6 +2,7 @@
 
 import secrets
 from dataclasses import replace
+from pathlib import Path
 from typing import TypeVar
 
 from PIL import Image
@@ -10,7 +11,7 @@ from ..checkpoints.model_info import ModelInfo
 from ..checks import MAX_SEED
 from ..images import open_image, open_mask
 from ..pictures.placement import round_size, round_up_size
-from ..requests import Img2ImgRequest, InpaintRequest, Txt2ImgRequest, check_limits
+from ..requests import Img2ImgRequest, InpaintRequest, Txt2ImgRequest, WalkRequest, check_limits
 from ..schedulers import SchedulerInfo, find_scheduler
 from ..settings import Settings
 
@@ -87,7 +88,7 @@ def check_model(request: Txt2ImgRequest, info: ModelInfo) -> None:
 
 def open_pictures(request: RequestT, settings: Settings) -> RequestT:
     """Open the files a request names. Raise ValueError for what is no picture."""
-    if isinstance(request, Img2ImgRequest) and not isinstance(request.init_image, Image.Image):
+    if isinstance(request, Img2ImgRequest | WalkRequest) and isinstance(request.init_image, str | Path):
         request = replace(request, init_image=open_image(request.init_image, max_pixels=settings.max_pixels))
     if isinstance(request, InpaintRequest) and not isinstance(request.mask_image, Image.Image):
         assert isinstance(request.init_image, Image.Image)
@@ -105,7 +106,6 @@ def default_size(request: Txt2ImgRequest, info: ModelInfo, settings: Settings) -
         if request.only_masked:
             return info.native_size, info.native_size
         return round_up_size(*canvas_size(request), settings.max_pixels)
-    if isinstance(request, Img2ImgRequest):
-        assert isinstance(request.init_image, Image.Image)
+    if isinstance(request, Img2ImgRequest | WalkRequest) and isinstance(request.init_image, Image.Image):
         return round_size(*request.init_image.size, settings.max_pixels)
     return info.native_size, info.native_size

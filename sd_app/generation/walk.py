@@ -11,15 +11,16 @@ from ..metadata import save_beside
 from ..pictures.charts import divergence_plot
 from ..pictures.films import film_bytes
 from ..probes.trajectories import Trajectories
-from ..requests import Divergence, Jump, Txt2ImgRequest, WalkRequest, WalkResult
+from ..requests import Divergence, Img2ImgRequest, Jump, Txt2ImgRequest, WalkRequest, WalkResult
 from ..weights.model_manager import ModelManager
 from .frames import WalkFrames
+from .img2img import from_init_image
 from .job import Job, JobParts
 from .neighbours import JumpSearch, Neighbours
 from .plane import save_beside_last
 from .prompt_embeds import PromptEach
 from .run import RunOptions, run_job
-from .starts import FromNoise
+from .starts import FromNoise, StartsFrom, steps_run
 
 
 def walk(manager: ModelManager, request: WalkRequest, options: RunOptions) -> WalkResult:
@@ -40,20 +41,28 @@ class WalkParts:
 
     def __init__(self, request: WalkRequest) -> None:
         self._request = request
-        self._frames = WalkFrames(request.places, self._request_at)
+        # Frames of different strengths run different numbers of steps.
+        together = None if request.to_strength is None else 1
+        self._frames = WalkFrames(request.places, request.frame_at, together=together)
         trajectories = Trajectories()
         self._neighbours = Neighbours(trajectories, self._frames.num_asked, keep_largest=request.bisect)
-        self._search = JumpSearch(self._frames, self._neighbours) if request.bisect else None
+        self._search = JumpSearch(self._frames, self._neighbours, self._is_atomic) if request.bisect else None
         self.job_parts = JobParts(
             frames=self._search or self._frames,
-            start=FromNoise(),
+            start=self._start(),
             prompts=PromptEach(),
             on_kept=self._neighbours.measure,
             observers=[trajectories],
         )
 
-    def _request_at(self, place: float) -> Txt2ImgRequest:
-        return self._request.picture_of(self._request.frame_prompt(place))
+    def _start(self) -> StartsFrom:
+        first = self._request.frame_at(0.0)
+        return from_init_image(first) if isinstance(first, Img2ImgRequest) else FromNoise()
+
+    def _is_atomic(self, left: Txt2ImgRequest, right: Txt2ImgRequest) -> bool:
+        """Tell frames that differ in strength alone, by one step: no picture lies between them."""
+        only_strength = self._request.to_strength is not None and self._request.a == self._request.b
+        return only_strength and abs(steps_run(left) - steps_run(right)) <= 1
 
     def result(self, job: Job) -> WalkResult:
         """Return the pictures in the order of the walk, and what was measured; save what lies beside them."""
@@ -74,9 +83,12 @@ class WalkParts:
         curves = self._neighbours.curves
         if not curves:
             return None
-        same = np.zeros_like(curves[0])
+        length = max(map(len, curves))
+        same = np.zeros(length, np.float32)
         rows = [same if left == right else curves[left] for left, right in pairwise(order)]
-        return Divergence(distances=np.stack(rows))
+        missing = [(length - len(row), 0) for row in rows]  # steps that one of two strengths does not take
+        padded = [np.pad(row, pad, constant_values=np.nan) for row, pad in zip(rows, missing, strict=True)]
+        return Divergence(distances=np.stack(padded))
 
     def _jump(self, job: Job) -> Jump | None:
         search = self._search

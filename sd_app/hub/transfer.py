@@ -42,10 +42,12 @@ class Partial:
 
     @property
     def size(self) -> int:
+        """Return how many bytes are in it."""
         return self._target.seek(0, SEEK_END)
 
     @property
     def is_whole(self) -> bool:
+        """Tell whether it has the bytes that the hub said; is_right tells of their hash."""
         return self.size == self._file.size_bytes
 
     @property
@@ -71,6 +73,7 @@ class Partial:
         self._hash = self._file.start_hash()
 
     def close(self) -> None:
+        """Close the file and leave it as it is."""
         self._target.close()
 
 

@@ -57,7 +57,6 @@ from .interrogating_results import (
     Score,
 )
 from .making import (
-    MAX_CLIP_SKIP,
     MAX_NUM_IMAGES,
     MAX_PROMPT,
     Img2ImgRequest,
@@ -80,7 +79,6 @@ __all__ = [
     "INTERROGATE_MODES",
     "JUMP_WIDTH",
     "MASKED_CONTENTS",
-    "MAX_CLIP_SKIP",
     "MAX_FRAMES",
     "MAX_MATCHES",
     "MAX_NUM_IMAGES",

@@ -2,12 +2,15 @@
 
 from collections.abc import Iterable
 from dataclasses import fields
+from pathlib import Path
+
+from PIL import Image
 
 from ..checks import check_float, shown
 from ..expressions import METHODS, SPACES, Words, parse_expression, parse_prompt
 from ..expressions.tags import TAG, remove_tags
 from .fields import request_class, request_field, same_field
-from .making import Txt2ImgRequest
+from .making import Img2ImgRequest, Txt2ImgRequest, check_runs_a_step
 
 PLACE = "{}"  # where the expression goes in a prompt
 MAX_FRAMES = 400
@@ -111,6 +114,8 @@ class WalkRequest(ArithmeticRequest):
 
     `frames` of them at even distances, or at the places `ts`, 0..1 each and not falling. With `bisect` the
     largest jump is then narrowed down to a width of 1/1024.
+    With `init_image` every frame starts from that picture, as img2img does at `strength`; with `to_strength`
+    the strength goes from the one to the other along the walk, and with `a` and `b` alike it alone does.
     """
 
     a: str = request_field(
@@ -159,9 +164,31 @@ class WalkRequest(ArithmeticRequest):
         long_label="Frames a second, {low}–{high}",
         help="frames a second of the film",
     )
+    init_image: Image.Image | str | Path | None = request_field(
+        default=None, stays_none=True, label="Picture", help="a picture that every frame starts from"
+    )
+    strength: float = same_field(of=Img2ImgRequest, default=0.75)
+    to_strength: float | None = request_field(
+        default=None,
+        stays_none=True,
+        low=0.0,
+        high=1.0,
+        label="Strength at the end",
+        help="the last frame's strength, where it is another than the first one's",
+    )
+    resize_mode: str = same_field(of=Img2ImgRequest, default="crop")
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        if self.init_image is None and self.to_strength is not None:
+            raise ValueError(
+                f"to_strength needs a picture to start from, got {self.to_strength:g} without init_image"
+                " (give one, or leave to_strength out)"
+            )
+        if self.init_image is not None:
+            check_runs_a_step("strength", self.strength, self.num_inference_steps)
+        if self.to_strength is not None:
+            check_runs_a_step("to_strength", self.to_strength, self.num_inference_steps)
         if self.bisect and self.ts and self.ts[0] == self.ts[-1]:
             raise ValueError(f"ts must hold two places to look for a jump between, got {shown(self.ts)}")
         parse_prompt(self.frame_prompt(0.5))
@@ -182,6 +209,25 @@ class WalkRequest(ArithmeticRequest):
     def frame_prompt(self, t: float) -> str:
         """Return the prompt of the frame at t. Its number is written so that reading it gives t exactly."""
         return self.prompt_of(f"{self.method}({self.a}, {self.b}, {t!r})")
+
+    def strength_at(self, t: float) -> float:
+        """Return the strength of the frame at t, exact at both ends."""
+        if self.to_strength is None or t == 0:
+            return self.strength
+        return self.to_strength if t == 1 else self.strength + t * (self.to_strength - self.strength)
+
+    def frame_at(self, t: float) -> Txt2ImgRequest:
+        """Return the request of the frame at t, as it is saved in its file."""
+        picture = self.picture_of(self.frame_prompt(t))
+        if self.init_image is None:
+            return picture
+        values = {field.name: getattr(picture, field.name) for field in fields(picture)}
+        return Img2ImgRequest(
+            **values,
+            init_image=self.init_image,
+            strength=self.strength_at(t),
+            resize_mode=self.resize_mode,
+        )
 
 
 @request_class

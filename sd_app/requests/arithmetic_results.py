@@ -1,13 +1,14 @@
 """What arithmetic with prompts gives back: a blend, the frames of a walk, where it jumps, a plane."""
 
 from dataclasses import dataclass
-from math import isfinite
+from itertools import dropwhile
+from math import isfinite, isnan
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from PIL import Image
 
-from .arithmetic import ArithmeticRequest
+from .arithmetic import ArithmeticRequest, WalkRequest
 from .making import Txt2ImgRequest
 from .making_results import Txt2ImgResult
 from .text import Encoding, NearWord
@@ -43,7 +44,8 @@ class Divergence:
     """How far neighbouring frames are apart at every step.
 
     `distances` is (frames - 1, steps) float32: the root mean square over all values of the difference of
-    their predicted x0, in latent units, in which a model's latents have a spread of about 1.
+    their predicted x0, in latent units, in which a model's latents have a spread of about 1. Where frames
+    differ in strength they are compared at the steps that both take, the last ones; before that it is NaN.
     """
 
     distances: "Floats"
@@ -123,6 +125,10 @@ class WalkResult(FramesResult):
     strip_path: Path | None = None
     plot_path: Path | None = None
 
+    def request_of(self, index: int) -> Txt2ImgRequest:
+        assert isinstance(self.request, WalkRequest)
+        return self.request.frame_at(self.ts[index])
+
     def strip(self, count: int = STRIP_FRAMES) -> Image.Image:
         """Return at most `count` frames, evenly chosen with both ends, side by side."""
         from ..images import image_grid
@@ -162,6 +168,7 @@ def first_parted(distances: list[float]) -> int | None:
 
 def classify(distances: list[float]) -> str:
     """Say in a word what a pair's distances mean; see MEANINGS."""
+    distances = list(dropwhile(isnan, distances))  # steps that one of the two did not take
     parted = first_parted(distances)
     if parted is None or not all(map(isfinite, distances)):
         return SMALL_CHANGE

@@ -168,9 +168,8 @@ class RequestField:
         bound: Bound = getattr(self, name)
         return bound(request) if callable(bound) else bound
 
-    def checked(self, request: object) -> object:
-        """Return a request's value as it is to be kept. Raise ValueError naming field, value and rule."""
-        value: object = getattr(request, self.name)
+    def checked(self, value: object, request: object = None) -> object:
+        """Return a value as a request keeps it. Raise ValueError naming field, value and rule."""
         if value is None and self.is_optional:
             return None
         if self.check:
@@ -227,8 +226,9 @@ def make_request(request_type: type[ClassT], values: Mapping[str, object]) -> Cl
 def check_fields(request: object) -> None:
     """Check every field of a request by itself, in their order, and keep numbers as their type."""
     for name, known in request_fields(type(request)).items():
-        kept = known.checked(request)
-        if kept is not getattr(request, name):
+        value: object = getattr(request, name)
+        kept = known.checked(value, request)
+        if kept is not value:
             object.__setattr__(request, name, kept)
 
 

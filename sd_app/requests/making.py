@@ -20,7 +20,6 @@ from .fields import InfotextKey, check_fields, request_class, request_field, req
 MAX_PROMPT = 20_000  # characters
 MAX_STEPS = 1000  # the number of steps a model was trained on
 MAX_NUM_IMAGES = 1000
-MAX_CLIP_SKIP = 12
 THE_MODELS_OWN = "the model's own"
 SIDE = "in pixels, a multiple of 8"
 
@@ -163,7 +162,7 @@ class Txt2ImgRequest:
     clip_skip: int = request_field(
         default=1,
         low=1,
-        high=MAX_CLIP_SKIP,
+        high=12,
         slider=True,
         label="Clip skip",
         help="1 reads the prompt with the whole text encoder, 2 leaves out its last layer",
@@ -262,11 +261,7 @@ class Img2ImgRequest(Txt2ImgRequest):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.steps_run == 0:
-            raise ValueError(
-                f"strength must be large enough to run a step, got {self.strength:g} of"
-                f" {self.num_inference_steps} steps (raise strength or num_inference_steps)"
-            )
+        check_runs_a_step("strength", self.strength, self.num_inference_steps)
 
     @property
     def steps_run(self) -> int | None:
@@ -294,6 +289,15 @@ def check_limits(request: Txt2ImgRequest, settings: Settings) -> None:
         raise ValueError(
             f"width x height must be at most {settings.max_pixels:,} pixels here,"
             f" got {request.width}x{request.height} (try {side}x{side})"
+        )
+
+
+def check_runs_a_step(name: str, strength: float, num_inference_steps: int | None) -> None:
+    """Refuse a strength that leaves none of the steps to run."""
+    if num_inference_steps is not None and not count_steps(num_inference_steps, strength):
+        raise ValueError(
+            f"{name} must be large enough to run a step, got {strength:g} of {num_inference_steps} steps"
+            f" (raise {name} or num_inference_steps)"
         )
 
 

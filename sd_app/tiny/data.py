@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 from tqdm import tqdm
 
 from . import drawing, world
@@ -24,10 +25,10 @@ class PictureSet:
     tokens (N, 4, 77) uint16 of four captions each, stated (N, 4, 6) int8 with -1 where a caption is silent.
     """
 
-    pixels: np.ndarray
-    attributes: np.ndarray
-    tokens: np.ndarray
-    stated: np.ndarray
+    pixels: NDArray[np.uint8]
+    attributes: NDArray[np.int8]
+    tokens: NDArray[np.uint16]
+    stated: NDArray[np.int8]
 
     def __len__(self) -> int:
         return len(self.attributes)
@@ -66,7 +67,8 @@ def _draw(folder: Path, count: int, *, seed: int, held_out: bool | None, workers
 
 def _draw_chunk(
     job: tuple[int, int, int, bool | None],
-) -> tuple[np.ndarray, np.ndarray, list[str], np.ndarray]:
+) -> tuple[NDArray[np.uint8], NDArray[np.int8], list[str], NDArray[np.int8]]:
+    """Draw the pictures start..end of a seed: pixels, attributes, captions and what these state."""
     seed, start, end, held_out = job
     pixels, attributes, captions, stated = [], [], [], []
     for index in range(start, end):
@@ -80,7 +82,7 @@ def _draw_chunk(
     return np.stack(pixels), np.array(attributes, np.int8), captions, np.array(stated, np.int8)
 
 
-def tokenize_captions(captions: list[str], seed: int) -> np.ndarray:
+def tokenize_captions(captions: list[str], seed: int) -> NDArray[np.uint16]:
     """Captions as (N, 77) uint16 token ids. Some are padded out with random words of the vocabulary,
 
     so that all 77 positions are trained and words without a meaning here do no harm.

@@ -29,6 +29,7 @@ TEST_PICTURES = 2000
 
 
 def main() -> None:
+    """Measure as the command line says, print the figures and write the cards."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--models-dir", type=Path, default=Path("models"))
     parser.add_argument(

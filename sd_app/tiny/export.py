@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
-from diffusers import StableDiffusionPipeline
+from diffusers import AutoencoderKL, StableDiffusionPipeline, UNet2DConditionModel
+from numpy.typing import NDArray
 from PIL import Image
 from safetensors.torch import save_file
 from torch import nn
-from transformers import BlipProcessor
+from transformers import BlipProcessor, CLIPModel
 
 from . import networks, world
 from .data import PictureSet
 from .judge import Judge
-from .loop import load_averages
+from .loop import load_average
 from .phrase_lists import write_phrases
 from .tokenizer import build_tokenizer, save_tokenizer
 from .wordpiece import build_caption_tokenizer, read_vocabulary
@@ -35,22 +35,22 @@ EXAMPLE_PROMPTS = (
 
 def export(work: Path, models_dir: Path, pictures: PictureSet) -> None:
     """Write models_dir/tiny-sd, tiny-clip, tiny-judge and tiny-blip from the newest checkpoints in `work`."""
-    clip = load_averages("clip", {"clip": networks.build_clip()}, work)["clip"]
-    vae: Any = load_averages("vae", {"vae": networks.build_vae()}, work)["vae"]
-    unet = load_averages("unet", {"unet": networks.build_unet()}, work)["unet"]
+    clip = load_average("clip", networks.build_clip(), work)
+    vae = load_average("vae", networks.build_vae(), work)
+    unet = load_average("unet", networks.build_unet(), work)
     vae.register_to_config(**json.loads((work / "latents.json").read_text()))
     _save_pipeline(models_dir / "tiny-sd", clip, vae, unet)
     _save_profile(models_dir / "tiny-sd", vae, pictures)
     save_open_clip(models_dir / "tiny-clip", clip)
     write_phrases(models_dir / "tiny-clip" / "phrases")
-    judge = load_averages("judge", {"judge": Judge()}, work)["judge"]
+    judge = load_average("judge", Judge(), work)
     _save_half(judge.state_dict(), models_dir / "tiny-judge" / "model.safetensors")
     export_captioner(work, models_dir)
 
 
 def export_captioner(work: Path, models_dir: Path) -> None:
     """Write models_dir/tiny-blip in transformers' layout."""
-    blip: Any = load_averages("blip", {"blip": networks.build_blip()}, work)["blip"]
+    blip = load_average("blip", networks.build_blip(), work)
     folder = models_dir / "tiny-blip"
     blip.half().save_pretrained(folder)
     processor = BlipProcessor(networks.build_caption_image_processor(), build_caption_tokenizer())
@@ -59,7 +59,7 @@ def export_captioner(work: Path, models_dir: Path) -> None:
     (folder / "model.safetensors").chmod(0o644)
 
 
-def _save_pipeline(folder: Path, clip: Any, vae: Any, unet: Any) -> None:
+def _save_pipeline(folder: Path, clip: CLIPModel, vae: AutoencoderKL, unet: UNet2DConditionModel) -> None:
     for stale in folder.glob("*/*.safetensors*"):
         stale.unlink()
     pipeline = StableDiffusionPipeline(
@@ -78,7 +78,7 @@ def _save_pipeline(folder: Path, clip: Any, vae: Any, unet: Any) -> None:
         path.chmod(0o644)
 
 
-def _save_profile(folder: Path, vae: Any, pictures: PictureSet) -> None:
+def _save_profile(folder: Path, vae: AutoencoderKL, pictures: PictureSet) -> None:
     """studio.json: what the app should know of the model beyond diffusers' own files."""
     factors, bias = fit_latent_rgb(vae.float(), pictures.pixels[:300])
     profile = {
@@ -95,7 +95,7 @@ def _save_profile(folder: Path, vae: Any, pictures: PictureSet) -> None:
 
 
 @torch.inference_mode()
-def fit_latent_rgb(vae: Any, pixels: np.ndarray) -> tuple[list[list[float]], list[float]]:
+def fit_latent_rgb(vae: AutoencoderKL, pixels: NDArray[np.uint8]) -> tuple[list[list[float]], list[float]]:
     """Least squares from scaled latents (4) to the picture reduced eightfold, RGB in [0, 1]."""
     images = networks.to_unit(pixels)
     latents = vae.encode(images).latent_dist.mean * vae.config.scaling_factor

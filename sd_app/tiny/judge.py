@@ -56,6 +56,7 @@ class Judge(nn.Module):
 
 
 def load_judge(folder: Path = DEFAULT_FOLDER) -> Judge:
+    """Load the trained judge in fp32, for the CPU. Raise OSError if the folder has none."""
     judge = Judge()
     state = load_file(folder / "model.safetensors")
     judge.load_state_dict({key: value.float() for key, value in state.items()})

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -16,6 +17,8 @@ from torch import nn
 from tqdm import tqdm
 
 from .optim import Optimizer
+
+ModuleT = TypeVar("ModuleT", bound=nn.Module)
 
 CHECKPOINT_SECONDS = 120
 Loss = Callable[[np.random.Generator, float], tuple[torch.Tensor, dict[str, float]]]
@@ -80,16 +83,19 @@ def _train_step(stage: Stage, optimizer: Optimizer, step: int, rank: int) -> dic
     return figures
 
 
-def load_averages(name: str, modules: dict[str, nn.Module], folder: Path) -> dict[str, nn.Module]:
-    """Fill modules with a stage's averaged weights (of its newest checkpoint)."""
+def load_average(name: str, module: ModuleT, folder: Path) -> ModuleT:
+    """Fill a stage's module of the stage's own name with its averaged weights, from the newest checkpoint.
+
+    Raise OSError if the stage has not begun.
+    """
     state = torch.load(folder / f"{name}.pt", map_location="cpu", weights_only=True)
-    for key, module in modules.items():
-        module.load_state_dict(state["averages"][key])
-        module.eval().requires_grad_(False)
-    return modules
+    module.load_state_dict(state["averages"][name])
+    module.eval().requires_grad_(False)
+    return module
 
 
 def read_log(name: str, folder: Path) -> list[dict[str, float]]:
+    """Return what a stage logged, a dict of figures a checkpoint, oldest first; nothing if it has no log."""
     path = folder / f"{name}.jsonl"
     return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from typing import TypedDict
 
 import numpy as np
 import torch
 from diffusers import AutoencoderKL, DDIMScheduler, UNet2DConditionModel
+from numpy.typing import NDArray
 from transformers import (
     BlipConfig,
     BlipForConditionalGeneration,
@@ -22,7 +24,55 @@ from .wordpiece import MAX_TOKENS, read_vocabulary
 PICTURE_PIXELS = 128
 BOS_TOKEN_ID, EOS_TOKEN_ID = 49_406, 49_407
 
-TEXT: dict[str, Any] = {
+
+class TransformerConfig(TypedDict):
+    """Keywords that all of transformers' configurations of a tower take."""
+
+    hidden_size: int
+    intermediate_size: int
+    num_hidden_layers: int
+    num_attention_heads: int
+
+
+class TextConfig(TransformerConfig):
+    """Keywords of transformers' CLIPTextConfig."""
+
+    vocab_size: int
+    max_position_embeddings: int
+    hidden_act: str
+    projection_dim: int
+    bos_token_id: int
+    eos_token_id: int
+    pad_token_id: int
+
+
+class ImageConfig(TransformerConfig):
+    """Keywords of an image tower's configuration."""
+
+    image_size: int
+    patch_size: int
+
+
+class ClipImageConfig(ImageConfig):
+    """Keywords of transformers' CLIPVisionConfig."""
+
+    hidden_act: str
+    projection_dim: int
+
+
+class BlipImageConfig(ImageConfig):
+    """Keywords of transformers' BlipVisionConfig."""
+
+    initializer_range: float
+
+
+class BlipTextConfig(TransformerConfig):
+    """Keywords of transformers' BlipTextConfig, but for the vocabulary's."""
+
+    max_position_embeddings: int
+
+
+TEXT: TextConfig = {
     "vocab_size": 49_408,
     "max_position_embeddings": 77,
     "hidden_size": 96,
@@ -35,7 +85,7 @@ TEXT: dict[str, Any] = {
     "eos_token_id": EOS_TOKEN_ID,
     "pad_token_id": EOS_TOKEN_ID,  # Stable Diffusion 1.x pads with the end token and attends to all 77 rows
 }
-VISION: dict[str, Any] = {
+VISION: ClipImageConfig = {
     "image_size": PICTURE_PIXELS,
     "patch_size": 16,
     "hidden_size": 192,
@@ -45,7 +95,7 @@ VISION: dict[str, Any] = {
     "hidden_act": "gelu",
     "projection_dim": 128,
 }
-BLIP_VISION: dict[str, Any] = {
+BLIP_VISION: BlipImageConfig = {
     "image_size": PICTURE_PIXELS,
     "patch_size": 16,
     "hidden_size": 160,
@@ -54,14 +104,14 @@ BLIP_VISION: dict[str, Any] = {
     "num_attention_heads": 5,
     "initializer_range": 0.02,  # transformers' default, 1e-10, is for loaded weights
 }
-BLIP_TEXT: dict[str, Any] = {
+BLIP_TEXT: BlipTextConfig = {
     "hidden_size": 128,
     "intermediate_size": 256,
     "num_hidden_layers": 2,
     "num_attention_heads": 4,
     "max_position_embeddings": MAX_TOKENS,
 }
-VAE: dict[str, Any] = {
+VAE: Mapping[str, object] = {
     "sample_size": PICTURE_PIXELS,
     "block_out_channels": (32, 64, 96, 96),  # factor 8: three halvings
     "layers_per_block": 1,
@@ -71,7 +121,7 @@ VAE: dict[str, Any] = {
     "norm_num_groups": 8,
     "mid_block_add_attention": False,
 }
-UNET: dict[str, Any] = {
+UNET: Mapping[str, object] = {
     "sample_size": PICTURE_PIXELS // 8,
     "in_channels": 4,
     "out_channels": 4,
@@ -84,7 +134,7 @@ UNET: dict[str, Any] = {
     "norm_num_groups": 16,
 }
 # Stable Diffusion's own noise schedule (Rombach et al. 2022).
-SCHEDULE: dict[str, Any] = {
+SCHEDULE: Mapping[str, object] = {
     "num_train_timesteps": 1000,
     "beta_start": 0.00085,
     "beta_end": 0.012,
@@ -98,6 +148,7 @@ PIXEL_MEAN = PIXEL_STD = (0.5, 0.5, 0.5)  # the image tower sees pictures in [-1
 
 
 def build_clip() -> CLIPModel:
+    """Build an untrained CLIP: pictures of 128x128 pixels and 77 tokens into 128 dimensions."""
     config = CLIPConfig(
         text_config=dict(TEXT), vision_config=dict(VISION), projection_dim=TEXT["projection_dim"]
     )
@@ -128,22 +179,26 @@ def build_blip() -> BlipForConditionalGeneration:
 
 
 def build_vae() -> AutoencoderKL:
+    """Build an untrained VAE: pictures (B, 3, 128, 128) in [-1, 1] to latents (B, 4, 16, 16) and back."""
     return AutoencoderKL(**VAE)
 
 
 def build_unet() -> UNet2DConditionModel:
+    """Build an untrained U-Net: latents (B, 4, 16, 16) and prompt_embeds (B, 77, 96) to noise_pred."""
     return UNet2DConditionModel(**UNET)
 
 
 def build_scheduler() -> DDIMScheduler:
+    """Build the noise schedule that the U-Net is trained on: 1000 timesteps, epsilon."""
     return DDIMScheduler(**SCHEDULE)
 
 
 def build_caption_image_processor() -> BlipImageProcessor:
+    """Build what makes any picture the captioner's (3, 128, 128) in [-1, 1]."""
     edge = {"height": PICTURE_PIXELS, "width": PICTURE_PIXELS}
     return BlipImageProcessor(size=edge, image_mean=PIXEL_MEAN, image_std=PIXEL_STD)
 
 
-def to_unit(pixels: np.ndarray) -> torch.Tensor:
+def to_unit(pixels: NDArray[np.uint8]) -> torch.Tensor:
     """uint8 pixels (B, H, W, 3) as floats (B, 3, H, W) in [-1, 1]."""
     return torch.tensor(pixels).permute(0, 3, 1, 2).float().div_(127.5).sub_(1)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from collections.abc import Iterable
-from typing import Any
 
 import torch
 from torch import nn
@@ -36,7 +35,8 @@ class Muon(torch.optim.Optimizer):
         super().__init__(params, {"lr": lr, "momentum": momentum, "weight_decay": weight_decay})
 
     @torch.no_grad()
-    def step(self, closure: Any = None) -> None:  # type: ignore[override]
+    def step(self, closure: None = None) -> None:  # type: ignore[override]
+        """Move all parameters once by the gradients they hold; no closure is called."""
         for group in self.param_groups:
             by_shape = defaultdict(list)
             for parameter in group["params"]:
@@ -80,6 +80,7 @@ class Optimizer:
         self.parameters = matrices + others
 
     def step(self, progress: float, *, max_norm: float = 1.0) -> None:
+        """Clip the gradients to a norm of max_norm, move all parameters once and drop the gradients."""
         nn.utils.clip_grad_norm_(self.parameters, max_norm)
         factor = learning_rate_factor(progress, self.floor)
         for optimizer, peak in zip(self.parts, self.peaks, strict=True):
@@ -90,9 +91,11 @@ class Optimizer:
             parameter.grad = None
 
     def state_dict(self) -> list[dict]:
+        """Return the states of Muon and AdamW, in this order."""
         return [optimizer.state_dict() for optimizer in self.parts]
 
     def load_state_dict(self, states: list[dict]) -> None:
+        """Go on from what state_dict returned."""
         for optimizer, state in zip(self.parts, states, strict=True):
             optimizer.load_state_dict(state)
 

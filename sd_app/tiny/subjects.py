@@ -16,12 +16,15 @@ Point = tuple[float, float]
 
 
 def jittered(color: Color, rng: np.random.Generator, amount: int = 7) -> Color:
+    """Return a colour with each channel moved by at most `amount` of 255."""
     shifted = np.clip(np.array(color) + rng.integers(-amount, amount + 1, 3), 0, 255)
     return int(shifted[0]), int(shifted[1]), int(shifted[2])
 
 
 def mix(a: Color, b: Color, t: float) -> Color:
-    return tuple(round(x + t * (y - x)) for x, y in zip(a, b, strict=True))  # type: ignore[return-value]
+    """Return the colour at t in [0, 1] on the way from a to b."""
+    red, green, blue = (round(x + t * (y - x)) for x, y in zip(a, b, strict=True))
+    return red, green, blue
 
 
 class Pen:
@@ -53,6 +56,7 @@ class Pen:
         return [(self.x + x * self.scale, self.y + y * self.scale) for x, y in points]
 
     def polygon(self, points: list[Point], fill: Color | None = None) -> None:
+        """Fill a closed shape and draw its outline in ink."""
         corners = self._points(points)
         self.draw.polygon(corners, fill=fill or self.fill)
         self.draw.line(
@@ -69,6 +73,7 @@ class Pen:
         *,
         ink: bool = True,
     ) -> None:
+        """Fill an ellipse around (x, y) of radii rx and ry, outlined in ink unless told otherwise."""
         (left, top), (right, bottom) = self._points([(x - rx, y - ry), (x + rx, y + ry)])
         box = (left, top, right, bottom)
         self.draw.ellipse(
@@ -76,11 +81,13 @@ class Pen:
         )
 
     def line(self, points: list[Point], width: float = 1.0, fill: Color | None = None) -> None:
+        """Draw an open line, `width` times as wide as an outline, in ink unless told otherwise."""
         self.draw.line(
             self._points(points), fill=fill or self.ink, width=round(self.line_width * width), joint="curve"
         )
 
     def eye(self, x: float, y: float, radius: float) -> None:
+        """Draw a white eye with a dark pupil."""
         self.ellipse(x, y, radius, radius, (255, 255, 255), ink=False)
         self.ellipse(x, y, radius * 0.55, radius * 0.6, (16, 16, 20), ink=False)
 

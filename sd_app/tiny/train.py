@@ -6,9 +6,9 @@ import argparse
 import json
 import multiprocessing
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -16,7 +16,7 @@ import torch.distributed as dist
 
 from . import data, evaluate, export, networks, stages
 from .judge import judge_stage
-from .loop import load_averages, run_stage
+from .loop import load_average, run_stage
 
 TRAIN_PICTURES = 40_000
 LATENT_PICTURES = 30_000  # encoded for the U-Net: encoding costs as much as training on them twice
@@ -26,6 +26,7 @@ BATCH = {"clip": 128, "unet": 32, "blip": 64}
 
 
 def main() -> None:
+    """Run the stages that the command line asks for, each from where it was stopped."""
     arguments = _parse()
     work = arguments.work
     work.mkdir(parents=True, exist_ok=True)
@@ -46,10 +47,10 @@ def main() -> None:
         runners[arguments.stage]()
         return
     runners["data"]()
-    _run_together(_run_single, [(name, work, steps, arguments.scale) for name in ("clip", "vae")])
+    _run_together([partial(_run_single, name, work, steps, arguments.scale) for name in ("clip", "vae")])
     for name in ("latents", "unet"):
         runners[name]()
-    _run_together(_run_single, [(name, work, steps, arguments.scale) for name in ("judge", "blip")])
+    _run_together([partial(_run_single, name, work, steps, arguments.scale) for name in ("judge", "blip")])
     for name in ("export", "evaluate"):
         runners[name]()
 
@@ -90,10 +91,10 @@ def _run_single(name: str, work: Path, steps: dict[str, int], scale: float) -> N
         run_stage(judge_stage(pictures, steps=steps["judge"]), work)
 
 
-def _run_together(target: Callable[..., None], jobs: list[tuple[Any, ...]]) -> None:
+def _run_together(jobs: Sequence[Callable[[], None]]) -> None:
     """Run one process a job and wait for all; end with an error if one of them did."""
     context = multiprocessing.get_context("spawn")
-    processes = [context.Process(target=target, args=job) for job in jobs]
+    processes = [context.Process(target=job) for job in jobs]
     for process in processes:
         process.start()
     for process in processes:
@@ -108,7 +109,7 @@ def _encode(work: Path, scale: float) -> None:
         return
     count = min(LATENT_PICTURES, len(_pictures(work, scale)))
     spans = [(0, count // 2), (count // 2, count)]
-    _run_together(_encode_span, [(work, scale, start, end) for start, end in spans])
+    _run_together([partial(_encode_span, work, scale, start, end) for start, end in spans])
     moments = np.concatenate([np.load(work / f"latents-{start}.npy") for start, _ in spans])
     scaling_factor = float(1 / moments[:, :4].astype(np.float32).std())
     (work / "latents.json").write_text(json.dumps({"scaling_factor": round(scaling_factor, 5)}))
@@ -117,7 +118,7 @@ def _encode(work: Path, scale: float) -> None:
 
 def _encode_span(work: Path, scale: float, start: int, end: int) -> None:
     torch.set_num_threads(1)
-    vae = load_averages("vae", {"vae": networks.build_vae()}, work)["vae"]
+    vae = load_average("vae", networks.build_vae(), work)
     stages.encode_latents(vae, _pictures(work, scale), work / f"latents-{start}.npy", start=start, end=end)
 
 
@@ -133,7 +134,7 @@ def _evaluate(work: Path, models_dir: Path, scale: float) -> None:
 
 def _run_unet(work: Path, steps: dict[str, int], scale: float) -> None:
     workers = _cores()
-    _run_together(_unet_worker, [(rank, workers, work, steps, scale) for rank in range(workers)])
+    _run_together([partial(_unet_worker, rank, workers, work, steps, scale) for rank in range(workers)])
 
 
 def _unet_worker(rank: int, workers: int, work: Path, steps: dict[str, int], scale: float) -> None:

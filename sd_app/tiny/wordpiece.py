@@ -29,6 +29,7 @@ def read_vocabulary() -> tuple[str, ...]:
 
 
 def build_caption_tokenizer() -> BertTokenizer:
+    """Build the tokenizer of captions, at most 48 tokens; ids are places in read_vocabulary."""
     vocabulary = {token: i for i, token in enumerate(read_vocabulary())}
     tokenizer = BertTokenizer(
         vocab=vocabulary, additional_special_tokens=CONTROL_TOKENS[-1:], model_max_length=MAX_TOKENS

@@ -11,6 +11,7 @@ from dataclasses import dataclass, fields, replace
 from typing import TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 PICTURE_PIXELS = 128
 
@@ -118,7 +119,7 @@ def to_indices(scene: Scene) -> list[int]:
     ]
 
 
-def from_indices(indices: list[int] | np.ndarray) -> Scene:
+def from_indices(indices: list[int] | NDArray[np.int8]) -> Scene:
     """The inverse of `to_indices`."""
     pairs = zip(ATTRIBUTES.items(), indices, strict=True)
     return Scene(**{name: None if i == NOT_STATED else names[int(i)] for (name, names), i in pairs})

@@ -11,6 +11,8 @@ from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from .shared.scripts import routes
+
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 LOOPBACK_NAMES = ["127.0.0.1", "localhost", "[::1]"]  # as a browser writes them into Host
 MAX_QUEUE = 64  # events waiting in Gradio's own queue
@@ -76,7 +78,7 @@ def launch_options(access: Access) -> dict[str, object]:
         "server_port": access.port,
         "share": access.share,
         "auth": access.auth,
-        "app_kwargs": {"middleware": middleware(access.mode), "openapi_url": None},
+        "app_kwargs": {"middleware": middleware(access.mode), "routes": routes(), "openapi_url": None},
         "max_file_size": MAX_UPLOAD,
         "footer_links": [],
         "run_history": False,

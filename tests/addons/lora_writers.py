@@ -2,9 +2,9 @@
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
 
 import torch
+from diffusers.configuration_utils import FrozenDict
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
@@ -16,14 +16,16 @@ KOHYA = {"unet": "lora_unet", "text_encoder": "lora_te", "text_encoder_2": "lora
 TEXT_NAMES = {"q_proj": "to_q", "k_proj": "to_k", "v_proj": "to_v", "out_proj": "to_out"}
 
 
-def lora_layers(components: Mapping[str, Any], seed: int, *, rank: int = 4, only: str = "") -> Layers:
+def lora_layers(components: Mapping[str, object], seed: int, *, rank: int = 4, only: str = "") -> Layers:
     """Draw factors for all linear and convolution layers of U-Net and text encoders."""
     generator = torch.Generator().manual_seed(seed)
     found: Layers = {}
     for part in KOHYA:
         if part not in components:
             continue
-        for name, layer in components[part].named_modules():
+        network = components[part]
+        assert isinstance(network, nn.Module)
+        for name, layer in network.named_modules():
             if not isinstance(layer, nn.Linear | nn.Conv2d) or only not in f"{part}.{name}":
                 continue
             rows, *rest = layer.weight.shape
@@ -33,7 +35,7 @@ def lora_layers(components: Mapping[str, Any], seed: int, *, rank: int = 4, only
     return found
 
 
-def delta(layer: tuple[Tensor, Tensor, float], shape: Any) -> Tensor:
+def delta(layer: tuple[Tensor, Tensor, float], shape: torch.Size) -> Tensor:
     """Return alpha/rank * up @ down."""
     down, up, alpha = layer
     return (alpha / len(down) * up.flatten(1) @ down.flatten(1)).reshape(shape)
@@ -53,7 +55,7 @@ def kohya(layers: Layers) -> dict[str, Tensor]:
     return tensors
 
 
-def kohya_original(layers: Layers, config: Any) -> dict[str, Tensor]:
+def kohya_original(layers: Layers, config: FrozenDict) -> dict[str, Tensor]:
     """Write as kohya's trainer does for SDXL: the U-Net's layers by their original names."""
     tensors = kohya({place: layer for place, layer in layers.items() if not place.startswith("unet.")})
     for place, (down, up, alpha) in layers.items():

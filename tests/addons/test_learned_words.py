@@ -4,10 +4,10 @@ import io
 import json
 import os
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import ParamSpec, TypeVar
 
 import pytest
 import torch
@@ -18,9 +18,12 @@ from sd_app.cli import main
 from sd_app.expressions import SPACES, parse_prompt
 from sd_app.text.embeddings import Encoder, encode
 from sd_app.text.prompts import chunk, pool_chunks
+from sd_app.weights.pipeline import Pipeline
 from tests.addons.lora_writers import write_lora as write
 from tests.addons.steps import KNOWN, draw, lend
 
+P = ParamSpec("P")
+T = TypeVar("T")
 WIDTH = 32  # of model-a's text encoder
 
 
@@ -44,14 +47,14 @@ def models_dir(random_models, sdxl_models, tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def pipe(studio) -> Iterator[Any]:
+def pipe(studio) -> Iterator[Pipeline]:
     with lend(Studio(studio.settings), model="model-a") as pipe:
         yield pipe
 
 
-def vectors(pipe: Any, text: str, index: int = 0) -> torch.Tensor:
+def vectors(pipe: Pipeline, text: str, index: int = 0) -> torch.Tensor:
     ids = pipe.tokenizer(text, add_special_tokens=False).input_ids
-    encoder = pipe.text_encoder_2 if index else pipe.text_encoder
+    encoder = pipe.text_encoders[index]
     table: torch.Tensor = encoder.get_input_embeddings().weight.detach()
     return table[ids].float().clone()
 
@@ -173,7 +176,7 @@ def four_bits(width: int) -> bytes:
     return len(raw).to_bytes(8, "little") + raw + bytes(width // 2)
 
 
-BAD: dict[str, tuple[Any, str]] = {
+BAD: dict[str, tuple[dict[str, torch.Tensor] | bytes, str]] = {
     "wide": (
         {"emb_params": torch.ones(1, 48)},
         "the vectors of wide have 48 columns where the model's have 32",
@@ -225,7 +228,7 @@ def test_a_changed_file_is_read_anew(models_dir, studio):
     assert (studio.encode("a moving").embeds != before.embeds).any()
 
 
-def counted(call: Any, counts: Counter[str], name: str, *args: Any, **kwargs: Any) -> Any:
+def counted(call: Callable[P, T], counts: Counter[str], name: str, *args: P.args, **kwargs: P.kwargs) -> T:
     counts[name] += 1
     return call(*args, **kwargs)
 

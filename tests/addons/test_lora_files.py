@@ -3,7 +3,6 @@
 import json
 import os
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
@@ -35,7 +34,7 @@ def conv_in(rank: int = 4, **other: torch.Tensor) -> dict[str, torch.Tensor]:
     return {names.get(name, f"unet.conv_in.lora.{name}.weight"): tensor for name, tensor in tensors.items()}
 
 
-BAD: dict[str, tuple[Any, str]] = {
+BAD: dict[str, tuple[dict[str, torch.Tensor] | bytes, str]] = {
     "pickle": (b"PK\x03\x04" + bytes(100), "it is a pickle under another name"),
     "noise": (bytes(range(256)), "it is no safetensors file"),
     "empty": (b"", "it is empty"),

@@ -2,14 +2,15 @@
 
 import json
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from diffusers import StableDiffusionPipeline
+from diffusers.configuration_utils import FrozenDict
 
 from sd_app import Settings, Studio
+from sd_app.weights.lora_merging import Factors
 from sd_app.weights.scheduling import make_scheduler
 from tests.addons.lora_writers import WRITERS, delta, kohya_original, peft, write_lora
 from tests.addons.steps import KNOWN, PROMPT, Fields, draw, layers_of, lend, same, weights
@@ -146,7 +147,7 @@ def test_weights_are_exchanged_only_when_another_job_asks_for_others(studio, mon
     reads: list[str] = []
     read = loras.read_lora
 
-    def counted(path: Path, config: Any) -> Any:
+    def counted(path: Path, config: FrozenDict) -> dict[str, Factors]:
         reads.append(path.stem)
         return read(path, config)
 

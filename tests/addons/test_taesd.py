@@ -23,7 +23,7 @@ REQUEST = replace(Txt2ImgRequest(prompt="a cat", **KNOWN), num_inference_steps=6
 
 
 @pytest.fixture(scope="module")
-def tiny() -> Any:
+def tiny() -> AutoencoderTiny:
     torch.manual_seed(4)
     return AutoencoderTiny().eval()
 
@@ -37,7 +37,7 @@ def models_dir(random_models, sdxl_models, tmp_path) -> Path:
     return folder
 
 
-def original(tiny: Any) -> dict[str, torch.Tensor]:
+def original(tiny: AutoencoderTiny) -> dict[str, torch.Tensor]:
     """Return the decoder's weights as the original repository numbers them: a clamp comes first."""
     found = {}
     for name, tensor in tiny.decoder.state_dict().items():
@@ -46,7 +46,7 @@ def original(tiny: Any) -> dict[str, torch.Tensor]:
     return found
 
 
-def put_file(models_dir: Path, name: str, tiny: Any) -> Path:
+def put_file(models_dir: Path, name: str, tiny: AutoencoderTiny) -> Path:
     path = models_dir / "taesd" / f"{name}.safetensors"
     path.parent.mkdir(exist_ok=True)
     save_file(original(tiny), path)
@@ -144,7 +144,7 @@ def test_a_bad_file_leaves_the_linear_previews_and_says_so_in_the_log(models_dir
     assert "taesd_decoder.safetensors is not used for previews" in caplog.text
 
 
-BAD_CONFIGS: list[dict[str, Any]] = [
+BAD_CONFIGS: list[dict[str, object]] = [
     {"act_fn": 3},
     {"act_fn": "\ud800"},
     {"decoder_block_out_channels": 5},

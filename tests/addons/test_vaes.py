@@ -5,14 +5,14 @@ import os
 import shutil
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
+from diffusers import AutoencoderKL
 from PIL import Image
 from safetensors.torch import save_file
 
-from sd_app import Img2ImgRequest, InpaintRequest, Settings, Studio, Txt2ImgRequest
+from sd_app import Img2ImgRequest, InpaintRequest, Settings, Step, Studio, Txt2ImgRequest
 from sd_app.addons import list_addons, list_vaes
 from sd_app.metadata import from_infotext, parse_infotext, read_infotext
 from tests.addons.steps import KNOWN, PROMPT, draw
@@ -79,7 +79,7 @@ def test_another_vae_draws_otherwise_and_the_own_one_is_back_after_it(studio, ba
 def test_a_stopped_job_gives_the_own_vae_back(studio, base):
     from sd_app import Cancelled
 
-    def stop(step: Any) -> None:
+    def stop(step: Step) -> None:
         if step.step == 2:
             raise Cancelled
 
@@ -125,7 +125,7 @@ def test_two_others_are_kept_and_read_once(studio, monkeypatch):
     reads: list[str] = []
     load = fitting.load_vae
 
-    def counted(path: Path, own: Any) -> Any:
+    def counted(path: Path, own: AutoencoderKL) -> AutoencoderKL:
         reads.append(path.stem)
         return load(path, own)
 
@@ -146,7 +146,7 @@ def test_sdxls_in_float16_still_runs_in_float32_and_comes_back(models_dir, tmp_p
     assert [one.dtype for one in addons._vaes.values()] == [torch.float16]
 
 
-def bad_folder(models_dir: Path, name: str, config: dict[str, Any] | str) -> None:
+def bad_folder(models_dir: Path, name: str, config: dict[str, object] | str) -> None:
     folder = models_dir / "vae" / name
     shutil.copytree(models_dir / "vae/own-folder", folder, dirs_exist_ok=True)
     file = folder / "config.json"

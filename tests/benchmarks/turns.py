@@ -21,12 +21,12 @@ from sd_app.weights.scheduling import make_scheduler
 from tests.bare import bare_pipeline as bare_of
 from tests.checkpoint_files import write_checkpoint
 
-Job = Callable[[], Any]  # does the work once; returns what it made
-Compare = Callable[[dict[str, Any]], None]  # gets what each job of a round made
+Job = Callable[[], object]  # does the work once; returns what it made
+Compare = Callable[[dict[str, object]], None]  # gets what each job of a round made
 Seconds = dict[str, list[tuple[float, float]]]  # wall and processor, of every round
 
 
-def all_equal(made: dict[str, Any]) -> None:
+def all_equal(made: dict[str, object]) -> None:
     """Raise AssertionError if two jobs made different things."""
     assert len(set(made.values())) == 1, "the outputs differ"
 

@@ -65,12 +65,13 @@ def address(
 
 
 @contextmanager
-def served(settings: Settings) -> Iterator[str]:
-    """Serve a studio's page; yield its address."""
+def served(settings: Settings, root_path: str = "") -> Iterator[str]:
+    """Serve a studio's page; yield its address. `root_path` is where a proxy would put it."""
     studio = Studio(settings)
     demo = build_ui(studio)
     access = choose_access(environ={})
-    _, url, _ = demo.launch(prevent_thread_lock=True, quiet=True, **launch_options(access), **theme_options())
+    options = {**launch_options(access), **theme_options(), "root_path": root_path}
+    _, url, _ = demo.launch(prevent_thread_lock=True, quiet=True, **options)
     studio.warm_up()
     yield url
     demo.close()
@@ -87,7 +88,7 @@ def page(browser: Browser, address: str) -> Iterator[Page]:
     page.on("pageerror", lambda error: errors.append(str(error)))
     page.on("request", lambda request: foreign.append(request.url))
     page.goto(address)
-    page.wait_for_selector(".stage")
+    page.wait_for_selector(".result")
     # The page is usable when its load event has filled the form.
     page.wait_for_function("document.querySelector('#model-picker input')?.value === 'model-a'")
     yield page

@@ -35,8 +35,8 @@ def fill(tab: Locator, prompt: str, seed: str, pictures: str = "1") -> None:
     tab.get_by_role("spinbutton", name="Pictures").fill(pictures)
     tab.get_by_role("spinbutton", name="Seed").fill(seed)
     tab.get_by_role("button", name="Generate").click()
-    tab.locator(".stage[data-phase=running]").wait_for()
-    tab.locator(".stage[data-phase=done]").wait_for()
+    tab.locator(".result[data-phase=running]").wait_for()
+    tab.locator(".result[data-phase=done]").wait_for()
 
 
 def shoot_txt2img(page: Page, path: Path) -> None:
@@ -51,10 +51,10 @@ def shoot_inpaint(page: Page, path: Path) -> None:
     here, there = page.locator("#tab-txt2img"), page.locator("#tab-inpaint")
     fill(here, BEFORE, SEED)
     here.get_by_role("button", name="Inpaint").click()
-    there.locator(".easel[data-empty=false]").wait_for()
-    there.locator(".easel-size").fill("40")
+    there.locator(".canvas[data-empty=false]").wait_for()
+    there.locator(".canvas-size").fill("40")
     page.wait_for_timeout(500)  # the canvas has found its place
-    box = there.locator(".easel-paint").bounding_box()
+    box = there.locator(".canvas-paint").bounding_box()
     assert box
     points = [(box["x"] + x * box["width"], box["y"] + y * box["height"]) for x, y in STROKE]
     page.mouse.move(*points[0])

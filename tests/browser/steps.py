@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 from playwright.sync_api import FilePayload, Locator
 
 SETTLE = 150  # milliseconds a field that has just appeared is given
@@ -20,11 +21,11 @@ def choose(tab: Locator, button: str, picture: Path | FilePayload) -> None:
 
 
 def drawn(tab: Locator) -> Locator:
-    return tab.locator(".easel[data-empty=false]")
+    return tab.locator(".canvas[data-empty=false]")
 
 
 def done(tab: Locator) -> Locator:
-    return tab.locator(".stage[data-phase=done]")
+    return tab.locator(".result[data-phase=done]")
 
 
 def fill_in(field: Locator, text: str) -> None:
@@ -43,7 +44,7 @@ def generate(tab: Locator, prompt: str = "a red cat") -> None:
 
 def stroke(tab: Locator, *points: tuple[float, float]) -> None:
     """Draw with the mouse; points are shares of the canvas's width and height."""
-    canvas = tab.locator(".easel-paint")
+    canvas = tab.locator(".canvas-paint")
     canvas.scroll_into_view_if_needed()
     box = canvas.bounding_box()
     assert box
@@ -56,9 +57,9 @@ def stroke(tab: Locator, *points: tuple[float, float]) -> None:
     mouse.up()
 
 
-def painted(tab: Locator) -> np.ndarray:
+def painted(tab: Locator) -> NDArray[np.uint8]:
     """Return the opacity of what is painted, (H, W) uint8."""
-    data = tab.locator(".easel-paint").evaluate(
+    data = tab.locator(".canvas-paint").evaluate(
         "c => [c.width, c.height, [...c.getContext('2d').getImageData(0, 0, c.width, c.height).data]]"
     )
     width, height, values = data

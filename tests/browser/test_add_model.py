@@ -55,7 +55,7 @@ def page(browser: Browser, studio_here: Studio) -> Iterator[Page]:
 
 
 def window(page: Page) -> Locator:
-    return page.locator(".adding-dialog")
+    return page.locator(".add-model-dialog")
 
 
 def look_up(page: Page, hub_id: str) -> None:
@@ -86,8 +86,8 @@ def test_a_model_is_looked_up_downloaded_cancelled_resumed_used_and_deleted(
     # The loaded model goes on working.
     page.get_by_label("Prompt", exact=True).fill("a red cat")
     page.get_by_role("button", name="Generate").click()
-    expect(page.locator(".stage[data-phase=done]")).to_be_visible()
-    opener = page.locator(".adding-open")
+    expect(page.locator(".result[data-phase=done]")).to_be_visible()
+    opener = page.locator(".add-model-open")
     expect(opener).to_contain_text("Downloading")
 
     page.reload()  # it goes on, and the page finds it again
@@ -107,10 +107,10 @@ def test_a_model_is_looked_up_downloaded_cancelled_resumed_used_and_deleted(
     expect(page.get_by_role("spinbutton", name="Steps")).to_have_value("1")
     expect(page.get_by_label("Sampler")).to_have_value("Euler")
     page.get_by_role("button", name="Generate").click()
-    expect(page.locator(".stage-infotext pre")).to_contain_text("Steps: 1, Sampler: Euler,")
+    expect(page.locator(".result-infotext pre")).to_contain_text("Steps: 1, Sampler: Euler,")
 
     opener.click()
-    here = window(page).locator(".adding-here")
+    here = window(page).locator(".add-model-here")
     expect(here).to_contain_text(str(repo_folder(TURBO)))
     here.get_by_role("button", name="Delete").click()
     here.get_by_role("button", name="Delete for good?").click()
@@ -145,17 +145,17 @@ def test_the_badge_lists_what_is_loaded_and_unloads_after_the_running_job(page: 
     page.get_by_role("spinbutton", name="Pictures").fill("3")
     page.get_by_label("Prompt", exact=True).fill("a red cat")
     page.get_by_role("button", name="Generate").click()
-    expect(page.locator(".stage[data-phase=running]")).to_be_visible()
+    expect(page.locator(".result[data-phase=running]")).to_be_visible()
     page.locator(".badge-open").click()
     panel.get_by_role("button", name="Unload all").click()
     expect(panel.get_by_role("status")).to_contain_text("Waiting for the running job")
     page.get_by_role("spinbutton", name="Steps").fill("2")  # the page stays usable
-    expect(page.locator(".stage[data-phase=done]")).to_be_visible()
+    expect(page.locator(".result[data-phase=done]")).to_be_visible()
     expect(panel.get_by_role("status")).to_contain_text("of weights freed")
     expect(panel).to_contain_text("None. A job loads what it needs.")
     page.get_by_role("spinbutton", name="Pictures").fill("1")
     page.get_by_role("button", name="Generate").click()
-    expect(page.locator(".stage-summary")).to_contain_text("1 picture in")
+    expect(page.locator(".result-summary")).to_contain_text("1 picture in")
     page.locator(".badge-open").click()
     expect(panel.locator("tbody")).to_contain_text("model-a")
 
@@ -175,7 +175,7 @@ def test_on_a_phone_header_window_and_panel_fit(page: Page) -> None:
         assert box
         assert box["x"] >= 0
         assert box["x"] + box["width"] <= 390
-    page.locator(".adding-open").click()
+    page.locator(".add-model-open").click()
     box = window(page).bounding_box()
     assert box
     assert box["x"] >= 0

@@ -108,7 +108,7 @@ def test_a_lora_is_picked_its_tag_counts_and_a_broken_one_says_why(tab: Locator,
     expect(tab.locator(".addon-facts").first).to_contain_text("LoRA that cannot be used: it is cut off")
     prompt.fill("a cat <lora:broken>")
     tab.get_by_role("button", name="Generate").click()
-    expect(tab.locator(".stage-message")).to_contain_text("broken cannot: it is cut off")
+    expect(tab.locator(".result-message")).to_contain_text("broken cannot: it is cut off")
     prompt.fill("a cat")
     assert generate(tab, outputs_dir)[1] == plain
 
@@ -147,7 +147,7 @@ def test_another_vae_is_chosen_and_reuse_brings_back_which(tab: Locator, outputs
     assert parse_infotext(infotext).fields["VAE"] == "other"
     assert other != plain
     choose(tab, "VAE", "The model's own")
-    tab.locator(".stage").get_by_role("button", name="Reuse parameters").click()
+    tab.locator(".result").get_by_role("button", name="Reuse parameters").click()
     expect(tab.get_by_label("VAE")).to_have_value("other")
     tab.page.reload()
     tab.get_by_role("button", name="Advanced").click()
@@ -157,8 +157,8 @@ def test_another_vae_is_chosen_and_reuse_brings_back_which(tab: Locator, outputs
 
 
 MEAN_COLOR_JS = """() => {
-  const result = document.querySelector("#tab-txt2img .stage");
-  const picture = result.querySelector(".stage-picture");
+  const result = document.querySelector("#tab-txt2img .result");
+  const picture = result.querySelector(".result-picture");
   if (result.dataset.shows !== "preview" || !picture.complete || !picture.naturalWidth) return null;
   const canvas = document.createElement("canvas");
   canvas.width = canvas.height = 1;
@@ -175,4 +175,4 @@ def test_the_preview_is_taesds_while_the_picture_is_made(tab: Locator) -> None:
     assert color[0] > 240
     assert max(color[1:3]) < 15
     tab.page.keyboard.press("Escape")
-    expect(tab.locator(".stage[data-phase=stopped]")).to_be_visible()
+    expect(tab.locator(".result[data-phase=stopped]")).to_be_visible()

@@ -80,7 +80,7 @@ def test_tokens_are_listed_compared_and_looked_up(tab: Locator, encodings: list[
 
     # A slot that cannot be read is pointed at, and what is drawn stays.
     fill_in(tab.get_by_label("Prompt", exact=True), "a {cat*dog}")
-    expect(tab.locator(".tokens .stage-message")).to_contain_text("a {cat*dog}\n        ^")
+    expect(tab.locator(".tokens .result-message")).to_contain_text("a {cat*dog}\n        ^")
     expect(rows.nth(4)).to_be_visible()
 
 
@@ -104,7 +104,7 @@ def test_a_blend_is_checked_as_it_is_typed_made_and_sent_on(page: Page, tab: Loc
     expect(wrong).to_contain_text(POINTED)
     assert wrong.locator("pre").inner_text() == "  cat*dog\n     ^"
     press_generate(tab)
-    expect(tab.locator(".stage .stage-message")).to_contain_text(POINTED)
+    expect(tab.locator(".result .result-message")).to_contain_text(POINTED)
     expect(expression).to_have_value("cat*dog")
 
     expression.fill("cat + 0.43*tabby")
@@ -113,9 +113,9 @@ def test_a_blend_is_checked_as_it_is_typed_made_and_sent_on(page: Page, tab: Loc
     press_generate(tab)
     expect(done(tab)).to_be_visible()
     prompt = "a drawing of {cat + 0.43*tabby}"
-    assert (tab.locator(".stage-infotext pre").text_content() or "").startswith(prompt)
+    assert (tab.locator(".result-infotext pre").text_content() or "").startswith(prompt)
 
-    tab.locator(".stage-send").get_by_role("button", name="Image to image").click()
+    tab.locator(".result-send").get_by_role("button", name="Image to image").click()
     expect(there.get_by_label("Prompt", exact=True)).to_have_value(prompt)
     there.locator(".notice").get_by_role("button", name="Undo").click()
     expect(there.get_by_label("Prompt", exact=True)).to_have_value("my own words")
@@ -137,17 +137,17 @@ def test_a_walk_shows_film_frames_and_where_it_jumps(tab: Locator, outputs_dir: 
     tab.get_by_label("Find the jump").check()
     press_generate(tab)
     expect(done(tab)).to_be_visible()
-    strip = tab.locator(".stage-strip button")
+    strip = tab.locator(".result-strip button")
     captions = ["0", "0.25", "0.5", "0.75", "1"]
     assert strip.locator("span").all_inner_texts()[:5] == captions
     assert strip.count() == 7  # and the two either side of the jump
     assert tab.locator("video").evaluate("v => v.error === null && v.loop")
 
     # Each frame has its own prompt; the scrubber goes through them.
-    tab.locator(".stage-scrub input").fill("1")
-    expect(tab.locator(".stage-seed")).to_contain_text("t = 0.25")
+    tab.locator(".result-scrub input").fill("1")
+    expect(tab.locator(".result-seed")).to_contain_text("t = 0.25")
     prompt = "a big orange {lerp(cat, dog, 0.25)} in a meadow"
-    assert tab.locator(".stage-infotext pre").text_content().startswith(prompt)  # type: ignore[union-attr]
+    assert tab.locator(".result-infotext pre").text_content().startswith(prompt)  # type: ignore[union-attr]
     files = saved(outputs_dir, before)
     assert prompt in [parse_infotext(read_infotext(path) or "").prompt for path in files]
 
@@ -167,7 +167,7 @@ def test_a_walk_shows_film_frames_and_where_it_jumps(tab: Locator, outputs_dir: 
     assert tab.locator("[data-pair='1']").get_attribute("points") != linear
     assert tab.locator(".plot-kind").inner_text() in ("small change", "branch early", "differ at the end")
 
-    widths = tab.locator(".stage-jump tbody tr td:nth-child(3)").all_inner_texts()
+    widths = tab.locator(".result-jump tbody tr td:nth-child(3)").all_inner_texts()
     assert widths == [f"1/{2**power}" for power in range(2, 11)]
     tab.locator(".jump-sides button").nth(1).click()
     expect(strip.nth(6)).to_have_attribute("aria-pressed", "true")
@@ -178,9 +178,9 @@ def test_a_walk_shows_film_frames_and_where_it_jumps(tab: Locator, outputs_dir: 
     expect(tab.locator("video")).to_be_visible()
     expect(strip).to_have_count(7)
     expect(tab.locator("[data-pair]")).to_have_count(4)
-    assert tab.locator(".stage-jump tbody tr td:nth-child(3)").all_inner_texts() == widths
-    tab.locator(".stage-views").get_by_role("button", name="Strip").click()
-    expect(tab.locator(".stage-picture")).to_have_js_property("naturalWidth", 5 * 64)
+    assert tab.locator(".result-jump tbody tr td:nth-child(3)").all_inner_texts() == widths
+    tab.locator(".result-views").get_by_role("button", name="Strip").click()
+    expect(tab.locator(".result-picture")).to_have_js_property("naturalWidth", 5 * 64)
 
 
 def test_a_stopped_walk_keeps_the_frames_made_so_far(tab: Locator) -> None:
@@ -189,11 +189,11 @@ def test_a_stopped_walk_keeps_the_frames_made_so_far(tab: Locator) -> None:
     expect(tab.get_by_label("To", exact=True)).to_have_value("dog")
     fill_in(tab.get_by_label("Frames, 2–400"), "200")
     press_generate(tab)
-    expect(tab.locator(".stage-strip img").nth(2)).to_be_visible()
+    expect(tab.locator(".result-strip img").nth(2)).to_be_visible()
     tab.page.keyboard.press("Escape")
-    expect(tab.locator(".stage[data-phase=stopped]")).to_be_visible()
-    expect(tab.locator(".stage-summary")).to_contain_text("of 200 finished")
-    assert 3 <= tab.locator(".stage-strip button").count() < 200
+    expect(tab.locator(".result[data-phase=stopped]")).to_be_visible()
+    expect(tab.locator(".result-summary")).to_contain_text("of 200 finished")
+    assert 3 <= tab.locator(".result-strip button").count() < 200
     expect(tab.locator(".plot-chart svg")).to_be_visible()
 
 
@@ -205,14 +205,14 @@ def test_a_planes_cells_are_labelled_and_selectable(tab: Locator) -> None:
     fill_in(tab.get_by_role("spinbutton", name="Columns"), "3")
     press_generate(tab)
     expect(done(tab)).to_be_visible()
-    grid = tab.locator(".stage-grid")
+    grid = tab.locator(".result-grid")
     assert grid.locator("span").all_inner_texts() == ["× dog", "−0.43", "0", "+0.43", "cat", "kitten"]
     cells = grid.locator("button")
     assert cells.count() == 6
     cells.nth(5).click()
     expect(cells.nth(5)).to_have_attribute("aria-pressed", "true")
-    expect(tab.locator(".stage-seed")).to_contain_text("t = 1, +0.43 × dog")
-    shown = tab.locator(".stage-infotext pre").text_content() or ""
+    expect(tab.locator(".result-seed")).to_contain_text("t = 1, +0.43 × dog")
+    shown = tab.locator(".result-infotext pre").text_content() or ""
     assert shown.startswith("a drawing of {lerp(cat, kitten, 1.0) + 0.43*dog}")
 
 

@@ -18,7 +18,7 @@ DROP = """(data) => {
   dataTransfer.items.add(new File([bytes], "dropped.png", { type: "image/png" }));
   for (const name of ["dragover", "drop"]) {
     const event = new DragEvent(name, { dataTransfer, bubbles: true, cancelable: true });
-    document.querySelector("#tab-img2img .stage").dispatchEvent(event);
+    document.querySelector("#tab-img2img .result").dispatchEvent(event);
   }
 }"""
 PASTE = """(data) => {
@@ -48,13 +48,13 @@ def test_open_a_picture_generate_and_see_what_it_began_from(tab: Locator, tmp_pa
     generate(tab)
     expect(done(tab)).to_be_visible()
     tab.get_by_text("What the run began from").click()
-    figures = tab.locator(".stage-start figure")
+    figures = tab.locator(".result-start figure")
     expect(figures).to_have_count(2)
     expect(figures.first).to_contain_text("encoded and decoded")
     expect(figures.last).to_contain_text("With noise for the last 4 of 8 steps")
     tab.get_by_role("button", name="Input").click()
-    tab.page.wait_for_function("document.querySelector('#tab-img2img .stage-picture').naturalWidth === 72")
-    expect(tab.locator(".stage-infotext pre")).to_contain_text("Denoising strength: 0.6")
+    tab.page.wait_for_function("document.querySelector('#tab-img2img .result-picture').naturalWidth === 72")
+    expect(tab.locator(".result-infotext pre")).to_contain_text("Denoising strength: 0.6")
 
 
 def test_a_sketch_on_a_blank_canvas_is_the_picture_that_is_sent(tab: Locator) -> None:
@@ -65,7 +65,7 @@ def test_a_sketch_on_a_blank_canvas_is_the_picture_that_is_sent(tab: Locator) ->
     generate(tab)
     expect(done(tab)).to_be_visible()
     tab.get_by_role("button", name="Input").click()
-    url = tab.locator(".stage-picture").get_attribute("src")
+    url = tab.locator(".result-picture").get_attribute("src")
     assert url
     response = tab.page.request.get(url)
     sent = np.asarray(Image.open(io.BytesIO(response.body())))
@@ -92,18 +92,18 @@ def test_undo_redo_erase_and_zoom(tab: Locator) -> None:
     tab.get_by_role("button", name="Eraser").click()
     stroke(tab, (0.5, 0.05), (0.5, 0.95))
     assert (painted(tab) > 0).sum() < (twice > 0).sum()
-    width = tab.locator(".easel-sheet").bounding_box()
+    width = tab.locator(".canvas-sheet").bounding_box()
     tab.get_by_role("button", name="Zoom in").click()
-    larger = tab.locator(".easel-sheet").bounding_box()
+    larger = tab.locator(".canvas-sheet").bounding_box()
     assert width
     assert larger
     assert larger["width"] > width["width"] * 1.4
     tab.get_by_role("button", name="Enlarge").click()
-    window = tab.locator(".easel").bounding_box()
+    window = tab.locator(".canvas").bounding_box()
     assert window
     assert (window["width"], window["height"]) == (1440, 900)
     tab.page.keyboard.press("Escape")
-    assert tab.locator(".easel.large").count() == 0
+    assert tab.locator(".canvas.large").count() == 0
 
 
 def test_a_pasted_picture_is_put_on_the_canvas_and_undo_brings_back_the_one_before(
@@ -116,10 +116,10 @@ def test_a_pasted_picture_is_put_on_the_canvas_and_undo_brings_back_the_one_befo
     stroke(tab, (0.2, 0.2), (0.8, 0.8))
     before = painted(tab)
     tab.page.evaluate(PASTE, base64.b64encode((tmp_path / "second.png").read_bytes()).decode())
-    tab.page.wait_for_function("document.querySelector('#tab-img2img .easel-paint').width === 96")
+    tab.page.wait_for_function("document.querySelector('#tab-img2img .canvas-paint').width === 96")
     expect(tab.get_by_role("spinbutton", name="Width")).to_have_value("96")
     tab.locator("[data-do=undo]").click()
-    tab.page.wait_for_function("document.querySelector('#tab-img2img .easel-paint').width === 64")
+    tab.page.wait_for_function("document.querySelector('#tab-img2img .canvas-paint').width === 64")
     assert (painted(tab) == before).all()
     expect(tab.get_by_role("spinbutton", name="Width")).to_have_value("64")
 
@@ -141,18 +141,18 @@ def test_what_is_no_picture_is_refused_and_the_canvas_keeps_what_it_holds(
     stroke(tab, (0.2, 0.2), (0.8, 0.8))
     before = painted(tab)
     open_picture(tab, {"name": "fake.png", "mimeType": "image/png", "buffer": b"not a picture"})
-    expect(tab.locator(".easel-message")).to_contain_text("is not a picture this app can read")
+    expect(tab.locator(".canvas-message")).to_contain_text("is not a picture this app can read")
     assert (painted(tab) == before).all()
 
 
 def test_without_a_picture_or_a_prompt_it_says_so(tab: Locator, tmp_path: Path) -> None:
     generate(tab)
-    expect(tab.locator(".stage-message")).to_contain_text("Picture is missing")
+    expect(tab.locator(".result-message")).to_contain_text("Picture is missing")
     Image.new("RGB", (64, 64), "olive").save(tmp_path / "first.png")
     open_picture(tab, tmp_path / "first.png")
     expect(drawn(tab)).to_be_visible()
     generate(tab, "")
-    expect(tab.locator(".stage-message")).to_contain_text("Prompt must not be empty")
+    expect(tab.locator(".result-message")).to_contain_text("Prompt must not be empty")
 
 
 def test_send_to_keeps_what_the_other_tab_holds(page: Page, outputs_dir: Path) -> None:
@@ -165,14 +165,14 @@ def test_send_to_keeps_what_the_other_tab_holds(page: Page, outputs_dir: Path) -
     here.get_by_role("button", name="Generate").click()
     expect(done(here)).to_be_visible()
     here.get_by_role("button", name="Image to image").click()
-    expect(there.locator(".easel[data-empty=false]")).to_be_visible()
+    expect(there.locator(".canvas[data-empty=false]")).to_be_visible()
     expect(there.get_by_label("Prompt", exact=True)).to_have_value("my own words")
     expect(there.locator(".notice")).to_contain_text("is on the canvas")
     generate(there, "my own words")
     expect(done(there)).to_be_visible()
 
     # Back: the parameters of the new picture replace the form, and Undo brings the old form back.
-    there.locator(".stage-send").get_by_role("button", name="Text to image").click()
+    there.locator(".result-send").get_by_role("button", name="Text to image").click()
     expect(here.get_by_label("Prompt", exact=True)).to_have_value("my own words")
     expect(done(here)).to_be_visible()
     here.get_by_role("button", name="Undo").click()
@@ -190,6 +190,6 @@ def test_a_reload_brings_back_the_picture_and_the_sketch(tab: Locator, tmp_path:
     tab.page.reload()
     tab.page.get_by_role("tab", name="Image to image").click()
     expect(drawn(tab)).to_be_visible()
-    tab.page.wait_for_function("document.querySelector('#tab-img2img .easel-paint').width === 64")
+    tab.page.wait_for_function("document.querySelector('#tab-img2img .canvas-paint').width === 64")
     tab.page.wait_for_timeout(300)
     assert (painted(tab) == before).all()

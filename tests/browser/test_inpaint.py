@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from PIL import Image
 from playwright.sync_api import Locator, Page, expect
 
@@ -29,8 +30,8 @@ def newest(outputs_dir: Path, before: set[Path]) -> list[Path]:
     return sorted(set(outputs_dir.rglob("*.png")) - before)
 
 
-def shown_pixels(tab: Locator) -> np.ndarray:
-    url = tab.locator(".stage-picture").get_attribute("src")
+def shown_pixels(tab: Locator) -> NDArray[np.uint8]:
+    url = tab.locator(".result-picture").get_attribute("src")
     assert url
     return np.asarray(Image.open(io.BytesIO(tab.page.request.get(url).body())).convert("RGB"))
 
@@ -39,7 +40,7 @@ def test_what_is_outside_the_stroke_stays_to_the_pixel(tab: Locator, photo: Path
     before = set(outputs_dir.rglob("*.png"))
     open_picture(tab, photo)
     expect(drawn(tab)).to_be_visible()
-    expect(tab.locator(".easel-legend")).to_contain_text("white is repainted")
+    expect(tab.locator(".canvas-legend")).to_contain_text("white is repainted")
     stroke(tab, (0.3, 0.4), (0.6, 0.5), (0.4, 0.7))
     mask = painted(tab) >= 128
     assert 0.02 < mask.mean() < 0.6
@@ -56,7 +57,7 @@ def test_what_is_outside_the_stroke_stays_to_the_pixel(tab: Locator, photo: Path
 
     # The page shows the three, the input, the drift; and the report says so in numbers.
     assert (shown_pixels(tab) == result).all()
-    views = tab.locator(".stage-views")
+    views = tab.locator(".result-views")
     for label, pixels in (("Raw", raw), ("Input", original)):
         views.get_by_role("button", name=label, exact=True).click()
         assert (shown_pixels(tab) == pixels).all()
@@ -65,16 +66,16 @@ def test_what_is_outside_the_stroke_stays_to_the_pixel(tab: Locator, photo: Path
     assert waiting.value.suggested_filename == f"{saved[-1].stem}-input.png"
     views.get_by_role("button", name="Drift of result").click()
     assert (shown_pixels(tab)[~mask] == shown_pixels(tab)[~mask][0]).all()  # all black: nothing moved
-    kept = tab.locator(".stage-kept tbody tr").nth(1).locator("td")
+    kept = tab.locator(".result-kept tbody tr").nth(1).locator("td")
     assert kept.all_inner_texts() == ["0.00", "0", "0.0 %"]
-    expect(tab.locator(".stage-cause")).to_contain_text("yours, to the byte")
+    expect(tab.locator(".result-cause")).to_contain_text("yours, to the byte")
 
     views.get_by_role("button", name="Result", exact=True).click()
     views.get_by_role("button", name="Before / after").click()
     divide = tab.get_by_role("slider", name="Before and after")
     divide.fill("80")
-    assert "80%" in (tab.locator(".stage-compare").get_attribute("style") or "")
-    images = [tab.locator(".stage-compare img").nth(k).bounding_box() for k in range(2)]
+    assert "80%" in (tab.locator(".result-compare").get_attribute("style") or "")
+    images = [tab.locator(".result-compare img").nth(k).bounding_box() for k in range(2)]
     assert images[0] == images[1]
 
 
@@ -86,7 +87,7 @@ def test_an_empty_mask_gives_the_picture_back_with_a_notice(
     expect(drawn(tab)).to_be_visible()
     generate(tab)
     expect(done(tab)).to_be_visible()
-    expect(tab.locator(".stage-notice")).to_contain_text("nothing was repainted")
+    expect(tab.locator(".result-notice")).to_contain_text("nothing was repainted")
     assert (shown_pixels(tab) == np.asarray(Image.open(photo))).all()
     assert newest(outputs_dir, before) == []
 
@@ -98,12 +99,12 @@ def test_an_uploaded_mask_is_painted_and_one_of_another_size_is_refused(
     expect(drawn(tab)).to_be_visible()
     Image.new("L", (40, 40), 255).save(tmp_path / "small.png")
     choose(tab, "Open mask", tmp_path / "small.png")
-    expect(tab.locator(".easel-message")).to_contain_text("101x83, got 40x40")
+    expect(tab.locator(".canvas-message")).to_contain_text("101x83, got 40x40")
     mask = Image.new("L", (101, 83))
     mask.paste(255, (20, 20, 60, 50))
     mask.save(tmp_path / "mask.png")
     choose(tab, "Open mask", tmp_path / "mask.png")
-    expect(tab.locator(".easel-message")).to_be_hidden()
+    expect(tab.locator(".canvas-message")).to_be_hidden()
     tab.page.wait_for_timeout(300)
     assert (painted(tab) == np.asarray(mask)).all()
     # A stroke goes on top of it, and Undo takes both away again.
@@ -127,7 +128,7 @@ def test_extending_needs_no_mask_and_keeps_the_picture(tab: Locator, photo: Path
     result = np.asarray(Image.open(newest(outputs_dir, before)[-1]))
     assert result.shape == (91, 117, 3)
     assert (result[:83, 16:] == np.asarray(Image.open(photo))).all()
-    expect(tab.locator(".stage-infotext pre")).to_contain_text("Denoising strength")
+    expect(tab.locator(".result-infotext pre")).to_contain_text("Denoising strength")
 
 
 def test_stop_and_reload_keep_what_there_is(tab: Locator, photo: Path) -> None:
@@ -136,16 +137,16 @@ def test_stop_and_reload_keep_what_there_is(tab: Locator, photo: Path) -> None:
     stroke(tab, (0.3, 0.4), (0.6, 0.5))
     tab.get_by_role("spinbutton", name="Pictures").fill("40")
     generate(tab)
-    expect(tab.locator(".stage-strip img").first).to_be_visible()
+    expect(tab.locator(".result-strip img").first).to_be_visible()
     tab.page.keyboard.press("Escape")
-    expect(tab.locator(".stage[data-phase=stopped]")).to_be_visible()
-    count = tab.locator(".stage-strip button").count()
+    expect(tab.locator(".result[data-phase=stopped]")).to_be_visible()
+    count = tab.locator(".result-strip button").count()
     assert 2 <= count < 40
     mask = painted(tab)
     tab.page.reload()
     tab.page.get_by_role("tab", name="Inpaint").click()
-    expect(tab.locator(".stage-strip button")).to_have_count(count)
-    tab.locator(".stage-views").get_by_role("button", name="VAE round trip").click()
+    expect(tab.locator(".result-strip button")).to_have_count(count)
+    tab.locator(".result-views").get_by_role("button", name="VAE round trip").click()
     assert shown_pixels(tab).shape == (83, 101, 3)
     tab.page.wait_for_timeout(300)
     assert (painted(tab) == mask).all()
@@ -160,5 +161,5 @@ def test_on_a_phone_a_finger_paints_and_nothing_sticks_out(page: Page, photo: Pa
     stroke(tab, (0.3, 0.4), (0.6, 0.5))
     generate(tab)
     expect(done(tab)).to_be_visible()
-    expect(tab.locator(".stage-picture")).to_be_in_viewport()
+    expect(tab.locator(".result-picture")).to_be_in_viewport()
     assert page.evaluate("document.documentElement.scrollWidth") == 390

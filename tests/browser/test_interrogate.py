@@ -41,36 +41,36 @@ def found(tab: Locator, phase: str = "done") -> Locator:
 
 
 def prompt(tab: Locator) -> str:
-    return tab.locator(".stage-prompt").inner_text()
+    return tab.locator(".result-prompt").inner_text()
 
 
 def test_a_picture_becomes_words_that_can_be_switched_drawn_and_sent(tab: Locator, heart: Path) -> None:
     page = tab.page
     page.context.grant_permissions(["clipboard-read", "clipboard-write"])
-    expect(tab.locator(".stage-caveat")).to_contain_text("not the probability that a model draws it")
+    expect(tab.locator(".result-caveat")).to_contain_text("not the probability that a model draws it")
     interrogate(tab, heart)
     expect(found(tab)).to_be_visible()
     chips = tab.locator(".chip")
     assert chips.count() >= 3
-    whole, cosine = prompt(tab), tab.locator(".stage-cosine").inner_text()
+    whole, cosine = prompt(tab), tab.locator(".result-cosine").inner_text()
     assert whole == ", ".join(["a drawing", *chips.all_inner_texts()])
     assert tab.locator(".chip-gain").first.inner_text().startswith("+0.")
-    expect(tab.locator(".stage-curve circle")).to_have_count(1 + tab.locator(".chip-step").count())
-    expect(tab.locator(".stage-rank")).to_contain_text("%")
-    expect(tab.locator(".stage-chance")).to_contain_text("1 in ")
-    expect(tab.locator(".stage-groups table")).to_have_count(5)
+    expect(tab.locator(".result-curve circle")).to_have_count(1 + tab.locator(".chip-step").count())
+    expect(tab.locator(".result-rank")).to_contain_text("%")
+    expect(tab.locator(".result-chance")).to_contain_text("1 in ")
+    expect(tab.locator(".result-groups table")).to_have_count(5)
 
     # A phrase off: prompt and cosine follow at once. On again: as before. Quick presses: the last one counts.
     gone = chips.nth(1).inner_text()
     chips.nth(1).click()
-    expect(tab.locator(".stage-prompt")).to_have_text(whole.replace(f", {gone}", "", 1))
-    expect(tab.locator(".stage-cosine")).not_to_have_text(cosine)
-    expect(tab.locator(".stage-cosine")).to_have_text(NUMBER)
-    assert float(tab.locator(".stage-cosine").inner_text()) < float(cosine)
+    expect(tab.locator(".result-prompt")).to_have_text(whole.replace(f", {gone}", "", 1))
+    expect(tab.locator(".result-cosine")).not_to_have_text(cosine)
+    expect(tab.locator(".result-cosine")).to_have_text(NUMBER)
+    assert float(tab.locator(".result-cosine").inner_text()) < float(cosine)
     for _ in range(3):
         chips.nth(1).click()
     expect(chips.nth(1)).to_have_attribute("aria-pressed", "true")
-    expect(tab.locator(".stage-cosine")).to_have_text(cosine)
+    expect(tab.locator(".result-cosine")).to_have_text(cosine)
     assert prompt(tab) == whole
     tab.get_by_role("button", name="Copy").click()
     expect(tab.get_by_role("button", name="Copied")).to_be_visible()
@@ -78,8 +78,8 @@ def test_a_picture_becomes_words_that_can_be_switched_drawn_and_sent(tab: Locato
 
     # What the words are worth: four pictures, each with its similarity.
     tab.get_by_role("button", name="Check by drawing").click()
-    expect(tab.locator(".stage-drawn figcaption")).to_have_text(["Your picture", *map(label, range(4))])
-    expect(tab.locator(".stage-drawn-text")).to_contain_text("on average")
+    expect(tab.locator(".result-drawn figcaption")).to_have_text(["Your picture", *map(label, range(4))])
+    expect(tab.locator(".result-drawn-text")).to_contain_text("on average")
 
     # The prompt and the picture go to the other tab; Undo brings back what it held.
     there = page.locator("#tab-inpaint")
@@ -95,15 +95,15 @@ def test_a_picture_becomes_words_that_can_be_switched_drawn_and_sent(tab: Locato
 
     # A reload brings back the form, the picture and the words, and they can still be switched.
     page.reload()
-    page.wait_for_selector(".stage")
+    page.wait_for_selector(".result")
     page.get_by_role("tab", name="Interrogate", exact=True).click()
-    expect(tab.locator(".stage-prompt")).to_have_text(whole)
+    expect(tab.locator(".result-prompt")).to_have_text(whole)
     expect(drawn(tab)).to_be_visible()
     expect(tab.get_by_label("Caption", exact=True)).to_have_value("a drawing")
-    expect(tab.locator(".stage-drawn figure")).to_have_count(5)
+    expect(tab.locator(".result-drawn figure")).to_have_count(5)
     chips.nth(0).click()
-    expect(tab.locator(".stage-cosine")).not_to_have_text(cosine)
-    expect(tab.locator(".stage-cosine")).to_have_text(NUMBER)
+    expect(tab.locator(".result-cosine")).not_to_have_text(cosine)
+    expect(tab.locator(".result-cosine")).to_have_text(NUMBER)
     assert prompt(tab) == whole.replace(f", {chips.nth(0).inner_text()}", "", 1)
 
 
@@ -114,13 +114,15 @@ def label(seed: int) -> re.Pattern[str]:
 
 def test_errors_and_stop_lose_nothing(tab: Locator, heart: Path) -> None:
     tab.get_by_role("button", name="Interrogate", exact=True).click()
-    expect(tab.locator(".words .stage-message")).to_have_text("Picture is missing (open, paste or drop one).")
+    expect(tab.locator(".words .result-message")).to_have_text(
+        "Picture is missing (open, paste or drop one)."
+    )
     interrogate(tab, heart, phrases=3)
     expect(found(tab)).to_be_visible()
     before = prompt(tab)
     tab.get_by_label("Caption", exact=True).fill("word " * 76)
     tab.get_by_role("button", name="Interrogate", exact=True).click()
-    expect(tab.locator(".words .stage-message")).to_contain_text(
+    expect(tab.locator(".words .result-message")).to_contain_text(
         "Caption must have at most 75 tokens, got 76"
     )
     assert prompt(tab) == before
@@ -135,8 +137,8 @@ def test_errors_and_stop_lose_nothing(tab: Locator, heart: Path) -> None:
     tab.page.keyboard.press("Escape")
     expect(found(tab, "stopped")).to_be_visible()
     assert prompt(tab).startswith("a picture, ")
-    expect(tab.locator(".words .stage-summary")).to_contain_text("Stopped.")
-    names = tab.locator(".stage-groups thead th:first-child").all_inner_texts()
+    expect(tab.locator(".words .result-summary")).to_contain_text("Stopped.")
+    names = tab.locator(".result-groups thead th:first-child").all_inner_texts()
     assert names
     assert "things" not in names
 
@@ -151,9 +153,9 @@ def test_after_a_restart_the_form_and_the_words_come_back_though_the_picture_is_
     monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path))  # as after a restart: no upload of before is known
     tab.page.reload()
     tab.page.get_by_role("tab", name="Interrogate", exact=True).click()
-    expect(tab.locator(".stage-prompt")).to_have_text(whole)
+    expect(tab.locator(".result-prompt")).to_have_text(whole)
     expect(tab.get_by_label("Caption", exact=True)).to_have_value("a small drawing")
-    expect(tab.locator(".easel[data-empty=true]")).to_be_visible()
+    expect(tab.locator(".canvas[data-empty=true]")).to_be_visible()
 
 
 def test_pictures_are_matched_with_texts(tab: Locator, tmp_path: Path) -> None:
@@ -167,10 +169,10 @@ def test_pictures_are_matched_with_texts(tab: Locator, tmp_path: Path) -> None:
     with tab.page.expect_file_chooser() as waiting:
         view.get_by_role("button", name="Add pictures").click()
     waiting.value.set_files([tmp_path / f"{index}.png" for index in (1, 2, 6)])
-    expect(view.locator(".album-pictures button")).to_have_count(3)
+    expect(view.locator(".uploads-pictures button")).to_have_count(3)
     view.get_by_label("Texts, one a line").fill("\n".join(["a"] * 13))
     view.get_by_role("button", name="Match", exact=True).click()
-    expect(view.locator(".stage-message")).to_contain_text("Texts must be 1 to 12 of them, got 13")
+    expect(view.locator(".result-message")).to_contain_text("Texts must be 1 to 12 of them, got 13")
     view.get_by_label("Texts, one a line").fill("\n".join(texts))
     view.get_by_role("button", name="Match", exact=True).click()
     expect(view.locator(".matrix[data-phase=done]")).to_be_visible()
@@ -186,12 +188,12 @@ def test_pictures_are_matched_with_texts(tab: Locator, tmp_path: Path) -> None:
         assert marked == [0, 1, 2]
     # One picture taken away: it stays away after a reload, and the texts stay.
     view.get_by_role("button", name="Remove 2.png").click()
-    expect(view.locator(".album-pictures button")).to_have_count(2)
+    expect(view.locator(".uploads-pictures button")).to_have_count(2)
     tab.page.wait_for_timeout(500)  # the browser writes it down
     tab.page.reload()
     tab.page.get_by_role("tab", name="Interrogate", exact=True).click()
     tab.get_by_role("tab", name="Match pictures and texts").click()
-    expect(view.locator(".album-pictures button")).to_have_count(2)
+    expect(view.locator(".uploads-pictures button")).to_have_count(2)
     expect(view.get_by_label("Texts, one a line")).to_have_value("\n".join(texts))
 
 
@@ -200,10 +202,10 @@ def test_a_made_picture_is_sent_here_and_on_a_phone_nothing_sticks_out(page: Pag
     here, there = page.locator("#tab-txt2img"), page.locator("#tab-interrogate")
     generate(here)
     expect(done(here)).to_be_visible()
-    here.locator(".stage-send").get_by_role("button", name="Interrogate").click()
+    here.locator(".result-send").get_by_role("button", name="Interrogate").click()
     expect(drawn(there)).to_be_visible()
     expect(there.locator(".notice")).to_contain_text("is on the canvas")
     there.get_by_role("button", name="Interrogate", exact=True).click()
     expect(found(there)).to_be_visible()
-    expect(there.locator(".stage-prompt")).to_be_in_viewport()
+    expect(there.locator(".result-prompt")).to_be_in_viewport()
     assert page.evaluate("document.documentElement.scrollWidth") == 390

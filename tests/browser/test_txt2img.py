@@ -8,8 +8,8 @@ from playwright.sync_api import Locator, Page, expect
 
 from sd_app.metadata import read_infotext
 
-DONE = ".stage[data-phase=done]"
-RUNNING = ".stage[data-phase=running]"
+DONE = ".result[data-phase=done]"
+RUNNING = ".result[data-phase=running]"
 
 
 def prompt(page: Page) -> Locator:
@@ -26,7 +26,7 @@ def generate(page: Page, text: str = "a red cat") -> None:
 
 
 def seed_shown(page: Page) -> str:
-    return page.locator(".stage-seed").inner_text().removeprefix("Seed ")
+    return page.locator(".result-seed").inner_text().removeprefix("Seed ")
 
 
 def test_generate_watch_stop_and_generate_again(page: Page) -> None:
@@ -35,25 +35,25 @@ def test_generate_watch_stop_and_generate_again(page: Page) -> None:
     prompt(page).fill("a red cat on the beach")
     prompt(page).press("Control+Enter")
     page.wait_for_selector(RUNNING)
-    picture = page.locator(".stage-picture")
-    page.wait_for_function("document.querySelector('.stage-picture').src.startsWith('data:')")
+    picture = page.locator(".result-picture")
+    page.wait_for_function("document.querySelector('.result-picture').src.startsWith('data:')")
     first = picture.get_attribute("src")
     assert first
-    page.wait_for_function("(old) => document.querySelector('.stage-picture').src !== old", arg=first)
-    expect(page.locator(".stage-detail")).to_contain_text("it/s")
-    expect(page.locator(".stage-detail")).to_contain_text("left")
-    page.wait_for_selector(".stage-strip img")  # a picture of the batch is finished
+    page.wait_for_function("(old) => document.querySelector('.result-picture').src !== old", arg=first)
+    expect(page.locator(".result-detail")).to_contain_text("it/s")
+    expect(page.locator(".result-detail")).to_contain_text("left")
+    page.wait_for_selector(".result-strip img")  # a picture of the batch is finished
     page.keyboard.press("Escape")
-    page.wait_for_selector(".stage[data-phase=stopped]")
-    kept = page.locator(".stage-strip button").count()
+    page.wait_for_selector(".result[data-phase=stopped]")
+    kept = page.locator(".result-strip button").count()
     assert 2 <= kept < 60
-    expect(page.locator(".stage-summary")).to_contain_text(f"Stopped. {kept} pictures of 60 finished")
+    expect(page.locator(".result-summary")).to_contain_text(f"Stopped. {kept} pictures of 60 finished")
 
     number(page, "Pictures").fill("1")
     number(page, "Steps").fill("2")
     page.get_by_role("button", name="Generate").click()
     page.wait_for_selector(DONE)
-    expect(page.locator(".stage-summary")).to_contain_text("1 picture in")
+    expect(page.locator(".result-summary")).to_contain_text("1 picture in")
 
 
 def test_a_double_click_makes_one_picture_and_so_does_a_press_while_it_is_made(
@@ -80,15 +80,15 @@ def test_the_download_is_the_saved_file(page: Page, outputs_dir: Path) -> None:
     (saved,) = outputs_dir.rglob(name)
     assert Path(waiting.value.path()).read_bytes() == saved.read_bytes()
     assert name.endswith(f"-{seed_shown(page)}.png")
-    shown = page.locator(".stage-infotext pre").text_content()
+    shown = page.locator(".result-infotext pre").text_content()
     assert shown == read_infotext(saved)
     # The picture in the page is that file too, enlarged by a whole factor and not smoothed.
-    box = page.locator(".stage-picture").bounding_box()
+    box = page.locator(".result-picture").bounding_box()
     assert box
     assert box["width"] >= 256
     assert box["width"] % 64 == 0
-    assert page.locator(".stage-picture").evaluate("i => getComputedStyle(i).imageRendering") == "pixelated"
-    expect(page.locator(".stage-note")).to_contain_text("model-a makes 64 × 64 pictures")
+    assert page.locator(".result-picture").evaluate("i => getComputedStyle(i).imageRendering") == "pixelated"
+    expect(page.locator(".result-note")).to_contain_text("model-a makes 64 × 64 pictures")
 
 
 def test_a_reload_brings_back_the_controls_and_the_pictures(page: Page) -> None:
@@ -103,8 +103,8 @@ def test_a_reload_brings_back_the_controls_and_the_pictures(page: Page) -> None:
     expect(prompt(page)).to_have_value("a blue dog, (big:1.2)")
     expect(number(page, "Steps")).to_have_value("3")
     assert seed_shown(page) == seed
-    assert page.locator(".stage-strip button").count() == 2
-    assert page.evaluate("document.querySelector('.stage-picture').naturalWidth") == 64
+    assert page.locator(".result-strip button").count() == 2
+    assert page.evaluate("document.querySelector('.result-picture').naturalWidth") == 64
 
 
 def test_what_makes_it_faster_is_saved_and_reused(page: Page, outputs_dir: Path) -> None:
@@ -129,7 +129,7 @@ def test_reuse_and_seed_buttons_fill_the_form(page: Page) -> None:
     generate(page, "a green boat")
     page.wait_for_selector(DONE)
     first = int(seed_shown(page))
-    page.locator(".stage-strip button").nth(1).click()
+    page.locator(".result-strip button").nth(1).click()
     assert int(seed_shown(page)) == first + 1
     page.get_by_role("button", name="Use this seed").click()
     expect(number(page, "Seed")).to_have_value(str(first + 1))
@@ -175,7 +175,7 @@ def test_our_picture_dropped_anywhere_fills_the_form(page: Page, outputs_dir: Pa
             dataTransfer.items.add(new File([bytes], "ours.png", { type: "image/png" }));
             for (const name of ["dragover", "drop"]) {
                 const event = new DragEvent(name, { dataTransfer, bubbles: true, cancelable: true });
-                document.querySelector(".stage").dispatchEvent(event);
+                document.querySelector(".result").dispatchEvent(event);
             }
         }""",
         base64.b64encode(saved.read_bytes()).decode(),
@@ -192,8 +192,8 @@ def test_a_closed_page_gives_its_turn_to_the_next_one(page: Page) -> None:
     generate(other)
     other.wait_for_selector(RUNNING)
     generate(page)
-    page.wait_for_selector(".stage[data-phase=waiting]")
-    expect(page.locator(".stage-text")).to_have_text("Waiting for 1 job before you")
+    page.wait_for_selector(".result[data-phase=waiting]")
+    expect(page.locator(".result-text")).to_have_text("Waiting for 1 job before you")
     other.close()
     page.wait_for_selector(DONE)
 
@@ -211,7 +211,7 @@ def test_a_bad_value_shows_its_error_and_the_next_job_runs(page: Page) -> None:
     number(page, "Width").fill("64")
     page.get_by_role("button", name="Generate").click()
     page.wait_for_selector(DONE)
-    expect(page.locator(".stage-message")).to_be_hidden()
+    expect(page.locator(".result-message")).to_be_hidden()
     assert seed_shown(page) != seed
 
 
@@ -244,7 +244,7 @@ def test_choosing_a_model_sets_what_it_likes(page: Page) -> None:
     expect(number(page, "Steps")).to_have_value("4")
     generate(page)
     page.wait_for_selector(DONE)
-    expect(page.locator(".stage-infotext pre")).to_contain_text("Model: model-b")
+    expect(page.locator(".result-infotext pre")).to_contain_text("Model: model-b")
 
 
 def test_on_a_phone_the_result_is_below_and_nothing_sticks_out(page: Page) -> None:
@@ -258,4 +258,4 @@ def test_on_a_phone_the_result_is_below_and_nothing_sticks_out(page: Page) -> No
     assert page.evaluate("document.documentElement.scrollWidth") == 390
     generate(page)
     page.wait_for_selector(DONE)
-    expect(page.locator(".stage-picture")).to_be_in_viewport()
+    expect(page.locator(".result-picture")).to_be_in_viewport()

@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Event, Thread
-from typing import Any
 from urllib.parse import unquote, urlsplit
 
 import pytest
@@ -69,7 +68,7 @@ def is_large(path: str) -> bool:
     return path.endswith((".safetensors", ".bin"))
 
 
-def describe(hub_id: str, repo: Repo) -> dict[str, Any]:
+def describe(hub_id: str, repo: Repo) -> dict[str, object]:
     siblings = []
     for path, content in repo.files.items():
         size = repo.sizes.get(path, len(content))
@@ -97,7 +96,7 @@ class Handler(BaseHTTPRequestHandler):
     hub: HubServer
     protocol_version = "HTTP/1.1"
 
-    def log_message(self, *_: Any) -> None:
+    def log_message(self, *_: object) -> None:
         """Say nothing."""
 
     def do_GET(self) -> None:

@@ -1,12 +1,15 @@
 """A memory of so many bytes, told from torch's real operations: what asks for more gets torch's own error."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import TypeVar, Unpack
 
 import torch
 from torch.multiprocessing.reductions import StorageWeakRef
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
+from torch.utils.hooks import RemovableHandle
+
+ResultT = TypeVar("ResultT")
 
 
 class FakeAllocator(TorchDispatchMode):
@@ -28,13 +31,13 @@ class FakeAllocator(TorchDispatchMode):
         super().__init__()
         self.limit_bytes, self.times_left = limit_bytes, times
         self.peak_bytes = self.failures = 0  # the peak up to 1 %
-        self._held: dict[int, tuple[Any, int]] = {}
+        self._held: dict[int, tuple[StorageWeakRef, int]] = {}
         self._at_most = 0  # what is held, and perhaps more: what is gone since the last count
         for network in weights_of:  # views of weights would else pass for new storages
             for tensor in (*network.parameters(), *network.buffers()):
                 self._note(tensor, 0)
         self._inside, self._depth = inside, 0
-        self._hooks: list[Any] = []
+        self._hooks: list[RemovableHandle] = []
 
     def __enter__(self) -> "FakeAllocator":
         if self._inside is not None:
@@ -45,12 +48,18 @@ class FakeAllocator(TorchDispatchMode):
         super().__enter__()
         return self
 
-    def __exit__(self, *error: Any) -> None:
+    def __exit__(self, *error: object) -> None:
         super().__exit__(*error)
         for hook in self._hooks:
             hook.remove()
 
-    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+    def __torch_dispatch__(
+        self,
+        func: Callable[..., ResultT],
+        types: object,
+        args: tuple[object, ...] = (),
+        kwargs: dict[str, object] | None = None,
+    ) -> ResultT:
         result = func(*args, **(kwargs or {}))
         new = [self._note(leaf) for leaf in tree_leaves(result) if isinstance(leaf, torch.Tensor)]
         self._at_most += sum(new)
@@ -63,7 +72,7 @@ class FakeAllocator(TorchDispatchMode):
         if held > self.limit_bytes and armed and self.times_left > 0:
             self.times_left -= 1
             self.failures += 1
-            result = None  # the traceback would hold it
+            del result  # the traceback would hold it
             raise torch.OutOfMemoryError(
                 f"CUDA out of memory. Tried to hold {held} of {self.limit_bytes} bytes"
             )
@@ -85,8 +94,8 @@ class FakeAllocator(TorchDispatchMode):
         self._held[storage._cdata] = StorageWeakRef(storage), size
         return size
 
-    def _step(self, change: int) -> Callable[..., None]:
-        def hook(*_: Any) -> None:
+    def _step(self, change: int) -> Callable[[Unpack[tuple[object, ...]]], None]:
+        def hook(*_: object) -> None:
             self._depth += change
 
         return hook

@@ -1,7 +1,6 @@
 """What the tests of memory share: small jobs, what they hold, and how much is said to be free."""
 
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 import pytest
@@ -12,6 +11,7 @@ from sd_app.weights.caches import forget
 from sd_app.weights.device_memory import count_bytes, demand_of
 from sd_app.weights.memory_plan import SHARE
 from sd_app.weights.model_manager import ModelManager
+from sd_app.weights.pipeline import Pipeline
 from tests.memory.fake_allocator import FakeAllocator
 
 PICTURE = Image.fromarray(np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8))
@@ -27,12 +27,12 @@ def difference(first: Image.Image, second: Image.Image) -> int:
     return int(np.abs(np.asarray(first, np.int16) - np.asarray(second, np.int16)).max())
 
 
-def parts(studio: Studio, kind: str = "txt2img") -> Any:
+def parts(studio: Studio) -> Pipeline:
     with studio._ready_manager().pipeline("model-a", "DDIM") as pipe:
         return pipe
 
 
-def make(studio: Studio, request: Any, told: list[str] | None = None) -> list[Image.Image]:
+def make(studio: Studio, request: Txt2ImgRequest, told: list[str] | None = None) -> list[Image.Image]:
     pipe = parts(studio)
     forget(pipe.text_encoder, pipe.vae)  # what is remembered would ask for no memory
     name = {Txt2ImgRequest: "txt2img", Img2ImgRequest: "img2img", InpaintRequest: "inpaint"}[type(request)]
@@ -44,7 +44,7 @@ def make(studio: Studio, request: Any, told: list[str] | None = None) -> list[Im
     return list(getattr(studio, name)(request, on_step, save=False).images)
 
 
-def peak(studio: Studio, request: Any) -> int:
+def peak(studio: Studio, request: Txt2ImgRequest) -> int:
     parts(studio)
     with FakeAllocator() as memory:
         make(studio, request)

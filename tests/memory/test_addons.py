@@ -1,9 +1,9 @@
 """Memory and what jobs add to a model: LoRAs, VAEs, preview decoders."""
 
 import shutil
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
@@ -20,6 +20,7 @@ from sd_app.weights.caches import cached_bytes, forget
 from sd_app.weights.lora_merging import MergedLoras
 from sd_app.weights.memory_plan import Plan
 from sd_app.weights.model_manager import ModelManager
+from sd_app.weights.pipeline import Pipeline
 from tests.addons.lora_writers import kohya, lora_layers, write_lora
 from tests.memory.fake_allocator import FakeAllocator
 from tests.memory.steps import IMG2IMG, LARGE, TXT2IMG, free_for, free_needed, make, parts
@@ -47,7 +48,7 @@ def addons_studio(models_dir, tmp_path) -> Studio:
     return Studio(Settings(models_dir=models_dir, model="model-a", outputs_dir=tmp_path, device="cpu"))
 
 
-def put_on(studio: Studio, prompt: str = "a", vae: str | None = None) -> Any:
+def put_on(studio: Studio, prompt: str = "a", vae: str | None = None) -> AbstractContextManager[Pipeline]:
     info = find_model(studio.settings, "model-a")
     additions = choose_additions(studio.settings, info, prompt, vae)
     return studio._ready_manager().pipeline("model-a", "DDIM", additions=additions)

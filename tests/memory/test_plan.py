@@ -80,7 +80,7 @@ def test_tiles_above_a_size_are_no_sign_of_shortness():
 
 @pytest.mark.parametrize("can_offload", [True, False])
 def test_more_memory_never_makes_a_plan_slower(can_offload):
-    def cost(chosen: Plan) -> tuple[Any, ...]:
+    def cost(chosen: Plan) -> tuple[bool | int, ...]:
         return chosen.slices, chosen.tiles, chosen.offloads, -chosen.batch_size, chosen.decodes_singly
 
     costs = [cost(plan(step * GB / 20, can_offload=can_offload)) for step in range(1, 120)]

@@ -6,10 +6,8 @@ A row that is looked up is asked for by the event `look_up`; its nearest words a
 so that the numbers do not travel again.
 """
 
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 import gradio as gr
 
@@ -19,17 +17,9 @@ from ..shared.components import Form
 from ..shared.errors import error_sentence
 from ..shared.job_events import attempt, job_events
 from ..shared.job_queue import JobQueue
+from ..shared.scripts import UI, script_of
 from ..shared.studio_protocol import PageStudio
 from .token_jobs import EMPTY, NO_ROW, LookUpJob, NearValue, NumbersJob, TokensValue, sides_of, whole
-
-PAGE = Path(__file__).parent.parent
-SCRIPTS = ("shared/message.js", "embeddings/tokens.js")
-
-NEAR_JS = """
-const send = () => element.closest(".get")?.querySelector(".tokens")
-  ?.dispatchEvent(new CustomEvent("tokens:near", { detail: props.value }));
-watch("value", send);
-"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,20 +94,15 @@ def token_view(studio: PageStudio, queue: JobQueue) -> TokenView:
     """Make the view."""
     view = gr.HTML(
         value=EMPTY,
-        html_template=(PAGE / "embeddings/tokens.html").read_text(encoding="utf-8"),
-        js_on_load="\n".join(
-            [
-                f"const HEAT_COLORS = {json.dumps(HEAT_COLORS)}, LINEAR = {LINEAR};",
-                *((PAGE / name).read_text(encoding="utf-8") for name in SCRIPTS),
-            ]
-        ),
+        html_template=(UI / "embeddings/tokens.html").read_text(encoding="utf-8"),
+        js_on_load=script_of("embeddings/tokens.js", "look_up", heatColors=HEAT_COLORS, linear=LINEAR),
         apply_default_css=False,
         elem_classes=["only", "on-tokens"],
     )
     near = gr.HTML(
         value=NO_ROW,
         html_template="<span></span>",
-        js_on_load=NEAR_JS,
+        js_on_load=script_of("embeddings/tokens_near.js"),
         apply_default_css=False,
         elem_classes="tokens-near",
     )

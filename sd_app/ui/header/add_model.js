@@ -1,133 +1,173 @@
 // Adds models of the hub (see add_model.py): look one up, download it, delete it.
-const root = element.querySelector(".adding");
-const find = (name) => root.querySelector(".adding-" + name);
-const dialog = find("dialog");
-const state = () => props.value ?? {};
-let looking = false;
-let announced = null; // the value whose end was told to the forms
+import { button, node } from "../shared/dom.js";
 
-function node(tag, text, className) {
-  const made = document.createElement(tag);
-  made.textContent = text;
-  if (className) made.className = className;
-  return made;
+export function mount(component) {
+  const adder = new AddModel(component);
+  component.watch("value", () => adder.receive());
+  adder.receive();
 }
 
-function look(id) {
-  if (!id || looking || state().phase === "running") return;
-  find("id").value = id;
-  looking = true;
-  draw();
-  trigger("look_up_model", { id });
-}
+class AddModel {
+  constructor({ element, props, trigger }) {
+    this.root = element.querySelector(".add-model");
+    this.props = props;
+    this.trigger = trigger;
+    this.dialog = this.find("dialog");
+    this.looking = false;
+    this.announced = null; // the value whose end was told to the forms
+    this.asked = ""; // the model whose deletion waits for a second press
+    this.listen();
+  }
 
-function drawPlan(plan) {
-  find("plan").hidden = !plan || looking || state().phase !== "planned";
-  if (!plan) return;
-  find("plan").querySelector("h3").textContent = plan.title;
-  find("plan").querySelector("dl").replaceChildren(...plan.facts.flatMap(([name, text]) => [node("dt", name), node("dd", text)]));
-  find("begin").textContent = plan.label;
-  find("begin").disabled = !plan.can_begin;
-}
+  find(name) {
+    return this.root.querySelector(`.add-model-${name}`);
+  }
 
-function drawProgress(value) {
-  const running = value.phase === "running";
-  const percent = Math.round(100 * (value.fraction ?? 0));
-  find("progress").hidden = !running;
-  find("label").textContent = running ? `Downloading ${percent} %` : "Add a model";
-  root.dataset.running = String(running);
-  if (!running) return;
-  find("progress").querySelector("h3").textContent = value.hub_id;
-  find("bar").style.width = percent + "%";
-  find("meter").setAttribute("aria-valuenow", percent);
-  find("meter").setAttribute("aria-valuetext", value.words);
-  find("words").textContent = value.words;
-  find("cancel").disabled = Boolean(value.stopping);
-}
+  get value() {
+    return this.props.value ?? {};
+  }
 
-function drawCurated(models) {
-  find("curated").querySelector("ul").replaceChildren(...models.map((model) => {
-    const item = document.createElement("li");
-    const words = document.createElement("div");
-    const button = node("button", model.here ? "Here" : "Look up");
-    words.append(node("strong", model.title), node("span", model.line));
-    button.type = "button";
-    button.disabled = model.here || state().phase === "running";
-    button.setAttribute("aria-label", (model.here ? "Here already: " : "Look up ") + model.title);
-    button.addEventListener("click", () => look(model.hub_id));
-    item.append(words, button);
-    return item;
-  }));
-}
+  get running() {
+    return this.value.phase === "running";
+  }
 
-let asked = ""; // the model whose deletion waits for a second press
-function drawHere(models) {
-  find("here").hidden = !models.length;
-  find("here").querySelector("ul").replaceChildren(...models.map((model) => {
-    const item = document.createElement("li");
-    const words = document.createElement("div");
-    const sure = asked === model.hub_id;
-    const button = node("button", sure ? "Delete for good?" : "Delete", sure ? "adding-sure" : "");
-    words.append(node("strong", `${model.hub_id} · ${model.size}`), node("code", model.folder));
-    button.type = "button";
-    button.disabled = state().phase === "running" && state().hub_id === model.hub_id;
-    button.addEventListener("click", () => {
-      if (sure) trigger("remove", { id: model.hub_id });
-      asked = sure ? "" : model.hub_id;
-      drawHere(models);
+  // -- drawing
+
+  draw() {
+    const { value, looking } = this;
+    const failed = value.phase === "error";
+    this.say("message", failed && !looking ? value.text : "");
+    this.say("notice", looking ? "Looking it up…" : failed ? "" : (value.text ?? ""));
+    this.find("look").disabled = looking || this.running;
+    this.drawPlan(value.plan);
+    this.drawProgress(value);
+    this.find("curated")
+      .querySelector("ul")
+      .replaceChildren(...this.items(value.curated, this.curatedItem));
+    this.drawHere();
+    this.find("foot").textContent = value.foot ?? "";
+  }
+
+  say(name, text) {
+    const line = this.find(name);
+    line.textContent = text;
+    line.hidden = !line.textContent;
+  }
+
+  drawPlan(plan) {
+    const box = this.find("plan");
+    box.hidden = !plan || this.looking || this.value.phase !== "planned";
+    if (!plan) return;
+    box.querySelector("h3").textContent = plan.title;
+    const lines = plan.facts.flatMap(([name, text]) => [node("dt", "", name), node("dd", "", text)]);
+    box.querySelector("dl").replaceChildren(...lines);
+    Object.assign(this.find("begin"), { textContent: plan.label, disabled: !plan.can_begin });
+  }
+
+  drawProgress(value) {
+    const percent = Math.round(100 * (value.fraction ?? 0));
+    this.find("progress").hidden = !this.running;
+    this.find("label").textContent = this.running ? `Downloading ${percent} %` : "Add a model";
+    this.root.dataset.running = String(this.running);
+    if (!this.running) return;
+    this.find("progress").querySelector("h3").textContent = value.hub_id;
+    this.find("bar").style.width = `${percent}%`;
+    this.find("meter").setAttribute("aria-valuenow", percent);
+    this.find("meter").setAttribute("aria-valuetext", value.words);
+    this.find("words").textContent = value.words;
+    this.find("cancel").disabled = Boolean(value.stopping);
+  }
+
+  drawHere() {
+    const { here = [] } = this.value;
+    this.find("here").hidden = !here.length;
+    this.find("here")
+      .querySelector("ul")
+      .replaceChildren(...this.items(here, this.hereItem));
+  }
+
+  items(models, item) {
+    return (models ?? []).map((model) => {
+      const line = node("li");
+      line.append(...item.call(this, model));
+      return line;
     });
-    item.append(words, button);
-    return item;
-  }));
+  }
+
+  curatedItem(model) {
+    const made = button(model.here ? "Here" : "Look up", () => this.look(model.hub_id));
+    made.disabled = model.here || this.running;
+    made.setAttribute("aria-label", (model.here ? "Here already: " : "Look up ") + model.title);
+    return [twoLines(node("strong", "", model.title), node("span", "", model.line)), made];
+  }
+
+  hereItem(model) {
+    const sure = this.asked === model.hub_id;
+    const remove = () => {
+      if (sure) this.trigger("remove", { id: model.hub_id });
+      this.asked = sure ? "" : model.hub_id;
+      this.drawHere();
+    };
+    const made = button(sure ? "Delete for good?" : "Delete", remove);
+    if (sure) made.className = "add-model-sure";
+    made.disabled = this.running && this.value.hub_id === model.hub_id;
+    const title = node("strong", "", `${model.hub_id} · ${model.size}`);
+    return [twoLines(title, node("code", "", model.folder)), made];
+  }
+
+  // -- what happens
+
+  receive() {
+    this.looking = false;
+    this.draw();
+    if (this.value.phase !== "done" || this.announced === this.props.value) return;
+    this.announced = this.props.value;
+    this.trigger("added", { name: this.value.hub_id });
+  }
+
+  look(id) {
+    if (!id || this.looking || this.running) return;
+    this.find("id").value = id;
+    this.looking = true;
+    this.draw();
+    this.trigger("look_up_model", { id });
+  }
+
+  stopLooking() {
+    if (!this.looking) return;
+    this.looking = false;
+    this.trigger("leave");
+    this.draw();
+  }
+
+  listen() {
+    const { dialog } = this;
+    this.find("open").addEventListener("click", () => {
+      this.trigger("opened");
+      dialog.showModal();
+    });
+    this.find("close").addEventListener("click", () => dialog.close());
+    dialog.addEventListener("close", () => this.stopLooking());
+    dialog.addEventListener("click", (event) => {
+      if (event.target === dialog) dialog.close();
+    });
+    this.find("form").addEventListener("submit", (event) => {
+      event.preventDefault();
+      this.look(this.find("id").value.trim());
+    });
+    this.find("begin").addEventListener("click", () => {
+      this.find("begin").disabled = true;
+      this.trigger("begin", { id: this.value.plan.hub_id });
+    });
+    this.find("cancel").addEventListener("click", () => {
+      this.find("cancel").disabled = true;
+      this.trigger("cancel");
+    });
+  }
 }
 
-function draw() {
-  const value = state();
-  const message = find("message");
-  message.textContent = value.phase === "error" && !looking ? value.text : "";
-  message.hidden = !message.textContent;
-  const notice = find("notice");
-  notice.textContent = looking ? "Looking it up…" : value.phase !== "error" ? value.text ?? "" : "";
-  notice.hidden = !notice.textContent;
-  find("look").disabled = looking || value.phase === "running";
-  drawPlan(value.plan);
-  drawProgress(value);
-  drawCurated(value.curated ?? []);
-  drawHere(value.here ?? []);
-  find("foot").textContent = value.foot ?? "";
+function twoLines(...lines) {
+  const box = node("div");
+  box.append(...lines);
+  return box;
 }
-
-function receive() {
-  looking = false;
-  draw();
-  if (state().phase !== "done" || announced === props.value) return;
-  announced = props.value;
-  trigger("added", { name: state().hub_id });
-}
-
-find("open").addEventListener("click", () => {
-  trigger("opened");
-  dialog.showModal();
-});
-find("close").addEventListener("click", () => dialog.close());
-dialog.addEventListener("close", () => {
-  if (!looking) return;
-  looking = false;
-  trigger("leave");
-  draw();
-});
-dialog.addEventListener("click", (event) => { if (event.target === dialog) dialog.close(); });
-find("form").addEventListener("submit", (event) => {
-  event.preventDefault();
-  look(find("id").value.trim());
-});
-find("begin").addEventListener("click", () => {
-  find("begin").disabled = true;
-  trigger("begin", { id: state().plan.hub_id });
-});
-find("cancel").addEventListener("click", () => {
-  find("cancel").disabled = true;
-  trigger("cancel");
-});
-watch("value", receive);
-receive();

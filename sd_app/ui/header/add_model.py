@@ -18,9 +18,11 @@ from ..shared.browser_state import QUIET, RUN, TELLING
 from ..shared.errors import error_sentence
 from ..shared.job_events import attempt
 from ..shared.result import download_text
+from ..shared.scripts import script_of
 from ..shared.studio_protocol import PageStudio
 
 ASSETS = Path(__file__).parent
+EVENTS = ("opened", "look_up_model", "leave", "begin", "cancel", "remove", "added")
 PULSE_SECONDS = 0.3  # between two looks at a download
 
 
@@ -241,9 +243,9 @@ def add_model_block(downloads: ModelDownloads) -> gr.HTML:
     return gr.HTML(
         value=downloads.now(),
         html_template=(ASSETS / "add_model.html").read_text(encoding="utf-8"),
-        js_on_load=(ASSETS / "add_model.js").read_text(encoding="utf-8"),
+        js_on_load=script_of("header/add_model.js", *EVENTS),
         apply_default_css=False,
-        elem_id="adding",
+        elem_id="add-model",
     )
 
 

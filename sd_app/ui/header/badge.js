@@ -1,45 +1,58 @@
 // What runs where (see badge.py): a line in the header, more on a press.
-const root = element.querySelector(".badge");
-const find = (name) => root.querySelector(".badge-" + name);
-const state = () => props.value ?? {};
+import { node } from "../shared/dom.js";
 
-function node(tag, text) {
-  const made = document.createElement(tag);
-  made.textContent = text;
-  return made;
+export function mount(component) {
+  const badge = new Badge(component);
+  component.watch("value", () => badge.draw());
+  badge.draw();
 }
 
-function draw() {
-  const value = state();
-  const starting = !value.facts?.length;
-  root.querySelector(".dot").classList.toggle("starting", starting);
-  find("words").replaceChildren(...(starting ? ["Starting…"] : value.words).map((word) => node("span", word)));
-  root.querySelector("dl").replaceChildren(...(value.facts ?? []).flatMap(([name, text]) => [node("dt", name), node("dd", text)]));
-  const rows = (value.loaded ?? []).map(([name, size]) => {
-    const row = document.createElement("tr");
-    row.append(node("td", name), node("td", size));
-    return row;
-  });
-  root.querySelector("tbody").replaceChildren(...rows);
-  find("none").hidden = rows.length > 0;
-  find("foot").hidden = !value.can_unload;
-  find("unload").disabled = Boolean(value.waiting) || !rows.length;
-  find("note").textContent = value.note ?? "";
+class Badge {
+  constructor({ element, props, trigger }) {
+    this.root = element.querySelector(".badge");
+    this.props = props;
+    this.find("open").addEventListener("click", () => this.open(this.find("panel").hidden));
+    this.find("unload").addEventListener("click", () => trigger("free"));
+    document.addEventListener("pointerdown", (event) => {
+      if (!this.root.contains(event.target)) this.open(false);
+    });
+    this.root.addEventListener("keydown", (event) => this.closeByKey(event));
+  }
+
+  find(name) {
+    return this.root.querySelector(`.badge-${name}`);
+  }
+
+  draw() {
+    const { facts = [], words, loaded = [], can_unload: canUnload, waiting, note } = this.props.value ?? {};
+    const starting = !facts.length;
+    this.root.querySelector(".dot").classList.toggle("starting", starting);
+    const shown = starting ? ["Starting…"] : words;
+    this.find("words").replaceChildren(...shown.map((word) => node("span", "", word)));
+    const lines = facts.flatMap(([name, text]) => [node("dt", "", name), node("dd", "", text)]);
+    this.root.querySelector("dl").replaceChildren(...lines);
+    this.root.querySelector("tbody").replaceChildren(...loaded.map(modelRow));
+    this.find("none").hidden = loaded.length > 0;
+    this.find("foot").hidden = !canUnload;
+    this.find("unload").disabled = Boolean(waiting) || !loaded.length;
+    this.find("note").textContent = note ?? "";
+  }
+
+  open(shown) {
+    this.find("panel").hidden = !shown;
+    this.find("open").setAttribute("aria-expanded", String(shown));
+  }
+
+  closeByKey(event) {
+    if (event.key !== "Escape" || this.find("panel").hidden) return;
+    event.stopPropagation();
+    this.open(false);
+    this.find("open").focus();
+  }
 }
 
-function open(shown) {
-  find("panel").hidden = !shown;
-  find("open").setAttribute("aria-expanded", String(shown));
+function modelRow([name, size]) {
+  const row = node("tr");
+  row.append(node("td", "", name), node("td", "", size));
+  return row;
 }
-
-find("open").addEventListener("click", () => open(find("panel").hidden));
-find("unload").addEventListener("click", () => trigger("free"));
-document.addEventListener("pointerdown", (event) => { if (!root.contains(event.target)) open(false); });
-root.addEventListener("keydown", (event) => {
-  if (event.key !== "Escape" || find("panel").hidden) return;
-  event.stopPropagation();
-  open(false);
-  find("open").focus();
-});
-watch("value", draw);
-draw();

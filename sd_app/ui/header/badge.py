@@ -12,6 +12,7 @@ from ...requests import Status, format_bytes
 from ..shared.browser_state import QUIET, RUN
 from ..shared.errors import error_text
 from ..shared.job_events import attempt
+from ..shared.scripts import script_of
 from ..shared.studio_protocol import PageStudio
 
 ASSETS = Path(__file__).parent
@@ -73,7 +74,7 @@ def badge_block(studio: PageStudio) -> gr.HTML:
     return gr.HTML(
         value=badge_value(studio.status()),
         html_template=(ASSETS / "badge.html").read_text(encoding="utf-8"),
-        js_on_load=(ASSETS / "badge.js").read_text(encoding="utf-8"),
+        js_on_load=script_of("header/badge.js", "free"),
         apply_default_css=False,
         elem_id="badge",
     )

@@ -8,6 +8,7 @@ from ...requests import Txt2ImgRequest
 from ..shared.browser_state import QUIET, browser_state
 from ..shared.field_controls import control
 from ..shared.job_queue import JobQueue
+from ..shared.scripts import function_of
 from ..shared.studio_protocol import PageStudio
 from .add_model import ModelDownloads, add_model_block, wire_add_model
 from .badge import badge_block, wire_badge
@@ -54,7 +55,9 @@ def header(studio: PageStudio, queue: JobQueue, *, demo: gr.Blocks) -> Header:
         return gr.update(choices=now, value=name if name in now else now[0]) if now else gr.skip()
 
     saved = browser_state("page", "model")
-    picker.change(fn=None, js="(name) => name", inputs=picker, outputs=saved, **QUIET)
+    picker.change(
+        fn=None, js=function_of("shared/controls.js", "same"), inputs=picker, outputs=saved, **QUIET
+    )
     demo.load(restore, inputs=saved, outputs=picker, **QUIET)
     stop_all.click(stop_everything, **QUIET)
     wire_badge(badge, studio, demo)

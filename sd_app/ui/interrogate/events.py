@@ -10,12 +10,13 @@ from ...requests import InterrogateRequest
 from ..shared.browser_state import QUIET, RUN, TELLING, browser_state, keep_form, keep_pictures, read_pictures
 from ..shared.canvas import Canvas, CanvasValue, upload_of
 from ..shared.components import NamedFile, Notice, Updates, Values
+from ..shared.controls import NO_NOTICE
 from ..shared.errors import error_sentence
 from ..shared.files import PictureFiles
 from ..shared.gpu import borrow_call, borrow_gpu
 from ..shared.job_events import job_events
 from ..shared.job_queue import JobQueue
-from ..shared.result import SENT
+from ..shared.scripts import function_of
 from ..shared.studio_protocol import PageStudio
 from . import words
 from .check_drawing import Compare, Draw, check_request
@@ -129,7 +130,9 @@ class SearchEvents:
     def _wire_canvas(self) -> None:
         view = self.canvas.view
         view.picked(self.take_picture, inputs=view, outputs=view, preprocess=False, **QUIET)
-        self.notice.undo(fn=None, js="() => ({text: '', before: null})", outputs=self.notice, **QUIET)
+        self.notice.undo(
+            fn=None, js=function_of("shared/controls.js", "same", NO_NOTICE), outputs=self.notice, **QUIET
+        )
 
     def take_picture(self, value: object, event: gr.EventData) -> CanvasValue:
         """Put an uploaded picture on the canvas."""
@@ -142,15 +145,14 @@ class SearchEvents:
         """Let a making tab's result block send the picture it shows here."""
         sent = result.send_interrogate(
             self.receive,
-            js=SENT,
+            js=function_of("shared/send_to.js", "sentImage"),
             inputs=result,
             outputs=[self.canvas.view, self.notice],
             preprocess=False,
             **TELLING,
         )
-        opening = "['tab-interrogate-button', 'view-words-button']"
-        js = f"() => {{ for (const id of {opening}) document.getElementById(id)?.click(); }}"
-        sent.success(fn=None, js=js, **QUIET)
+        opening = ("tab-interrogate-button", "view-words-button")
+        sent.success(fn=None, js=function_of("shared/send_to.js", "openTabs", *opening), **QUIET)
 
     def receive(self, entry: object) -> tuple[CanvasValue, Notice]:
         """Take over a picture that another tab made."""

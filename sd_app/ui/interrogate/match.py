@@ -204,7 +204,7 @@ def match_columns(studio: PageStudio, queue: JobQueue, files: PictureFiles) -> M
         with gr.Group(elem_classes="panel"):
             clip_model = clip_picker(studio)
     with gr.Column(elem_classes="get", scale=1, min_width=320):
-        table = job_block(NAME, EMPTY, "interrogate/match.html", ("interrogate/match.js",))
+        table = job_block(NAME, EMPTY, "interrogate/match")
     return MatchEvents(
         studio=studio,
         queue=queue,

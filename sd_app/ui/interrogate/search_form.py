@@ -12,6 +12,7 @@ from ..shared.components import Component, Fields, Form, Updates, Values
 from ..shared.controls import panel_title
 from ..shared.field_controls import control
 from ..shared.form import build_request
+from ..shared.scripts import function_of
 from ..shared.studio_protocol import PageStudio
 
 ABOUT_MODES = {
@@ -37,7 +38,7 @@ class SearchForm:
         form = self.fields
         form["mode"].change(
             fn=None,
-            js=f"(mode) => `<span>${{{ABOUT_MODES}[mode] ?? ''}}</span>`",
+            js=function_of("interrogate/search_form.js", "aboutMode", ABOUT_MODES),
             inputs=form["mode"],
             outputs=self.mode_line,
             **QUIET,

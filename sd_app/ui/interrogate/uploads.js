@@ -1,65 +1,86 @@
-// Several pictures (see album.py). The value is {pictures: list of {file, name}, text}.
-const root = element.querySelector(".album");
-const find = (name) => root.querySelector(".album-" + name);
-const pictures = () => props.value?.pictures ?? [];
+// Several pictures (see uploads.py). The value is {pictures: list of {file, name}, text}.
+import { button, picture } from "../shared/dom.js";
 
-function draw() {
-  const message = root.querySelector(".easel-message");
-  message.textContent = props.value?.text ?? "";
-  message.hidden = !props.value?.text;
-  find("hint").hidden = pictures().length > 0;
-  find("clear").hidden = !pictures().length;
-  find("count").textContent = pictures().length ? `${pictures().length} of ${MOST}` : "";
-  find("open").disabled = pictures().length >= MOST;
-  find("pictures").replaceChildren(...pictures().map((picture, index) => {
-    const button = document.createElement("button");
-    button.type = "button";
-    button.title = picture.name + ": press to remove it";
-    button.setAttribute("aria-label", "Remove " + picture.name);
-    const image = new Image();
-    image.alt = "";
-    image.onload = () => image.classList.toggle("crisp", Math.max(image.naturalWidth, image.naturalHeight) <= 384);
-    image.src = picture.file.url;
-    button.append(image);
-    button.addEventListener("click", () => keep(pictures().filter((_, at) => at !== index)));
-    return button;
-  }));
+export function mount(component, { most }) {
+  const uploads = new Uploads(component, most);
+  component.watch("value", () => uploads.receive());
+  uploads.receive();
 }
 
-function keep(list) {
-  props.value = { pictures: list, text: "" };
-  draw();
-  trigger("painted");
-}
+class Uploads {
+  constructor({ element, props, trigger, upload }, most) {
+    this.root = element.querySelector(".uploads");
+    Object.assign(this, { props, trigger, upload, most });
+    this.seen = ""; // the files as last told
+    this.listen();
+  }
 
-async function take(files) {
-  root.dataset.busy = "true";
-  try {
-    const added = [];
-    for (const file of files) added.push({ path: (await upload(file)).path, name: file.name });
-    trigger("picked", { files: added });
-  } catch (error) {
-    props.value = { pictures: pictures(), text: "The pictures could not be uploaded: " + (error.message || error) };
-    draw();
-  } finally {
-    delete root.dataset.busy;
+  find(name) {
+    return this.root.querySelector(`.uploads-${name}`);
+  }
+
+  get pictures() {
+    return this.props.value?.pictures ?? [];
+  }
+
+  draw() {
+    const count = this.pictures.length;
+    const message = this.root.querySelector(".canvas-message");
+    message.textContent = this.props.value?.text ?? "";
+    message.hidden = !message.textContent;
+    this.find("hint").hidden = count > 0;
+    this.find("clear").hidden = !count;
+    this.find("count").textContent = count ? `${count} of ${this.most}` : "";
+    this.find("open").disabled = count >= this.most;
+    this.find("pictures").replaceChildren(...this.pictures.map((one, index) => this.thumb(one, index)));
+  }
+
+  thumb({ file, name }, index) {
+    const remove = () => this.keep(this.pictures.filter((_, at) => at !== index));
+    const made = button(null, remove, { title: `${name}: press to remove it` });
+    made.setAttribute("aria-label", `Remove ${name}`);
+    made.append(picture(file.url));
+    return made;
+  }
+
+  keep(pictures) {
+    this.props.value = { pictures, text: "" };
+    this.draw();
+    this.trigger("painted");
+  }
+
+  receive() {
+    this.draw();
+    const paths = this.pictures.map((one) => one.file.path).join();
+    if (paths !== this.seen) this.trigger("painted");
+    this.seen = paths;
+  }
+
+  async take(files) {
+    this.root.dataset.busy = "true";
+    try {
+      const added = [];
+      for (const file of files) added.push({ path: (await this.upload(file)).path, name: file.name });
+      this.trigger("picked", { files: added });
+    } catch (error) {
+      const text = `The pictures could not be uploaded: ${error.message || error}`;
+      this.props.value = { pictures: this.pictures, text };
+      this.draw();
+    } finally {
+      delete this.root.dataset.busy;
+    }
+  }
+
+  listen() {
+    const input = this.find("file");
+    this.find("open").addEventListener("click", () => {
+      input.value = "";
+      input.click();
+    });
+    this.find("clear").addEventListener("click", () => this.keep([]));
+    input.addEventListener("change", () => {
+      if (input.files.length) this.take([...input.files]);
+    });
+    this.root.addEventListener("pictures", (event) => this.take(event.detail));
   }
 }
-
-let seen = "";
-function receive() {
-  draw();
-  const paths = pictures().map((picture) => picture.file.path).join();
-  if (paths !== seen) trigger("painted");
-  seen = paths;
-}
-
-find("open").addEventListener("click", () => {
-  find("file").value = "";
-  find("file").click();
-});
-find("clear").addEventListener("click", () => keep([]));
-find("file").addEventListener("change", (event) => { if (event.target.files.length) take([...event.target.files]); });
-root.addEventListener("pictures", (event) => take(event.detail));
-watch("value", receive);
-receive();

@@ -11,6 +11,7 @@ from ...requests import MAX_MATCHES
 from ..shared.canvas import picture_entry
 from ..shared.components import NamedFile
 from ..shared.files import PictureFiles
+from ..shared.scripts import script_of
 
 ASSETS = Path(__file__).parent
 
@@ -72,8 +73,8 @@ def uploads_block(files: PictureFiles, max_pixels: int) -> Uploads:
     view = gr.HTML(
         value=EMPTY,
         html_template=(ASSETS / "uploads.html").read_text(encoding="utf-8"),
-        js_on_load=f"const MOST = {MAX_MATCHES};\n" + (ASSETS / "uploads.js").read_text(encoding="utf-8"),
+        js_on_load=script_of("interrogate/uploads.js", "picked", "painted", most=MAX_MATCHES),
         apply_default_css=False,
-        elem_classes="easel-block",
+        elem_classes="canvas-block",
     )
     return Uploads(view=view, files=files, max_pixels=max_pixels)

@@ -1,222 +1,174 @@
 // Draws what was found (see words.py). All words are people's or lists': they are set as text only.
-let kept = null; // the last words: they stay when a job ends without any
-let turn = 0; // presses on phrases; an answer to an earlier one must not undo a later one
-let wanted = null; // the phrases that are off, while the server has not answered yet
+import { node, setPressed } from "../shared/dom.js";
+import { JobBlock } from "../shared/job.js";
+import { drawDrawn, drawGroups } from "./words_below.js";
+import { drawCurve } from "./words_curve.js";
 
-const RAISES = find("caveat").textContent;
-const LOWERS = "These words lower CLIP's similarity to your picture. That is not the probability that a model leaves something out.";
-const phrasesOf = (value) => value.steps.flatMap((step) => step.phrases);
+const LOWERS =
+  "These words lower CLIP's similarity to your picture. That is not the probability that a model leaves something out.";
+const PATIENCE = 3000; // milliseconds until an unanswered press is asked once more
+const TOLD = 1500; // milliseconds that "Copied" stands
 
-function node(tag, className, text) {
-  const made = document.createElement(tag);
-  if (className) made.className = className;
-  if (text != null) made.textContent = text;
-  return made;
+export function mount(component, { sendTo }) {
+  const words = new Words(component, sendTo);
+  component.watch("value", () => words.render());
+  words.render();
 }
 
-function keepWords() {
-  const value = state();
-  if (busy()) return;
-  if (value.prompt || value.steps?.length) {
-    const { phase, text, detail, fraction, notice, asked, turn: answered, ...words } = value;
-    kept = words;
-  } else if (kept && value.phase !== "empty") props.value = { ...value, ...kept };
-}
-
-function offNow(value) {
-  return wanted ?? value.off;
-}
-
-function promptNow(value) {
-  if (!wanted) return value.prompt;
-  const on = phrasesOf(value).filter((_, index) => !wanted.includes(index));
+// Return the prompt with the phrases of these places left out.
+export function promptWithout(value, off) {
+  const phrases = value.steps.flatMap((step) => step.phrases);
+  const on = phrases.filter((_, index) => !off.includes(index));
   return [...(value.caption.text ? [value.caption.text] : []), ...on].join(", ");
 }
 
-function drawChips(value) {
-  const box = find("chips");
-  const off = offNow(value);
-  const shape = JSON.stringify([value.caption, value.steps]);
-  if (box.dataset.shape !== shape) {
-    box.dataset.shape = shape;
-    let index = 0;
-    const chips = value.caption.text ? [captionChip(value.caption)] : [];
-    for (const step of value.steps) {
-      const group = node("span", "chip-step");
-      group.title = step.title;
-      for (const phrase of step.phrases) group.append(phraseChip(phrase, index++));
-      group.append(node("span", "chip-gain", step.gain));
-      chips.push(group);
-    }
-    box.replaceChildren(...chips);
+export function toggled(off, index) {
+  return off.includes(index) ? off.filter((one) => one !== index) : [...off, index];
+}
+
+class Words {
+  constructor(component, sendTo) {
+    this.job = new JobBlock(component, sendTo);
+    this.raises = this.job.find("caveat").textContent;
+    this.kept = null; // the last words: they stay when a job ends without any
+    this.turn = 0; // presses on phrases; an answer to an earlier one must not undo a later one
+    this.wanted = null; // the phrases that are off, while the server has not answered yet
+    this.asking = 0; // the timer of asking once more
+    this.listen();
   }
-  for (const chip of box.querySelectorAll("button")) {
-    chip.setAttribute("aria-pressed", String(!off.includes(Number(chip.dataset.index))));
-    chip.disabled = busy();
+
+  // -- drawing
+
+  render() {
+    this.keepWords();
+    const { value, busy } = this.job;
+    if (this.wanted && (value.turn === this.turn || busy)) this.wanted = null;
+    this.job.draw(value);
+    const some = Boolean(value.prompt || value.steps?.length || value.caption?.text);
+    this.hideParts(value, some);
+    this.job.setText("summary", value.phase === "error" ? "" : value.text);
+    this.job.setText("note", value.note);
+    this.job.setText("caveat", value.mode === "negative" ? LOWERS : this.raises);
+    drawDrawn(this.job, value.drawn ?? null);
+    drawGroups(this.job.find("groups"), value.groups ?? []);
+    if (some) this.drawFound(value);
+  }
+
+  keepWords() {
+    const value = this.job.value;
+    if (this.job.busy) return;
+    if (value.prompt || value.steps?.length) {
+      const { phase, text, detail, fraction, notice, asked, turn, ...words } = value;
+      this.kept = words;
+    } else if (this.kept && value.phase !== "empty") this.job.value = { ...value, ...this.kept };
+  }
+
+  hideParts(value, some) {
+    const { busy } = this.job;
+    this.job.find("nothing").hidden = some || busy;
+    this.job.find("found").hidden = !some;
+    this.job.find("foot").hidden = !busy && !some && !value.text;
+    this.job.find("after").hidden = busy;
+    this.job.find("actions").hidden = !some;
+    this.job.find("note").hidden = !value.note;
+  }
+
+  drawFound(value) {
+    this.job.setText("prompt", this.wanted ? promptWithout(value, this.wanted) : value.prompt);
+    this.job.find("chip-hint").hidden = this.job.busy || !value.steps.length;
+    this.drawChips(value);
+    for (const name of ["cosine", "rank", "chance"]) {
+      const text = this.wanted ? "…" : value.score[name];
+      this.job.setText(name, text);
+      this.job.find(name).parentElement.hidden = !text;
+    }
+    drawCurve(this.job.find("curve"), value.curve);
+    this.job.root.querySelector('[data-do="check"]').hidden = value.mode === "negative";
+  }
+
+  drawChips(value) {
+    const box = this.job.find("chips");
+    const shape = JSON.stringify([value.caption, value.steps]);
+    if (box.dataset.shape !== shape) {
+      box.dataset.shape = shape;
+      box.replaceChildren(...chipsOf(value));
+    }
+    const off = this.wanted ?? value.off;
+    for (const chip of box.querySelectorAll("button")) {
+      setPressed(chip, !off.includes(Number(chip.dataset.index)));
+      chip.disabled = this.job.busy;
+    }
+  }
+
+  // -- asking
+
+  press(index) {
+    this.wanted = toggled(this.wanted ?? this.job.value.off, index);
+    this.turn += 1;
+    this.ask(true);
+  }
+
+  // Of quick presses Gradio can lose the last one: what is not answered soon is asked once more.
+  ask(again) {
+    this.job.value = { ...this.job.value, asked: this.wanted, turn: -this.turn };
+    this.render();
+    this.job.trigger("toggle");
+    clearTimeout(this.asking);
+    const repeat = () => this.wanted && !this.job.busy && this.ask(false);
+    if (again) this.asking = setTimeout(repeat, PATIENCE);
+  }
+
+  async copy() {
+    const text = this.job.find("prompt").textContent;
+    try {
+      await navigator.clipboard.writeText(text);
+    } catch {
+      copyByHand(text, this.job.root);
+    }
+    this.job.setText("copy", "Copied");
+    setTimeout(() => this.job.setText("copy", "Copy"), TOLD);
+  }
+
+  listen() {
+    this.job.find("chips").addEventListener("click", (event) => {
+      const chip = event.target.closest("button");
+      if (chip && !this.job.busy) this.press(Number(chip.dataset.index));
+    });
+    this.job.find("actions").addEventListener("click", (event) => {
+      const action = event.target.closest("button")?.dataset.do;
+      if (action && !this.job.busy) this.job.trigger(action);
+    });
+    this.job.find("copy").addEventListener("click", () => this.copy());
   }
 }
 
-function captionChip(caption) {
-  const chip = node("span", "chip-caption", caption.text);
-  chip.title = caption.title;
-  return chip;
+// Where the clipboard is not allowed: plain http on another machine's address.
+function copyByHand(text, root) {
+  const area = node("textarea", "", text);
+  root.append(area);
+  area.select();
+  document.execCommand("copy");
+  area.remove();
+}
+
+function chipsOf(value) {
+  const chips = value.caption.text ? [captionChip(value.caption)] : [];
+  let index = 0;
+  for (const step of value.steps) {
+    const group = Object.assign(node("span", "chip-step"), { title: step.title });
+    for (const phrase of step.phrases) group.append(phraseChip(phrase, index++));
+    group.append(node("span", "chip-gain", step.gain));
+    chips.push(group);
+  }
+  return chips;
+}
+
+function captionChip({ text, title }) {
+  return Object.assign(node("span", "chip-caption", text), { title });
 }
 
 function phraseChip(phrase, index) {
-  const chip = node("button", "chip", phrase);
-  chip.type = "button";
+  const chip = Object.assign(node("button", "chip", phrase), { type: "button" });
   chip.dataset.index = index;
   return chip;
 }
-
-function svg(tag, attributes, text) {
-  const made = document.createElementNS("http://www.w3.org/2000/svg", tag);
-  for (const [name, value] of Object.entries(attributes)) made.setAttribute(name, value);
-  if (text != null) made.textContent = text;
-  return made;
-}
-
-function drawCurve(curve) {
-  const box = find("curve");
-  box.hidden = curve.length < 2;
-  const picture = box.querySelector("svg");
-  const shape = curve.join();
-  if (box.hidden || picture.dataset.shape === shape) return;
-  picture.dataset.shape = shape;
-  const low = Math.min(...curve), high = Math.max(...curve);
-  const at = curve.map((cosine, index) => [
-    30 + 340 * index / (curve.length - 1), 84 - 56 * (cosine - low) / (high - low || 1),
-  ]);
-  const label = (index, anchor) => svg("text", {
-    x: at[index][0], y: at[index][1] - 9, "text-anchor": anchor,
-  }, curve[index].toFixed(2).replace("-", "−"));
-  const dots = at.map(([x, y], index) => {
-    const dot = svg("circle", { cx: x, cy: y, r: 3 });
-    dot.append(svg("title", {}, (index ? "after step " + index + ": " : "start: ") + curve[index].toFixed(4)));
-    return dot;
-  });
-  picture.replaceChildren(
-    svg("line", { x1: 30, x2: 370, y1: 98, y2: 98, class: "axis" }),
-    svg("polyline", { points: at.map((point) => point.join()).join(" ") }),
-    ...dots, label(0, "middle"), label(curve.length - 1, "middle"),
-  );
-  picture.setAttribute("aria-label", `Cosine from ${curve[0].toFixed(2)} to ${curve.at(-1).toFixed(2)}`);
-}
-
-function drawGroups(groups) {
-  const box = find("groups");
-  box.hidden = !groups.length;
-  const shape = JSON.stringify(groups);
-  if (box.dataset.shape === shape) return;
-  box.dataset.shape = shape;
-  const HEADS = [
-    ["Cosine", "Cosine of picture and phrase"], ["Above", "Share of random phrases that fit this picture less well"],
-    ["Chance", "Chance that a random direction is as close"],
-  ];
-  box.querySelector("div").replaceChildren(...groups.map((group) => {
-    const table = node("table"), head = node("tr");
-    const name = node("th", "", group.name);
-    name.scope = "col";
-    head.append(name, ...HEADS.map(([text, title]) => Object.assign(node("th", "", text), { title, scope: "col" })));
-    const body = node("tbody");
-    for (const [phrase, ...numbers] of group.rows) {
-      const row = node("tr");
-      const first = node("th", "", phrase);
-      first.scope = "row";
-      row.append(first, ...numbers.map((text) => node("td", "", text)));
-      body.append(row);
-    }
-    const top = node("thead");
-    top.append(head);
-    table.append(top, body);
-    return table;
-  }));
-}
-
-function drawDrawn(drawn) {
-  find("drawn").hidden = !drawn;
-  if (!drawn) return;
-  setText("drawn-text", drawn.text);
-  const box = find("drawn-images");
-  const entries = drawn.preview ? [...drawn.images, { url: drawn.preview, label: "" }] : drawn.images;
-  const shape = entries.map((one) => (one.url ?? one.file.url) + one.label).join("\n");
-  if (box.dataset.shape === shape) return;
-  box.dataset.shape = shape;
-  box.replaceChildren(...entries.map((one) => {
-    const figure = node("figure", one.url ? "preview" : "");
-    const image = new Image();
-    image.alt = one.label || "Preview";
-    image.onload = () => image.classList.toggle("crisp", !one.url && Math.max(image.naturalWidth, image.naturalHeight) <= 384);
-    image.src = one.url ?? one.file.url;
-    figure.append(image, node("figcaption", "", one.label));
-    return figure;
-  }));
-}
-
-function render() {
-  keepWords();
-  const value = state();
-  if (wanted && (value.turn === turn || busy())) wanted = null;
-  drawJob(value);
-  const some = Boolean(value.prompt || value.steps?.length || value.caption?.text);
-  find("nothing").hidden = some || busy();
-  find("found").hidden = !some;
-  find("foot").hidden = !busy() && !some && !value.text;
-  find("after").hidden = busy();
-  find("actions").hidden = !some;
-  setText("summary", value.phase === "error" ? "" : value.text);
-  setText("note", value.note);
-  setText("caveat", value.mode === "negative" ? LOWERS : RAISES);
-  find("note").hidden = !value.note;
-  drawDrawn(value.drawn ?? null);
-  drawGroups(value.groups ?? []);
-  if (!some) return;
-  setText("prompt", promptNow(value));
-  find("chip-hint").hidden = busy() || !value.steps.length;
-  drawChips(value);
-  for (const name of ["cosine", "rank", "chance"]) {
-    const text = wanted ? "…" : value.score[name];
-    setText(name, text);
-    find(name).parentElement.hidden = !text;
-  }
-  drawCurve(value.curve);
-  root.querySelector('[data-do="check"]').hidden = value.mode === "negative";
-}
-
-find("chips").addEventListener("click", (event) => {
-  const chip = event.target.closest("button");
-  if (!chip || busy()) return;
-  const index = Number(chip.dataset.index), off = offNow(state());
-  wanted = off.includes(index) ? off.filter((one) => one !== index) : [...off, index];
-  turn += 1;
-  ask(true);
-});
-
-// Of quick presses Gradio can lose the last one: what is not answered soon is asked once more.
-let asking = 0;
-function ask(again) {
-  props.value = { ...state(), asked: wanted, turn: -turn };
-  render();
-  trigger("toggle");
-  clearTimeout(asking);
-  if (again) asking = setTimeout(() => wanted && !busy() && ask(false), 3000);
-}
-find("actions").addEventListener("click", (event) => {
-  const action = event.target.closest("button")?.dataset.do;
-  if (action && !busy()) action === "check" ? trigger("check") : trigger(action);
-});
-find("copy").addEventListener("click", async () => {
-  const text = find("prompt").textContent;
-  try {
-    await navigator.clipboard.writeText(text);
-  } catch { // not allowed here: plain http on another machine's address
-    const area = node("textarea", "", text);
-    root.append(area);
-    area.select();
-    document.execCommand("copy");
-    area.remove();
-  }
-  setText("copy", "Copied");
-  setTimeout(() => setText("copy", "Copy"), 1500);
-});
-find("actions").append(...sendButtons());

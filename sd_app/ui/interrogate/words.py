@@ -111,7 +111,7 @@ DIGITS = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 def words_block(name: str) -> gr.HTML:
     """Make the block. It triggers `toggle`, `check`, and `send_NAME` for each making tab."""
-    return job_block(name, EMPTY, "interrogate/words.html", ("interrogate/words.js",))
+    return job_block(name, EMPTY, "interrogate/words", "toggle", "check")
 
 
 def waiting(event: Waiting) -> WordsValue:

@@ -9,6 +9,7 @@ from .browser_state import QUIET
 from .components import Component, Updates
 from .controls import examples_block, picked
 from .errors import sentence
+from .scripts import function_of
 from .studio_protocol import PageStudio
 
 MAX_LISTED = 2000  # a menu of more is no help
@@ -16,10 +17,6 @@ HINT = (
     "<span>Put .safetensors files into loras/ or embeddings/ in your models folder,"
     " and they are listed here.</span>"
 )
-APPEND_JS = """(text, prompt) => {
-  const before = (prompt ?? "").trimEnd();
-  return text ? (before ? before + " " : "") + text : prompt;
-}"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,8 +36,9 @@ class AddonPicker:
         for event in (demo.load, self.panel.expand):
             event(self.refresh, outputs=[self.panel, self.chosen, self.facts], **QUIET)
         self.chosen.change(self.describe, inputs=self.chosen, outputs=self._about, preprocess=False, **QUIET)
+        append_text = function_of("shared/addon_picker.js", "append")
         for button, field in ((self.insert, prompt), (self.insert_negative, negative_prompt)):
-            button.click(fn=None, js=APPEND_JS, inputs=[self.chosen, field], outputs=field, **QUIET)
+            button.click(fn=None, js=append_text, inputs=[self.chosen, field], outputs=field, **QUIET)
         self.triggers.pick(append, inputs=prompt, outputs=prompt, preprocess=False, **QUIET)
 
     @property

@@ -5,6 +5,7 @@ import json
 import gradio as gr
 
 from .components import Form
+from .scripts import function_of
 
 MAX_KEPT = 1_500_000  # characters of a canvas that the browser keeps; it has room for five million in all
 # Event settings: fast, silent, and not part of the public API.
@@ -34,7 +35,7 @@ def keep_form(form: Form, saved: gr.BrowserState) -> None:
     gr.on(
         [component.change for component in form.values()],
         fn=None,
-        js=f"(...values) => Object.fromEntries({list(form)}.map((name, i) => [name, values[i]]))",
+        js=function_of("shared/browser_state.js", "byName", list(form)),
         inputs=list(form.values()),
         outputs=saved,
         trigger_mode="multiple",
@@ -49,7 +50,7 @@ def keep_pictures(view: gr.HTML, saved: gr.BrowserState) -> None:
     """
     view.painted(
         fn=None,
-        js=f"(value) => (text => text.length < {MAX_KEPT} ? text : null)(JSON.stringify(value))",
+        js=function_of("shared/browser_state.js", "asText", MAX_KEPT),
         inputs=view,
         outputs=saved,
         preprocess=False,

@@ -13,6 +13,7 @@ from PIL import Image
 from ...images import lay_over, open_image, open_layer, open_mask
 from .components import NamedFile
 from .files import PictureFiles
+from .scripts import script_of
 
 ASSETS = Path(__file__).parent
 
@@ -34,6 +35,7 @@ class CanvasValue(TypedDict):
 
 
 EMPTY: CanvasValue = {"picture": None, "blank": None, "paint": None, "text": ""}
+EVENTS = ("picked", "mask_picked", "painted", "blank", "resized")
 WHITE = "#ffffff"
 PNG_URL = "data:image/png;base64,"
 CELL = 8  # pixels; the sides of what a model makes are multiples of it
@@ -159,9 +161,9 @@ def canvas_block(kind: str, files: PictureFiles, max_pixels: int) -> Canvas:
     view = gr.HTML(
         value=EMPTY,
         html_template=(ASSETS / "canvas.html").read_text(encoding="utf-8"),
-        js_on_load=f"const KIND = '{kind}';\n" + (ASSETS / "canvas.js").read_text(encoding="utf-8"),
+        js_on_load=script_of("shared/canvas.js", *EVENTS, kind=kind),
         apply_default_css=False,
-        elem_classes="easel-block",
+        elem_classes="canvas-block",
     )
     return Canvas(kind=kind, view=view, files=files, max_pixels=max_pixels)
 

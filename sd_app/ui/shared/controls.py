@@ -11,50 +11,14 @@ from ...requests import Img2ImgRequest, TokenReport, Txt2ImgRequest, request_fie
 from .components import Component, Fields, Form, Notice
 from .field_controls import control
 from .form import OWN_VAE, RANDOM_SEED, model_defaults
+from .scripts import function_of, script_of
 
 # The slider's end; larger values arrive with a picture's parameters.
 USUAL_STEPS = int(request_fields(Txt2ImgRequest)["num_inference_steps"].ends[1])
 MAX_WORDS_SHOWN = 6
 WORDS_CLASS, MAX_LINES = "prompt-box", 8  # of texts in which the keyboard weighs words
 
-EXAMPLES_JS = """
-const row = element.querySelector(".examples");
-function draw() {
-  row.replaceChildren(...(props.value || []).map((text) => {
-    const chip = document.createElement("button");
-    chip.type = "button";
-    chip.textContent = chip.title = text;
-    chip.addEventListener("click", () => trigger("pick", { text }));
-    return chip;
-  }));
-  row.parentElement.hidden = !row.children.length;
-}
-row.addEventListener("wheel", (event) => {
-  if (!event.deltaY || row.scrollWidth <= row.clientWidth) return;
-  event.preventDefault();
-  row.scrollLeft += event.deltaY;
-});
-watch("value", draw);
-draw();
-"""
-
-
 NO_NOTICE: Notice = {"text": "", "before": None}
-NOTICE_JS = """
-const line = element.querySelector(".notice");
-function draw() {
-  line.querySelector("span").textContent = props.value?.text ?? "";
-  line.querySelector("button").hidden = !props.value?.before;
-  line.hidden = !props.value?.text;
-}
-line.querySelector("button").addEventListener("click", () => trigger("undo"));
-watch("value", draw);
-draw();
-"""
-STEPS_RUN_JS = """(steps, strength) => {
-  const run = Math.min(steps, Math.floor(steps * strength + 1e-9));
-  return Number.isFinite(run) ? `<span>Runs ${run} of ${steps} steps</span>` : "";
-}"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,7 +38,7 @@ def notice_block() -> gr.HTML:
         value=NO_NOTICE,
         html_template='<p class="notice" role="status" hidden><span></span>'
         '<button type="button">Undo</button></p>',
-        js_on_load=NOTICE_JS,
+        js_on_load=script_of("shared/notice.js", "undo"),
         apply_default_css=False,
         elem_classes="notice-block",
     )
@@ -85,7 +49,7 @@ def examples_block(texts: list[str], *classes: str, label: str = "Try") -> gr.HT
     return gr.HTML(
         value=texts,
         html_template=f'<div><span class="examples-label">{label}</span><div class="examples"></div></div>',
-        js_on_load=EXAMPLES_JS,
+        js_on_load=script_of("shared/examples.js", "pick"),
         apply_default_css=False,
         elem_classes=["examples-block", *classes],
     )
@@ -164,7 +128,8 @@ def wire_steps_run(steps: Component, strength: Component, line: gr.HTML, demo: g
     """Keep the line "runs n of N steps" true, in the browser alone."""
     inputs = [steps, strength]
     events = [steps.change, strength.change, demo.load]
-    gr.on(events, fn=None, js=STEPS_RUN_JS, inputs=inputs, outputs=line, queue=False, show_progress="hidden")
+    js = function_of("shared/controls.js", "stepsRun")
+    gr.on(events, fn=None, js=js, inputs=inputs, outputs=line, queue=False, show_progress="hidden")
 
 
 def size_block(
@@ -188,7 +153,8 @@ def size_block(
                 fields["num_images"] = control(request_type, "num_images", min_width=70)
         if fits:
             fields["resize_mode"] = control(request_type, "resize_mode", names=fits, elem_classes="choice")
-    swap.click(fn=None, js="(w, h) => [h, w]", inputs=[width, height], outputs=[width, height])
+    swap_js = function_of("shared/controls.js", "swap")
+    swap.click(fn=None, js=swap_js, inputs=[width, height], outputs=[width, height])
     return {"width": width, "height": height, **fields}
 
 
@@ -208,7 +174,7 @@ def sampling_block(model: ModelInfo | None, schedulers: tuple[str, ...]) -> Fiel
             seed = control(Txt2ImgRequest, "seed", value=RANDOM_SEED, min_width=100)
             shuffle = gr.Button("Random", elem_classes="small", min_width=60, scale=0)
             again = gr.Button("Reuse", elem_classes="small", min_width=60, scale=0)
-    shuffle.click(fn=None, js=f"() => {RANDOM_SEED}", outputs=seed)
+    shuffle.click(fn=None, js=function_of("shared/controls.js", "same", RANDOM_SEED), outputs=seed)
     return {
         "scheduler": scheduler,
         "seed": seed,

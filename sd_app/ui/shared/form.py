@@ -196,6 +196,6 @@ def _existing(
     known = {"model": models, "scheduler": schedulers, "vae": (OWN_VAE, *vaes)}
     for name, choices in known.items():
         if name in kept and kept[name] not in choices:
-            label = "VAE" if name == "vae" else name
+            label = LABELS[name] if name == "vae" else name
             remarks.append(f"The {label} {kept.pop(name)} is not here, so yours stays.")
     return kept, remarks

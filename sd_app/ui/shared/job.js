@@ -1,58 +1,90 @@
 // What every result block does: it shows a job's phase and progress, and lets one press be one job.
-const root = element.querySelector(".stage");
-const find = (name) => root.querySelector(".stage-" + name);
-const state = () => props.value || { phase: "empty", images: [] };
-const BEGIN = ".go-row:not(.show-numbers) .generate"; // the button that begins a job
-const busy = () => ["waiting", "running"].includes(state().phase);
+import { button, drawMessage, node, PHONE } from "./dom.js";
 
-function setText(name, text) {
-  const node = find(name);
-  if (node.textContent !== text) node.textContent = text || "";
+const GENERATE = ".go-row:not(.show-numbers) .generate"; // the button that begins a job
+const EMPTY = { phase: "empty", images: [] };
+
+export const isBusy = (value) => ["waiting", "running"].includes(value.phase);
+
+// Put the job's percentage before the page's title, or take it away: `percent` is null when none runs.
+export function titleWith(percent, title) {
+  return (percent === null ? "" : `${percent}% · `) + title.replace(/^\d+% · /, "");
 }
 
-function showInTitle() {
-  const percent = busy() ? Math.round(100 * state().fraction) + "% · " : "";
-  document.title = percent + document.title.replace(/^\d+% · /, "");
+export class JobBlock {
+  // sendTo: list of [event, label], where else what is shown can go.
+  constructor({ element, props, trigger }, sendTo) {
+    this.root = element.querySelector(".result");
+    this.props = props;
+    this.trigger = trigger;
+    this.find("actions")?.append(...sendButtons(sendTo));
+    const tab = this.root.closest(".maker");
+    tab?.addEventListener("click", (event) => this.refuseSecondPress(event), { capture: true });
+    tab?.addEventListener("click", (event) => this.answerPress(event));
+  }
+
+  find(name) {
+    return this.root.querySelector(`.result-${name}`);
+  }
+
+  get value() {
+    return this.props.value || EMPTY;
+  }
+
+  set value(value) {
+    this.props.value = value;
+  }
+
+  get busy() {
+    return isBusy(this.value);
+  }
+
+  setText(name, text) {
+    const element = this.find(name);
+    if (element.textContent !== text) element.textContent = text || "";
+  }
+
+  draw(value) {
+    document.title = titleWith(this.busy ? Math.round(100 * value.fraction) : null, document.title);
+    this.root.dataset.phase = value.phase;
+    this.root.closest(".maker")?.setAttribute("data-busy", String(this.busy));
+    drawMessage(this.find("message"), value.phase === "error" ? value.text : "");
+    this.setText("notice", value.notice);
+    this.find("notice").hidden = !value.notice;
+    this.find("progress").hidden = !this.busy;
+    if (this.busy) this.drawProgress(value);
+  }
+
+  drawProgress(value) {
+    this.setText("text", value.text);
+    this.setText("detail", value.detail);
+    this.find("bar").style.width = `${100 * value.fraction}%`;
+    this.find("progress").setAttribute("aria-valuenow", Math.round(100 * value.fraction));
+    this.find("progress").setAttribute("aria-valuetext", `${value.text} ${value.detail}`);
+  }
+
+  // One press, one job: not again while it runs, nor by the second half of a double click.
+  refuseSecondPress(event) {
+    if (event.target.closest(GENERATE) && (this.busy || event.detail > 1)) event.stopImmediatePropagation();
+  }
+
+  answerPress(event) {
+    if (this.busy && event.target.closest(".stop-run")) this.setText("text", "Stopping…");
+    // On a phone the result is below the form: go there.
+    if (event.target.closest(GENERATE) && matchMedia(PHONE).matches) {
+      this.root.scrollIntoView({ behavior: "smooth", block: "start" });
+    }
+  }
 }
 
-function drawJob(value) {
-  showInTitle();
-  root.dataset.phase = value.phase;
-  root.closest(".maker")?.setAttribute("data-busy", String(busy()));
-  drawMessage(find("message"), value.phase === "error" ? value.text : "");
-  setText("notice", value.notice);
-  find("notice").hidden = !value.notice;
-  find("progress").hidden = !busy();
-  if (!busy()) return;
-  setText("text", value.text);
-  setText("detail", value.detail);
-  find("bar").style.width = 100 * value.fraction + "%";
-  find("progress").setAttribute("aria-valuenow", Math.round(100 * value.fraction));
-  find("progress").setAttribute("aria-valuetext", value.text + " " + value.detail);
-}
-
-function sendButtons() {
-  if (!SEND_TO.length) return [];
-  const group = document.createElement("span");
-  group.className = "stage-send";
-  group.append("Send to", ...SEND_TO.map(([event, label]) => {
-    const button = document.createElement("button");
-    button.type = "button";
-    button.dataset.do = event;
-    button.textContent = label;
-    return button;
-  }));
+function sendButtons(sendTo) {
+  if (!sendTo.length) return [];
+  const group = node("span", "result-send");
+  const buttons = sendTo.map(([event, label]) => {
+    const made = button(label);
+    made.dataset.do = event;
+    return made;
+  });
+  group.append("Send to", ...buttons);
   return [group];
 }
-
-root.closest(".maker")?.addEventListener("click", (event) => {
-  // One press, one job: not again while it runs, nor by the second half of a double click.
-  if (event.target.closest(BEGIN) && (busy() || event.detail > 1)) event.stopImmediatePropagation();
-}, { capture: true });
-root.closest(".maker")?.addEventListener("click", (event) => {
-  if (busy() && event.target.closest(".stop-run")) setText("text", "Stopping…");
-  // On a phone the result is below the form: go there.
-  if (event.target.closest(BEGIN) && matchMedia("(max-width: 860px)").matches) {
-    root.scrollIntoView({ behavior: "smooth", block: "start" });
-  }
-});

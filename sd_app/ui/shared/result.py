@@ -6,9 +6,7 @@ enlarged without blur, and the pictures must stay the saved files. Its value is 
 
 import base64
 import io
-import json
 from collections.abc import Sequence
-from pathlib import Path
 
 import gradio as gr
 from PIL import Image
@@ -17,8 +15,8 @@ from ...checkpoints.model_info import ModelInfo
 from ...requests import DownloadProgress, InpaintResult, Step, Txt2ImgRequest, Txt2ImgResult
 from .job_queue import Waiting
 from .result_values import Frames, ImageEntry, JobValue, ResultValue, StartPicture
+from .scripts import UI, script_of
 
-PAGE = Path(__file__).parent.parent
 SMALL_SIDE = 256  # pixels; a model made for less gets the line on full-size pictures
 PREVIEW_SIDE = 256
 
@@ -42,12 +40,6 @@ TARGETS = (
     ("inpaint", "Inpaint"),
     ("interrogate", "Interrogate"),
 )
-SCRIPTS = ("shared/result.js", "shared/views.js", "shared/frames.js")
-COMMON = ("shared/message.js", "shared/job.js")
-# In the browser: the picture that a result block shows, and the same in the view that was chosen.
-SHOWN = "(result) => result?.images?.[result.selected]"
-SENT = f"(result) => ({SHOWN})(result) && {{...({SHOWN})(result), ...result.shown}}"
-START = 'watch("value", render);\nrender();'
 
 
 def result_block(name: str, *classes: str) -> gr.HTML:
@@ -55,20 +47,21 @@ def result_block(name: str, *classes: str) -> gr.HTML:
 
     It triggers `reuse`, `use_seed`, and `send_NAME` for each other tab of TARGETS.
     """
-    return job_block(name, EMPTY, "shared/result.html", SCRIPTS, *classes)
+    return job_block(name, EMPTY, "shared/result", "reuse", "use_seed", classes=classes)
 
 
-def job_block(name: str, value: JobValue, template: str, scripts: tuple[str, ...], *classes: str) -> gr.HTML:
-    """Make a component of these files that shows a job of the tab of this name; see job.js."""
-    # In the script, because Gradio knows an event by its name in quotes there.
-    events = [[f"send_{target}", label] for target, label in TARGETS if target != name]
-    read = [(PAGE / script).read_text(encoding="utf-8") for script in (*COMMON, *scripts)]
+def job_block(name: str, value: JobValue, files: str, *events: str, classes: tuple[str, ...] = ()) -> gr.HTML:
+    """Make a component of FILES.html and FILES.js that shows a job of the tab of this name; see job.js.
+
+    It triggers `events`, and `send_NAME` for each other tab of TARGETS.
+    """
+    targets = {f"send_{target}": label for target, label in TARGETS if target != name}
     return gr.HTML(
         value=value,
-        html_template=(PAGE / template).read_text(encoding="utf-8"),
-        js_on_load="\n".join([f"const SEND_TO = {json.dumps(events)};", *read, START]),
+        html_template=(UI / f"{files}.html").read_text(encoding="utf-8"),
+        js_on_load=script_of(f"{files}.js", *events, *targets, sendTo=list(targets.items())),
         apply_default_css=False,
-        elem_classes=["stage-block", *classes],
+        elem_classes=["result-block", *classes],
     )
 
 

@@ -13,7 +13,7 @@ from .components import Component, Updates
 from .errors import error_sentence, sentence
 from .form import fields_of
 from .making_events import MakingTabEvents
-from .result import SENT, SHOWN
+from .scripts import function_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,13 +40,13 @@ class Receiver:
         tab = self.tab
         tab.result.reuse(
             self.reuse,
-            js=f"(result, ...form) => [({SHOWN})(result)?.infotext ?? '', ...form]",
+            js=function_of("shared/send_to.js", "infotextOf"),
             inputs=[tab.result, *tab.form.values()],
             outputs=self._filled,
             preprocess=False,
             **TELLING,
         )
-        seed_js = f"(result, seed) => ({SHOWN})(result)?.seed ?? seed"
+        seed_js = function_of("shared/send_to.js", "seedOf")
         seed = tab.form["seed"]
         for use_seed in (tab.result.use_seed, tab.again.click):
             use_seed(fn=None, js=seed_js, inputs=[tab.result, seed], outputs=seed)
@@ -104,8 +104,7 @@ class Receiver:
         names = list(tab.form)
         notice.undo(
             fn=None,
-            js=f"(notice, ...form) => [...{names}.map((name, i) => notice?.before?.[name] ?? form[i]),"
-            " {text: '', before: null}]",
+            js=function_of("shared/send_to.js", "heldBefore", names),
             inputs=[notice, *tab.form.values()],
             outputs=[*tab.form.values(), notice],
             preprocess=False,
@@ -124,13 +123,15 @@ class Receiver:
         tab = self.tab
         sent = getattr(source, f"send_{tab.name}")(
             self.receive,
-            js=f"(result, ...form) => [({SENT})(result), ...form]",
+            js=function_of("shared/send_to.js", "sentImage"),
             inputs=[source, *tab.form.values()],
             outputs=[*self._filled, *tab.canvas_views],
             preprocess=False,
             **TELLING,
         )
-        sent.success(fn=None, js=f"() => document.getElementById('tab-{tab.name}-button').click()", **QUIET)
+        sent.success(
+            fn=None, js=function_of("shared/send_to.js", "openTabs", f"tab-{tab.name}-button"), **QUIET
+        )
 
     def receive(self, entry: object, *form: object) -> Updates:
         """Take over a picture that another tab made.
@@ -175,7 +176,9 @@ class Receiver:
             preprocess=False,
             **TELLING,
         )
-        sent.success(fn=None, js=f"() => document.getElementById('tab-{tab.name}-button').click()", **QUIET)
+        sent.success(
+            fn=None, js=function_of("shared/send_to.js", "openTabs", f"tab-{tab.name}-button"), **QUIET
+        )
 
     def receive_words(self, found: object, canvas_value: object, *form: object) -> Updates:
         """Take over a prompt, least-like words as the negative one, and its picture where there is a canvas.
@@ -212,8 +215,7 @@ class Receiver:
         canvas.view.resized(self.tab.fit, inputs=given, outputs=sides, preprocess=False, **QUIET)
         canvas.view.blank(
             fn=None,
-            js="(value, width, height) => ({picture: null, paint: null, text: '',"
-            " blank: [Math.round(width) || 512, Math.round(height) || 512, '#ffffff']})",
+            js=function_of("shared/send_to.js", "blankCanvas"),
             inputs=[canvas.view, *sides],
             outputs=canvas.view,
             preprocess=False,

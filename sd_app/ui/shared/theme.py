@@ -1,12 +1,28 @@
 """Colours, fonts and scripts of the page. Nothing is fetched from elsewhere."""
 
-from pathlib import Path
 from urllib.parse import quote
 
 import gradio as gr
 
-PAGE = Path(__file__).parent.parent
-STYLES = ("shared/style.css", "embeddings/embeddings.css", "header/header.css")
+from .scripts import INLINE, UI, address_of, preloads
+
+STYLES = (  # of two rules of equal weight the later one holds
+    "shared/style.css",
+    "shared/controls.css",
+    "shared/result.css",
+    "shared/views.css",
+    "shared/canvas.css",
+    "interrogate/interrogate.css",
+    "interrogate/words.css",
+    "interrogate/uploads.css",
+    "interrogate/match.css",
+    "embeddings/embeddings.css",
+    "embeddings/tokens.css",
+    "shared/frames.css",
+    "header/header.css",
+    "header/badge.css",
+    "header/add_model.css",
+)
 THEMES = ("system", "light", "dark")
 
 SANS = ("ui-sans-serif", "system-ui", "Segoe UI", "Roboto", "Helvetica Neue", "sans-serif")
@@ -26,11 +42,12 @@ def theme_options(theme: str = "system") -> dict[str, object]:
     """
     if theme not in THEMES:
         raise ValueError(f"theme must be one of {', '.join(THEMES)}, got {theme!r}")
-    script = (PAGE / "shared/page.js").read_text(encoding="utf-8")
-    style = "".join((PAGE / name).read_text(encoding="utf-8") for name in STYLES)
+    first = (UI / INLINE).read_text(encoding="utf-8")
+    style = "".join((UI / name).read_text(encoding="utf-8") for name in STYLES)
     head = (
         f'<link rel="icon" href="data:image/svg+xml,{quote(ICON)}"><style>{style}</style>'
-        f"<script>window.studioTheme = '{theme}';\n{script}</script>"
+        f'<script data-theme="{theme}">{first}</script>'
+        f'{preloads()}<script type="module" src="{address_of("shared/page.js")}"></script>'
     )
     return {"theme": studio_theme(), "head": head}
 

@@ -1,125 +1,125 @@
-// Other views of the shown picture: raw, input, drift; the before/after slider; what the run began with.
-function viewsOf(image) {
-  return image ? [{ label: "Result", title: "The finished picture", file: image.file, name: image.name }, ...(image.views || []), ...(state().frames?.views || [])] : [];
+// Other views of the shown picture: raw, input, drift; and the slider between before and after.
+import { button, setPressed, tableRow } from "./dom.js";
+import { fit } from "./fit.js";
+
+const COMPARE_TITLE = "A slider between your picture and this view";
+
+// Return all views of an image, the finished picture first. `shared` are those of the whole run.
+export function viewsOf(image, shared = []) {
+  if (!image) return [];
+  const { file, name } = image;
+  return [{ label: "Result", title: "The finished picture", file, name }, ...(image.views || []), ...shared];
 }
 
-function shownView(image) {
-  const views = viewsOf(image);
-  return views.find((one) => one.label === viewLabel) || views[0];
-}
+export class Views {
+  constructor(result) {
+    this.result = result;
+    this.job = result.job;
+    this.label = "Result"; // of the view that is looked at, if the picture has it
+    this.comparing = false;
+    this.job.find("divide").addEventListener("input", (event) => {
+      this.job.find("compare").style.setProperty("--at", `${event.target.value}%`);
+    });
+    this.job
+      .find("compare")
+      .querySelector("img")
+      .addEventListener("load", () => this.fitCompare());
+    new ResizeObserver(() => this.fitCompare()).observe(this.job.find("room"));
+  }
 
-const inputView = (image) => viewsOf(image).find((one) => one.is_input);
+  of(image) {
+    return viewsOf(image, this.job.value.frames?.views);
+  }
 
-function drawViews(image) {
-  const bar = find("views");
-  const views = busy() ? [] : viewsOf(image);
-  bar.hidden = views.length < 2;
-  const labels = views.map((one) => one.label).join("\n") + (inputView(image) ? "\ncompare" : "");
-  if (bar.dataset.labels !== labels) {
-    bar.dataset.labels = labels;
-    bar.replaceChildren(...views.map((one) => viewButton(one.label, one.title || "", () => setView(one.label))));
-    if (inputView(image)) {
-      const compare = viewButton("Before / after", "A slider between your picture and this view", () => setCompare(!comparing));
-      compare.classList.add("stage-compare-switch");
-      bar.append(compare);
+  shown(image) {
+    const views = this.of(image);
+    return views.find((one) => one.label === this.label) || views[0];
+  }
+
+  input(image) {
+    return this.of(image).find((one) => one.is_input);
+  }
+
+  // The views of a whole run end with the step to another of its pictures.
+  keepOrReset() {
+    if (this.job.value.frames?.views?.some((one) => one.label === this.label)) this.label = "Result";
+    this.choose(this.label);
+  }
+
+  choose(label) {
+    this.label = label;
+    const { file, name } = this.shown(this.result.current) || {};
+    this.job.value = { ...this.job.value, shown: file ? { file, name } : null };
+    this.result.render();
+  }
+
+  draw(image) {
+    this.drawBar(image);
+    this.drawCompare(image);
+    this.drawDrift(image);
+  }
+
+  drawBar(image) {
+    const bar = this.job.find("views");
+    const views = this.job.busy ? [] : this.of(image);
+    bar.hidden = views.length < 2;
+    const labels = views.map((one) => one.label).join("\n") + (this.input(image) ? "\ncompare" : "");
+    if (bar.dataset.labels !== labels) {
+      bar.dataset.labels = labels;
+      bar.replaceChildren(...this.buttons(views, image));
+    }
+    const shown = this.shown(image);
+    for (const one of bar.children) {
+      const compares = one.classList.contains("result-compare-switch");
+      setPressed(one, compares ? this.comparing : one.textContent === shown?.label);
     }
   }
-  const shown = shownView(image);
-  for (const button of bar.children) {
-    const on = button.classList.contains("stage-compare-switch") ? comparing : button.textContent === shown?.label;
-    button.setAttribute("aria-pressed", String(on));
+
+  buttons(views, image) {
+    const made = views.map(({ label, title = "" }) => button(label, () => this.choose(label), { title }));
+    if (!this.input(image)) return made;
+    const toggle = () => {
+      this.comparing = !this.comparing;
+      this.result.render();
+    };
+    const className = "result-compare-switch";
+    return [...made, button("Before / after", toggle, { title: COMPARE_TITLE, className })];
+  }
+
+  drawCompare(image) {
+    const before = this.input(image);
+    const on = this.comparing && Boolean(before) && !this.job.busy;
+    this.job.find("compare").hidden = !on;
+    if (!on) return;
+    this.job.find("open").hidden = true;
+    const shown = this.shown(image);
+    const [after, over] = this.job.find("compare").querySelectorAll("img");
+    if (after.getAttribute("src") !== shown.file.url) after.src = shown.file.url;
+    if (over.getAttribute("src") !== before.file.url) over.src = before.file.url;
+    after.alt = shown.label;
+    this.fitCompare();
+  }
+
+  fitCompare() {
+    const [after, over] = this.job.find("compare").querySelectorAll("img");
+    if (!after.naturalWidth) return;
+    fit(after, this.result.room, after.naturalWidth, after.naturalHeight, true);
+    over.style.width = after.style.width;
+    over.style.height = after.style.height;
+    over.classList.toggle("crisp", after.classList.contains("crisp"));
+  }
+
+  drawDrift(image) {
+    const drift = this.job.busy ? null : image?.drift;
+    this.job.find("drift").hidden = !drift;
+    if (!drift) return;
+    for (const [name, rows] of [
+      ["kept", drift.rows],
+      ["seam", drift.seam],
+    ]) {
+      const lines = rows.map(([head, ...cells]) => tableRow(head, cells));
+      this.job.find(name).tBodies[0].replaceChildren(...lines);
+    }
+    this.job.setText("cause", drift.cause);
   }
 }
-
-function viewButton(label, title, action) {
-  const button = document.createElement("button");
-  button.type = "button";
-  button.textContent = label;
-  button.title = title;
-  button.addEventListener("click", action);
-  return button;
-}
-
-function setView(label) {
-  viewLabel = label;
-  const { file, name } = shownView(current()) || {};
-  props.value = { ...state(), shown: file ? { file, name } : null };
-  render();
-}
-
-function setCompare(on) {
-  comparing = on;
-  render();
-}
-
-function drawCompare(image) {
-  const before = inputView(image);
-  const on = comparing && Boolean(before) && !busy();
-  find("compare").hidden = !on;
-  if (!on) return;
-  find("open").hidden = true;
-  const shown = shownView(image);
-  const [after, over] = find("compare").querySelectorAll("img");
-  if (after.getAttribute("src") !== shown.file.url) after.src = shown.file.url;
-  if (over.getAttribute("src") !== before.file.url) over.src = before.file.url;
-  after.alt = shown.label;
-  fitCompare();
-}
-
-function fitCompare() {
-  const [after, over] = find("compare").querySelectorAll("img");
-  if (!after.naturalWidth) return;
-  fit(after, roomOf(), after.naturalWidth, after.naturalHeight, true);
-  over.style.width = after.style.width;
-  over.style.height = after.style.height;
-  over.classList.toggle("crisp", after.classList.contains("crisp"));
-}
-
-function drawDrift(image) {
-  const drift = busy() ? null : image?.drift;
-  find("drift").hidden = !drift;
-  if (!drift) return;
-  fillRows(find("kept").tBodies[0], drift.rows);
-  fillRows(find("seam").tBodies[0], drift.seam);
-  setText("cause", drift.cause);
-}
-
-function fillRows(body, rows) {
-  body.replaceChildren(...rows.map(([head, ...cells]) => {
-    const row = document.createElement("tr");
-    const first = document.createElement("th");
-    first.scope = "row";
-    first.textContent = head;
-    row.append(first, ...cells.map((text) => {
-      const cell = document.createElement("td");
-      cell.textContent = text;
-      return cell;
-    }));
-    return row;
-  }));
-}
-
-function drawStart() {
-  const start = busy() ? [] : state().start || [];
-  const box = find("start");
-  box.hidden = !start.length;
-  const urls = start.map((one) => one.file.url).join("\n");
-  if (box.dataset.urls === urls) return;
-  box.dataset.urls = urls;
-  box.querySelector("div").replaceChildren(...start.map((one) => {
-    const figure = document.createElement("figure");
-    const image = new Image();
-    const words = document.createElement("figcaption");
-    image.src = one.file.url;
-    image.alt = words.textContent = one.label;
-    image.onload = () => image.classList.toggle("crisp", Math.max(image.naturalWidth, image.naturalHeight) <= SMALL);
-    figure.append(image, words);
-    return figure;
-  }));
-}
-
-find("divide").addEventListener("input", (event) => {
-  find("compare").style.setProperty("--at", event.target.value + "%");
-});
-find("compare").querySelector("img").addEventListener("load", fitCompare);
-new ResizeObserver(fitCompare).observe(find("room"));
