@@ -22,9 +22,8 @@ from ...requests import (
 )
 from ..shared.files import PictureFiles
 
-Answer = dict[
-    str, Any
-]  # Gradio tells clients of this type; what it holds the docstrings of the endpoints say
+# The type as Gradio announces it; what it holds, the endpoints' docstrings say.
+Answer = dict[str, Any]
 Result = Txt2ImgResult | InterrogateResult | MatchResult
 
 
