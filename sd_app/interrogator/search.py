@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from ..requests import Accepted
 
-SEPARATOR = ", "
+SEPARATOR = ", "  # what parts a prompt's phrases
 SWAPS = 256  # candidates, the most similar by themselves, that the last pass of "deep" tries at each place
 MAX_PASSES = 4  # of drop and swap
 

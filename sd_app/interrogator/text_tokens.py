@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from open_clip.tokenizer import SimpleTokenizer
 
-SEPARATOR = ", "  # what parts a prompt's phrases
+from .search import SEPARATOR
 
 
 class PhraseTokenizer:

@@ -20,8 +20,8 @@ from transformers import (
 )
 
 from .wordpiece import MAX_TOKENS, read_vocabulary
+from .world import PICTURE_PIXELS
 
-PICTURE_PIXELS = 128
 BOS_TOKEN_ID, EOS_TOKEN_ID = 49_406, 49_407
 
 

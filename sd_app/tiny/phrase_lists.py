@@ -20,12 +20,14 @@ def make_phrases() -> dict[str, tuple[str, ...]]:
     return {
         "backgrounds": (
             *_words(world.SCENE_WORDS),
-            *(f"on {_article(color)} {color} background" for color in colors),
+            *(f"on {world.indefinite_article(color)} {color} background" for color in colors),
         ),
         "places": _words(world.PLACE_WORDS),
         "sizes": _words(world.SIZE_WORDS),
         "styles": _words(world.STYLE_WORDS),
-        "things": tuple(f"{_article(color)} {color} {subject}" for subject in subjects for color in colors),
+        "things": tuple(
+            f"{world.indefinite_article(color)} {color} {subject}" for subject in subjects for color in colors
+        ),
     }
 
 
@@ -39,10 +41,6 @@ def write_phrases(folder: Path = FOLDER) -> None:
 def _words(table: Mapping[str, tuple[str, ...]]) -> tuple[str, ...]:
     words: Iterable[str] = (word for words in table.values() for word in words)
     return tuple(dict.fromkeys(words))
-
-
-def _article(color: str) -> str:
-    return "an" if color[0] == "o" else "a"
 
 
 if __name__ == "__main__":

@@ -176,14 +176,15 @@ def plain_caption(scene: Scene) -> str:
     """
     places = {name: words[0] for name, words in PLACE_WORDS.items()}
     scenes = {name: words[0] for name, words in SCENE_WORDS.items()}
-    colors = {name: f"on {_article(name)} {name} background" for name in COLORS}
+    colors = {name: f"on {indefinite_article(name)} {name} background" for name in COLORS}
     background = (scenes | colors)[str(scene.background)]
     size = SIZE_WORDS[str(scene.size)][0]
     style = STYLE_WORDS[str(scene.style)][0]
     return f"a {size} {scene.color} {scene.subject} {places[str(scene.place)]} {background}, {style}"
 
 
-def _article(word: str) -> str:
+def indefinite_article(word: str) -> str:
+    """Return "an" before an o, the one vowel that a colour here begins with, else "a"."""
     return "an" if word[0] == "o" else "a"
 
 
@@ -233,5 +234,5 @@ def _background_words(background: str, rng: np.random.Generator) -> str:
     if background in SCENE_WORDS:
         return _choose(rng, SCENE_WORDS[background])
     color = _choose(rng, COLOR_WORDS[background])
-    backdrop = f"on {_article(color)} {color} background"
+    backdrop = f"on {indefinite_article(color)} {color} background"
     return _choose(rng, (backdrop, backdrop, f"on {color}"))
