@@ -3,7 +3,6 @@
 import base64
 import io
 from pathlib import Path
-from typing import Any
 
 import gradio as gr
 import numpy as np
@@ -47,8 +46,10 @@ def layer_url(layer: Image.Image) -> str:
 def test_the_picture_shown_is_the_picture_used(sketch: Canvas) -> None:
     picture = noise(61, 47)
     value = sketch.show(picture, "a.png")
-    assert (value["picture"]["width"], value["picture"]["height"]) == (61, 47)
-    shown = Image.open(value["picture"]["file"]["path"])
+    entry = value["picture"]
+    assert entry
+    assert (entry["width"], entry["height"]) == (61, 47)
+    shown = Image.open(entry["file"]["path"])
     assert shown.tobytes() == picture.tobytes()
     used = sketch.pictures(value)["init_image"]
     assert used
@@ -60,8 +61,9 @@ def test_any_picture_a_person_has_is_normalised_before_it_is_shown(sketch: Canva
     exif[0x0112] = 6  # the camera was turned
     noise(40, 20).save(tmp_path / "phone.jpg", exif=exif)
     file = sketch.files.file(tmp_path / "phone.jpg")
-    value = sketch.take(file["path"], "phone.jpg")
-    assert (value["picture"]["width"], value["picture"]["height"]) == (20, 40)
+    entry = sketch.take(file["path"], "phone.jpg")["picture"]
+    assert entry
+    assert (entry["width"], entry["height"]) == (20, 40)
 
 
 @given(st.integers(0, 2**32 - 1), st.integers(1, 40), st.integers(1, 40))
@@ -137,7 +139,7 @@ def test_a_blank_canvas_is_white_and_bounded(sketch: Canvas) -> None:
         {"paint": "data:image/png;base64,AAAA"},
     ],
 )
-def test_what_no_page_sends_is_no_picture_and_restores_as_empty(mask: Canvas, value: Any) -> None:
+def test_what_no_page_sends_is_no_picture_and_restores_as_empty(mask: Canvas, value: object) -> None:
     assert mask.restore(value) == EMPTY
     try:
         assert mask.pictures(value) == {"init_image": None, "mask_image": None}
@@ -192,7 +194,9 @@ def test_a_restored_value_names_no_file_but_the_uploaded_picture(mask: Canvas, t
     """Gradio serves every file that a value names, so nothing of the browser's own may be handed back."""
     secret = {"path": str(tmp_path / "secret.txt"), "meta": {"_type": "gradio.FileData"}}
     value = mask.show(noise(16, 16), "a.png")
-    picture = {**value["picture"], "other": secret, "file": {**value["picture"]["file"], "more": secret}}
+    entry = value["picture"]
+    assert entry
+    picture = {**entry, "other": secret, "file": {**entry["file"], "more": secret}}
     for forged in (
         {**value, "blank": secret},
         {**value, "paint": secret},
@@ -202,7 +206,9 @@ def test_a_restored_value_names_no_file_but_the_uploaded_picture(mask: Canvas, t
     ):
         assert "secret" not in str(mask.restore(forged))
         assert mask.restore(forged)["picture"] or mask.restore(forged)["blank"]
-    assert mask.restore(value)["picture"]["width"] == 16
+    restored = mask.restore(value)["picture"]
+    assert restored
+    assert restored["width"] == 16
 
 
 def test_a_path_that_is_too_long_for_the_disk_is_no_picture(sketch: Canvas) -> None:

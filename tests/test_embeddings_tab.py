@@ -2,26 +2,25 @@
 
 import base64
 from pathlib import Path
-from typing import Any
 
 import gradio as gr
 import numpy as np
 import pytest
 
-from sd_app import BlendRequest, PlaneRequest, Studio, WalkRequest
+from sd_app import BlendRequest, PlaneRequest, Studio, Txt2ImgRequest, WalkRequest
 from sd_app.requests import take_apart
 from sd_app.ui.embeddings.controls import BLENDS, PLANES, WAYS, plane_of, way_of
 from sd_app.ui.embeddings.expression_lines import expression_line, prompt_line
 from sd_app.ui.embeddings.tab import EmbeddingsEvents, embeddings_tab
-from sd_app.ui.embeddings.tokens import EMPTY, MAX_WINDOWS, numbers_of, side_of
+from sd_app.ui.embeddings.token_jobs import EMPTY, MAX_WINDOWS, numbers_of, side_of
 from sd_app.ui.img2img.tab import IMG2IMG
 from sd_app.ui.shared.errors import sentence
 from sd_app.ui.shared.files import PictureFiles
 from sd_app.ui.shared.form import fields_of, valid_fields
 from sd_app.ui.shared.frames import caption, number
-from sd_app.ui.shared.gpu import _stopped
-from sd_app.ui.shared.job_queue import JobQueue
-from sd_app.ui.shared.making_events import make_run
+from sd_app.ui.shared.gpu import Make, _stopped
+from sd_app.ui.shared.job_queue import JobQueue, make_run
+from sd_app.ui.shared.making_job import Shown
 from sd_app.ui.shared.making_tab import build_making_tab
 from sd_app.ui.shared.send_to import Receiver
 
@@ -36,12 +35,16 @@ def tab(random_studio: Studio) -> EmbeddingsEvents:
         return embeddings_tab(random_studio, queue, files, picker=picker, model=random_studio.models()[0])
 
 
-def run(tab: EmbeddingsEvents, mode: str, **changed: object) -> list[tuple[dict[str, Any], Any]]:
+def run(tab: EmbeddingsEvents, mode: str, **changed: object) -> list[Shown]:
     form = {name: component.value for name, component in tab.form.items()}
     form |= {"mode": mode, "seed": 7, "num_inference_steps": 2, "film": "webp", **changed}
     values = {tab.form[name]: value for name, value in form.items()}
     studio = tab.studio
-    makes = {BlendRequest: studio.blend, WalkRequest: studio.walk, PlaneRequest: studio.plane}
+    makes: dict[type[Txt2ImgRequest], Make] = {
+        BlendRequest: studio.blend,
+        WalkRequest: studio.walk,
+        PlaneRequest: studio.plane,
+    }
     events = tab.events(values, lambda request: make_run(makes[type(request)], request), "me")
     return [(drawn, kept) for drawn, kept in events if "phase" in drawn]
 
@@ -165,15 +168,20 @@ def test_each_mode_asks_its_own_request_and_nonsense_makes_nothing(tab: Embeddin
 def test_a_walk_shows_its_numbers_and_its_film_comes_back_after_a_reload(tab: EmbeddingsEvents) -> None:
     (*_, (drawn, kept)) = run(tab, "walk", a="cat", b="dog", prompt="a {}", frames=3, bisect=True)
     frames = drawn["frames"]
+    assert frames
+    plot, jump, shown_film = frames["plot"], frames["jump"], frames["film"]
+    assert plot
+    assert jump
+    assert shown_film
     assert frames["ts"] == [0, 0.5, 1]
-    assert np.shape(frames["plot"]["curves"]) == (2, 2)
+    assert [len(curve) for curve in plot["curves"]] == [2, 2]
     assert [image["caption"] for image in drawn["images"]][:3] == ["t = 0", "t = 0.5", "t = 1"]
-    left, right = frames["jump"]["pictures"]
+    left, right = jump["pictures"]
     assert "lerp(cat, dog, " in drawn["images"][left]["infotext"]
-    assert drawn["images"][right]["caption"] == f"t = {frames['jump']['places'][1]:.6g}"
+    assert drawn["images"][right]["caption"] == f"t = {jump['places'][1]:.6g}"
     assert drawn["text"].startswith("3 pictures in")
     film = tab.files.file(next(tab.studio.settings.outputs_dir.rglob("*-film.webp")))
-    assert frames["film"]["file"] == film
+    assert shown_film["file"] == film
     assert film["mime_type"] == "image/webp"
 
     again = tab.restore(None, kept)[tab.result]
@@ -184,10 +192,12 @@ def test_a_walk_shows_its_numbers_and_its_film_comes_back_after_a_reload(tab: Em
 
 def test_a_plane_is_labelled(tab: EmbeddingsEvents) -> None:
     (*_, (drawn, kept)) = run(tab, "plane", a="cat", b="kitten", direction="tabby", rows=3.0, columns=2.0)
-    assert drawn["frames"]["rows"] == ["cat", "0.5", "kitten"]
-    assert drawn["frames"]["columns"] == ["−0.43", "+0.43"]
+    frames = drawn["frames"]
+    assert frames
+    assert frames["rows"] == ["cat", "0.5", "kitten"]
+    assert frames["columns"] == ["−0.43", "+0.43"]
     assert drawn["images"][5]["caption"] == "t = 1, +0.43 × tabby"
-    assert tab.restore(None, kept)[tab.result]["frames"] == drawn["frames"]
+    assert tab.restore(None, kept)[tab.result]["frames"] == frames
     assert number(0.0) == "0"
 
 
@@ -218,11 +228,11 @@ def test_what_a_lent_gpu_finished_is_a_walk_with_its_places(tmp_path: Path, rand
 def test_the_numbers_travel_exactly(random_studio: Studio) -> None:
     encodings = [random_studio.encode(prompt) for prompt in ("a cat", "a dog")]
     sides = [side_of(encoding.prompt, encoding.table) for encoding in encodings]
-    drawn = {**EMPTY, **numbers_of(sides, encodings)}
+    drawn = numbers_of(sides, encodings)
     for side, encoding in zip(drawn["sides"], encodings, strict=True):
-        values = np.frombuffer(base64.b64decode(side["values"]), "<f4").reshape(77, -1)
+        values = np.frombuffer(base64.b64decode(side["values"] or ""), "<f4").reshape(77, -1)
         assert (values == encoding.embeds).all()
-    empty = np.frombuffer(base64.b64decode(drawn["empty"]), "<f4").reshape(77, -1)
+    empty = np.frombuffer(base64.b64decode(drawn["empty"] or ""), "<f4").reshape(77, -1)
     assert (encodings[0].embeds - empty == encodings[0].minus_empty).all()
     assert drawn["unlike"] == list(range(2, 77))
 
@@ -238,18 +248,19 @@ def test_the_token_view_asks_looks_up_and_refuses_in_words(tab: EmbeddingsEvents
     view = tab.tokens
     assert view.table("", None, "model-a", 1) == EMPTY
     assert view.table("a {cat*dog}", "", "model-a", 1)["text"].startswith("Prompt must not multiply")
-    browser: Any = gr.Request(session_hash="me")
+    browser = gr.Request(session_hash="me")
     *_, last = view.numbers("a cat", "a dog", "model-a", 1.0, browser)
     assert last["phase"] == "done"
+    assert last["unlike"]
     assert last["unlike"][0] == 2
     *_, last = view.numbers("a cat", "", "gone", 1, browser)
     assert last["phase"] == "error"
     assert "model must be one of" in last["text"].lower()
     known = {"prompt": "a cat", "row": 2, "side": 0, "model": "model-a", "clip_skip": 1}
-    first, *_, last = view.look_up(browser, gr.EventData(None, known))
+    first, *_, near = view.look_up(browser, gr.EventData(None, known))
     assert first["text"] == "Reading the vocabulary…"
-    assert len(last["near"]) == 8
+    assert len(near["near"]) == 8
     for wrong in ({**known, "row": 77}, {**known, "row": "2"}, {**known, "prompt": None}, None):
-        *_, last = view.look_up(browser, gr.EventData(None, wrong))
-        assert "must be" in last["text"]
-        assert last["near"] == []
+        *_, near = view.look_up(browser, gr.EventData(None, wrong))
+        assert "must be" in near["text"]
+        assert near["near"] == []

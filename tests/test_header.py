@@ -8,7 +8,7 @@ import pytest
 
 from sd_app import Settings, Studio, Txt2ImgRequest
 from sd_app.requests import DownloadProgress, Status, Step, format_bytes
-from sd_app.ui.header.add_model import ModelDownloads
+from sd_app.ui.header.add_model import ModelDownloads, PlanValue
 from sd_app.ui.header.badge import Unloader, badge_value
 from tests.hub.server import CLOSED, Repo, read_files, serve_hub, use_hub
 
@@ -84,6 +84,14 @@ def test_progress_knows_its_end() -> None:
     assert progress.amount == "1.00 GB of 4.00 GB, 50 MB/s"
 
 
+def planned(downloads: ModelDownloads) -> PlanValue:
+    """Look the model up; return what adding it would fetch."""
+    value = downloads.look_up(HUB_ID)
+    assert value
+    assert value["plan"]
+    return value["plan"]
+
+
 def test_a_download_that_fails_is_said_and_the_next_one_works(
     random_models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -92,7 +100,7 @@ def test_a_download_that_fails_is_said_and_the_next_one_works(
         use_hub(monkeypatch, hub.url, tmp_path / "hub")
         repo = hub.repos[HUB_ID] = Repo(files=read_files(random_models / "model-a"))
         assert [drawn["phase"] for drawn in downloads.follow()] == ["idle"]
-        assert downloads.look_up(HUB_ID)["plan"]["can_begin"]
+        assert planned(downloads)["can_begin"]
         repo.damaged.add("text_encoder/model.safetensors")
         downloads.begin(HUB_ID)
         *_, last = downloads.follow()
@@ -104,8 +112,10 @@ def test_a_download_that_fails_is_said_and_the_next_one_works(
         *_, last = downloads.follow()
         assert (last["phase"], last["hub_id"]) == ("done", HUB_ID)
         assert [one["hub_id"] for one in last["here"]] == [HUB_ID]
-        assert downloads.look_up(HUB_ID)["plan"]["label"] == "Use it"
+        assert planned(downloads)["label"] == "Use it"
         assert "was deleted" in downloads.remove(HUB_ID)["text"]
         assert downloads.remove("../..")["phase"] == "error"
     monkeypatch.setenv("HF_ENDPOINT", CLOSED)
-    assert "cannot be downloaded" in downloads.look_up(HUB_ID)["text"]
+    refused = downloads.look_up(HUB_ID)
+    assert refused
+    assert "cannot be downloaded" in refused["text"]

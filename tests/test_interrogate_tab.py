@@ -1,12 +1,11 @@
 """The tab "Interrogate" without a browser: searching, switching phrases, drawing, matching, remembering."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import replace
 from functools import partial
 from math import nan
 from pathlib import Path
-from typing import Any
 
 import gradio as gr
 import pytest
@@ -21,18 +20,23 @@ from sd_app import (
     Settings,
     Step,
     Studio,
+    Txt2ImgRequest,
+    Txt2ImgResult,
 )
 from sd_app.requests import Score
 from sd_app.ui.interrogate import words
 from sd_app.ui.interrogate.events import SearchEvents
 from sd_app.ui.interrogate.match import MatchEvents
+from sd_app.ui.interrogate.search_jobs import Shown
 from sd_app.ui.interrogate.search_results import SearchResults
 from sd_app.ui.interrogate.tab import interrogate_tab
 from sd_app.ui.shared import gpu
+from sd_app.ui.shared.components import NamedFile, Updates
 from sd_app.ui.shared.files import PictureFiles
 from sd_app.ui.shared.job_queue import JobQueue, stream
 from sd_app.ui.shared.making_tab import build_making_tab
 from sd_app.ui.shared.send_to import Receiver
+from sd_app.ui.shared.studio_protocol import OnStep
 from sd_app.ui.txt2img.tab import TXT2IMG
 from tests.interrogating import held_out
 
@@ -64,24 +68,24 @@ def matcher(views: tuple[SearchEvents, MatchEvents]) -> MatchEvents:
     return views[1]
 
 
-def values(tab: SearchEvents, **changed: object) -> dict[Any, object]:
+def values(tab: SearchEvents, **changed: object) -> Updates:
     """Return a form and a canvas as the browser sends them."""
-    form = tab.search_form.form
+    form = tab.search_form.fields
     given: dict[str, object] = {name: component.value for name, component in form.items()}
     given |= {"begins": "typed", "caption": "a drawing", "max_phrases": 4, **changed}
     canvas_value = tab.canvas.show(held_out(3)[0], "heart.png")
     return {**{form[name]: value for name, value in given.items()}, tab.canvas.view: canvas_value}
 
 
-def drawn(events: Iterator[tuple[Any, Any]]) -> list[dict[str, Any]]:
+def drawn(events: Iterator[Shown]) -> list[words.WordsValue]:
     return [value for value, _ in events if "phase" in value]
 
 
-def search(tab: SearchEvents, **changed: object) -> list[dict[str, Any]]:
+def search(tab: SearchEvents, **changed: object) -> list[words.WordsValue]:
     return drawn(tab.search(values(tab, **changed), tab.studio.interrogate, "me"))
 
 
-def toggle(tab: SearchEvents, token: str, off: list[int], turn: int = -1) -> dict[str, Any]:
+def toggle(tab: SearchEvents, token: str, off: list[int], turn: int = -1) -> words.WordsValue:
     asked = {"token": token, "asked": off, "turn": turn}
     return drawn(tab.toggle(asked, tab.studio.score_phrases, "me"))[-1]
 
@@ -161,7 +165,7 @@ def test_the_prompt_begins_as_chosen(tab: SearchEvents) -> None:
 
 
 def test_stop_keeps_the_best_so_far(tab: SearchEvents) -> None:
-    seen: dict[str, Any] = {}
+    seen = words.EMPTY
     for shown, _ in tab.search(values(tab, mode="deep", max_phrases=12), tab.studio.interrogate, "me"):
         seen = shown if "phase" in shown else seen
         if seen["steps"]:
@@ -210,10 +214,10 @@ def test_what_cannot_be_switched_says_so_and_keeps_the_words(tab: SearchEvents) 
         assert drawn(tab.toggle(junk, tab.studio.score_phrases, "me"))[-1]["phase"] in ("error", "done")
 
 
-def test_the_server_keeps_so_many_finds_and_their_pictures_only_as_files(tab: SearchEvents) -> None:
+def test_the_server_keeps_so_many_searches_and_their_pictures_only_as_files(tab: SearchEvents) -> None:
     image = held_out(1)[0]
     result = tab.studio.interrogate(InterrogateRequest(image=image, caption="", mode="fast", max_phrases=1))
-    entry: dict[str, Any] = {"file": tab.files.picture(image), "name": "a.png"}
+    entry: NamedFile = {"file": tab.files.picture(image), "name": "a.png"}
     results = SearchResults(limit=2)
     first, second = (results.add(result, entry) for _ in range(2))
     assert results.get(first.token).result.request.image == entry["file"]["path"]
@@ -232,6 +236,7 @@ def test_four_pictures_are_drawn_and_compared_with_the_picture(tab: SearchEvents
     *before, last = drawn(check("me"))
     assert {shown["phase"] for shown in before} == {"running"}
     assert last["phase"] == "done"
+    assert last["drawn"]
     yours, *images = last["drawn"]["images"]
     assert yours["label"] == "Your picture"
     paths = [Path(image["file"]["path"]) for image in images]
@@ -249,12 +254,12 @@ def test_four_pictures_are_drawn_and_compared_with_the_picture(tab: SearchEvents
     assert gone[-1]["steps"] == last["steps"]
 
 
-def test_stopped_while_drawing_it_compares_what_is_finished(tab: SearchEvents) -> None:
+def test_stopped_while_drawing_it_compares_what_is_finished(tab: SearchEvents, quick_studio: Studio) -> None:
     token = search(tab, mode="fast")[-1]["token"]
 
-    one_by_one = Studio(replace(tab.studio.settings, batch_size=1))
+    one_by_one = Studio(replace(quick_studio.settings, batch_size=1))
 
-    def draw(request: Any, on_step: Any) -> Any:
+    def draw(request: Txt2ImgRequest, on_step: OnStep) -> Txt2ImgResult:
         def stop_after_one(step: Step) -> None:
             on_step(step)
             if step.images:
@@ -264,6 +269,7 @@ def test_stopped_while_drawing_it_compares_what_is_finished(tab: SearchEvents) -
 
     last = drawn(tab.check({"token": token}, "model-a", draw, tab.studio.compare_pictures, "me"))[-1]
     assert last["text"] == "Stopped"
+    assert last["drawn"]
     assert 1 <= len(last["drawn"]["images"]) - 1 < 4
 
 
@@ -342,7 +348,7 @@ def test_a_reload_brings_back_form_picture_and_words(tab: SearchEvents) -> None:
         "groups": ["things", "x"],
     }
     updates = tab.restore(form, kept, json.dumps(given[tab.canvas.view]))
-    fields = tab.search_form.form
+    fields = tab.search_form.fields
     assert updates[fields["mode"]] == "deep"
     assert updates[fields["max_phrases"]] == 7
     assert updates[fields["groups"]]["value"] == ["things"]
@@ -352,7 +358,7 @@ def test_a_reload_brings_back_form_picture_and_words(tab: SearchEvents) -> None:
     # After a restart of the app the words are still shown.
     tab.results._results.clear()
     shown = tab.restore(form, kept, None)[tab.words]
-    assert [shown[name] for name in words.KEPT] == [last[name] for name in words.KEPT]
+    assert words.note(shown) == words.note(last)
 
 
 def test_what_the_browser_kept_is_not_trusted(tab: SearchEvents) -> None:
@@ -378,7 +384,7 @@ def test_what_the_browser_kept_is_not_trusted(tab: SearchEvents) -> None:
     assert "/etc/passwd" not in str(tab.restore({}, forged, None)[tab.words])
     bad = {"mode": "worst", "begins": "x", "max_phrases": -1, "clip_model": [3], "groups": 5, "beam_width": 2}
     assert tab.restore(bad, None, None).keys() - {tab.words, tab.canvas.view} == {
-        tab.search_form.form["beam_width"]
+        tab.search_form.fields["beam_width"]
     }
 
 
@@ -425,14 +431,16 @@ def test_numbers_are_shown_in_few_words() -> None:
 def test_on_a_lent_gpu_a_stopped_search_returns_the_best_so_far(quick_studio: Studio) -> None:
     request = InterrogateRequest(image=held_out(3)[0], caption="a drawing", mode="deep")
 
-    def events(asked: Any) -> Iterator[Any]:
+    def events(asked: gpu.Request) -> Generator[object, None, None]:
+        assert isinstance(asked, InterrogateRequest)
         yield from stream(JobQueue(), "space", partial(quick_studio.interrogate, asked))
 
-    def stop(step: Any) -> None:
-        if step.accepted:
+    def stop(step: Step) -> None:
+        if isinstance(step, InterrogateStep) and step.accepted:
             raise Cancelled
 
     result = gpu._collect(events, InterrogateResult, request, stop)
+    assert isinstance(result, InterrogateResult)
     assert result.stopped
     assert result.prompt == ", ".join(["a drawing", *result.phrases])
     assert len(result.phrases) >= 1

@@ -8,25 +8,28 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import gradio as gr
 import pytest
 from PIL import Image
 
-from sd_app import Cancelled, Step, Studio, Txt2ImgRequest
+from sd_app import Cancelled, Step, Studio, Txt2ImgRequest, Txt2ImgResult
 from sd_app.metadata import read_infotext, save_image
 from sd_app.requests import Token, TokenReport
+from sd_app.ui.shared.components import Values
 from sd_app.ui.shared.controls import token_line
-from sd_app.ui.shared.errors import sentence, words
+from sd_app.ui.shared.errors import error_text, sentence
 from sd_app.ui.shared.files import PictureFiles
 from sd_app.ui.shared.form import build_request, fields_of, model_defaults, valid_fields
-from sd_app.ui.shared.job_queue import JobQueue, Waiting, stream
+from sd_app.ui.shared.job_events import JobView, attempt, job_events
+from sd_app.ui.shared.job_queue import FRAME_SECONDS, JobQueue, Run, Waiting, make_run, stream
 from sd_app.ui.shared.kept_numbers import add_numbers
-from sd_app.ui.shared.making_events import MakingTabEvents, make_run
+from sd_app.ui.shared.making_events import MakingTabEvents
 from sd_app.ui.shared.making_tab import build_making_tab
 from sd_app.ui.shared.result import EMPTY, duration, running, size_note
+from sd_app.ui.shared.result_values import ImageEntry, ResultValue
 from sd_app.ui.shared.send_to import Receiver
+from sd_app.ui.shared.studio_protocol import OnStep
 from sd_app.ui.txt2img.tab import TXT2IMG
 
 SCHEDULERS = ("DDIM", "Euler a")
@@ -126,7 +129,7 @@ def test_an_infotext_fills_the_form_and_names_what_is_not_here() -> None:
 # -- the queue of jobs
 
 
-def drain(queue: JobQueue, owner: str, run: Any) -> list[Any]:
+def drain(queue: JobQueue, owner: str, run: Run[object]) -> list[object]:
     return [event for event in stream(queue, owner, run) if event is not None]
 
 
@@ -134,7 +137,7 @@ def test_jobs_run_one_at_a_time_in_the_order_they_came() -> None:
     queue, running_now, most, order = JobQueue(), [0], [0], []
     lock = threading.Lock()
 
-    def job(number: int, on_step: Any) -> int:
+    def job(number: int, on_step: OnStep) -> int:
         with lock:
             running_now[0] += 1
             most[0] = max(most[0], running_now[0])
@@ -169,7 +172,7 @@ def test_a_waiting_job_is_told_how_many_are_before_it_and_can_be_stopped() -> No
 def test_stop_raises_cancelled_in_the_job_and_its_result_still_arrives() -> None:
     queue = JobQueue()
 
-    def job(on_step: Any) -> str:
+    def job(on_step: OnStep) -> str:
         try:
             for k in range(1000):
                 on_step(Step(step=k, num_steps=1000, image_index=0, num_images=1, seconds=0.0))
@@ -189,7 +192,7 @@ def test_stop_raises_cancelled_in_the_job_and_its_result_still_arrives() -> None
 def test_closing_a_stream_stops_the_job_and_frees_the_line() -> None:
     queue, ended = JobQueue(), threading.Event()
 
-    def job(on_step: Any) -> None:
+    def job(on_step: OnStep) -> None:
         try:
             while True:
                 on_step(Step(step=1, num_steps=1, image_index=0, num_images=1, seconds=0.0))
@@ -207,7 +210,7 @@ def test_closing_a_stream_stops_the_job_and_frees_the_line() -> None:
 def test_a_failing_job_raises_to_its_caller_and_the_next_one_runs() -> None:
     queue = JobQueue()
 
-    def job(on_step: Any) -> None:
+    def job(on_step: OnStep) -> None:
         raise ValueError("width must be a multiple of 8")
 
     with pytest.raises(ValueError, match="multiple of 8"):
@@ -300,6 +303,82 @@ def test_only_a_small_model_gets_the_line_on_full_size_pictures(random_studio: S
     assert size_note(None, "local") == ""
 
 
+# -- what a page shows of a job
+
+
+class Told(JobView[str, int]):
+    """A job in words."""
+
+    def __init__(self, run: Run[int]) -> None:
+        self.run = run
+
+    @property
+    def unchanged(self) -> str:
+        return "."
+
+    def start(self) -> Run[int]:
+        return self.run
+
+    def waiting(self, event: Waiting) -> str:
+        return event.text
+
+    def step(self, step: Step) -> str:
+        return step.text
+
+    def finished(self, result: int) -> str:
+        return f"{1 // result}"
+
+    def stopped(self) -> str:
+        return "stopped"
+
+    def failed(self, message: str) -> str:
+        return message
+
+
+def count_to(result: int) -> Run[int]:
+    def run(on_step: OnStep) -> int:
+        on_step(Step(step=1, num_steps=1, image_index=0, num_images=1, seconds=0.0))
+        time.sleep(3 * FRAME_SECONDS)  # steps that come too fast are left out
+        return result
+
+    return run
+
+
+def test_a_page_is_told_of_each_event_and_of_a_failure_while_the_result_is_drawn() -> None:
+    queue = JobQueue()
+    assert list(job_events(queue, "me", Told(count_to(1)), "local")) == ["Denoising", "1"]
+    *_, last = job_events(queue, "me", Told(count_to(0)), "local")
+    assert "ZeroDivisionError" in last
+    gate = queue.join("somebody")
+    waiting = job_events(queue, "me", Told(count_to(1)), "local")
+    assert next(waiting) == "Waiting for 1 job before you"
+    queue.stop("me")
+    assert list(waiting) == ["stopped"]
+    queue.leave(gate)
+
+
+def test_a_page_that_is_closed_stops_its_job() -> None:
+    queue, ended = JobQueue(), threading.Event()
+
+    def run(on_step: OnStep) -> int:
+        try:
+            while True:
+                on_step(Step(step=1, num_steps=1, image_index=0, num_images=1, seconds=0.0))
+                time.sleep(0.01)
+        finally:
+            ended.set()
+
+    events = job_events(queue, "me", Told(run), "local")
+    assert next(events) == "Denoising"
+    events.close()
+    assert ended.wait(5)
+
+
+def test_a_quick_calls_failure_becomes_what_the_page_says() -> None:
+    assert attempt(lambda: "fine", str) == "fine"
+    assert attempt(lambda: f"{1 // 0}", lambda error: type(error).__name__) == "ZeroDivisionError"
+
+
 # -- events of the tab
 
 
@@ -312,14 +391,14 @@ def tab(random_studio: Studio) -> MakingTabEvents:
         return build_making_tab(TXT2IMG, random_studio, queue, files, picker=picker, model=model)
 
 
-def values(tab: MakingTabEvents, **changed: object) -> dict[Any, object]:
+def values(tab: MakingTabEvents, **changed: object) -> Values:
     """Return a form as the browser sends it."""
     form = {name: component.value for name, component in tab.form.items()}
     form |= {"prompt": "a cat", "seed": 7, "num_inference_steps": 2, **changed}
     return {tab.form[name]: value for name, value in form.items()}
 
 
-def run(tab: MakingTabEvents, **changed: object) -> list[dict[str, Any]]:
+def run(tab: MakingTabEvents, **changed: object) -> list[ResultValue]:
     make = partial(make_run, tab.studio.txt2img)
     events = tab.events(values(tab, **changed), make, "me")
     return [drawn for drawn, _ in events if "phase" in drawn]
@@ -345,8 +424,8 @@ def test_a_refused_job_says_why_and_the_next_one_runs(tab: MakingTabEvents) -> N
 def test_a_broken_job_becomes_one_message_and_the_next_one_runs(
     tab: MakingTabEvents, caplog: pytest.LogCaptureFixture
 ) -> None:
-    def broken(request: Txt2ImgRequest) -> Any:
-        def fail(on_step: Any) -> None:
+    def broken(request: Txt2ImgRequest) -> Run[Txt2ImgResult]:
+        def fail(on_step: OnStep) -> Txt2ImgResult:
             raise RuntimeError("the device went away")
 
         return fail
@@ -360,7 +439,7 @@ def test_a_broken_job_becomes_one_message_and_the_next_one_runs(
 
 def test_stop_keeps_the_finished_pictures_of_a_batch(tab: MakingTabEvents) -> None:
     make = partial(make_run, tab.studio.txt2img)
-    last: dict[str, Any] = EMPTY
+    last: ResultValue = EMPTY
     for drawn, _ in tab.events(values(tab, num_images=40, num_inference_steps=20), make, "me"):
         last = drawn if "phase" in drawn else last
         if last["images"]:
@@ -394,8 +473,14 @@ def test_reload_brings_back_the_form_and_the_pictures(tab: MakingTabEvents) -> N
         '{"format": 1, "images": [{}], "frames": {"film": {"url": "http://a"}}}',
     ],
 )  # fmt: skip
-def test_words_kept_by_the_browser_are_not_trusted(kept: object) -> None:
-    assert add_numbers([{"name": "a.png"}], kept) == ([{"name": "a.png"}], {})
+def test_numbers_kept_by_the_browser_are_not_trusted(kept: object, tmp_path: Path) -> None:
+    image: ImageEntry = {
+        "file": PictureFiles(tmp_path, shared=False, copies=set()).picture(Image.new("RGB", (8, 8))),
+        "name": "a.png",
+        "seed": 7,
+        "infotext": "",
+    }
+    assert add_numbers([image], kept) == ([image], {})
 
 
 def test_a_first_visit_gets_the_models_own_defaults(tab: MakingTabEvents) -> None:
@@ -437,14 +522,14 @@ def test_errors_are_shown_as_sentences() -> None:
     assert sentence("seed must be 0 or more") == "Seed must be 0 or more."
     assert sentence("num_images must be 1 or more.") == "Pictures must be 1 or more."
     assert sentence("x.png is no picture") == "x.png is no picture."
-    assert "smaller" in words(MemoryError(), "local")
+    assert "smaller" in error_text(MemoryError(), "local")
 
 
 def test_visitors_learn_nothing_of_the_inside_from_an_error() -> None:
-    assert "/home/me" in words(OSError("/home/me is full"), "local")
+    assert "/home/me" in error_text(OSError("/home/me is full"), "local")
     for error in (OSError("/home/me is full"), RuntimeError("/home/me")):
-        assert "/home/me" not in words(error, "shared")
-    assert words(ValueError("width must be"), "shared") == "width must be"
+        assert "/home/me" not in error_text(error, "shared")
+    assert error_text(ValueError("width must be"), "shared") == "width must be"
 
 
 def test_the_page_is_built_without_torch() -> None:

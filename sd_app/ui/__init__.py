@@ -1,7 +1,5 @@
 """The page. It gets the studio as an argument and never imports torch."""
 
-from typing import Any
-
 import gradio as gr
 
 from .access import Access, choose_access, launch_options
@@ -16,6 +14,7 @@ from .shared.job_queue import JobQueue
 from .shared.making_tab import build_making_tab
 from .shared.result import TARGETS
 from .shared.send_to import Receiver
+from .shared.studio_protocol import PageStudio
 from .shared.theme import THEMES, theme_options
 from .txt2img.tab import TXT2IMG
 
@@ -25,7 +24,7 @@ DAY = 24 * 3600  # seconds
 MAX_QUEUE = 64  # events that Gradio itself lets wait
 
 
-def build_ui(studio: Any) -> gr.Blocks:
+def build_ui(studio: PageStudio) -> gr.Blocks:
     """Build the page of a studio: header, tabs, API. Launch it with theme_options and launch_options."""
     settings = studio.settings
     queue = JobQueue()

@@ -3,7 +3,6 @@
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers
@@ -72,7 +71,7 @@ def read_auth(text: str) -> tuple[str, str]:
     return user, password
 
 
-def launch_options(access: Access) -> dict[str, Any]:
+def launch_options(access: Access) -> dict[str, object]:
     """Return what Gradio's launch needs to know for this mode."""
     return {
         "server_name": access.host,

@@ -20,7 +20,7 @@ from sd_app.hub.plan import plan_download, read_hub_id
 from sd_app.requests import Cancelled
 from sd_app.settings import EMBEDDED_DIR
 from sd_app.ui.header.add_model import ModelDownloads
-from sd_app.ui.shared.errors import words
+from sd_app.ui.shared.errors import error_text
 from sd_app.weights.loaders import download_snapshot
 from tests.hub.server import Handler, HubServer, Repo, describe, read_files
 from tests.hub.steps import HUB_ID
@@ -219,13 +219,15 @@ def test_a_lookup_that_nobody_waits_for_ends_at_once(hub, monkeypatch):
     started = time.monotonic()
     downloads.leave()
     thread.join(5)
-    assert drawn == [{}]
+    assert drawn == [None]
     assert time.monotonic() - started < 1
     while active_count() > before + 1:  # the server's own thread of this connection may stay a moment
         assert time.monotonic() - started < 3
         time.sleep(0.05)
     hub.trick = staticmethod(lambda asked: False)
-    assert downloads.look_up(HUB_ID)["phase"] == "planned"
+    planned = downloads.look_up(HUB_ID)
+    assert planned
+    assert planned["phase"] == "planned"
 
 
 def test_what_waiting_raises_ends_the_lookup(hub):
@@ -409,7 +411,7 @@ def test_a_disk_too_small_is_said_without_a_path(hub):
     hub.hub.repos[HUB_ID].sizes["vae/diffusion_pytorch_model.safetensors"] = 10**15
     with pytest.raises(ValueError, match="set HF_HUB_CACHE") as caught:
         check_room(plan_download(HUB_ID))
-    shown = words(caught.value, "shared")
+    shown = error_text(caught.value, "shared")
     assert "free" in shown
     assert "/" not in shown.replace(HUB_ID, "")
     assert not repo_folder(HUB_ID).exists()

@@ -1,11 +1,11 @@
 """The left side's blocks for blends, walks and planes, and their examples."""
 
 from dataclasses import dataclass
-from typing import Any
 
 import gradio as gr
 
 from ...requests import BlendRequest, PlaneRequest, WalkRequest
+from ..shared.components import Fields
 from ..shared.controls import examples_block, panel_title, words_box
 from ..shared.field_controls import control
 from ..shared.form import MODES
@@ -35,27 +35,27 @@ def plane_of(text: str) -> dict[str, str]:
     return dict(zip(("a", "b", "direction", "prompt"), PLANES.get(text, ()), strict=False))
 
 
-def only(*modes: str) -> list[str]:
+def shown_in(*modes: str) -> list[str]:
     """Return the classes of what is shown in these modes only."""
     return ["only", *(f"on-{mode}" for mode in modes)]
 
 
-def making() -> list[str]:
+def shown_when_making() -> list[str]:
     """Return the classes of what belongs to making pictures."""
-    return only(*MODES[1:])
+    return shown_in(*MODES[1:])
 
 
 @dataclass(frozen=True, kw_only=True)
 class ExpressionFields:
     """The fields that hold expressions, and the prompt around them."""
 
-    fields: dict[str, Any]
-    spelling: dict[str, Any]
-    prompt_line: Any
-    chips: dict[str, Any]
+    fields: Fields
+    spelling: dict[str, gr.HTML]
+    prompt_line: gr.HTML
+    chips: dict[str, gr.HTML]
 
 
-def words_block() -> ExpressionFields:
+def expression_fields() -> ExpressionFields:
     """Make the fields for expressions, each with the line that reads along."""
     known = {
         "expression": (BlendRequest, "cat + 0.43*dog", ("blend",)),
@@ -63,35 +63,38 @@ def words_block() -> ExpressionFields:
         "b": (WalkRequest, "dog", ("walk", "plane")),
         "direction": (PlaneRequest, "tabby", ("plane",)),
     }
-    fields, spelling = {}, {}
+    fields: Fields = {}
+    spelling: dict[str, gr.HTML] = {}
     for name, (request_type, placeholder, modes) in known.items():
-        fields[name] = words_box(request_type, name, placeholder, *only(*modes))
-        spelling[name] = line_block(*only(*modes))
-    fields["prompt"] = words_box(BlendRequest, "prompt", "{} is where it goes: a drawing of {}", *making())
-    whole = line_block(*only("blend"))
+        fields[name] = words_box(request_type, name, placeholder, *shown_in(*modes))
+        spelling[name] = line_block(*shown_in(*modes))
+    fields["prompt"] = words_box(
+        BlendRequest, "prompt", "{} is where it goes: a drawing of {}", *shown_when_making()
+    )
+    whole = line_block(*shown_in("blend"))
     chips = {
-        "blend": examples_block(list(BLENDS), *only("blend")),
-        "walk": examples_block(list(WAYS), *only("walk")),
-        "plane": examples_block(list(PLANES), *only("plane")),
+        "blend": examples_block(list(BLENDS), *shown_in("blend")),
+        "walk": examples_block(list(WAYS), *shown_in("walk")),
+        "plane": examples_block(list(PLANES), *shown_in("plane")),
     }
     return ExpressionFields(fields=fields, spelling=spelling, prompt_line=whole, chips=chips)
 
 
-def line_block(*classes: str) -> Any:
+def line_block(*classes: str) -> gr.HTML:
     """Make the line below an expression."""
     return gr.HTML("", elem_classes=["token-line", "spelling", *classes], apply_default_css=False)
 
 
-def space_block() -> Any:
+def space_block() -> gr.Radio:
     """Make the choice of where to compute."""
-    with gr.Group(elem_classes=["panel", *making()]):
+    with gr.Group(elem_classes=["panel", *shown_when_making()]):
         panel_title("Where to compute")
         return control(BlendRequest, "space", show_label=False, elem_classes=["choice", "spaces"])
 
 
-def walk_block() -> dict[str, Any]:
+def walk_block() -> Fields:
     """Make what only a walk asks."""
-    with gr.Group(elem_classes=["panel", *only("walk")]):
+    with gr.Group(elem_classes=["panel", *shown_in("walk")]):
         panel_title("Walk")
         with gr.Row(elem_classes="field-row"):
             frames = control(WalkRequest, "frames", min_width=70)
@@ -101,9 +104,9 @@ def walk_block() -> dict[str, Any]:
     return {"frames": frames, "fps": fps, "film": film, "bisect": bisect}
 
 
-def plane_block() -> dict[str, Any]:
+def plane_block() -> Fields:
     """Make what only a plane asks."""
-    with gr.Group(elem_classes=["panel", *only("plane")]):
+    with gr.Group(elem_classes=["panel", *shown_in("plane")]):
         panel_title("Plane")
         with gr.Row(elem_classes="field-row"):
             sides = {name: control(PlaneRequest, name, min_width=60) for name in ("rows", "columns")}

@@ -26,7 +26,7 @@ def expression_line(name: str, text: object) -> str:
     return f"<span>{len(phrases)} phrase{'' if len(phrases) == 1 else 's'}: {shown}{more}</span>"
 
 
-def prompt_line(prompt: object, expression: Any, space: object) -> str:
+def prompt_line(prompt: object, expression: object, space: object) -> str:
     """Return the line below the prompt around the words: the whole prompt once both can be read."""
     known = {"prompt": prompt, "space": space}
     given: dict[str, Any] = {
@@ -37,7 +37,7 @@ def prompt_line(prompt: object, expression: Any, space: object) -> str:
     except ValueError as error:
         return mistake(error)
     try:
-        whole = BlendRequest(**given, expression=expression).blended_prompt
+        whole = BlendRequest(**{**given, "expression": expression}).blended_prompt
     except ValueError:
         return ""  # said below the expression, or when the job starts
     return f"<span>The prompt: <code>{html.escape(whole)}</code></span>"

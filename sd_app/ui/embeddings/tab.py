@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
 import gradio as gr
 
@@ -11,6 +10,7 @@ from ...checkpoints.model_info import ModelInfo
 from ...requests import BlendRequest, PlaneRequest, WalkRequest, take_apart
 from ..shared.addon_picker import addon_block
 from ..shared.browser_state import QUIET
+from ..shared.components import Component, Updates
 from ..shared.controls import (
     PromptBlock,
     advanced_block,
@@ -31,15 +31,16 @@ from ..shared.form import MODES
 from ..shared.job_queue import JobQueue
 from ..shared.making_events import MakingTabEvents
 from ..shared.result import result_block
+from ..shared.studio_protocol import PageStudio
 from .controls import (
-    making,
-    only,
+    expression_fields,
     plane_block,
     plane_of,
+    shown_in,
+    shown_when_making,
     space_block,
     walk_block,
     way_of,
-    words_block,
 )
 from .expression_lines import expression_line, prompt_line
 from .tokens import TokenView, token_view
@@ -53,13 +54,13 @@ class EmbeddingsEvents(MakingTabEvents):
     """The tab, assembled: blends, walks and planes are made, and the token view."""
 
     tokens: TokenView
-    show: Any  # the button that asks for the numbers
-    stop_reading: Any
-    spelling: dict[str, Any]  # an expression's field -> the line below it
-    prompt_line: Any
-    chips: dict[str, Any]  # mode -> its examples
+    show: gr.Button  # the button that asks for the numbers
+    stop_reading: gr.Button
+    spelling: dict[str, gr.HTML]  # an expression's field -> the line below it
+    prompt_line: gr.HTML
+    chips: dict[str, gr.HTML]  # mode -> its examples
 
-    def wire(self, demo: Any) -> None:
+    def wire(self, demo: gr.Blocks) -> None:
         super().wire(demo)
         self.tokens.wire(dict(self.form), self.show)
         self.stop_reading.click(self.stop_mine, **QUIET)
@@ -68,7 +69,7 @@ class EmbeddingsEvents(MakingTabEvents):
             self.chips[name].pick(self._taker(fields_of), outputs=self._filled, **QUIET)
 
     def _wire_spelling(self) -> None:
-        quick: dict[str, Any] = {"preprocess": False, "trigger_mode": "always_last", **QUIET}
+        quick: dict[str, object] = {"preprocess": False, "trigger_mode": "always_last", **QUIET}
         for name, line in self.spelling.items():
             field = self.form[name]
             field.change(partial(expression_line, name), inputs=field, outputs=line, **quick)
@@ -78,20 +79,20 @@ class EmbeddingsEvents(MakingTabEvents):
         )
 
     @property
-    def _filled(self) -> list[Any]:
+    def _filled(self) -> list[Component]:
         return [self.form[name] for name in ("prompt", "space", *EXPRESSIONS)]
 
-    def _taker(self, fields_of: Callable[[str], dict[str, str]]) -> Callable[[gr.EventData], dict[Any, Any]]:
+    def _taker(self, fields_of: Callable[[str], dict[str, str]]) -> Callable[[gr.EventData], Updates]:
         """Return what fills the form from an example that was picked."""
 
-        def take(event: gr.EventData) -> dict[Any, Any]:
+        def take(event: gr.EventData) -> Updates:
             return self.fill(fields_of(picked(event)))
 
         return take
 
 
 def embeddings_tab(
-    studio: Any, queue: JobQueue, files: PictureFiles, *, picker: Any, model: ModelInfo | None
+    studio: PageStudio, queue: JobQueue, files: PictureFiles, *, picker: gr.Dropdown, model: ModelInfo | None
 ) -> EmbeddingsEvents:
     """Build the tab. `picker` is the header's model picker, `model` its first choice."""
     with (
@@ -103,33 +104,35 @@ def embeddings_tab(
             modes = [(mode.capitalize(), mode) for mode in MODES]
             mode = gr.Radio(modes, value=MODES[0], label="What to do", elem_classes=["choice", "modes"])
             texts = {
-                "text": text_box("Prompt", "What you want to look into", *only("tokens"), lines=3),
-                "other": text_box("Second prompt, to compare", "Change one word", *only("tokens")),
+                "text": text_box("Prompt", "What you want to look into", *shown_in("tokens"), lines=3),
+                "other": text_box("Second prompt, to compare", "Change one word", *shown_in("tokens")),
             }
-            examples = examples_block(list(model.example_prompts) if model else [], *only("tokens"))
-            show, stop_reading = go_row("Show the numbers", "show-numbers", *only("tokens"))
-            asked = words_block()
-            negative = negative_box(*making())
+            examples = examples_block(list(model.example_prompts) if model else [], *shown_in("tokens"))
+            show, stop_reading = go_row("Show the numbers", "show-numbers", *shown_in("tokens"))
+            asked = expression_fields()
+            negative = negative_box(*shown_when_making())
             negative_line = gr.HTML(
-                "", elem_classes=["token-line", "negative-line", *making()], apply_default_css=False
+                "",
+                elem_classes=["token-line", "negative-line", *shown_when_making()],
+                apply_default_css=False,
             )
-            generate, stop = go_row("Generate", *making())
-            addons = addon_block(studio, *making())
+            generate, stop = go_row("Generate", *shown_when_making())
+            addons = addon_block(studio, *shown_when_making())
             space = space_block()
             walk = walk_block()
-            way = control(WalkRequest, "method", elem_classes=["choice", *only("walk", "plane")])
+            way = control(WalkRequest, "method", elem_classes=["choice", *shown_in("walk", "plane")])
             plane = plane_block()
-            with gr.Column(elem_classes=["making", *making()], scale=0, min_width=0):
+            with gr.Column(elem_classes=["making", *shown_when_making()], scale=0, min_width=0):
                 sampling = sampling_block(model, studio.schedulers())
                 sizes = size_block(model, "Size", several=False)
             again = sampling.pop("again")
             advanced = advanced_block(studio.vaes())
-            with gr.Column(elem_classes=["making", *making()], scale=0, min_width=0):
+            with gr.Column(elem_classes=["making", *shown_when_making()], scale=0, min_width=0):
                 advanced |= faster_block()
             drop = parameter_drop()
         with gr.Column(elem_classes="get", scale=1, min_width=320):
             tokens = token_view(studio, queue)
-            result = result_block(NAME, *making())
+            result = result_block(NAME, *shown_when_making())
     form = {
         "mode": mode,
         **texts,

@@ -1,27 +1,19 @@
-"""The header's badge: device, dtype and memory, and behind it what is loaded and the button that unloads it.
-
-Its value is a dict that badge.js draws:
-
-    words      device, dtype and memory in a few words; empty while starting
-    facts      list of [name, text]
-    loaded     list of [model, size]
-    can_unload whether the button is there
-    waiting    whether an unload waits for the running job
-    note       what became of the last one
-"""
+"""The header's badge: device, dtype and memory; behind it what is loaded, and the button that unloads it."""
 
 import time
 from collections.abc import Iterator
 from pathlib import Path
 from threading import Lock, Thread
-from typing import Any
+from typing import TypedDict
 
 import gradio as gr
 
 from ...requests import Status, format_bytes
 from ..shared.browser_state import QUIET, RUN
-from ..shared.errors import words
+from ..shared.errors import error_text
+from ..shared.job_events import attempt
 from ..shared.scripts import script_of
+from ..shared.studio_protocol import PageStudio
 
 ASSETS = Path(__file__).parent
 SECONDS = 3.0  # between two looks at the memory
@@ -30,10 +22,21 @@ NOTE_SECONDS = 20.0  # that its outcome stays
 GIGABYTE = 1e9
 
 
+class BadgeValue(TypedDict):
+    """What the badge shows."""
+
+    words: list[str]  # device, dtype and memory in a few words; empty while starting
+    facts: list[list[str]]  # name and text
+    loaded: list[list[str]]  # model and size
+    can_unload: bool  # whether the button is there
+    waiting: bool  # whether an unload waits for the running job
+    note: str  # what became of the last one
+
+
 class Unloader:
     """Frees the weights after the running job, for everybody who looks at the page."""
 
-    def __init__(self, studio: Any) -> None:
+    def __init__(self, studio: PageStudio) -> None:
         self._studio = studio
         self._lock = Lock()
         self._note = ""
@@ -57,15 +60,16 @@ class Unloader:
             self._note = "Waiting for the running job to end…"
 
         before = sum(self._studio.status().loaded_bytes)
-        try:
+
+        def unload() -> str:
             self._studio.unload(on_event=on_event)
-            note = f"{format_bytes(before)} of weights freed. The next job loads its model again."
-        except Exception as error:  # noqa: BLE001  # said on the page
-            note = words(error, self._studio.settings.mode)
+            return f"{format_bytes(before)} of weights freed. The next job loads its model again."
+
+        note = attempt(unload, lambda error: error_text(error, self._studio.settings.mode))
         self._note, self._until, self.waiting = note, time.monotonic() + NOTE_SECONDS, False
 
 
-def badge_block(studio: Any) -> Any:
+def badge_block(studio: PageStudio) -> gr.HTML:
     """Make the badge. It triggers `free`."""
     return gr.HTML(
         value=badge_value(studio.status()),
@@ -76,11 +80,11 @@ def badge_block(studio: Any) -> Any:
     )
 
 
-def wire_badge(badge: Any, studio: Any, demo: Any) -> None:
+def wire_badge(badge: gr.HTML, studio: PageStudio, demo: gr.Blocks) -> None:
     """Keep it true, and in local mode let it unload: visitors have no such event at all."""
     unloader = Unloader(studio) if studio.settings.mode == "local" else None
 
-    def refresh(shown: object) -> Any:
+    def refresh(shown: object) -> object:
         now = badge_value(studio.status(), unloader)
         return gr.skip() if now == shown else now
 
@@ -89,7 +93,7 @@ def wire_badge(badge: Any, studio: Any, demo: Any) -> None:
     if unloader is None:
         return
 
-    def unload() -> Iterator[Any]:
+    def unload() -> Iterator[BadgeValue]:
         unloader.start()
         while unloader.waiting:
             yield badge_value(studio.status(), unloader)
@@ -100,9 +104,9 @@ def wire_badge(badge: Any, studio: Any, demo: Any) -> None:
     badge.free(unload, outputs=badge, **RUN)
 
 
-def badge_value(status: Status, unloader: Unloader | None = None) -> dict[str, Any]:
+def badge_value(status: Status, unloader: Unloader | None = None) -> BadgeValue:
     """Return what the badge shows; without an unloader it has no button."""
-    value: dict[str, Any] = {
+    value: BadgeValue = {
         "words": [],
         "facts": [],
         "loaded": [],

@@ -1,7 +1,6 @@
 """The header, which stays when tabs change: name, model picker, what runs where, stop everything."""
 
 from dataclasses import dataclass
-from typing import Any
 
 import gradio as gr
 
@@ -10,6 +9,7 @@ from ..shared.browser_state import QUIET, browser_state
 from ..shared.field_controls import control
 from ..shared.job_queue import JobQueue
 from ..shared.scripts import function_of
+from ..shared.studio_protocol import PageStudio
 from .add_model import ModelDownloads, add_model_block, wire_add_model
 from .badge import badge_block, wire_badge
 
@@ -18,11 +18,11 @@ from .badge import badge_block, wire_badge
 class Header:
     """The parts of the header that tabs need."""
 
-    picker: Any
-    add_model: Any  # the window that adds models, triggers `added`; None where visitors are
+    picker: gr.Dropdown
+    add_model: gr.HTML | None  # the window that adds models, triggers `added`; None where visitors are
 
 
-def header(studio: Any, queue: JobQueue, *, demo: Any) -> Header:
+def header(studio: PageStudio, queue: JobQueue, *, demo: gr.Blocks) -> Header:
     """Build the header and its events."""
     names = [model.name for model in studio.models()]
     with gr.Row(elem_id="header", equal_height=True):
@@ -49,7 +49,7 @@ def header(studio: Any, queue: JobQueue, *, demo: Any) -> Header:
         mine = None if studio.settings.mode == "local" else str(browser.session_hash)
         queue.stop(mine)
 
-    def restore(name: object) -> Any:
+    def restore(name: object) -> object:
         """Show the models as they are now, and choose the one chosen last."""
         now = [model.name for model in studio.models()]
         return gr.update(choices=now, value=name if name in now else now[0]) if now else gr.skip()

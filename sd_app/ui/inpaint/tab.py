@@ -1,23 +1,22 @@
 """The tab "Inpaint"."""
 
-from typing import Any
-
 import gradio as gr
 
 from ...requests import RESIZE_MODES, SIDES, InpaintRequest
 from ..shared.browser_state import QUIET
+from ..shared.components import Fields
 from ..shared.controls import panel_title
 from ..shared.field_controls import control
 from ..shared.form import MARGINS
 from ..shared.making_tab import MakingTab
 
 
-def own_fields() -> dict[str, Any]:
+def own_fields() -> Fields:
     """Make the blocks that only this tab has."""
     return {**painted_block(), **seam_block(), **extend_block()}
 
 
-def painted_block() -> dict[str, Any]:
+def painted_block() -> Fields:
     """Make what is said about the painted area."""
     with gr.Group(elem_classes="panel"):
         panel_title("Painted area")
@@ -37,7 +36,7 @@ def painted_block() -> dict[str, Any]:
     }
 
 
-def seam_block() -> dict[str, Any]:
+def seam_block() -> Fields:
     """Make what can be done about a visible edge."""
     with gr.Accordion("Soften the edge", open=False, elem_classes="panel folded"):
         feather = control(InpaintRequest, "feather", explained=True)
@@ -46,7 +45,7 @@ def seam_block() -> dict[str, Any]:
     return {"feather": feather, "blend": blend, "color_match": match}
 
 
-def extend_block() -> dict[str, Any]:
+def extend_block() -> Fields:
     """Make how far the picture is extended: outpainting."""
     with gr.Accordion("Extend the picture (outpaint)", open=False, elem_classes="panel folded"):
         with gr.Row(elem_classes="field-row"):

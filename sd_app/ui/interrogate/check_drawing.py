@@ -1,18 +1,22 @@
 """Check by drawing: what a model makes of the prompt that was found, and how like the picture that is."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from PIL import Image
 
 from ...checkpoints.model_info import ModelInfo
 from ...requests import Step, Txt2ImgRequest, Txt2ImgResult
+from ..shared.components import NamedFile
 from ..shared.files import PictureFiles
 from ..shared.job_queue import Run
+from ..shared.studio_protocol import OnStep
+from .search_results import Drawings, LabelledPicture
 from .words import number
 
 PICTURES = 4
+Draw = Callable[[Txt2ImgRequest, OnStep], Txt2ImgResult]
+Compare = Callable[[Image.Image, Sequence[Image.Image], str], tuple[float, ...]]
 FIRST_SEED = 0  # always the same four, so that two prompts can be compared
 
 
@@ -32,31 +36,31 @@ def check_request(prompt: str, model: ModelInfo, max_images: int) -> Txt2ImgRequ
 
 
 def check_run(
-    draw: Callable[..., Txt2ImgResult],
-    compare: Callable[..., tuple[float, ...]],
+    draw: Draw,
+    compare: Compare,
     request: Txt2ImgRequest,
     image: Image.Image,
     clip_model: str,
-) -> Run:
+) -> Run[Checked]:
     """Return the job that draws and compares; stopped, it compares what is finished."""
 
-    def run(on_step: Callable[[Step], None]) -> Checked:
+    def run(on_step: OnStep) -> Checked:
         drawing = draw(request, on_step)
         return Checked(drawing=drawing, cosines=compare(image, drawing.images, clip_model))
 
     return run
 
 
-def progress(step: Step, entry: Mapping[str, Any], preview: str | None) -> dict[str, Any]:
+def progress(step: Step, entry: NamedFile, preview: str | None) -> Drawings:
     """Return what the words block shows while pictures are drawn; `entry` is the picture's."""
     return {"text": step.text, "prompt": "", "images": [_yours(entry)], "preview": preview}
 
 
-def drawn(checked: Checked, entry: Mapping[str, Any], files: PictureFiles) -> dict[str, Any]:
+def drawn(checked: Checked, entry: NamedFile, files: PictureFiles) -> Drawings:
     """Return what the words block shows of the finished pictures."""
     drawing = checked.drawing
     shown = zip(drawing.paths, drawing.seeds, checked.cosines, strict=True)
-    images = [
+    images: list[LabelledPicture] = [
         {"file": files.file(path), "label": f"{number(cosine, '.3f')} · seed {seed}"}
         for path, seed, cosine in shown
     ]
@@ -79,5 +83,5 @@ def _text(checked: Checked) -> str:
     )
 
 
-def _yours(entry: Mapping[str, Any]) -> dict[str, Any]:
+def _yours(entry: NamedFile) -> LabelledPicture:
     return {"file": entry["file"], "label": "Your picture"}

@@ -1,37 +1,54 @@
 """The matching matrix: which text belongs to which picture, the game CLIP was trained on.
 
-The table is a job block as result.py's is (see job.js); its value is a dict that match.js draws:
-
-    phase, text, detail, fraction, notice   as result.py's
-    pictures   list of {file, name}, the rows
-    texts      the columns
-    tables     {cosines, by_text, by_image}, each a list of rows of numbers
-    ranks      as cosines, in words: the percentile among random phrases, "" if not known
-    titles     as cosines: the whole of what is known of each, a sentence
-    note       which CLIP
+The table is a job block as result.py's is (see job.js); its value is a MatchValue, which match.js draws.
 """
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import TypedDict
 
 import gradio as gr
 
 from ...requests import MatchRequest, MatchResult, request_fields
 from ..shared.browser_state import QUIET, RUN, browser_state, keep_form, keep_pictures, read_pictures
+from ..shared.components import Form, NamedFile, Updates, Values
 from ..shared.controls import go_row
-from ..shared.errors import sentence, words
+from ..shared.errors import error_sentence
 from ..shared.files import PictureFiles
-from ..shared.form import Form
+from ..shared.form import build_request
 from ..shared.gpu import borrow_call
-from ..shared.job_queue import JobQueue, Waiting, stream
+from ..shared.job_events import JobView, job_events
+from ..shared.job_queue import JobQueue, Run, Waiting
 from ..shared.result import duration, job_block
+from ..shared.result_values import JobValue
+from ..shared.studio_protocol import PageStudio
 from .search_form import clip_picker
-from .uploads import Uploads, uploads_block
+from .uploads import Uploads, UploadsValue, uploads_block
 from .words import score_text, score_title
 
 NAME = "match"
-EMPTY: dict[str, Any] = {
+
+
+class Tables(TypedDict, total=False):
+    """Rows of numbers, a row a picture and a column a text."""
+
+    cosines: Sequence[Sequence[float]]
+    by_text: Sequence[Sequence[float]]  # which text is the picture's
+    by_image: Sequence[Sequence[float]]  # which picture is the text's
+
+
+class MatchValue(JobValue):
+    """What the table shows."""
+
+    pictures: list[NamedFile]  # the rows
+    texts: list[str]  # the columns
+    tables: Tables
+    ranks: list[list[str]]  # as cosines, in words: the percentile among random phrases, "" if not known
+    titles: list[list[str]]  # as cosines: the whole of what is known of each, a sentence
+    note: str  # which CLIP
+
+
+EMPTY: MatchValue = {
     "phase": "empty",
     "text": "",
     "detail": "",
@@ -46,24 +63,76 @@ EMPTY: dict[str, Any] = {
 }
 
 
+Match = Callable[[MatchRequest], MatchResult]
+
+
+@dataclass(kw_only=True)
+class MatchJob(JobView[MatchValue, MatchResult]):
+    """One press on Match."""
+
+    read: Callable[[], tuple[MatchRequest, list[NamedFile]]]
+    match: Match
+    pictures: list[NamedFile] = field(default_factory=list)
+
+    @property
+    def unchanged(self) -> MatchValue:
+        skipped: MatchValue = gr.skip()
+        return skipped
+
+    def start(self) -> Run[MatchResult]:
+        request, self.pictures = self.read()
+        return lambda on_step: self.match(request)
+
+    def begun(self) -> MatchValue:
+        return {**EMPTY, "phase": "running", "text": "Comparing"}
+
+    def waiting(self, event: Waiting) -> MatchValue:
+        return {**EMPTY, "phase": "waiting", "text": event.text}
+
+    def finished(self, result: MatchResult) -> MatchValue:
+        count = len(self.pictures) * len(result.request.texts)
+        return {
+            **EMPTY,
+            "phase": "done",
+            "text": f"{count} pair{'' if count == 1 else 's'} in {duration(result.seconds)}",
+            "fraction": 1,
+            "pictures": self.pictures,
+            "texts": list(result.request.texts),
+            "tables": {
+                "cosines": result.cosines,
+                "by_text": result.text_chances,
+                "by_image": result.image_chances,
+            },
+            "ranks": [[score_text(score)["rank"] for score in row] for row in result.scores],
+            "titles": [[score_title(score) for score in row] for row in result.scores],
+            "note": f"Cosines of {result.clip_model}, multiplied by {result.scale:.0f} before the softmax.",
+        }
+
+    def stopped(self) -> MatchValue:
+        return {**EMPTY, "phase": "stopped", "text": "Stopped before it began"}
+
+    def failed(self, message: str) -> MatchValue:
+        return {**EMPTY, "phase": "error", "text": message}
+
+
 @dataclass(frozen=True, kw_only=True)
 class MatchEvents:
     """The view "Match", assembled."""
 
-    studio: Any
+    studio: PageStudio
     queue: JobQueue
     uploads: Uploads
     form: Form  # texts and clip_model
-    go: Any
-    stop: Any
-    table: Any
+    go: gr.Button
+    stop: gr.Button
+    table: gr.HTML
 
-    def wire(self, demo: Any) -> None:
+    def wire(self, demo: gr.Blocks) -> None:
         """Connect all events. Not inside gr.Tabs."""
         match = borrow_call(self.studio, "match")
         view = self.uploads.view
 
-        def ask(values: dict[Any, object], browser: gr.Request) -> Iterator[Any]:
+        def ask(values: Values, browser: gr.Request) -> Iterator[MatchValue]:
             yield from self.match(values, match, str(browser.session_hash))
 
         def stop(browser: gr.Request) -> None:
@@ -80,22 +149,16 @@ class MatchEvents:
             self.restore, inputs=[saved_form, saved_uploads], outputs=[*self.form.values(), view], **QUIET
         )
 
-    def match(self, values: Mapping[Any, object], match: Any, owner: str) -> Iterator[Any]:
+    def match(self, values: Values, match: Match, owner: str) -> Iterator[MatchValue]:
         """Compare the uploaded pictures with the texts; yield what the table shows."""
-        try:
-            pictures = self.uploads.entries(values[self.uploads.view])
-            request = self.read(values, pictures)
-            yield {**EMPTY, "phase": "running", "text": "Comparing"}
-            for event in stream(self.queue, owner, lambda on_step: match(request)):
-                match_drawn = _drawn(event, pictures)
-                yield gr.skip() if match_drawn is None else match_drawn
-                if isinstance(event, MatchResult):
-                    return
-            yield {**EMPTY, "phase": "stopped", "text": "Stopped before it began"}
-        except Exception as error:  # noqa: BLE001  # whatever a job dies of, the page says so and lives
-            yield {**EMPTY, "phase": "error", "text": self._message(error)}
+        view = MatchJob(read=lambda: self._read(values), match=match)
+        return job_events(self.queue, owner, view, self.studio.settings.mode)
 
-    def read(self, values: Mapping[Any, object], pictures: list[dict[str, Any]]) -> MatchRequest:
+    def _read(self, values: Values) -> tuple[MatchRequest, list[NamedFile]]:
+        pictures = self.uploads.entries(values[self.uploads.view])
+        return self.read(values, pictures), pictures
+
+    def read(self, values: Values, pictures: list[NamedFile]) -> MatchRequest:
         """Build the request; each line is a text. Raise ValueError for a bad one."""
         if not pictures:
             raise ValueError("images must be 1 to 12 of them, there is none (add one)")
@@ -103,18 +166,18 @@ class MatchEvents:
         texts = [line.strip() for line in lines if line.strip()]
         if not texts:
             raise ValueError("texts must be 1 to 12 of them, there is none (write one a line)")
-        clip: Any = values[self.form["clip_model"]] or None
-        return MatchRequest(images=self.uploads.paths(pictures), texts=texts, clip_model=clip)
+        asked = {"images": self.uploads.paths(pictures), "texts": texts}
+        return build_request({**asked, "clip_model": values[self.form["clip_model"]]}, MatchRequest)
 
-    def take_pictures(self, value: object, event: gr.EventData) -> dict[str, Any]:
+    def take_pictures(self, value: object, event: gr.EventData) -> UploadsValue:
         """Add uploaded pictures."""
         files = event._data.get("files") if isinstance(event._data, dict) else None
         uploads, errors = self.uploads.add(value, files)
         return {**uploads, "text": " ".join(self._message(error) for error in errors)}
 
-    def restore(self, saved_form: object, saved_uploads: object) -> dict[Any, Any]:
+    def restore(self, saved_form: object, saved_uploads: object) -> Updates:
         """Return the updates that bring back what the browser kept. None of it is trusted."""
-        updates: dict[Any, Any] = {
+        updates: Updates = {
             self.uploads.view: {"pictures": self.uploads.entries(read_pictures(saved_uploads)), "text": ""}
         }
         saved = saved_form if isinstance(saved_form, dict) else {}
@@ -124,10 +187,10 @@ class MatchEvents:
         return updates
 
     def _message(self, error: Exception) -> str:
-        return sentence(words(error, self.studio.settings.mode))
+        return error_sentence(error, self.studio.settings.mode)
 
 
-def match_columns(studio: Any, queue: JobQueue, files: PictureFiles) -> MatchEvents:
+def match_columns(studio: PageStudio, queue: JobQueue, files: PictureFiles) -> MatchEvents:
     """Build both sides of the view inside a row."""
     with gr.Column(elem_classes="ask", scale=0, min_width=320):
         uploads = uploads_block(files, studio.settings.max_pixels)
@@ -151,29 +214,3 @@ def match_columns(studio: Any, queue: JobQueue, files: PictureFiles) -> MatchEve
         stop=stop,
         table=table,
     )
-
-
-def _drawn(event: object, pictures: list[dict[str, Any]]) -> dict[str, Any] | None:
-    """Return what the table shows of an event, None for no news."""
-    match event:
-        case Waiting():
-            return {**EMPTY, "phase": "waiting", "text": event.text}
-        case MatchResult():
-            count = len(pictures) * len(event.request.texts)
-            return {
-                **EMPTY,
-                "phase": "done",
-                "text": f"{count} pair{'' if count == 1 else 's'} in {duration(event.seconds)}",
-                "fraction": 1,
-                "pictures": pictures,
-                "texts": list(event.request.texts),
-                "tables": {
-                    "cosines": event.cosines,
-                    "by_text": event.text_chances,
-                    "by_image": event.image_chances,
-                },
-                "ranks": [[score_text(score)["rank"] for score in row] for row in event.scores],
-                "titles": [[score_title(score) for score in row] for row in event.scores],
-                "note": f"Cosines of {event.clip_model}, multiplied by {event.scale:.0f} before the softmax.",
-            }
-    return None

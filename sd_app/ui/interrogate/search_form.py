@@ -2,17 +2,18 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import gradio as gr
 from PIL import Image
 
 from ...requests import CLASSIC_PHRASES, DEFAULT_PHRASES, InterrogateRequest, request_fields
 from ..shared.browser_state import QUIET
+from ..shared.components import Component, Fields, Form, Updates, Values
 from ..shared.controls import panel_title
 from ..shared.field_controls import control
-from ..shared.form import Form, build_request
+from ..shared.form import build_request
 from ..shared.scripts import function_of
+from ..shared.studio_protocol import PageStudio
 
 ABOUT_MODES = {
     "best": "Adds the phrase that raises the similarity most, round after round.",
@@ -28,13 +29,13 @@ BEGINS = {"A written caption": "written", "My words": "typed", "Nothing": "nothi
 class SearchForm:
     """The form's components: the request's fields, and `begins`, what the prompt begins with."""
 
-    studio: Any
-    form: Form
-    mode_line: Any  # explains the chosen mode
+    studio: PageStudio
+    fields: Form
+    mode_line: gr.HTML  # explains the chosen mode
 
     def wire(self) -> None:
         """Connect what the controls do to each other."""
-        form = self.form
+        form = self.fields
         form["mode"].change(
             fn=None,
             js=function_of("interrogate/search_form.js", "aboutMode", ABOUT_MODES),
@@ -52,9 +53,9 @@ class SearchForm:
             self.list_choices, inputs=form["clip_model"], outputs=form["groups"], preprocess=False, **QUIET
         )
 
-    def read(self, values: Mapping[Any, object], image: Image.Image | None) -> InterrogateRequest:
+    def read(self, values: Values, image: Image.Image | None) -> InterrogateRequest:
         """Build the request from an event's values; raise ValueError for a bad one."""
-        given = {name: values[component] for name, component in self.form.items()}
+        given = {name: values[component] for name, component in self.fields.items()}
         given["groups"] = self._groups(given["groups"], given["clip_model"])
         match given.pop("begins"):
             case "written":
@@ -75,16 +76,16 @@ class SearchForm:
         default = {name for name, on in found.items() if on}
         return None if isinstance(chosen, list) and set(map(str, chosen)) == default else chosen
 
-    def list_choices(self, clip_model: object) -> Any:
+    def list_choices(self, clip_model: object) -> object:
         """Show the lists of a CLIP, its default ones chosen."""
         found = lists(self.studio, clip_model)
         return gr.update(choices=list(found), value=[name for name, on in found.items() if on])
 
-    def restore(self, saved: object) -> dict[Any, Any]:
+    def restore(self, saved: object) -> Updates:
         """Return the updates that put a saved form's good fields back. It may hold anything."""
         if not isinstance(saved, dict):
             return {}
-        good = {name: saved[name] for name in self.form if name in saved and _is_valid(name, saved[name])}
+        good = {name: saved[name] for name in self.fields if name in saved and _is_valid(name, saved[name])}
         found = lists(self.studio, good.get("clip_model"))
         if isinstance(saved.get("groups"), list) and found:
             good["groups"] = gr.update(choices=list(found), value=[n for n in found if n in saved["groups"]])
@@ -92,10 +93,10 @@ class SearchForm:
         if begins in BEGINS.values():
             good["begins"] = begins
             good["caption"] = gr.update(value=good.get("caption", ""), visible=begins == "typed")
-        return {self.form[name]: value for name, value in good.items()}
+        return {self.fields[name]: value for name, value in good.items()}
 
 
-def search_form_block(studio: Any) -> SearchForm:
+def search_form_block(studio: PageStudio) -> SearchForm:
     """Make mode, and what the prompt begins with; call more_block for the rest."""
     mode = control(InterrogateRequest, "mode", elem_classes="choice tight")
     mode_line = gr.HTML(
@@ -113,10 +114,10 @@ def search_form_block(studio: Any) -> SearchForm:
         visible=False,
     )
     form = {"mode": mode, "begins": begins, "caption": caption}
-    return SearchForm(studio=studio, form=form, mode_line=mode_line)
+    return SearchForm(studio=studio, fields=form, mode_line=mode_line)
 
 
-def more_block(studio: Any) -> dict[str, Any]:
+def more_block(studio: PageStudio) -> Fields:
     """Make models, lists and numbers."""
     free = studio.settings.mode == "local"  # elsewhere visitors may not have weights downloaded
     captioners = studio.caption_models()
@@ -144,7 +145,7 @@ def more_block(studio: Any) -> dict[str, Any]:
     return {"clip_model": clip_model, "caption_model": caption_model, "groups": groups, **numbers_block()}
 
 
-def clip_picker(studio: Any) -> Any:
+def clip_picker(studio: PageStudio) -> gr.Dropdown:
     """Make the choice of a CLIP."""
     clips = studio.clip_models()
     free = studio.settings.mode == "local"
@@ -158,7 +159,7 @@ def clip_picker(studio: Any) -> Any:
     )
 
 
-def numbers_block() -> dict[str, Any]:
+def numbers_block() -> Fields:
     """Make how long a search goes on, folded."""
     with gr.Accordion("Numbers of phrases", open=False, elem_classes="panel folded"):
         usual = f"{DEFAULT_PHRASES}, classic {CLASSIC_PHRASES}"
@@ -177,18 +178,17 @@ def numbers_block() -> dict[str, Any]:
     return numbers
 
 
-def _number(name: str, placeholder: str | None = None) -> Any:
+def _number(name: str, placeholder: str | None = None) -> Component:
     return control(InterrogateRequest, name, min_width=100, placeholder=placeholder)
 
 
-def lists(studio: Any, clip_model: object) -> dict[str, bool]:
+def lists(studio: PageStudio, clip_model: object) -> Mapping[str, bool]:
     """Return the lists a CLIP can search, and whether each is searched by default; none if unknown."""
     try:
         name = clip_model if isinstance(clip_model, str) and clip_model else None
-        found: dict[str, bool] = studio.phrase_groups(name)
+        return studio.phrase_groups(name)
     except (ValueError, OSError):
         return {}  # the name is refused in words when the search starts
-    return found
 
 
 def _is_valid(name: str, value: object) -> bool:

@@ -4,12 +4,29 @@ import secrets
 from collections import OrderedDict
 from dataclasses import dataclass, replace
 from threading import Lock
-from typing import Any
+from typing import TypedDict
 
 from ...requests import InterrogateResult, Score
+from ..shared.components import NamedFile, ServedFile
 
 MAX_RESULTS = 64  # some 200 kB each; the one not used for longest goes first
 SCORE = ("prompt", "similarity", "percentile", "chance")
+
+
+class LabelledPicture(TypedDict):
+    """A picture with the line below it."""
+
+    file: ServedFile
+    label: str
+
+
+class Drawings(TypedDict):
+    """What "check by drawing" made of a prompt, as the words block shows it."""
+
+    text: str
+    prompt: str
+    images: list[LabelledPicture]
+    preview: str | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -18,10 +35,10 @@ class SearchResult:
 
     token: str
     result: InterrogateResult  # its request holds the picture's path, not its pixels
-    picture: dict[str, Any]  # its entry, as the canvas has it
+    picture: NamedFile  # its entry, as the canvas has it
     score: Score  # of the prompt with the phrases that are on
     off: tuple[int, ...] = ()  # phrases that are switched off
-    drawn: dict[str, Any] | None = None  # what was drawn with the prompt, as the page shows it
+    drawn: Drawings | None = None  # what was drawn with the prompt, as the page shows it
 
 
 class SearchResults:
@@ -32,7 +49,7 @@ class SearchResults:
         self._lock = Lock()
         self._limit = limit
 
-    def add(self, result: InterrogateResult, picture: dict[str, Any]) -> SearchResult:
+    def add(self, result: InterrogateResult, picture: NamedFile) -> SearchResult:
         """Keep a result and its entry, as the canvas has its picture."""
         light = replace(result, request=replace(result.request, image=picture["file"]["path"]))
         score = Score(**{name: getattr(light, name) for name in SCORE})
@@ -51,9 +68,13 @@ class SearchResults:
             self._results.move_to_end(found.token)
             return found
 
-    def change(self, token: str, **changes: Any) -> SearchResult:
-        """Replace some fields of a search result; raise ValueError if it is not kept any more."""
-        return self._put(replace(self.get(token), **changes))
+    def switch(self, token: str, score: Score, off: tuple[int, ...]) -> SearchResult:
+        """Keep which phrases are off and what that scores; raise ValueError if it is not kept any more."""
+        return self._put(replace(self.get(token), score=score, off=off))
+
+    def draw(self, token: str, drawn: Drawings) -> SearchResult:
+        """Keep what was drawn with a prompt; raise ValueError if it is not kept any more."""
+        return self._put(replace(self.get(token), drawn=drawn))
 
     def _put(self, found: SearchResult) -> SearchResult:
         with self._lock:

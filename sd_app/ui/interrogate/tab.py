@@ -1,7 +1,6 @@
 """The tab "Interrogate": from a picture to words, and pictures against texts."""
 
 from dataclasses import replace
-from typing import Any
 
 import gradio as gr
 
@@ -9,6 +8,7 @@ from ..shared.canvas import canvas_block
 from ..shared.controls import go_row, notice_block
 from ..shared.files import PictureFiles
 from ..shared.job_queue import JobQueue
+from ..shared.studio_protocol import PageStudio
 from .events import NAME, SearchEvents
 from .match import MatchEvents, match_columns
 from .search_form import more_block, search_form_block
@@ -17,7 +17,7 @@ from .words import words_block
 
 
 def interrogate_tab(
-    studio: Any, queue: JobQueue, files: PictureFiles, *, picker: Any
+    studio: PageStudio, queue: JobQueue, files: PictureFiles, *, picker: gr.Dropdown
 ) -> tuple[SearchEvents, MatchEvents]:
     """Build the tab inside gr.Tabs, with its two views. `picker` is the header's model picker."""
     with (
@@ -37,13 +37,15 @@ def interrogate_tab(
     return search, match
 
 
-def _words_view(studio: Any, queue: JobQueue, files: PictureFiles, picker: Any) -> SearchEvents:
+def _words_view(
+    studio: PageStudio, queue: JobQueue, files: PictureFiles, picker: gr.Dropdown
+) -> SearchEvents:
     with gr.Column(elem_classes="ask", scale=0, min_width=320):
         notice = notice_block()
         canvas = canvas_block("view", files, studio.settings.max_pixels)
         search_form = search_form_block(studio)
         go, stop = go_row("Interrogate")
-        search_form = replace(search_form, form={**search_form.form, **more_block(studio)})
+        search_form = replace(search_form, fields={**search_form.fields, **more_block(studio)})
     with gr.Column(elem_classes="get", scale=1, min_width=320):
         words = words_block(NAME)
     return SearchEvents(

@@ -1,34 +1,40 @@
-"""Uploads: several pictures at once, for the matching matrix.
-
-Its value travels as plain data, {pictures: list of {file, name}, text}. The files are made by
-the server with the one safe decoder; `text` is what went wrong with the last ones.
-"""
+"""Uploads: several pictures at once, for the matching matrix."""
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TypedDict
 
 import gradio as gr
 
 from ...images import open_image
 from ...requests import MAX_MATCHES
 from ..shared.canvas import picture_entry
+from ..shared.components import NamedFile
 from ..shared.files import PictureFiles
 from ..shared.scripts import script_of
 
 ASSETS = Path(__file__).parent
-EMPTY: dict[str, Any] = {"pictures": [], "text": ""}
+
+
+class UploadsValue(TypedDict):
+    """What the block holds: files that the server made with the one safe decoder."""
+
+    pictures: list[NamedFile]
+    text: str  # what went wrong with the last ones
+
+
+EMPTY: UploadsValue = {"pictures": [], "text": ""}
 
 
 @dataclass(frozen=True, kw_only=True)
 class Uploads:
     """The component, and what turns its value into pictures."""
 
-    view: Any
+    view: gr.HTML
     files: PictureFiles
     max_pixels: int
 
-    def add(self, value: object, files: object) -> tuple[dict[str, Any], list[ValueError | OSError]]:
+    def add(self, value: object, files: object) -> tuple[UploadsValue, list[ValueError | OSError]]:
         """Return the value with uploaded files added, and what is wrong with those that were not."""
         pictures = self.entries(value)
         errors: list[ValueError | OSError] = []
@@ -44,9 +50,9 @@ class Uploads:
                 errors.append(error)
         return {"pictures": pictures, "text": ""}, errors
 
-    def entries(self, value: object) -> list[dict[str, Any]]:
+    def entries(self, value: object) -> list[NamedFile]:
         """Return the entries of a value whose files are still there, and nothing else it may hold."""
-        found = []
+        found: list[NamedFile] = []
         pictures = value.get("pictures") if isinstance(value, dict) else None
         for picture in pictures[:MAX_MATCHES] if isinstance(pictures, list) else []:
             match picture:
@@ -57,7 +63,7 @@ class Uploads:
                         continue
         return found
 
-    def paths(self, entries: list[dict[str, Any]]) -> list[Path]:
+    def paths(self, entries: list[NamedFile]) -> list[Path]:
         """Return the files of entries, to be opened when their turn comes."""
         return [self.files.uploaded(entry["file"]["path"]) for entry in entries]
 

@@ -1,35 +1,77 @@
 """The words block: the prompt as it grows, its phrases with their gains, and what they are worth.
 
-It is a job block as result.py's is (see job.js); its value is a dict that words.js draws:
-
-    phase, text, detail, fraction, notice   as result.py's
-    token      names the search result on the server; "" while there is none
-    mode       the search's; negative words go into the negative prompt
-    caption    {text, title}: what the prompt begins with
-    steps      list of {phrases, gain, title}, a gain for the phrases of each step together
-    off        indices of the phrases that are switched off
-    turn       the number of the press that this answers
-    prompt     caption and the phrases that are on
-    score      {cosine, rank, chance}, words for the person
-    curve      cosines from the caption to the prompt
-    groups     list of {name, rows}, a row is [phrase, cosine, percentile, chance]
-    drawn      {text, prompt, images: list of {file, label}, preview} of "check by drawing", or None
-    note       one line: which CLIP, how long
+It is a job block as result.py's is (see job.js); its value is a WordsValue, which words.js draws.
 """
 
 from math import isnan
-from typing import Any
+from typing import TypedDict, cast
 
 import gradio as gr
 
-from ...requests import InterrogateResult, InterrogateStep, Score
+from ...requests import InterrogateResult, InterrogateStep, RankedPhrase, Score
 from ..shared.job_queue import Waiting
 from ..shared.result import duration, job_block
-from .search_results import SearchResult
+from ..shared.result_values import JobValue
+from .search_results import Drawings, SearchResult
+
+
+class Caption(TypedDict):
+    """What the prompt begins with."""
+
+    text: str
+    title: str
+
+
+class PhraseStep(TypedDict):
+    """One step of the search: a gain for its phrases together."""
+
+    phrases: list[str]
+    gain: str
+    title: str
+
+
+class ScoreText(TypedDict):
+    """What a prompt is worth, in words for the person; "" for what is not known."""
+
+    cosine: str
+    rank: str
+    chance: str
+
+
+class PhraseGroup(TypedDict):
+    """The most similar phrases of a list; a row is phrase, cosine, percentile, chance."""
+
+    name: str
+    rows: list[list[str]]
+
+
+class KeptWords(TypedDict):
+    """The part of the value that the browser keeps for a reload."""
+
+    token: str  # names the search result on the server; "" while there is none
+    mode: str  # the search's; negative words go into the negative prompt
+    text: str
+    prompt: str  # caption and the phrases that are on
+    note: str  # one line: which CLIP, how long
+    notice: str
+    caption: Caption
+    steps: list[PhraseStep]
+    off: list[int]  # indices of the phrases that are switched off
+    score: ScoreText
+    curve: list[float]  # cosines from the caption to the prompt
+    groups: list[PhraseGroup]
+
+
+class WordsValue(KeptWords, JobValue):
+    """What the words block shows."""
+
+    turn: int  # the number of the press that this answers
+    drawn: Drawings | None  # of "check by drawing"
+
 
 MAX_LIST = 1000  # entries of a list that the browser kept
-NO_SCORE = {"cosine": "", "rank": "", "chance": ""}
-EMPTY: dict[str, Any] = {
+NO_SCORE: ScoreText = {"cosine": "", "rank": "", "chance": ""}
+EMPTY: WordsValue = {
     "phase": "empty",
     "text": "",
     "detail": "",
@@ -49,7 +91,7 @@ EMPTY: dict[str, Any] = {
     "note": "",
 }
 # What the browser keeps for a reload, and of which kind it must be.
-KEPT: dict[str, Any] = {
+KEPT: KeptWords = {
     "token": "",
     "mode": "",
     "text": "",
@@ -72,12 +114,12 @@ def words_block(name: str) -> gr.HTML:
     return job_block(name, EMPTY, "interrogate/words", "toggle", "check")
 
 
-def waiting(event: Waiting) -> dict[str, Any]:
+def waiting(event: Waiting) -> WordsValue:
     """Draw a job that waits."""
     return {**EMPTY, "phase": "waiting", "text": event.text}
 
 
-def running(step: InterrogateStep, mode: str) -> dict[str, Any]:
+def running(step: InterrogateStep, mode: str) -> WordsValue:
     """Draw a running search with the best prompt so far."""
     curve = [] if step.caption_similarity is None else [step.caption_similarity]
     return {
@@ -107,7 +149,7 @@ def _detail(step: InterrogateStep) -> str:
     return f"{step.step:,} of {step.num_steps:,}{left}"
 
 
-def finished(found: SearchResult) -> dict[str, Any]:
+def finished(found: SearchResult) -> WordsValue:
     """Draw what was found, with the phrases that are on."""
     result = found.result
     scores = list(result.scores)
@@ -131,7 +173,7 @@ def finished(found: SearchResult) -> dict[str, Any]:
         "score": score_text(found.score),
         "curve": list(result.curve),
         "groups": [
-            {"name": group.name, "rows": [[p.phrase, *score_text(p).values()] for p in group.phrases]}
+            {"name": group.name, "rows": [[p.phrase, *_columns(p)] for p in group.phrases]}
             for group in result.groups
         ],
         "drawn": found.drawn,
@@ -141,20 +183,26 @@ def finished(found: SearchResult) -> dict[str, Any]:
     }
 
 
-def note(drawn: dict[str, Any]) -> dict[str, Any]:
+def _columns(phrase: RankedPhrase) -> list[str]:
+    score = score_text(phrase)
+    return [score["cosine"], score["rank"], score["chance"]]
+
+
+def note(drawn: WordsValue) -> KeptWords:
     """Return what the browser shall keep of a drawn search result."""
-    return {name: drawn[name] for name in KEPT}
+    return cast(KeptWords, {name: value for name, value in drawn.items() if name in KEPT})
 
 
-def restore(saved: object) -> dict[str, Any] | None:
+def restore(saved: object) -> WordsValue | None:
     """Return the value of a search that the browser kept, None for anything else. It is not trusted."""
     try:
-        return {**EMPTY, **_like(saved, KEPT), "phase": "done", "fraction": 1}
+        kept = cast(KeptWords, _like(saved, KEPT))
     except ValueError:
         return None
+    return {**EMPTY, **kept, "phase": "done", "fraction": 1}
 
 
-def _like(value: Any, pattern: Any) -> Any:
+def _like(value: object, pattern: object) -> object:
     """Return a value made of nothing but what the pattern has; raise ValueError if it is of another kind."""
     if isinstance(pattern, dict) and isinstance(value, dict):
         return {name: _like(value.get(name), part) for name, part in pattern.items()}
@@ -179,7 +227,7 @@ def _summary(result: InterrogateResult) -> str:
 # -- numbers in words
 
 
-def score_text(score: Any) -> dict[str, str]:
+def score_text(score: Score | RankedPhrase) -> ScoreText:
     """Return a score's cosine, percentile and chance in few characters; "" for what is not known."""
     return {
         "cosine": "" if isnan(score.similarity) else number(score.similarity, ".4f"),

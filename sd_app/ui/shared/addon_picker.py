@@ -2,14 +2,15 @@
 
 import html
 from dataclasses import dataclass
-from typing import Any
 
 import gradio as gr
 
 from .browser_state import QUIET
+from .components import Component, Updates
 from .controls import examples_block, picked
 from .errors import sentence
 from .scripts import function_of
+from .studio_protocol import PageStudio
 
 MAX_LISTED = 2000  # a menu of more is no help
 HINT = (
@@ -22,15 +23,15 @@ HINT = (
 class AddonPicker:
     """The block's parts, and what fills them."""
 
-    studio: Any
-    panel: Any
-    chosen: Any
-    insert: Any
-    insert_negative: Any
-    facts: Any
-    triggers: Any
+    studio: PageStudio
+    panel: gr.Accordion
+    chosen: gr.Dropdown
+    insert: gr.Button
+    insert_negative: gr.Button
+    facts: gr.HTML
+    triggers: gr.HTML
 
-    def wire(self, prompt: Any, negative_prompt: Any, demo: Any) -> None:
+    def wire(self, prompt: Component, negative_prompt: Component, demo: gr.Blocks) -> None:
         """Connect the picker with a form's prompts."""
         for event in (demo.load, self.panel.expand):
             event(self.refresh, outputs=[self.panel, self.chosen, self.facts], **QUIET)
@@ -41,10 +42,10 @@ class AddonPicker:
         self.triggers.pick(append, inputs=prompt, outputs=prompt, preprocess=False, **QUIET)
 
     @property
-    def _about(self) -> list[Any]:
+    def _about(self) -> list[Component]:
         return [self.facts, self.triggers, self.insert_negative]
 
-    def refresh(self) -> dict[Any, Any]:
+    def refresh(self) -> Updates:
         """List the files as they are now. Visitors see the block only if there are some."""
         addons = self.studio.addons()[:MAX_LISTED]
         own = self.studio.settings.mode == "local"
@@ -54,7 +55,7 @@ class AddonPicker:
             self.facts: gr.skip() if addons else (HINT if own else ""),
         }
 
-    def describe(self, text: object) -> tuple[str, list[str], Any]:
+    def describe(self, text: object) -> tuple[str, list[str], object]:
         """Return what the line says of the chosen one, its trigger words, and whether it may be negative."""
         if not isinstance(text, str) or not text:
             return "", [], gr.update(visible=False)
@@ -68,7 +69,7 @@ class AddonPicker:
         return f"<span>{html.escape(facts.title)}</span>", list(facts.trigger_words), negative
 
 
-def addon_block(studio: Any, *classes: str) -> AddonPicker:
+def addon_block(studio: PageStudio, *classes: str) -> AddonPicker:
     """Make the picker, folded."""
     with gr.Accordion(
         "LoRA and learned words", open=False, elem_classes=["panel", "folded", "addons", *classes]

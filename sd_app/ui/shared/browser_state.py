@@ -1,21 +1,20 @@
 """How events behave, and what the browser keeps between visits."""
 
 import json
-from collections.abc import Mapping
-from typing import Any
 
 import gradio as gr
 
+from .components import Form
 from .scripts import function_of
 
 MAX_KEPT = 1_500_000  # characters of a canvas that the browser keeps; it has room for five million in all
 # Event settings: fast, silent, and not part of the public API.
-QUIET: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
+QUIET: dict[str, object] = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
 # The same for events that show a message: those travel through the queue only.
-TELLING: dict[str, Any] = {**QUIET, "queue": True, "concurrency_limit": None}
+TELLING: dict[str, object] = {**QUIET, "queue": True, "concurrency_limit": None}
 
 # Jobs: the queue lets one run at a time, and requests check their own values.
-RUN: dict[str, Any] = {
+RUN: dict[str, object] = {
     "concurrency_limit": None,
     "show_progress": "hidden",
     "api_visibility": "private",
@@ -23,7 +22,7 @@ RUN: dict[str, Any] = {
 }
 
 
-def browser_state(tab: str, what: str) -> Any:
+def browser_state(tab: str, what: str) -> gr.BrowserState:
     """Keep something in the browser. Key and secret are fixed, so that it survives a restart of the app.
 
     The secret protects nothing: Gradio hands it to the page.
@@ -31,7 +30,7 @@ def browser_state(tab: str, what: str) -> Any:
     return gr.BrowserState(storage_key=f"sd_app.{tab}.{what}", secret="sd_app")  # noqa: S106
 
 
-def keep_form(form: Mapping[str, Any], saved: Any) -> None:
+def keep_form(form: Form, saved: gr.BrowserState) -> None:
     """Write a form's values down at each change, in the browser alone, without a round trip."""
     gr.on(
         [component.change for component in form.values()],
@@ -44,7 +43,7 @@ def keep_form(form: Mapping[str, Any], saved: Any) -> None:
     )
 
 
-def keep_pictures(view: Any, saved: Any) -> None:
+def keep_pictures(view: gr.HTML, saved: gr.BrowserState) -> None:
     """Write down what a canvas or uploads hold, at their event `painted`; read_pictures reads it.
 
     As text: Gradio would take the files in it for uploads, and refuse the whole event once one is gone.

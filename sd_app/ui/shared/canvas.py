@@ -1,26 +1,40 @@
-"""The canvas: a picture to start from, with what a person draws on it - colours, a mask, or nothing.
-
-Its value travels as plain data: {picture, blank, paint, text}. `picture` is a file the server made with the
-one safe decoder, so what is shown is what the model gets; `blank` is an empty canvas [width, height, colour];
-`paint` is what was drawn, a PNG of the same size; `text` is what went wrong with the last file.
-"""
+"""The canvas: a picture to start from, with what a person draws on it - colours, a mask, or nothing."""
 
 import base64
 import io
 from dataclasses import dataclass
 from math import sqrt
 from pathlib import Path
-from typing import Any
+from typing import TypedDict
 
 import gradio as gr
 from PIL import Image
 
 from ...images import lay_over, open_image, open_layer, open_mask
+from .components import NamedFile
 from .files import PictureFiles
 from .scripts import script_of
 
 ASSETS = Path(__file__).parent
-EMPTY: dict[str, Any] = {"picture": None, "blank": None, "paint": None, "text": ""}
+
+
+class CanvasPicture(NamedFile):
+    """The picture on the canvas, made by the one safe decoder: what is shown is what the model gets."""
+
+    width: int
+    height: int
+
+
+class CanvasValue(TypedDict):
+    """What the canvas holds, as canvas.js draws it."""
+
+    picture: CanvasPicture | None
+    blank: list[int | str] | None  # width, height and colour of an empty canvas
+    paint: str | None  # what was drawn: a PNG of the same size, as a data URL
+    text: str  # what went wrong with the last file
+
+
+EMPTY: CanvasValue = {"picture": None, "blank": None, "paint": None, "text": ""}
 EVENTS = ("picked", "mask_picked", "painted", "blank", "resized")
 WHITE = "#ffffff"
 PNG_URL = "data:image/png;base64,"
@@ -34,21 +48,21 @@ class Canvas:
     """The component, and what turns its value into pictures."""
 
     kind: str  # "sketch": what is painted are colours; "mask": it is made anew; "view": nothing is painted
-    view: Any
+    view: gr.HTML
     files: PictureFiles
     max_pixels: int
 
-    def take(self, path: object, name: object) -> dict[str, Any]:
+    def take(self, path: object, name: object) -> CanvasValue:
         """Return the value that shows an uploaded file. Raise ValueError for what is no picture."""
         image = open_image(self.files.uploaded(path).read_bytes(), max_pixels=self.max_pixels)
         return self.show(image, name)
 
-    def show(self, image: Image.Image, name: object) -> dict[str, Any]:
+    def show(self, image: Image.Image, name: object) -> CanvasValue:
         """Return the value that shows a picture, with nothing painted."""
-        size = {"width": image.width, "height": image.height}
-        return {**EMPTY, "picture": {**picture_entry(self.files, image, name), **size}}
+        entry = picture_entry(self.files, image, name)
+        return {**EMPTY, "picture": {**entry, "width": image.width, "height": image.height}}
 
-    def take_mask(self, value: object, path: object) -> dict[str, Any]:
+    def take_mask(self, value: object, path: object) -> CanvasValue:
         """Return the value with an uploaded mask painted. Raise ValueError if it does not fit the picture."""
         base = self._base(value)
         if base is None:
@@ -86,7 +100,7 @@ class Canvas:
         base = self._base(value)
         return base.size if base else None
 
-    def restore(self, value: object) -> dict[str, Any]:
+    def restore(self, value: object) -> CanvasValue:
         """Return the value as a reloaded page may have it, if its files are still there.
 
         It is made anew, part by part: Gradio serves any file that a value it hands out names.
@@ -99,14 +113,19 @@ class Canvas:
             return EMPTY
         assert isinstance(value, dict)
         paint = value.get("paint")
-        known = {"paint": paint if isinstance(paint, str) and paint.startswith(PNG_URL) else None}
+        kept = paint if isinstance(paint, str) and paint.startswith(PNG_URL) else None
         picture = value.get("picture")
         if not isinstance(picture, dict):
-            return {**EMPTY, **known, "blank": [base.width, base.height, WHITE]}
+            return {**EMPTY, "paint": kept, "blank": [base.width, base.height, WHITE]}
         name = picture.get("name")
         file = self.files.file(self.files.uploaded(picture["file"]["path"]))
-        shown = {"file": file, "name": name[:100] if isinstance(name, str) else "picture"}
-        return {**EMPTY, **known, "picture": {**shown, "width": base.width, "height": base.height}}
+        shown: CanvasPicture = {
+            "file": file,
+            "name": name[:100] if isinstance(name, str) else "picture",
+            "width": base.width,
+            "height": base.height,
+        }
+        return {**EMPTY, "paint": kept, "picture": shown}
 
     def _base(self, value: object) -> Image.Image | None:
         match value:
@@ -149,7 +168,7 @@ def canvas_block(kind: str, files: PictureFiles, max_pixels: int) -> Canvas:
     return Canvas(kind=kind, view=view, files=files, max_pixels=max_pixels)
 
 
-def picture_entry(files: PictureFiles, image: Image.Image, name: object) -> dict[str, Any]:
+def picture_entry(files: PictureFiles, image: Image.Image, name: object) -> NamedFile:
     """Return {file, name} of a picture that was decoded from an uploaded file of that name."""
     return {"file": files.picture(image), "name": name[:100] if isinstance(name, str) else "picture"}
 

@@ -3,12 +3,12 @@
 import html
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import gradio as gr
 
 from ...checkpoints.model_info import ModelInfo
 from ...requests import Img2ImgRequest, TokenReport, Txt2ImgRequest, request_fields
+from .components import Component, Fields, Form, Notice
 from .field_controls import control
 from .form import OWN_VAE, RANDOM_SEED, model_defaults
 from .scripts import function_of, script_of
@@ -18,21 +18,21 @@ USUAL_STEPS = int(request_fields(Txt2ImgRequest)["num_inference_steps"].ends[1])
 MAX_WORDS_SHOWN = 6
 WORDS_CLASS, MAX_LINES = "prompt-box", 8  # of texts in which the keyboard weighs words
 
-NO_NOTICE: dict[str, Any] = {"text": "", "before": None}
+NO_NOTICE: Notice = {"text": "", "before": None}
 
 
 @dataclass(frozen=True, kw_only=True)
 class PromptBlock:
     """Prompt and negative prompt, each with its token line, and the model's example prompts."""
 
-    fields: Mapping[str, Any]  # field name -> component
-    lines: Mapping[str, Any]  # the same names -> token line
-    examples: Any
-    notice: Any  # what was put into the form from elsewhere, with a way back
+    fields: Form
+    lines: Mapping[str, gr.HTML]  # the same names -> token line
+    examples: gr.HTML
+    notice: gr.HTML  # what was put into the form from elsewhere, with a way back
     example_for: str = "prompt"  # the form's field that an example fills
 
 
-def notice_block() -> Any:
+def notice_block() -> gr.HTML:
     """Make the line that tells what was put into the form, {text, before}; it triggers `undo`."""
     return gr.HTML(
         value=NO_NOTICE,
@@ -44,7 +44,7 @@ def notice_block() -> Any:
     )
 
 
-def examples_block(texts: list[str], *classes: str, label: str = "Try") -> Any:
+def examples_block(texts: list[str], *classes: str, label: str = "Try") -> gr.HTML:
     """Make a row of texts to take over by a click; it triggers `pick`."""
     return gr.HTML(
         value=texts,
@@ -61,7 +61,7 @@ def picked(event: gr.EventData) -> str:
     return text[:20_000] if isinstance(text, str) else ""
 
 
-def text_box(label: str, placeholder: str, *classes: str, lines: int = 1) -> Any:
+def text_box(label: str, placeholder: str, *classes: str, lines: int = 1) -> gr.Textbox:
     """Make a text that is no request's, in which Ctrl+Up and Ctrl+Down weigh words."""
     classes = (WORDS_CLASS, *classes)
     return gr.Textbox(
@@ -71,7 +71,7 @@ def text_box(label: str, placeholder: str, *classes: str, lines: int = 1) -> Any
 
 def words_box(
     request_type: type, name: str, placeholder: str, *classes: str, lines: int = 1, autofocus: bool = False
-) -> Any:
+) -> Component:
     """Make a request's text, in which Ctrl+Up and Ctrl+Down weigh words."""
     return control(
         request_type,
@@ -84,7 +84,7 @@ def words_box(
     )
 
 
-def negative_box(*classes: str) -> Any:
+def negative_box(*classes: str) -> Component:
     """Make the field for the negative prompt."""
     return words_box(Txt2ImgRequest, "negative_prompt", "What it must not show", *classes)
 
@@ -105,7 +105,7 @@ def prompt_block(model: ModelInfo | None) -> PromptBlock:
     )
 
 
-def go_row(label: str = "Generate", *classes: str) -> tuple[Any, Any]:
+def go_row(label: str = "Generate", *classes: str) -> tuple[gr.Button, gr.Button]:
     """Make the two buttons: the one that begins, and Stop."""
     with gr.Row(elem_classes=["go-row", *classes]):
         generate = gr.Button(label, variant="primary", elem_classes="generate", scale=4, min_width=140)
@@ -118,13 +118,13 @@ def panel_title(text: str) -> None:
     gr.HTML(f"<h3>{text}</h3>", apply_default_css=False, elem_classes="panel-title")
 
 
-def strength_block() -> tuple[Any, Any]:
+def strength_block() -> tuple[gr.Slider, gr.HTML]:
     """Make strength, and the line that says how many steps it runs."""
     strength = control(Img2ImgRequest, "strength", explained=True)
     return strength, gr.HTML("", elem_classes="token-line steps-run", apply_default_css=False)
 
 
-def wire_steps_run(steps: Any, strength: Any, line: Any, demo: Any) -> None:
+def wire_steps_run(steps: Component, strength: Component, line: gr.HTML, demo: gr.Blocks) -> None:
     """Keep the line "runs n of N steps" true, in the browser alone."""
     inputs = [steps, strength]
     events = [steps.change, strength.change, demo.load]
@@ -139,10 +139,10 @@ def size_block(
     fits: Sequence[str] = (),
     *,
     several: bool = True,
-) -> dict[str, Any]:
+) -> Fields:
     """Make width, height and, for `several`, number; `fits` are the ways to fit a picture."""
     side = model.native_size if model else 512
-    fields: dict[str, Any] = {}
+    fields: Fields = {}
     with gr.Group(elem_classes="panel"):
         panel_title(title)
         with gr.Row(elem_classes="field-row size-row"):
@@ -158,9 +158,9 @@ def size_block(
     return {"width": width, "height": height, **fields}
 
 
-def sampling_block(model: ModelInfo | None, schedulers: tuple[str, ...]) -> dict[str, Any]:
+def sampling_block(model: ModelInfo | None, schedulers: tuple[str, ...]) -> Fields:
     """Make scheduler, steps, guidance and seed."""
-    defaults: dict[str, Any] = model_defaults(model) if model else {}
+    defaults: dict[str, object] = model_defaults(model) if model else {}
     with gr.Group(elem_classes="panel"):
         panel_title("Sampling")
         scheduler = control(
@@ -189,7 +189,7 @@ def vae_choices(vaes: Sequence[str]) -> list[tuple[str, str]]:
     return [("The model's own", OWN_VAE), *((name, name) for name in vaes)]
 
 
-def advanced_block(vaes: Sequence[str]) -> dict[str, Any]:
+def advanced_block(vaes: Sequence[str]) -> Fields:
     """Make what is rarely used, folded."""
     with gr.Accordion("Advanced", open=False, elem_classes="panel folded"):
         clip_skip = control(Txt2ImgRequest, "clip_skip", explained=True)
@@ -197,7 +197,7 @@ def advanced_block(vaes: Sequence[str]) -> dict[str, Any]:
     return {"clip_skip": clip_skip, "vae": vae}
 
 
-def faster_block() -> dict[str, Any]:
+def faster_block() -> Fields:
     """Make what saves time and changes the picture, folded."""
     with gr.Accordion("Faster, at the price of another picture", open=False, elem_classes="panel folded"):
         guidance_end = control(Txt2ImgRequest, "guidance_end", explained=True)
@@ -205,7 +205,7 @@ def faster_block() -> dict[str, Any]:
     return {"guidance_end": guidance_end, "cache_interval": cache_interval}
 
 
-def parameter_drop() -> Any:
+def parameter_drop() -> gr.File:
     """Make the place that reads a dropped picture's parameters."""
     return gr.File(
         label="Drop a picture here to take over its parameters",

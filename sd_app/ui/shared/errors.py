@@ -7,7 +7,7 @@ from .form import LABELS
 log = logging.getLogger(__name__)
 
 
-def words(error: Exception, mode: str) -> str:
+def error_text(error: Exception, mode: str) -> str:
     """Return what to say of an error.
 
     The studio's own errors speak for themselves. Others go to the log, and may show the inside of the
@@ -32,3 +32,8 @@ def sentence(text: str) -> str:
     shown = LABELS.get(name, name.capitalize() if name in ("the", "there") else name) + space + rest
     shown += "" if shown.endswith((".", "!", "?")) else "."
     return f"{shown}\n{pointer}" if pointer else shown
+
+
+def error_sentence(error: Exception, mode: str) -> str:
+    """Return what the page says of an error: error_text as a sentence."""
+    return sentence(error_text(error, mode))

@@ -10,7 +10,6 @@ import io
 import mimetypes
 import secrets
 from pathlib import Path
-from typing import Any
 
 from gradio.data_classes import FileData
 from gradio.processing_utils import save_bytes_to_cache, save_file_to_cache
@@ -18,6 +17,8 @@ from gradio.utils import get_upload_folder
 from PIL import Image
 
 from ...metadata import parse_infotext, read_infotext
+from .components import ServedFile
+from .result_values import ImageEntry
 
 MAX_PATH = 4096  # characters
 MAX_RESTORED = 100  # pictures shown again after a reload
@@ -37,20 +38,22 @@ class PictureFiles:
         self._key = secrets.token_bytes(32) if shared else None
         self._copies = copies
 
-    def file(self, path: Path) -> dict[str, Any]:
+    def file(self, path: Path) -> ServedFile:
         """Copy a picture or film where Gradio serves it from; return what its clients take for a file."""
         copy = save_file_to_cache(path, cache_dir=get_upload_folder())
         self._copies.add(copy)
         kind, _ = mimetypes.guess_type(path.name)
-        return FileData(path=copy, orig_name=path.name, mime_type=kind).model_dump()
+        served: ServedFile = FileData(path=copy, orig_name=path.name, mime_type=kind).model_dump()
+        return served
 
-    def picture(self, image: Image.Image, name: str = "picture.png") -> dict[str, Any]:
+    def picture(self, image: Image.Image, name: str = "picture.png") -> ServedFile:
         """Do as `file` for a picture that is no file yet; `name` is what a download is called."""
         buffer = io.BytesIO()
         image.save(buffer, "PNG", compress_level=1)
         copy = save_bytes_to_cache(buffer.getvalue(), name, cache_dir=get_upload_folder())
         self._copies.add(copy)
-        return FileData(path=copy, orig_name=name, mime_type="image/png").model_dump()
+        served: ServedFile = FileData(path=copy, orig_name=name, mime_type="image/png").model_dump()
+        return served
 
     def uploaded(self, path: object) -> Path:
         """Return the path of a file that was uploaded or handed out; raise ValueError for any other.
@@ -67,11 +70,11 @@ class PictureFiles:
                 pass
         raise ValueError("the picture is not here any more (open it again)")
 
-    def entry(self, path: Path, infotext: str, seed: object) -> dict[str, Any]:
+    def entry(self, path: Path, infotext: str, seed: object) -> ImageEntry:
         """Return one entry of a result's gallery."""
         return {"file": self.file(path), "name": path.name, "seed": seed, "infotext": infotext}
 
-    def read_entry(self, path: Path) -> dict[str, Any]:
+    def read_entry(self, path: Path) -> ImageEntry:
         """Return the gallery entry of a saved picture by what its file says."""
         infotext = read_infotext(path) or ""
         seed = parse_infotext(infotext).fields.get("Seed", "") if infotext else ""

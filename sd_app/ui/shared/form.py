@@ -7,7 +7,7 @@ fields of the form: the canvas holds them.
 
 from collections.abc import Mapping, Sequence
 from math import isfinite
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from PIL import Image
 
@@ -29,8 +29,8 @@ from ...requests import (
     request_fields,
     take_apart,
 )
+from .components import Form, Values
 
-Form = Mapping[str, Any]  # field name -> gradio component
 RequestT = TypeVar("RequestT", bound=Txt2ImgRequest | InterrogateRequest | MatchRequest)
 
 REQUESTS = (InpaintRequest, BlendRequest, WalkRequest, PlaneRequest, InterrogateRequest, MatchRequest)
@@ -53,7 +53,7 @@ MODEL_FIELDS = (
 
 def read_request(
     form: Form,
-    values: Mapping[Any, object],
+    values: Values,
     request_type: type[RequestT],
     pictures: Mapping[str, Image.Image | None],
 ) -> RequestT:

@@ -2,7 +2,8 @@
 
 from math import isfinite
 from pathlib import Path
-from typing import Any
+
+import numpy as np
 
 from ...requests import (
     MEANINGS,
@@ -15,7 +16,9 @@ from ...requests import (
     WalkRequest,
     WalkResult,
 )
+from .components import NamedFile
 from .files import PictureFiles
+from .result_values import Frames, JumpValue, Plot, View
 
 FILMS = (".mp4", ".webp")
 # Pictures of all frames, saved beside the last one: the end of their file's name -> label and title.
@@ -26,11 +29,11 @@ COMPANIONS = {
 }
 
 
-def frames_of(result: Txt2ImgResult, files: PictureFiles) -> dict[str, Any] | None:
+def frames_of(result: Txt2ImgResult, files: PictureFiles) -> Frames | None:
     """Return what frames.js draws of a result, None of one without frames."""
     if not result.images:
         return None
-    saved = saved_frames(result.sheet_path, files) if isinstance(result, FramesResult) else {}
+    saved = saved_frames(result.sheet_path, files) if isinstance(result, FramesResult) else Frames()
     if isinstance(result, PlaneResult):
         request = result.request
         assert isinstance(request, PlaneRequest)
@@ -53,14 +56,14 @@ def frames_of(result: Txt2ImgResult, files: PictureFiles) -> dict[str, Any] | No
     }
 
 
-def saved_frames(sheet: Path | None, files: PictureFiles) -> dict[str, Any]:
+def saved_frames(sheet: Path | None, files: PictureFiles) -> Frames:
     """Return what is saved under the number of a sheet: the film, and pictures of all frames."""
     if sheet is None:
         return {}
     stem = sheet.stem.removesuffix("-sheet")
     films = [path for ending in FILMS if (path := sheet.with_name(f"{stem}-film{ending}")).is_file()]
-    film = {"file": files.file(films[0]), "name": films[0].name} if films else None
-    views = [
+    film: NamedFile | None = {"file": files.file(films[0]), "name": films[0].name} if films else None
+    views: list[View] = [
         {"label": label, "title": title, "file": files.file(path), "name": path.name}
         for end, (label, title) in COMPANIONS.items()
         if (path := sheet.with_name(f"{stem}-{end}.png")).is_file()
@@ -91,7 +94,7 @@ def _row_labels(request: PlaneRequest) -> list[str]:
     return [request.a, *middle, request.b]
 
 
-def _plot(result: WalkResult) -> dict[str, Any] | None:
+def _plot(result: WalkResult) -> Plot | None:
     divergence = result.divergence
     if divergence is None:
         return None
@@ -105,7 +108,7 @@ def _plot(result: WalkResult) -> dict[str, Any] | None:
     }
 
 
-def _jump(jump: Jump, first: int) -> dict[str, Any]:
+def _jump(jump: Jump, first: int) -> JumpValue:
     """Return the jump; its two pictures stand in the gallery from `first` on."""
     return {
         "pictures": [first, first + 1],
@@ -119,7 +122,7 @@ def _jump(jump: Jump, first: int) -> dict[str, Any]:
     }
 
 
-def _curve(distances: Any) -> list[float | None]:
+def _curve(distances: np.ndarray) -> list[float | None]:
     return [_plain(value) for value in distances.tolist()]
 
 

@@ -1,7 +1,7 @@
 """On a Hugging Face Space the GPU is lent for one call at a time: `spaces.GPU` around the run."""
 
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import replace
 from functools import partial
 from math import nan
@@ -28,10 +28,15 @@ from ...requests import (
     WalkResult,
 )
 from .job_queue import JobQueue, stream
+from .studio_protocol import OnStep, PageStudio
 
-Make = Callable[[Any, Callable[[Step], None]], Any]  # (request, on_step) -> result
+Request = Txt2ImgRequest | InterrogateRequest
 
-RESULTS: dict[str, type[Any]] = {
+# Whose types the names of the studio's methods decide: (request, on_step) -> result, and plain calls.
+Make = Callable[[Any, OnStep], Any]
+Call = Callable[..., Any]
+
+RESULTS: dict[str, type[Txt2ImgResult | InterrogateResult]] = {
     "txt2img": Txt2ImgResult,
     "img2img": Img2ImgResult,
     "inpaint": InpaintResult,
@@ -44,7 +49,7 @@ RESULTS: dict[str, type[Any]] = {
 TOLD = (ValueError, MemoryError, OSError)  # errors that the studio words for the person
 
 
-def borrow_gpu(studio: Any, name: str) -> Make:
+def borrow_gpu(studio: PageStudio, name: str) -> Make:
     """Return the studio's method of that name, on a Space wrapped so that it runs while a GPU is lent."""
     make: Make = getattr(studio, name)
     if studio.settings.mode != "space":
@@ -56,7 +61,7 @@ def borrow_gpu(studio: Any, name: str) -> Make:
 
     # The call runs in a forked process: only what is yielded comes back, and an error only by its class.
     @spaces.GPU
-    def events(request: Any) -> Iterator[Any]:
+    def events(request: Request) -> Iterator[object]:
         try:
             yield from stream(JobQueue(), "space", partial(make, request))
         except TOLD as error:
@@ -65,9 +70,9 @@ def borrow_gpu(studio: Any, name: str) -> Make:
     return partial(_collect, events, RESULTS[name])
 
 
-def borrow_call(studio: Any, name: str) -> Callable[..., Any]:
+def borrow_call(studio: PageStudio, name: str) -> Call:
     """Do as borrow_gpu for a method that is quick and tells nothing on its way."""
-    call: Callable[..., Any] = getattr(studio, name)
+    call: Call = getattr(studio, name)
     if studio.settings.mode != "space":
         return call
     try:
@@ -76,13 +81,13 @@ def borrow_call(studio: Any, name: str) -> Callable[..., Any]:
         return call
 
     @spaces.GPU
-    def told(*args: Any, **known: Any) -> Any:
+    def told(*args: object, **known: object) -> object:
         try:
             return call(*args, **known)
         except TOLD as error:
             return error
 
-    def lent(*args: Any, **known: Any) -> Any:
+    def lent(*args: object, **known: object) -> object:
         # Nothing comes back from over there on the way, and what would be told to cannot be sent.
         answer = told(*args, **{name: value for name, value in known.items() if name != "on_step"})
         if isinstance(answer, Exception):
@@ -93,15 +98,15 @@ def borrow_call(studio: Any, name: str) -> Callable[..., Any]:
 
 
 def _collect(
-    events: Callable[[Any], Any],
-    result_type: type[Any],
-    request: Any,
-    on_step: Callable[[Any], None],
-) -> Any:
+    events: Callable[[Request], Generator[object, None, None]],
+    result_type: type[Txt2ImgResult | InterrogateResult],
+    request: Request,
+    on_step: OnStep,
+) -> Txt2ImgResult | InterrogateResult:
     """Turn the events of a lent GPU back into a call. Closing the generator stops the run over there."""
     if isinstance(request, Txt2ImgRequest) and request.seed is None:
         request = replace(request, seed=random.randint(0, MAX_SEED - MAX_NUM_IMAGES))
-    last: Any = None
+    last: Step | None = None
     run = events(request)
     try:
         for event in run:
@@ -117,7 +122,9 @@ def _collect(
     finally:
         run.close()
     if isinstance(request, InterrogateRequest):
+        assert last is None or isinstance(last, InterrogateStep)
         return _stopped_words(request, last)
+    assert issubclass(result_type, Txt2ImgResult)
     return _stopped(result_type, request, last)
 
 

@@ -8,10 +8,12 @@ import contextvars
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from queue import Empty, SimpleQueue
 from threading import Condition, Event, Thread
-from typing import Any
+from typing import TypeVar
+
+from PIL import Image
 
 from ...requests import Cancelled, Step
 
@@ -19,7 +21,9 @@ MAX_WAITING = 32  # jobs in the queue before new ones are turned away
 PULSE_SECONDS = 0.5  # the longest silence of a stream, so that a closed page is noticed
 FRAME_SECONDS = 0.1  # the shortest time between two steps worth drawing
 
-Run = Callable[[Callable[[Step], None]], Any]  # takes on_step, returns a result
+ResultT = TypeVar("ResultT")
+RequestT = TypeVar("RequestT")
+Run = Callable[[Callable[[Step], None]], ResultT]  # takes on_step, returns a result
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,7 +90,7 @@ class JobQueue:
             return len(jobs)
 
 
-def stream(queue: JobQueue, owner: str, run: Run) -> Iterator[Any]:
+def stream(queue: JobQueue, owner: str, run: Run[ResultT]) -> Iterator[Waiting | Step | ResultT | None]:
     """Wait in the queue, then run in a thread of its own; yield Waiting, Step, and at last run's result.
 
     None is yielded when nothing happened for PULSE_SECONDS, so that the caller can close the generator.
@@ -112,9 +116,9 @@ def _wait(queue: JobQueue, job: QueuedJob) -> Iterator[Waiting | None]:
         queue.wait(PULSE_SECONDS)
 
 
-def _run(queue: JobQueue, job: QueuedJob, run: Run) -> Iterator[Any]:
+def _run(queue: JobQueue, job: QueuedJob, run: Run[ResultT]) -> Iterator[Step | ResultT | None]:
     steps: SimpleQueue[Step | None] = SimpleQueue()
-    future: Future[Any] = Future()
+    future: Future[ResultT] = Future()
 
     def on_step(step: Step) -> None:
         if job.stop.is_set():
@@ -161,7 +165,10 @@ def _newest(steps: SimpleQueue[Step | None]) -> Iterator[Step | None]:
         yield newest if newest.preview else _with_preview(newest, preview)
 
 
-def _with_preview(step: Step, preview: Any) -> Step:
-    from dataclasses import replace
-
+def _with_preview(step: Step, preview: Image.Image | None) -> Step:
     return replace(step, preview=preview) if preview is not None else step
+
+
+def make_run(make: Callable[[RequestT, Callable[[Step], None]], ResultT], request: RequestT) -> Run[ResultT]:
+    """Return the job of one request."""
+    return lambda on_step: make(request, on_step)

@@ -1,25 +1,27 @@
 """What every making tab does: generate and stop, count tokens, keep and restore."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import gradio as gr
 
 from ...checkpoints.model_info import ModelInfo
-from ...requests import FramesResult, Step, Txt2ImgRequest, Txt2ImgResult
+from ...requests import FramesResult, Txt2ImgRequest, Txt2ImgResult
 from . import frames, views
 from . import result as drawing
 from .addon_picker import AddonPicker
 from .browser_state import QUIET, browser_state, keep_form, keep_pictures, read_pictures
 from .canvas import Canvas, working_size
+from .components import Component, Form, Updates, Values
 from .controls import USUAL_STEPS, PromptBlock, picked, token_line, vae_choices, wire_steps_run
-from .errors import sentence, words
 from .files import PictureFiles
-from .form import MODEL_FIELDS, OWN_VAE, Form, model_defaults, read_request, valid_fields
+from .form import MODEL_FIELDS, OWN_VAE, model_defaults, read_request, valid_fields
 from .gpu import borrow_gpu
-from .job_queue import JobQueue, Run, Waiting, stream
+from .job_events import job_events
+from .job_queue import JobQueue, make_run
 from .kept_numbers import add_numbers, keep_numbers
+from .making_job import MakeRun, MakingJob, Shown
+from .studio_protocol import PageStudio
 
 USUAL_SIDE = 512  # of a model that is not known
 
@@ -31,25 +33,25 @@ class MakingTabEvents:
     name: str  # the tab's id
     # Studio method -> the request it is asked with; the first is what a received picture is read as.
     request_types: Mapping[str, type[Txt2ImgRequest]]
-    studio: Any
+    studio: PageStudio
     queue: JobQueue
     files: PictureFiles
     form: Form
     prompts: PromptBlock
     addons: AddonPicker
-    generate: Any
-    stop: Any
-    result: Any
-    drop: Any  # the place to drop a picture on
-    again: Any  # the button that takes the last seed
+    generate: gr.Button
+    stop: gr.Button
+    result: gr.HTML
+    drop: gr.File  # the place to drop a picture on
+    again: gr.Button  # the button that takes the last seed
     canvas: Canvas | None = None
-    steps_run: Any = None  # the line that says how many steps strength leaves
+    steps_run: gr.HTML | None = None  # the line that says how many steps strength leaves
 
     @property
     def request_type(self) -> type[Txt2ImgRequest]:
         return next(iter(self.request_types.values()))
 
-    def wire(self, demo: Any) -> None:
+    def wire(self, demo: gr.Blocks) -> None:
         """Connect all events. Not inside gr.Tabs, which counts what the browser keeps as tabs."""
         saved_results = browser_state(self.name, "results")
         makes = {kind: borrow_gpu(self.studio, name) for name, kind in self.request_types.items()}
@@ -61,14 +63,14 @@ class MakingTabEvents:
         self._wire_browser_state(demo, saved_results)
 
     @property
-    def canvas_views(self) -> list[Any]:
+    def canvas_views(self) -> list[Component]:
         """Return the canvas's component, if there is one."""
         return [self.canvas.view] if self.canvas else []
 
     # -- generate and stop
 
-    def _wire_generate(self, make_run: Callable[[Any], Run], saved_results: Any) -> None:
-        def generate(values: dict[Any, object], browser: gr.Request) -> Iterator[dict[Any, Any]]:
+    def _wire_generate(self, make_run: MakeRun, saved_results: gr.BrowserState) -> None:
+        def generate(values: Values, browser: gr.Request) -> Iterator[Updates]:
             for drawn, kept in self.events(values, make_run, str(browser.session_hash)):
                 yield {self.result: drawn} | ({saved_results: kept} if kept else {})
 
@@ -90,37 +92,24 @@ class MakingTabEvents:
         """Stop the visitor's own jobs."""
         self.queue.stop(str(browser.session_hash))
 
-    def events(
-        self, values: Mapping[Any, object], make_run: Callable[[Any], Run], owner: str
-    ) -> Iterator[tuple[Any, Any]]:
+    def events(self, values: Values, make_run: MakeRun, owner: str) -> Iterator[Shown]:
         """Run one job; yield what the result block shows, and at last what the browser keeps of it.
 
         An error becomes a message; the rest stays.
         """
-        images: list[dict[str, Any]] = []
-        try:
-            pictures = self.canvas.pictures(values[self.canvas.view]) if self.canvas else {}
-            request = read_request(self.form, values, self._asked(values), pictures)
-            preview = None
-            for event in stream(self.queue, owner, make_run(request)):
-                match event:
-                    case Waiting():
-                        yield drawing.waiting(event), None
-                    case Step():
-                        preview = drawing.preview_url(event.preview) if event.preview else preview
-                        images += [views.read_entry(p, self.files) for p in event.paths[len(images) :]]
-                        yield drawing.running(event, request, images, preview), None
-                    case Txt2ImgResult():
-                        yield self._result(event)
-                        return
-                    case None:
-                        yield gr.skip(), None
-            yield {**drawing.EMPTY, "text": "Stopped before it began"}, None
-        except Exception as error:  # noqa: BLE001  # whatever a job dies of, the page says so and lives
-            text = sentence(words(error, self.studio.settings.mode))
-            yield {**drawing.EMPTY, "phase": "error", "text": text, "images": images}, None
+        view = MakingJob(
+            read=lambda: self._read(values),
+            make_run=make_run,
+            show_result=self._show_result,
+            files=self.files,
+        )
+        return job_events(self.queue, owner, view, self.studio.settings.mode)
 
-    def _asked(self, values: Mapping[Any, object]) -> type[Txt2ImgRequest]:
+    def _read(self, values: Values) -> Txt2ImgRequest:
+        pictures = self.canvas.pictures(values[self.canvas.view]) if self.canvas else {}
+        return read_request(self.form, values, self._asked(values), pictures)
+
+    def _asked(self, values: Values) -> type[Txt2ImgRequest]:
         """Return the type of the request that the form's mode, if it has one, asks for."""
         if len(self.request_types) == 1:
             return self.request_type
@@ -129,27 +118,26 @@ class MakingTabEvents:
             raise ValueError(f"the mode must be one of {', '.join(self.request_types)} (choose one above)")
         return self.request_types[mode]
 
-    def _result(self, result: Txt2ImgResult) -> tuple[Any, Any]:
+    def _show_result(self, result: Txt2ImgResult) -> Shown:
         note = drawing.size_note(self._model(result.request.model), self.studio.settings.mode)
         shown = views.entries(result, self.files)
-        beside = {"start": views.start_of(result, self.files), "frames": frames.frames_of(result, self.files)}
-        drawn = drawing.finished(result, shown, note, **beside)
-        return drawn, {**self._note(result), "text": drawn["text"], "numbers": keep_numbers(drawn)}
-
-    def _note(self, result: Txt2ImgResult) -> dict[str, Any]:
+        start, of_frames = views.start_of(result, self.files), frames.frames_of(result, self.files)
+        drawn = drawing.finished(result, shown, note, start=start, frames=of_frames)
         sheet = result.sheet_path if isinstance(result, FramesResult) else None
-        return {
+        return drawn, {
             "pictures": self.files.note((*result.paths, *views.jump_paths(result))),
             "sheet": self.files.note((sheet,) if sheet else ()),
+            "text": drawn["text"],
+            "numbers": keep_numbers(drawn),
         }
 
     # -- the form
 
-    def fill(self, fields: Mapping[str, Any]) -> dict[Any, Any]:
+    def fill(self, fields: Mapping[str, object]) -> Updates:
         """Return the updates that put these fields into the form; the others stay as they are."""
-        updates: dict[Any, Any] = {self.form[n]: value for n, value in fields.items() if n in self.form}
+        updates: Updates = {self.form[n]: value for n, value in fields.items() if n in self.form}
         steps = fields.get("num_inference_steps")
-        if steps:
+        if isinstance(steps, int):
             slider = self.form["num_inference_steps"]
             updates[slider] = gr.update(value=steps, maximum=max(USUAL_STEPS, steps))
         if "model" in fields:
@@ -157,7 +145,7 @@ class MakingTabEvents:
             updates[self.prompts.examples] = list(model.example_prompts) if model else []
         return updates
 
-    def fit(self, value: object, model: object) -> dict[Any, Any]:
+    def fit(self, value: object, model: object) -> Updates:
         """Set width and height to what suits the canvas's picture and the model."""
         assert self.canvas
         try:
@@ -166,7 +154,7 @@ class MakingTabEvents:
             return {}
         return self.sides(size, model) if size else {}
 
-    def sides(self, size: tuple[int, int], model: object) -> dict[Any, Any]:
+    def sides(self, size: tuple[int, int], model: object) -> Updates:
         """Set width and height to what suits a picture of this size and the model."""
         known = self._model(model)
         width, height = working_size(*size, known.native_size if known else USUAL_SIDE)
@@ -202,17 +190,17 @@ class MakingTabEvents:
             **QUIET,
         )
 
-    def wire_added(self, add_model: Any) -> None:
+    def wire_added(self, add_model: gr.HTML) -> None:
         """Set the form to what a model likes that was added just now, and is chosen with that."""
 
-        def added(event: gr.EventData, *canvas_value: object) -> dict[Any, Any]:
+        def added(event: gr.EventData, *canvas_value: object) -> Updates:
             name = event._data.get("name") if isinstance(event._data, dict) else None
             return self.choose_model(name, *canvas_value)
 
         add_model.added(added, inputs=self.canvas_views, outputs=self._chosen, preprocess=False, **QUIET)
 
     @property
-    def _chosen(self) -> list[Any]:
+    def _chosen(self) -> list[Component]:
         """Return the components that follow the choice of a model."""
         return [*(self.form[name] for name in MODEL_FIELDS if name in self.form), self.prompts.examples]
 
@@ -226,7 +214,7 @@ class MakingTabEvents:
             return token_line(None, empty="")  # the prompt or model is refused when the job starts
         return token_line(report)
 
-    def choose_model(self, name: object, canvas_value: object = None) -> dict[Any, Any]:
+    def choose_model(self, name: object, canvas_value: object = None) -> Updates:
         """Set size, steps, guidance and scheduler to what the model likes."""
         model = self._model(name)
         if model is None:
@@ -242,7 +230,7 @@ class MakingTabEvents:
 
     # -- what the browser keeps
 
-    def _wire_browser_state(self, demo: Any, saved_results: Any) -> None:
+    def _wire_browser_state(self, demo: gr.Blocks, saved_results: gr.BrowserState) -> None:
         saved_form = browser_state(self.name, "form")
         saved_canvas = browser_state(self.name, "canvas")
         keep_form(self.form, saved_form)
@@ -255,16 +243,14 @@ class MakingTabEvents:
             **QUIET,
         )
 
-    def restore(
-        self, saved_form: object, saved_results: object, saved_canvas: object = None
-    ) -> dict[Any, Any]:
+    def restore(self, saved_form: object, saved_results: object, saved_canvas: object = None) -> Updates:
         """Return the updates that bring back what the browser kept. None of it is trusted."""
         fields: dict[str, object] = {}
         here = self.model_names(), self.studio.schedulers()
         vaes = self.studio.vaes()
         for request_type in self.request_types.values():
             fields |= valid_fields(saved_form, *here, request_type, vaes)
-        updates = {self.result: gr.skip(), **self.fill(fields)}
+        updates: Updates = {self.result: gr.skip(), **self.fill(fields)}
         updates.pop(self.form["model"], None)  # the header brings it back
         updates[self.form["vae"]] = gr.update(choices=vae_choices(vaes), value=fields.get("vae", OWN_VAE))
         if self.canvas:
@@ -284,8 +270,3 @@ class MakingTabEvents:
                 "note": drawing.size_note(model, self.studio.settings.mode),
             }
         return updates
-
-
-def make_run(make: Callable[[Any, Any], Any], request: Any) -> Run:
-    """Return the job of one request."""
-    return lambda on_step: make(request, on_step)

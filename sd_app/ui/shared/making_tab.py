@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import gradio as gr
 
@@ -10,6 +9,7 @@ from ...checkpoints.model_info import ModelInfo
 from ...requests import Txt2ImgRequest
 from .addon_picker import addon_block
 from .canvas import Canvas, canvas_block
+from .components import Fields
 from .controls import (
     advanced_block,
     faster_block,
@@ -24,9 +24,10 @@ from .files import PictureFiles
 from .job_queue import JobQueue
 from .making_events import MakingTabEvents
 from .result import result_block
+from .studio_protocol import PageStudio
 
 
-def no_fields() -> dict[str, Any]:
+def no_fields() -> Fields:
     """Return the fields of a tab that has none of its own."""
     return {}
 
@@ -39,17 +40,24 @@ class MakingTab:
     label: str
     request_type: type[Txt2ImgRequest]
     canvas: str = ""  # the kind of canvas, if the job starts from a picture
-    own_fields: Callable[[], dict[str, Any]] = no_fields  # blocks that only this tab has
+    own_fields: Callable[[], Fields] = no_fields  # blocks that only this tab has
     size_title: str = "Size and number"
     fits: tuple[str, ...] = ()  # the resize modes to choose from
 
 
 def build_making_tab(
-    tab: MakingTab, studio: Any, queue: JobQueue, files: PictureFiles, *, picker: Any, model: ModelInfo | None
+    tab: MakingTab,
+    studio: PageStudio,
+    queue: JobQueue,
+    files: PictureFiles,
+    *,
+    picker: gr.Dropdown,
+    model: ModelInfo | None,
 ) -> MakingTabEvents:
     """Build a tab inside gr.Tabs. `picker` is the header's model picker, `model` its first choice."""
     canvas: Canvas | None = None
-    steps_run, start = None, {}
+    steps_run: gr.HTML | None = None
+    start: Fields = {}
     with (
         gr.Tab(tab.label, id=tab.name, elem_id=f"tab-{tab.name}"),
         gr.Row(elem_classes="maker", equal_height=False),

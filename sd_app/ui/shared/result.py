@@ -1,35 +1,26 @@
 """The result block: progress, preview, pictures and what to do with them, in one place.
 
 It is one custom component, because the preview must stand where the picture will, small pictures must be
-enlarged without blur, and the pictures must stay the saved files. Its value is a dict that result.js draws:
-
-    phase      empty, waiting, running, done, stopped or error
-    text       what is going on, or the summary, or the error
-    detail     step, speed and time left
-    fraction   0..1
-    preview    data URL of a small picture, or None
-    size       [width, height] of the picture being made, which the preview is drawn as, or None
-    images     list of {file, name, seed, infotext, caption, views, drift}
-    selected   index into images
-    note       one line below the picture
-    frames     what frames.js draws of a walk or a plane, or None; see frames.py
+enlarged without blur, and the pictures must stay the saved files. Its value is a ResultValue.
 """
 
 import base64
 import io
-from typing import Any
+from collections.abc import Sequence
 
 import gradio as gr
+from PIL import Image
 
 from ...checkpoints.model_info import ModelInfo
 from ...requests import DownloadProgress, InpaintResult, Step, Txt2ImgRequest, Txt2ImgResult
 from .job_queue import Waiting
+from .result_values import Frames, ImageEntry, JobValue, ResultValue, StartPicture
 from .scripts import UI, script_of
 
 SMALL_SIDE = 256  # pixels; a model made for less gets the line on full-size pictures
 PREVIEW_SIDE = 256
 
-EMPTY: dict[str, Any] = {
+EMPTY: ResultValue = {
     "phase": "empty",
     "text": "",
     "detail": "",
@@ -59,9 +50,7 @@ def result_block(name: str, *classes: str) -> gr.HTML:
     return job_block(name, EMPTY, "shared/result", "reuse", "use_seed", classes=classes)
 
 
-def job_block(
-    name: str, value: dict[str, Any], files: str, *events: str, classes: tuple[str, ...] = ()
-) -> gr.HTML:
+def job_block(name: str, value: JobValue, files: str, *events: str, classes: tuple[str, ...] = ()) -> gr.HTML:
     """Make a component of FILES.html and FILES.js that shows a job of the tab of this name; see job.js.
 
     It triggers `events`, and `send_NAME` for each other tab of TARGETS.
@@ -76,14 +65,14 @@ def job_block(
     )
 
 
-def waiting(event: Waiting) -> dict[str, Any]:
+def waiting(event: Waiting) -> ResultValue:
     """Draw a job that waits."""
     return {**EMPTY, "phase": "waiting", "text": event.text}
 
 
 def running(
-    step: Step, request: Txt2ImgRequest, images: list[dict[str, Any]], preview: str | None
-) -> dict[str, Any]:
+    step: Step, request: Txt2ImgRequest, images: Sequence[ImageEntry], preview: str | None
+) -> ResultValue:
     """Draw a running job. `images` are the gallery entries of the finished pictures."""
     return {
         **EMPTY,
@@ -135,18 +124,31 @@ def download_text(progress: DownloadProgress) -> str:
     return progress.amount + (f", {duration(eta)} left" if eta is not None else "")
 
 
-def finished(result: Txt2ImgResult, images: list[dict[str, Any]], note: str, **beside: Any) -> dict[str, Any]:
-    """Draw a finished or stopped job. `beside` is what the value holds besides the pictures."""
+def finished(
+    result: Txt2ImgResult,
+    images: Sequence[ImageEntry],
+    note: str,
+    *,
+    start: list[StartPicture],
+    frames: Frames | None,
+) -> ResultValue:
+    """Draw a finished or stopped job. `start` is what it began with, `frames` what a walk or plane has."""
     count = f"{len(result.images)} picture{'' if len(result.images) == 1 else 's'}"
     text = f"{count} in {duration(result.seconds)}"
     if result.stopped:
         text = f"Stopped. {count} of {result.request.num_pictures} finished in {duration(result.seconds)}"
-    phase = "stopped" if result.stopped else "done"
     notice = result.notice if isinstance(result, InpaintResult) else ""
-    if notice:
-        text = "Nothing was repainted"
-    shown = {"images": images, "notice": notice, "note": note, **beside}
-    return {**EMPTY, "phase": phase, "text": text, "fraction": 1, **shown}
+    return {
+        **EMPTY,
+        "phase": "stopped" if result.stopped else "done",
+        "text": "Nothing was repainted" if notice else text,
+        "fraction": 1,
+        "images": images,
+        "notice": notice,
+        "note": note,
+        "start": start,
+        "frames": frames,
+    }
 
 
 def size_note(model: ModelInfo | None, mode: str) -> str:
@@ -163,7 +165,7 @@ def size_note(model: ModelInfo | None, mode: str) -> str:
     )
 
 
-def preview_url(image: Any) -> str:
+def preview_url(image: Image.Image) -> str:
     """Return a small picture as a data URL, so that previews leave no files behind."""
     small = image.convert("RGB")
     small.thumbnail((PREVIEW_SIDE, PREVIEW_SIDE))

@@ -1,7 +1,6 @@
 """What arrives in a making tab from elsewhere: parameters, pictures, masks; each with a way back."""
 
 from dataclasses import dataclass
-from typing import Any
 
 import gradio as gr
 
@@ -10,12 +9,11 @@ from ...requests import MAX_PROMPT
 from ..interrogate.events import SearchEvents
 from .browser_state import QUIET, TELLING
 from .canvas import Canvas, upload_of
-from .errors import sentence, words
+from .components import Component, Updates
+from .errors import error_sentence, sentence
 from .form import fields_of
 from .making_events import MakingTabEvents
 from .scripts import function_of
-
-Updates = dict[Any, Any]  # component -> what it shall hold
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,7 +30,7 @@ class Receiver:
             self._wire_canvas(self.tab.canvas)
 
     @property
-    def _filled(self) -> list[Any]:
+    def _filled(self) -> list[Component]:
         prompts = self.tab.prompts
         return [*self.tab.form.values(), prompts.examples, prompts.notice]
 
@@ -120,7 +118,7 @@ class Receiver:
 
     # -- pictures of other tabs
 
-    def wire_sender(self, source: Any) -> None:
+    def wire_sender(self, source: gr.HTML) -> None:
         """Let another tab's result block send the picture it shows here."""
         tab = self.tab
         sent = getattr(source, f"send_{tab.name}")(
@@ -160,11 +158,11 @@ class Receiver:
             return updates | self.tab.fill(prompts) | self._tell(f"Its prompt is here. {held}", form)
         return updates | (self.tab.fill(prompts) if not before["prompt"] else {}) | self._tell(held)
 
-    def _prompts_of(self, infotext: str) -> dict[str, Any]:
+    def _prompts_of(self, infotext: str) -> dict[str, str]:
         if not infotext:
             return {}
         fields, _ = fields_of(infotext, [], (), self.tab.request_type)
-        return {name: fields[name] for name in ("prompt", "negative_prompt")}
+        return {name: str(fields[name]) for name in ("prompt", "negative_prompt")}
 
     # -- words that were found for a picture
 
@@ -243,10 +241,11 @@ class Receiver:
     def _put_on_canvas(self, canvas: Canvas, path: object, name: object, model: object) -> Updates:
         value = canvas.take(path, name)
         picture = value["picture"]
+        assert picture
         return {canvas.view: value, **self.tab.sides((picture["width"], picture["height"]), model)}
 
     def _refuse(self, canvas: Canvas, value: object, error: Exception) -> Updates:
         return {canvas.view: {**canvas.restore(value), "text": self._message(error)}}
 
     def _message(self, error: Exception) -> str:
-        return sentence(words(error, self.tab.studio.settings.mode))
+        return error_sentence(error, self.tab.studio.settings.mode)

@@ -1,6 +1,5 @@
 """Colours, fonts and scripts of the page. Nothing is fetched from elsewhere."""
 
-from typing import Any
 from urllib.parse import quote
 
 import gradio as gr
@@ -36,7 +35,7 @@ ICON = (
 )
 
 
-def theme_options(theme: str = "system") -> dict[str, Any]:
+def theme_options(theme: str = "system") -> dict[str, object]:
     """Return launch options for the page's theme. `theme` is system, light or dark.
 
     The styles go into the head: there Gradio neither rewrites them nor loads them after the first paint.
@@ -53,7 +52,7 @@ def theme_options(theme: str = "system") -> dict[str, Any]:
     return {"theme": studio_theme(), "head": head}
 
 
-def studio_theme() -> Any:
+def studio_theme() -> gr.themes.Base:
     """Return neutral greys with one teal accent."""
     teal = gr.themes.colors.teal
     gray = gr.themes.colors.zinc

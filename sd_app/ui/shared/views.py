@@ -1,13 +1,21 @@
 """What the result block shows of a picture besides itself: other views, its drift, what it began with."""
 
 from pathlib import Path
-from typing import Any
 
 from PIL import Image
 
-from ...requests import Drift, DriftReport, Img2ImgResult, InpaintResult, Txt2ImgResult, WalkResult
+from ...requests import (
+    Drift,
+    DriftReport,
+    Img2ImgRequest,
+    Img2ImgResult,
+    InpaintResult,
+    Txt2ImgResult,
+    WalkResult,
+)
 from .files import PictureFiles
 from .frames import caption
+from .result_values import DriftValue, ImageEntry, StartPicture, View
 
 # What inpainting saves beside a picture: the end of its file's name -> label and title.
 COMPANIONS = {
@@ -17,14 +25,14 @@ COMPANIONS = {
 HEAT = "Black: not changed. Brighter: changed more, up to 32 of 255 and beyond. Grey: repainted."
 
 
-def entries(result: Txt2ImgResult, files: PictureFiles) -> list[dict[str, Any]]:
+def entries(result: Txt2ImgResult, files: PictureFiles) -> list[ImageEntry]:
     """Return the gallery of a result, one entry a picture."""
     if not result.paths:  # nothing was made, so nothing was saved
         shown = [(files.picture(image, "unchanged.png"), "unchanged.png") for image in result.images]
     else:
         shown = [(files.file(path), path.name) for path in result.paths]
     known = zip(shown, result.infotexts, result.seeds, strict=True)
-    pictures = [
+    pictures: list[ImageEntry] = [
         {
             "file": file,
             "name": name,
@@ -39,7 +47,7 @@ def entries(result: Txt2ImgResult, files: PictureFiles) -> list[dict[str, Any]]:
     return pictures + _jump_entries(result, files)
 
 
-def _jump_entries(result: Txt2ImgResult, files: PictureFiles) -> list[dict[str, Any]]:
+def _jump_entries(result: Txt2ImgResult, files: PictureFiles) -> list[ImageEntry]:
     """Return the two pictures either side of a walk's narrowed jump."""
     paths = jump_paths(result)
     if not paths:
@@ -57,12 +65,12 @@ def jump_paths(result: Txt2ImgResult) -> tuple[Path, ...]:
     return (jump.left_path, jump.right_path) if jump and jump.left_path and jump.right_path else ()
 
 
-def read_entry(path: Path, files: PictureFiles) -> dict[str, Any]:
+def read_entry(path: Path, files: PictureFiles) -> ImageEntry:
     """Return the gallery entry of a saved picture by what lies in the outputs folder."""
     return {**files.read_entry(path), "views": _companions(path, files)}
 
 
-def start_of(result: Txt2ImgResult, files: PictureFiles) -> list[dict[str, Any]]:
+def start_of(result: Txt2ImgResult, files: PictureFiles) -> list[StartPicture]:
     """Return the pictures a run began with, to be shown folded below the result."""
     if not isinstance(result, Img2ImgResult) or not result.start_images:
         return []
@@ -77,20 +85,22 @@ def start_of(result: Txt2ImgResult, files: PictureFiles) -> list[dict[str, Any]]
 
 
 def _steps(result: Img2ImgResult) -> str:
-    request: Any = result.request
+    request = result.request
+    assert isinstance(request, Img2ImgRequest)
     return f"{request.steps_run} of {request.num_inference_steps}"
 
 
-def _views(result: Txt2ImgResult, index: int, stem: str, files: PictureFiles) -> list[dict[str, Any]]:
+def _views(result: Txt2ImgResult, index: int, stem: str, files: PictureFiles) -> list[View]:
     """Return the other views of picture `index`; files made for them are named after `stem`."""
 
-    def view(label: str, title: str, image: Image.Image, end: str, **more: Any) -> dict[str, Any]:
+    def view(label: str, title: str, image: Image.Image, end: str) -> View:
         name = f"{stem}-{end}.png"
-        return {"label": label, "title": title, "name": name, "file": files.picture(image, name), **more}
+        return {"label": label, "title": title, "name": name, "file": files.picture(image, name)}
 
     views = _companions(result.paths[index], files) if result.paths else []
     if isinstance(result, Img2ImgResult) and result.input_image:
-        views.append(view("Input", "The picture you gave", result.input_image, "input", is_input=True))
+        given = view("Input", "The picture you gave", result.input_image, "input")
+        views.append({**given, "is_input": True})
     if isinstance(result, InpaintResult) and index < len(result.drifts):
         report = result.drifts[index]
         views.append(view("Drift of raw", HEAT, report.raw_heat, "drift-raw"))
@@ -98,14 +108,14 @@ def _views(result: Txt2ImgResult, index: int, stem: str, files: PictureFiles) ->
     return views
 
 
-def _drift(result: Txt2ImgResult, index: int) -> dict[str, Any] | None:
+def _drift(result: Txt2ImgResult, index: int) -> DriftValue | None:
     if not isinstance(result, InpaintResult) or index >= len(result.drifts):
         return None
     return drift_value(result.drifts[index])
 
 
-def _companions(path: Path, files: PictureFiles) -> list[dict[str, Any]]:
-    views = []
+def _companions(path: Path, files: PictureFiles) -> list[View]:
+    views: list[View] = []
     for end, (label, title) in COMPANIONS.items():
         beside = path.with_stem(f"{path.stem}-{end}")
         if beside.is_file():
@@ -113,7 +123,7 @@ def _companions(path: Path, files: PictureFiles) -> list[dict[str, Any]]:
     return views
 
 
-def drift_value(report: DriftReport) -> dict[str, Any]:
+def drift_value(report: DriftReport) -> DriftValue:
     """Return the drift report as the result block writes it."""
     share = f"{100 * report.vae_share:.0f} %"
     return {
