@@ -85,7 +85,9 @@ def test_the_api_takes_what_makes_a_picture_faster(api: Client) -> None:
         ({"width": 8192, "height": 8192}, "pixels"),
     ],
 )
-def test_the_api_tells_field_value_rule_and_remedy(api: Client, changed: dict[str, Any], words: str) -> None:
+def test_the_api_tells_field_value_rule_and_remedy(
+    api: Client, changed: dict[str, object], words: str
+) -> None:
     with pytest.raises(AppError, match=words):
         api.predict(**{"prompt": "a cat", "num_inference_steps": 1, **changed}, api_name="/txt2img")
     assert api.predict(prompt="a cat", num_inference_steps=1, api_name="/txt2img")["images"]
@@ -144,7 +146,7 @@ def test_the_api_repaints_what_the_mask_says_and_nothing_else(api: Client, photo
     ],
 )
 def test_the_api_refuses_bad_pictures_and_values_in_words(
-    api: Client, photo: Path, endpoint: str, changed: dict[str, Any], words: str
+    api: Client, photo: Path, endpoint: str, changed: dict[str, object], words: str
 ) -> None:
     values = {"prompt": "a cat", "init_image": handle_file(photo), **changed}
     with pytest.raises(AppError, match=words):
@@ -197,7 +199,7 @@ def test_the_api_matches_pictures_with_texts(api: Client, tmp_path: Path, settin
     ],
 )
 def test_the_api_refuses_bad_searches_in_words(
-    api: Client, photo: Path, changed: dict[str, Any], words: str
+    api: Client, photo: Path, changed: dict[str, object], words: str
 ) -> None:
     with pytest.raises(AppError, match=words):
         api.predict(**{"image": handle_file(photo), "caption": "", **changed}, api_name="/interrogate")
@@ -214,7 +216,7 @@ def test_the_api_refuses_bad_searches_in_words(
     ],
 )
 def test_the_api_refuses_bad_matches_in_words(
-    api: Client, photo: Path, changed: dict[str, Any], words: str
+    api: Client, photo: Path, changed: dict[str, object], words: str
 ) -> None:
     with pytest.raises(AppError, match=words):
         api.predict(**{"images": [handle_file(photo)], "texts": ["a"], **changed}, api_name="/match")
@@ -229,7 +231,7 @@ def test_the_api_blends_as_txt2img_does_with_the_expression_in_the_prompt(api: C
 
 
 def test_the_api_walks_and_finds_the_jump(api: Client) -> None:
-    asked: dict[str, Any] = {"prompt": "a {}", "seed": 7, "num_inference_steps": 2}
+    asked: dict[str, object] = {"prompt": "a {}", "seed": 7, "num_inference_steps": 2}
     answer = api.predict("cat", "dog", ts=[0, 0.5, 1], bisect=True, film="webp", **asked, api_name="/walk")
     assert answer["ts"] == [0, 0.5, 1]
     assert answer["prompts"][1] == "a {lerp(cat, dog, 0.5)}"
@@ -256,7 +258,7 @@ def test_the_api_walks_over_strength_from_an_uploaded_picture(api: Client, tmp_p
 
 
 def test_the_api_makes_a_plane(api: Client) -> None:
-    asked: dict[str, Any] = {"rows": 2, "columns": 3, "num_inference_steps": 1, "seed": 7}
+    asked: dict[str, object] = {"rows": 2, "columns": 3, "num_inference_steps": 1, "seed": 7}
     answer = api.predict("cat", "kitten", "tabby", **asked, api_name="/plane")
     assert len(answer["images"]) == 6
     assert answer["prompts"][0].startswith("{lerp(cat, kitten, 0.0) + -0.42")
@@ -283,7 +285,7 @@ def test_the_api_makes_a_plane(api: Client) -> None:
     ],
 )
 def test_the_api_refuses_nonsense_before_anything_is_loaded(
-    api: Client, endpoint: str, changed: dict[str, Any], words: str
+    api: Client, endpoint: str, changed: dict[str, object], words: str
 ) -> None:
     values = {"/blend": {"expression": "cat"}, "/walk": {"a": "cat", "b": "dog"}}
     plane = {"a": "cat", "b": "dog", "direction": "red"}

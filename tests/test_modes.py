@@ -15,13 +15,13 @@ from PIL import Image
 import app
 from sd_app import Cancelled, Settings, Step, Studio, Txt2ImgRequest
 from sd_app.metadata import save_image
-from sd_app.ui import build_ui, choose_access, launch_options, theme_options
+from sd_app.ui import Access, build_ui, choose_access, launch_options, theme_options
 from sd_app.ui.shared.gpu import borrow_gpu
 
 ORIGIN = "https://elsewhere.example"
 
 
-def access(**flags: Any) -> Any:
+def access(**flags: Any) -> Access:
     return choose_access(**{"environ": {}, **flags})
 
 
@@ -108,7 +108,7 @@ def test_a_bad_flag_ends_with_a_message(
 
 
 @contextlib.contextmanager
-def served(settings: Settings, **flags: Any) -> Iterator[str]:
+def served(settings: Settings, **flags: object) -> Iterator[str]:
     demo = build_ui(Studio(settings))
     options = launch_options(access(**flags))
     _, url, _ = demo.launch(prevent_thread_lock=True, quiet=True, **options, **theme_options())
@@ -231,9 +231,9 @@ def test_shared_asks_for_the_password(settings: Settings) -> None:
 
 
 def test_a_space_runs_in_the_lent_gpu(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
-    lent: list[Any] = []
+    lent: list[object] = []
 
-    def lend(task: Any) -> Any:
+    def lend(task: object) -> object:
         lent.append(task)
         return task  # as the real package's decorator does outside ZeroGPU
 

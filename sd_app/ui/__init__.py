@@ -54,7 +54,7 @@ def build_ui(studio: PageStudio) -> gr.Blocks:
             search.wire_sender(tab.result)
             if tab.name not in dict(TARGETS):
                 continue
-            receiver.wire_words(search)
+            receiver.wire_words(search.words, search.canvas)
             for other in making_tabs:
                 if other is not tab:
                     receiver.wire_sender(other.result)

@@ -193,3 +193,13 @@ def test_a_reload_brings_back_the_picture_and_the_sketch(tab: Locator, tmp_path:
     tab.page.wait_for_function("document.querySelector('#tab-img2img .canvas-paint').width === 64")
     tab.page.wait_for_timeout(300)
     assert (painted(tab) == before).all()
+
+
+def test_what_lies_under_the_canvas_old_name_makes_room(tab: Locator) -> None:
+    page = tab.page
+    page.evaluate(
+        """for (const name of ['easel', 'form']) localStorage.setItem(`sd_app.old.${name}`, "{}")"""
+    )
+    page.reload()
+    page.wait_for_function("localStorage.getItem('sd_app.old.easel') === null")
+    assert page.evaluate("localStorage.getItem('sd_app.old.form')") == "{}"

@@ -8,6 +8,20 @@ function press(selector) {
   (found?.matches("button") ? found : found?.querySelector("button"))?.click();
 }
 
+// -- what is kept in the browser
+
+// The canvas and the uploads had other names once; what lies under those takes the room of what is kept now.
+function forgetOldNames() {
+  try {
+    const old = Object.keys(localStorage).filter((key) => /^sd_app\.\w+\.(easel|album)$/.test(key));
+    for (const key of old) localStorage.removeItem(key);
+  } catch {
+    // A browser that keeps nothing has nothing to forget.
+  }
+}
+
+forgetOldNames();
+
 // -- keys
 
 function weighIn(area, change) {

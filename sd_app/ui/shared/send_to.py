@@ -6,7 +6,6 @@ import gradio as gr
 
 from ...metadata import read_infotext
 from ...requests import MAX_PROMPT
-from ..interrogate.events import SearchEvents
 from .browser_state import QUIET, TELLING
 from .canvas import Canvas, upload_of
 from .components import Component, Updates
@@ -166,12 +165,12 @@ class Receiver:
 
     # -- words that were found for a picture
 
-    def wire_words(self, source: SearchEvents) -> None:
-        """Let the tab "Interrogate" send its prompt and its picture here."""
+    def wire_words(self, words: gr.HTML, canvas: Canvas) -> None:
+        """Let the tab "Interrogate" send the prompt of its words block and the picture on its canvas here."""
         tab = self.tab
-        sent = getattr(source.words, f"send_{tab.name}")(
+        sent = getattr(words, f"send_{tab.name}")(
             self.receive_words,
-            inputs=[source.words, source.canvas.view, *tab.form.values()],
+            inputs=[words, canvas.view, *tab.form.values()],
             outputs=[*self._filled, *tab.canvas_views],
             preprocess=False,
             **TELLING,
