@@ -61,6 +61,11 @@ class Settings:
     batch_size: int = 4  # pictures denoised together
     cache_gigabytes: float | None = None  # weights kept loaded at once; None: chosen from the memory found
 
+    @property
+    def models_folder(self) -> str:
+        """Return where the user's models lie, as the owner of the machine knows the place."""
+        return "models/" if self.models_dir == _CHECKOUT / "models" else str(self.models_dir)
+
     def __post_init__(self) -> None:
         object.__setattr__(self, "models_dir", Path(self.models_dir).expanduser())
         object.__setattr__(self, "outputs_dir", Path(self.outputs_dir).expanduser())

@@ -245,6 +245,18 @@ def test_the_api_walks_and_finds_the_jump(api: Client) -> None:
     assert "lerp" in (read_infotext(jump["left"]) or "")
 
 
+def test_the_api_walks_over_strength_from_an_uploaded_picture(api: Client, tmp_path: Path) -> None:
+    Image.effect_noise((64, 72), 80).convert("RGB").save(tmp_path / "start.png")
+    asked: dict[str, Any] = {"prompt": "a {}", "seed": 7, "num_inference_steps": 4, "film": "none"}
+    start = {"init_image": handle_file(tmp_path / "start.png"), "strength": 0.5, "to_strength": 1.0}
+    answer = api.predict("cat", "cat", frames=3, **asked, **start, api_name="/walk")
+    assert Image.open(answer["images"][0]).size == (64, 72)
+    assert [text.count("Denoising strength: 0.5,") for text in answer["infotexts"]] == [1, 0, 0]
+    # The first pair shares two steps, the second one three.
+    missing = [[value is None for value in row] for row in answer["distances"]]
+    assert missing == [[True, False, False], [False, False, False]]
+
+
 def test_the_api_makes_a_plane(api: Client) -> None:
     asked: dict[str, object] = {"rows": 2, "columns": 3, "num_inference_steps": 1, "seed": 7}
     answer = api.predict("cat", "kitten", "tabby", **asked, api_name="/plane")

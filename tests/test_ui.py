@@ -13,7 +13,7 @@ import gradio as gr
 import pytest
 from PIL import Image
 
-from sd_app import Cancelled, Step, Studio, Txt2ImgRequest, Txt2ImgResult
+from sd_app import Cancelled, Settings, Step, Studio, Txt2ImgRequest, Txt2ImgResult
 from sd_app.metadata import read_infotext, save_image
 from sd_app.requests import Token, TokenReport
 from sd_app.ui.shared.components import Values
@@ -297,10 +297,13 @@ def test_progress_names_the_pictures_the_speed_and_the_time_left() -> None:
 
 def test_only_a_small_model_gets_the_line_on_full_size_pictures(random_studio: Studio) -> None:
     small, *_ = random_studio.models()
-    assert "press Add a model" in size_note(small, "local")
-    assert "Add a model" not in size_note(small, "shared")
-    assert "64 × 64" in size_note(small, "shared")
-    assert size_note(None, "local") == ""
+    assert "press Add a model" in size_note(small, Settings())
+    assert "Add a model" not in size_note(small, Settings(mode="shared"))
+    elsewhere = Settings(models_dir=Path("/data/models"))
+    assert "into /data/models, a .safetensors" in size_note(small, elsewhere)
+    assert "into models/, a .safetensors" in size_note(small, Settings())
+    assert "64 × 64" in size_note(small, Settings(mode="shared"))
+    assert size_note(None, Settings()) == ""
 
 
 # -- what a page shows of a job

@@ -21,6 +21,7 @@ from ...requests import (
     WalkResult,
 )
 from ..shared.files import PictureFiles
+from ..shared.frames import curve
 
 # The type as Gradio announces it; what it holds, the endpoints' docstrings say.
 Answer = dict[str, Any]
@@ -99,7 +100,7 @@ def _frames(result: FramesResult, files: PictureFiles) -> Answer:
     answer |= {"ts": list(result.ts), "jump": result.jump and _jump(result.jump, files)}
     if divergence := result.divergence:
         answer |= {name: list(getattr(divergence, name)) for name in ("parted", "kinds")}
-        answer["distances"] = divergence.distances.tolist()
+        answer["distances"] = [curve(row) for row in divergence.distances]
     return answer
 
 
@@ -110,7 +111,7 @@ def _jump(jump: Jump, files: PictureFiles) -> Answer:
     return {name: getattr(jump, name) for name in names} | {
         "left": files.file(jump.left_path),
         "right": files.file(jump.right_path),
-        "distances": jump.distances.tolist(),
+        "distances": curve(jump.distances),
         "history": [list(entry) for entry in jump.history],
     }
 

@@ -67,7 +67,8 @@ ENDPOINTS: dict[str, tuple[type[Request], str]] = {
     ),
     "walk": (
         WalkRequest,
-        "Make the pictures on the way from one expression to another, on one noise.\n\n"
+        "Make the pictures on the way from one expression to another, on one noise; with init_image, an"
+        " uploaded file, each of them from that picture.\n\n"
         f'{RETURNS}, and "ts", "prompts", "film", "strip", "sheet", "plot", "distances", "parted", "kinds",'
         ' "jump".',
     ),
@@ -130,6 +131,8 @@ def _parameters(request_type: type[Request]) -> dict[str, inspect.Parameter]:
     found: dict[str, inspect.Parameter] = {}
     for field in fields(request_type):
         hint = PICTURE_HINTS.get(field.name, hints[field.name])
+        if field.default is None and field.name in PICTURE_HINTS:
+            hint |= None
         default = inspect.Parameter.empty if field.default is MISSING else field.default
         if field.name == "seed":
             default = -1

@@ -8,14 +8,15 @@ from ...images import open_image, open_mask
 from ...requests import MAX_MATCHES
 from ..shared.files import PictureFiles
 
-# A picture comes as a file's description, as clients send it. Lists arrive as such.
+# A picture comes as a file's description, as clients send it. Lists arrive as such. None may come too where
+# it is the default.
 PICTURE_HINTS: dict[str, Any] = {
     "init_image": dict,
-    "mask_image": dict | None,
+    "mask_image": dict,
     "image": dict,
     "images": list[dict],
     "texts": list[str],
-    "groups": list[str] | None,
+    "groups": list[str],
 }
 
 

@@ -207,7 +207,8 @@ class ModelDownloads:
                 {"hub_id": m.hub_id, "folder": str(m.folder), "size": format_bytes(m.size_bytes)}
                 for m in here
             ],
-            "foot": "A file or folder of your own needs no download: put it into models/.",
+            "foot": "A file or folder of your own needs no download: put it into"
+            f" {self.studio.settings.models_folder}.",
         }
 
     def _message(self, error: Exception) -> str:

@@ -99,7 +99,7 @@ def _plot(result: WalkResult) -> Plot | None:
     if divergence is None:
         return None
     return {
-        "curves": [_curve(row) for row in divergence.distances],
+        "curves": [curve(row) for row in divergence.distances],
         "parted": list(divergence.parted),
         "kinds": list(divergence.kinds),
         "largest": divergence.largest,
@@ -114,7 +114,7 @@ def _jump(jump: Jump, first: int) -> JumpValue:
         "pictures": [first, first + 1],
         "places": [jump.t_left, jump.t_right],
         "width": jump.width,
-        "curve": _curve(jump.distances),
+        "curve": curve(jump.distances),
         "parted": jump.parted,
         "kind": jump.kind,
         "meaning": jump.meaning,
@@ -122,7 +122,8 @@ def _jump(jump: Jump, first: int) -> JumpValue:
     }
 
 
-def _curve(distances: np.ndarray) -> list[float | None]:
+def curve(distances: np.ndarray) -> list[float | None]:
+    """Return distances, (steps,), as JSON can hold them: None at steps that one of two strengths lacks."""
     return [_plain(value) for value in distances.tolist()]
 
 

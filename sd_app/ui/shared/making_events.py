@@ -119,7 +119,7 @@ class MakingTabEvents:
         return self.request_types[mode]
 
     def _show_result(self, result: Txt2ImgResult) -> Shown:
-        note = drawing.size_note(self._model(result.request.model), self.studio.settings.mode)
+        note = drawing.size_note(self._model(result.request.model), self.studio.settings)
         shown = views.entries(result, self.files)
         start, of_frames = views.start_of(result, self.files), frames.frames_of(result, self.files)
         drawn = drawing.finished(result, shown, note, start=start, frames=of_frames)
@@ -267,6 +267,6 @@ class MakingTabEvents:
                 "text": str(kept.get("text", ""))[:200],
                 "images": images,
                 "frames": {**numbers, **frames.saved_frames(sheets[0], self.files)} if sheets else None,
-                "note": drawing.size_note(model, self.studio.settings.mode),
+                "note": drawing.size_note(model, self.studio.settings),
             }
         return updates

@@ -16,6 +16,7 @@ from ...requests import DownloadProgress, InpaintResult, Step, Txt2ImgRequest, T
 from .job_queue import Waiting
 from .result_values import Frames, ImageEntry, JobValue, ResultValue, StartPicture
 from .scripts import UI, script_of
+from .studio_protocol import PageSettings
 
 SMALL_SIDE = 256  # pixels; a model made for less gets the line on full-size pictures
 PREVIEW_SIDE = 256
@@ -151,17 +152,17 @@ def finished(
     }
 
 
-def size_note(model: ModelInfo | None, mode: str) -> str:
+def size_note(model: ModelInfo | None, settings: PageSettings) -> str:
     """Return the line below a small model's pictures: who made them, and how to get larger ones."""
     if model is None or model.native_size > SMALL_SIDE:
         return ""
     side = model.native_size
     made = f"{model.name} makes {side} × {side} pictures, enlarged here without blur."
-    if mode != "local":
+    if settings.mode != "local":
         return made
     return (
-        f"{made} For full size, put a Stable Diffusion checkpoint into models/, a .safetensors file or a"
-        " diffusers folder, or press Add a model."
+        f"{made} For full size, put a Stable Diffusion checkpoint into {settings.models_folder},"
+        " a .safetensors file or a diffusers folder, or press Add a model."
     )
 
 
