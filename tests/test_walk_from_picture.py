@@ -1,5 +1,6 @@
 """Walks that start from a picture: between prompts, and between strengths."""
 
+import re
 from dataclasses import replace
 from typing import Any
 
@@ -153,6 +154,8 @@ def test_the_command_line_walks_over_strength(random_models, tmp_path, capsys):
     PICTURE.save(tmp_path / "start.png")
     words = ["walk", "cat", "cat", "--init-image", str(tmp_path / "start.png"), "--strength", "0.3"]
     words += ["--to-strength", "0.9", "--frames", "3", "--steps", "4", "--film", "none", "--seed", "1"]
-    words += ["--output", str(tmp_path / "out.png"), "--models-dir", str(random_models), "--model", "model-a"]
+    words += ["--bisect", "--output", str(tmp_path / "out.png"), "--model", "model-a"]
+    words += ["--models-dir", str(random_models)]
     assert main(words) == 0
     assert {path.name for path in tmp_path.glob("out*.png")} >= {"out-0.png", "out-1.png", "out-2.png"}
+    assert re.search(r"between t = \S+ and \S+, strength 0\.\d+ and 0\.\d+: ", capsys.readouterr().err)

@@ -144,9 +144,11 @@ def write_frames_companions(result: Txt2ImgResult, paths: tuple[Path, ...]) -> I
 
 def tell_jump(result: Txt2ImgResult) -> None:
     """Say on stderr what bisect found."""
-    if isinstance(result, WalkResult) and result.jump:
-        jump = result.jump
-        print(
-            f"between t = {jump.t_left:.6g} and {jump.t_right:.6g}: {jump.kind}. {jump.meaning}",
-            file=sys.stderr,
-        )
+    if not isinstance(result, WalkResult) or not result.jump:
+        return
+    jump, request = result.jump, result.request
+    places = f"between t = {jump.t_left:.6g} and {jump.t_right:.6g}"
+    if isinstance(request, WalkRequest) and request.to_strength is not None:
+        left, right = (request.strength_at(t) for t in (jump.t_left, jump.t_right))
+        places += f", strength {left:.4g} and {right:.4g}"
+    print(f"{places}: {jump.kind}. {jump.meaning}", file=sys.stderr)
