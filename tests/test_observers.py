@@ -21,8 +21,10 @@ from sd_app import (
     Txt2ImgRequest,
     WalkRequest,
 )
+from sd_app.generation.vae import encode_image
 from sd_app.probes.observers import StepTaken
-from sd_app.weights.scheduling import make_scheduler
+from sd_app.schedulers import SCHEDULER_NAMES
+from sd_app.weights.scheduling import make_scheduler, predict_x0
 from tests.test_denoise import MASK, PICTURE, Recorder
 
 RUN: dict[str, Any] = {"seed": 5, "num_inference_steps": 4, "guidance_scale": 5.0, "width": 64, "height": 64}
@@ -200,10 +202,14 @@ def test_guidance_and_step_recomputed_from_what_was_told_are_what_passed(random_
     assert torch.equal(recorder.decoded[0][0], latents)
 
 
+@pytest.mark.parametrize("strength", [1.0, 0.5])
 @pytest.mark.parametrize("model", ["model-a", "model-v"])
-def test_predicted_x0_is_that_of_the_papers(random_models, tmp_path, model):
+def test_predicted_x0_is_that_of_the_papers(random_models, tmp_path, model, strength):
+    """Also where a run begins in the middle of the schedule."""
     studio, recorder = open_studio(random_models, model, tmp_path), Recorder()
-    make(studio, "txt2img", replace(TXT2IMG, num_images=1), recorder)
+    request = Img2ImgRequest(prompt="a", init_image=PICTURE, strength=strength, scheduler="DDIM", **RUN)
+    make(studio, "img2img", request, recorder)
+    assert len(recorder.steps) == 4 * strength
     for step in recorder.steps:
         signal = float(step.scheduler.alphas_cumprod[int(step.timestep)])
         alpha, sigma = signal**0.5, (1 - signal) ** 0.5
@@ -286,3 +292,17 @@ def test_a_batch_begun_anew_for_want_of_memory_is_told_from_its_beginning(random
         handle.remove()
     assert [start.first for start in recorder.starts] == [0, 0]
     assert [step.step for step in recorder.steps] == [0, 0, 1, 2, 3]
+
+
+@pytest.mark.parametrize("scheduler", SCHEDULER_NAMES)
+def test_from_a_picture_every_scheduler_points_at_x0_from_where_it_is(random_studio, scheduler):
+    """The noise that was put into a picture is the perfect answer to the first call."""
+    recorder = Recorder()
+    run = RUN | {"num_inference_steps": 10, "height": 72, "scheduler": scheduler}
+    request = Img2ImgRequest(prompt="a", init_image=PICTURE, strength=0.5, **run)
+    make(random_studio, "img2img", request, recorder)
+    start, first = recorder.starts[0], recorder.steps[0]
+    x0 = predict_x0(start.scheduler, 0, first.timestep, start.noise, start.latents)
+    with random_studio._ready_manager().pipeline("model-a", "DDIM") as pipe:
+        encoded = encode_image(pipe, PICTURE)
+    assert torch.allclose(x0, encoded, atol=2e-3)

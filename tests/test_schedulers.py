@@ -67,7 +67,7 @@ def test_with_a_perfect_model_every_scheduler_ends_at_x0_and_sees_it_all_along(n
         eps = (z - alpha * x0) / sigma
         output = eps if prediction_type == "epsilon" else alpha * eps - sigma * x0
         if name != "PLMS" or timestep > 0:
-            error = (predict_x0(scheduler, index, output, x) - x0).abs().max() * alpha
+            error = (predict_x0(scheduler, index, timestep, output, x) - x0).abs().max() * alpha
             assert error < 0.02, f"at timestep {timestep}"
         x = scheduler.step(output, timestep, x, return_dict=False, **keywords)[0]
     assert (x - x0).abs().max() < 0.15

@@ -71,7 +71,7 @@ class StepTaken:
     @cached_property
     def predicted_x0(self) -> Tensor:
         """Return the clean latents this step points at, (B, 4, h, w); worked out when first asked for."""
-        return predict_x0(self.scheduler, self.index, self.noise_pred, self.latents)
+        return predict_x0(self.scheduler, self.index, self.timestep, self.noise_pred, self.latents)
 
 
 class Observer:

@@ -43,13 +43,15 @@ def make_scheduler(name: str, original_config: Mapping[str, object]) -> Schedule
     return scheduler
 
 
-def predict_x0(scheduler: Scheduler, index: int, noise_pred: Tensor, latents: Tensor) -> Tensor:
-    """Return the clean latents that the U-Net's answer to call `index` points at, shape of latents.
+def predict_x0(
+    scheduler: Scheduler, index: int, timestep: Tensor, noise_pred: Tensor, latents: Tensor
+) -> Tensor:
+    """Return the clean latents that the U-Net's answer to call `index`, at `timestep`, points at.
 
     With sigma = noise / signal and x = x0 + sigma * eps: eps-prediction gives x0 = x - sigma * eps;
     v-prediction gives x0 = (x / sqrt(1 + sigma^2) - sigma * v) / sqrt(1 + sigma^2) (Salimans & Ho 2022).
     """
-    sigma = _sigma(scheduler, index + (getattr(scheduler, "begin_index", None) or 0))
+    sigma = _sigma(scheduler, index, timestep)
     norm = (1 + sigma**2) ** 0.5
     # Schedulers whose first noise has variance 1 keep x / norm, the others x itself.
     x = latents * norm if float(scheduler.init_noise_sigma) == 1 else latents
@@ -61,9 +63,9 @@ def predict_x0(scheduler: Scheduler, index: int, noise_pred: Tensor, latents: Te
     return noise_pred  # "sample": the model says x0 itself
 
 
-def _sigma(scheduler: Scheduler, index: int) -> float:
-    """Return noise / signal at a place of the schedule."""
+def _sigma(scheduler: Scheduler, index: int, timestep: Tensor) -> float:
+    """Return noise / signal at a call: index counts from the first one that is run."""
     if hasattr(scheduler, "sigmas"):
-        return float(scheduler.sigmas[index])
-    alpha = float(scheduler.alphas_cumprod[int(scheduler.timesteps[index])])
+        return float(scheduler.sigmas[index + (getattr(scheduler, "begin_index", None) or 0)])
+    alpha = float(scheduler.alphas_cumprod[int(timestep)])
     return float(((1 - alpha) / alpha) ** 0.5)
