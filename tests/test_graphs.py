@@ -498,3 +498,16 @@ def test_after_a_job_whose_parts_visited_the_device_one_by_one_calls_are_replaye
         replays = capture.replays
         assert same(recorded.txt2img(REQUEST, save=False).images[0], expected)
     assert capture.replays == replays + 14
+
+
+def test_who_needs_every_part_is_never_given_a_replay(recorded, capture):
+    class Needing:
+        needs_every_part = True
+
+    expected = recorded.txt2img(REQUEST, save=False).images[0]
+    replays = capture.replays
+    watched = recorded.txt2img(REQUEST, save=False, observers=[Needing()]).images[0]
+    assert capture.replays == replays
+    assert same(watched, expected)
+    recorded.txt2img(REQUEST, save=False, observers=[object()])  # who needs none of them may be
+    assert capture.replays == replays + 14
