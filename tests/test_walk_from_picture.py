@@ -126,7 +126,15 @@ def test_the_strength_of_both_ends_is_exact():
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"init_image": None}, "to_strength needs a picture to start from, got 1 without init_image"),
+        (
+            {"init_image": None, "strength": 0.75},
+            "to_strength needs a picture to start from, got 1.0 without",
+        ),
+        ({"init_image": None}, "strength needs a picture to start from, got 0.25 without init_image"),
+        (
+            {"init_image": None, "strength": 0.75, "to_strength": None, "resize_mode": "pad"},
+            "resize_mode needs a picture to start from, got pad without init_image",
+        ),
         ({"strength": 0.01}, "strength must be large enough to run a step, got 0.01 of 8 steps"),
         ({"to_strength": 0.01}, "to_strength must be large enough to run a step, got 0.01 of 8 steps"),
         ({"to_strength": 1.5}, "to_strength must be a number from 0 to 1, got 1.5"),

@@ -9,7 +9,7 @@ from PIL import Image
 from ..checks import check_float, shown
 from ..expressions import METHODS, SPACES, Words, parse_expression, parse_prompt
 from ..expressions.tags import TAG, remove_tags
-from .fields import request_class, request_field, same_field
+from .fields import request_class, request_field, request_fields, same_field
 from .making import Img2ImgRequest, Txt2ImgRequest, check_runs_a_step
 
 PLACE = "{}"  # where the expression goes in a prompt
@@ -180,11 +180,7 @@ class WalkRequest(ArithmeticRequest):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.init_image is None and self.to_strength is not None:
-            raise ValueError(
-                f"to_strength needs a picture to start from, got {self.to_strength:g} without init_image"
-                " (give one, or leave to_strength out)"
-            )
+        self._check_start()
         if self.init_image is not None:
             check_runs_a_step("strength", self.strength, self.num_inference_steps)
         if self.to_strength is not None:
@@ -192,6 +188,18 @@ class WalkRequest(ArithmeticRequest):
         if self.bisect and self.ts and self.ts[0] == self.ts[-1]:
             raise ValueError(f"ts must hold two places to look for a jump between, got {shown(self.ts)}")
         parse_prompt(self.frame_prompt(0.5))
+
+    def _check_start(self) -> None:
+        """Refuse what says how a picture is started from where there is none: it would count for nothing."""
+        if self.init_image is not None:
+            return
+        for name in ("strength", "to_strength", "resize_mode"):
+            value = getattr(self, name)
+            if value != request_fields(WalkRequest)[name].default:
+                raise ValueError(
+                    f"{name} needs a picture to start from, got {value} without init_image"
+                    f" (give one, or leave {name} out)"
+                )
 
     @property
     def places(self) -> tuple[float, ...]:
