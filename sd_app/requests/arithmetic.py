@@ -220,7 +220,7 @@ class WalkRequest(ArithmeticRequest):
 
     def strength_at(self, t: float) -> float:
         """Return the strength of the frame at t, exact at both ends."""
-        if self.to_strength is None or t == 0:
+        if self.to_strength is None:
             return self.strength
         return self.to_strength if t == 1 else self.strength + t * (self.to_strength - self.strength)
 
