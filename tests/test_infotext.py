@@ -135,9 +135,11 @@ def test_two_parameters_are_not_a_parameter_line() -> None:
     assert parse_infotext("a cat\nSteps: 20, Seed: 1, Size: 8x8").prompt == "a cat"
 
 
-def test_a_text_without_a_prompt_is_refused() -> None:
-    with pytest.raises(ValueError, match="prompt must not be empty"):
-        from_infotext("Steps: 20, Sampler: Euler, Seed: 1")
+@pytest.mark.parametrize("negative", ["", "a dog, [blue:red:3]"])
+def test_a_text_without_a_prompt_is_a_picture_of_no_words(negative) -> None:
+    request = replace(PLAIN, prompt="", negative_prompt=negative)
+    assert from_infotext(to_infotext(request)) == request
+    assert from_infotext("Steps: 20, Sampler: Euler, Seed: 1").prompt == ""
 
 
 @pytest.mark.parametrize(
