@@ -17,13 +17,13 @@ from .forms import CARRIED_AS_JSON, EASY_DIFFUSION_NAMES, knows_form
 from .hidden_text import read_hidden_text
 from .png_text import OURS, SIGNATURE, read_png_text
 from .settings_text import holds_settings
-from .text_decoding import MAX_TEXT, decode_comment, decode_text
+from .text_decoding import MAX_TEXT, decode_comment, decode_latin, decode_text
 
 PNG_KEY = "parameters"
 _FORMATS = ("PNG", "JPEG", "WEBP", "AVIF")
 _USER_COMMENT = 0x9286
-# Of the main directory: ComfyUI writes its graph into Make and Model, others theirs into the description.
-_TOLD = (ExifTags.Base.ImageDescription, ExifTags.Base.Make, ExifTags.Base.Model, ExifTags.Base.XPComment)
+# Of the main directory: ComfyUI has its graph in Model and the workflow in Make, others use the description.
+_TOLD = (ExifTags.Base.Model, ExifTags.Base.Make, ExifTags.Base.ImageDescription, ExifTags.Base.XPComment)
 _COMFYUI_PREFIX = re.compile(r"\s*(?:prompt|workflow)\s*:\s*(?=[{\[])", re.IGNORECASE)
 _XMP_ELEMENTS = ("exif:UserComment", "dc:description")
 _XMP_ATTRIBUTE = re.compile(r'(?:parameters|UserComment)="([^"]*)"')
@@ -88,7 +88,7 @@ def _latin(text: str) -> str:
     if isinstance(text, PngImagePlugin.iTXt) or OURS.decode() in text:
         return str(text)  # Pillow's is a subclass that carries a language
     try:
-        return decode_text(text.encode("latin-1"), ("utf-8",))
+        return decode_latin(text.encode("latin-1"))
     except UnicodeEncodeError:
         return text
 
@@ -154,7 +154,7 @@ def _other_texts(image: Image.Image) -> Iterator[str]:
     if isinstance(comment, bytes) and len(comment) <= MAX_TEXT:
         yield decode_text(comment)
     if isinstance(xmp, bytes) and len(xmp) <= MAX_TEXT:
-        yield from _xmp_texts(decode_text(xmp, ("utf-8",)))
+        yield from _xmp_texts(decode_text(xmp))
 
 
 def _xmp_texts(xmp: str) -> Iterator[str]:

@@ -2,9 +2,9 @@
 
 import re
 
+from ..expressions.escaping import escape_braces
 from ..expressions.tags import TAG, find_tags
 
-_BRACE = re.compile(r"\\.|[{}]", re.DOTALL)
 _ANY_TAG = re.compile(r"<(\w[\w\-]*):([^<>]*)>")
 _EMBEDDING = re.compile(r"\bembedding:\s*([\w\-. ]+?)(?=[,:()\[\]\n]|\Z)")
 _WILDCARD = re.compile(r"(?<!\w)__[\w\-/]+__(?!\w)")
@@ -16,10 +16,11 @@ def translate_prompt(prompt: str, *, negative: bool = False) -> tuple[str, list[
     remarks: list[str] = []
     text = _ANY_TAG.sub(lambda tag: _read_tag(tag, negative, remarks), prompt)
     text = _check_all_tags(text, remarks)
+    text = text.strip() if text != prompt else text
     text, embeddings = _EMBEDDING.subn(lambda match: _stem(match[1]), text)
     if embeddings:
         remarks.append("Embeddings are called by their names alone here, without embedding:")
-    escaped = _BRACE.sub(lambda mark: mark[0] if len(mark[0]) > 1 else f"\\{mark[0]}", text)
+    escaped = escape_braces(text)
     if escaped != text:
         remarks.append("Braces in its prompt stay plain text.")
     if _WILDCARD.search(text):

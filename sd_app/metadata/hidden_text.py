@@ -30,9 +30,9 @@ def read_hidden_text(image: Image.Image) -> str | None:
     length = int.from_bytes(np.packbits(bits[start : start + _LENGTH]).tobytes(), "big")
     data = np.packbits(bits[start + _LENGTH :][: min(length, 8 * MAX_TEXT)]).tobytes()
     if not _SIGNATURES[signature]:
-        return decode_text(data, ("utf-8",)) or None
+        return decode_text(data) or None
     try:
         plain = zlib.decompressobj(16 + zlib.MAX_WBITS).decompress(data, MAX_TEXT)
     except zlib.error:
         return None
-    return decode_text(plain, ("utf-8",)) or None
+    return decode_text(plain) or None

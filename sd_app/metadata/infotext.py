@@ -99,7 +99,6 @@ def _split_scheduler(scheduler: str) -> tuple[str, str | None]:
 
 def join_scheduler(sampler: str, schedule: str) -> str:
     """Undo _split_scheduler; also read the older form, where the sampler's name says it all."""
-    schedule = schedule[:1].upper() + schedule[1:]
     if schedule == "Automatic":
         schedule = _AUTOMATIC_SCHEDULES.get(sampler, "")
     if schedule in ("", "Uniform") or sampler.endswith(f" {schedule}"):

@@ -8,7 +8,7 @@ import zlib
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from .text_decoding import MAX_TEXT, decode_text
+from .text_decoding import MAX_TEXT, decode_latin, decode_text
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 OURS = b"Version: sd_app "  # in the infotext of this app, which keeps to the standard's encodings
@@ -70,4 +70,4 @@ def _inflate(data: bytes) -> bytes:
 
 def _decode(data: bytes) -> str:
     """Decode what should be Latin-1 by the standard, and is UTF-8 in many files."""
-    return data.decode("latin-1") if OURS in data else decode_text(data, ("utf-8",))
+    return data.decode("latin-1") if OURS in data else decode_latin(data)

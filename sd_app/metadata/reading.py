@@ -10,15 +10,18 @@ from PIL import Image
 
 from ..checks import MAX_SIDE, MIN_SIDE
 from ..requests import RequestField, Txt2ImgRequest, make_request, request_fields
+from ..schedulers import find_sampler, find_scheduler
 from .foreign import Infotext, is_off, without_ending
 from .foreign_prompt import translate_prompt
 from .infotext import SAMPLER, SCHEDULE, SIZE, join_scheduler, parse_infotext
 from .settings_text import EXACT_PROMPTS
 
 RequestT = TypeVar("RequestT", bound=Txt2ImgRequest)
+RequestT_co = TypeVar("RequestT_co", bound=Txt2ImgRequest, covariant=True)
 Picture = Image.Image | str | Path
 
-_ANY_WORDS = "a"
+_PROMPT_KEYS = {"prompt": "Prompt", "negative_prompt": "Negative prompt"}
+_ANY_WORDS = "a"  # in the place of a prompt that is empty or cannot be taken
 NO_FIELD = "no such field here"
 _SAMPLER_KEYS = (SAMPLER, SCHEDULE)
 _SIZE = re.compile(r"\D*(\d{1,6})\s*[x×*, ]\s*(\d{1,6})\D*")
@@ -41,13 +44,13 @@ class Untaken:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Reading(Generic[RequestT]):
+class Reading(Generic[RequestT_co]):
     """What parameters asked for. `request` holds what was taken; the rest of it is None or usual.
 
     `prompt` is None where it could not be taken; the request then holds any words.
     """
 
-    request: RequestT
+    request: RequestT_co
     prompt: str | None = ""
     program: str = ""  # whose form it is, where that can be told
     untaken: tuple[Untaken, ...] = ()
@@ -68,52 +71,87 @@ class Reading(Generic[RequestT]):
         return [*told, *self.remarks]
 
 
-def read_parameters(text: str, request_type: type[RequestT], **pictures: Picture) -> Reading[RequestT]:
+@overload
+def read_parameters(text: str) -> Reading[Txt2ImgRequest]: ...
+@overload
+def read_parameters(text: str, request_type: type[RequestT], **pictures: Picture) -> Reading[RequestT]: ...
+def read_parameters(
+    text: str, request_type: type[Txt2ImgRequest] = Txt2ImgRequest, **pictures: Picture
+) -> Reading[Txt2ImgRequest]:
     """Read parameters of any known form into a request of this type, as far as that goes.
 
     Raise ValueError for JSON of an unknown form, or text that is too long or nested too deeply.
     """
     info = parse_infotext(text)
-    remarks = list(info.remarks)
-    untaken: list[Untaken] = []
+    if not (info.prompt or info.negative_prompt or info.fields or info.remarks):
+        raise ValueError("there are no parameters in it (it must be the text as the program wrote it)")
+    prompts, remarks = _prompts_of(info)
     request = make_request(request_type, {"prompt": _ANY_WORDS, **pictures})
-    for name, key in (("negative_prompt", "Negative prompt"), ("prompt", "Prompt")):
-        words = getattr(info, name)
-        if not info.is_ours:
-            words, said = translate_prompt(words, negative=name == "negative_prompt")
-            remarks += [one for one in said if one not in remarks]
-        try:
-            request = make_request(request_type, vars(request) | ({name: words} if words else {}))
-        except ValueError as error:
-            untaken.append(Untaken(key=key, value=words, reason=_reason(name, error)))
+    request, untaken = _with_prompts(request, prompts)
     fields = info.fields if info.is_ours else _usual_keys(info.fields, request_type)
-    read: set[str] = {EXACT_PROMPTS}
-    # From the last to the first, since few steps need a high strength, and many pictures a low seed.
-    for known in reversed(request_fields(request_type).values()):
-        keys = [key for key in _keys_of(known) if key in fields]
-        read.update(keys)
-        if not keys:
-            continue
-        try:
-            value, remark = _read(known, fields, info)
-            request = make_request(request_type, vars(request) | {known.name: value})
-        except ValueError as error:
-            shown = ", ".join(fields[key] for key in keys)
-            untaken.append(Untaken(key=_key_shown(known), value=shown, reason=_reason(known.name, error)))
-        else:
-            remarks += [remark] if remark else []
-    untaken += [
+    request, not_fitting, changed = _with_fields(request, fields, info)
+    read = {
+        EXACT_PROMPTS,
+        *(key for known in request_fields(request_type).values() for key in _keys_of(known)),
+    }
+    unknown = [
         Untaken(key=key, value=value, reason=NO_FIELD)
         for key, value in fields.items()
         if key not in read and not _says_nothing(key, value)
     ]
     return Reading(
         request=request,
-        prompt=None if any(one.key == "Prompt" for one in untaken) else words,
+        prompt=None if any(one.key == _PROMPT_KEYS["prompt"] for one in untaken) else prompts["prompt"],
         program=info.program,
-        untaken=tuple(untaken),
-        remarks=tuple(remarks),
+        untaken=(*untaken, *not_fitting, *unknown),
+        remarks=(*info.remarks, *remarks, *changed),
     )
+
+
+def _prompts_of(info: Infotext) -> tuple[dict[str, str], list[str]]:
+    """Return both prompts in our grammar, and remarks on what of another program's is not read."""
+    prompts = {name: str(getattr(info, name)) for name in _PROMPT_KEYS}
+    remarks: list[str] = []
+    if not info.is_ours:
+        for name, words in prompts.items():
+            prompts[name], said = translate_prompt(words, negative=name == "negative_prompt")
+            remarks += [one for one in said if one not in remarks]
+    return prompts, remarks
+
+
+def _with_prompts(request: RequestT, prompts: Mapping[str, str]) -> tuple[RequestT, list[Untaken]]:
+    """Return a request with those of the prompts that it may hold, and the others."""
+    untaken: list[Untaken] = []
+    for name, words in prompts.items():
+        try:
+            request = make_request(type(request), vars(request) | ({name: words} if words else {}))
+        except ValueError as error:
+            untaken.append(Untaken(key=_PROMPT_KEYS[name], value=words, reason=_reason(name, error)))
+    return request, untaken
+
+
+def _with_fields(
+    request: RequestT, fields: Mapping[str, str], info: Infotext
+) -> tuple[RequestT, list[Untaken], list[str]]:
+    """Return a request with those settings that it may hold, the others, and remarks on changed ones.
+
+    From the last to the first, since few steps need a high strength, and many pictures a low seed.
+    """
+    untaken: list[Untaken] = []
+    remarks: list[str] = []
+    for known in reversed(request_fields(type(request)).values()):
+        keys = [key for key in _keys_of(known) if key in fields]
+        if not keys:
+            continue
+        try:
+            value, remark = _read(known, fields, info)
+            request = make_request(type(request), vars(request) | {known.name: value})
+        except ValueError as error:
+            shown = ", ".join(fields[key] for key in keys)
+            untaken.append(Untaken(key=_key_shown(known), value=shown, reason=_reason(known.name, error)))
+        else:
+            remarks += [remark] if remark else []
+    return request, untaken, remarks
 
 
 def _keys_of(known: RequestField) -> tuple[str, ...]:
@@ -146,7 +184,7 @@ def _read(known: RequestField, fields: Mapping[str, str], info: Infotext) -> tup
     if known.name == "scheduler":
         if SAMPLER not in fields:
             raise ValueError("scheduler needs a sampler beside it")
-        return join_scheduler(fields[SAMPLER], fields.get(SCHEDULE, "")), ""
+        return _read_sampler(fields[SAMPLER], fields.get(SCHEDULE, ""), info)
     infotext = known.infotext
     assert infotext
     text = fields[infotext.key]
@@ -159,6 +197,18 @@ def _read(known: RequestField, fields: Mapping[str, str], info: Infotext) -> tup
         if not known.is_number or known.parse:
             raise
         return _read_number(known, text, error), ""
+
+
+def _read_sampler(sampler: str, schedule: str, info: Infotext) -> tuple[str, str]:
+    """Return our name of a sampler with its schedule type; one that is not here keeps its name."""
+    if info.is_ours:
+        return join_scheduler(sampler, schedule), ""
+    if found := find_sampler(sampler, schedule):
+        return find_scheduler(*found).full_name, ""
+    if found := find_sampler(sampler):
+        name = find_scheduler(*found).full_name
+        return name, f"There is no schedule type {_shown(schedule)} here for {name}, so it is left out."
+    return join_scheduler(sampler, schedule), ""
 
 
 def _read_number(known: RequestField, text: str, error: ValueError) -> object:
@@ -216,6 +266,6 @@ def from_infotext(
     """
     reading = read_parameters(text, request_type, **pictures)
     for one in reading.untaken:
-        if one.key in ("Prompt", "Negative prompt"):
+        if one.key in _PROMPT_KEYS.values():
             raise ValueError(f"{one.key.lower().replace(' ', '_')} {one.reason}")
     return make_request(request_type, vars(reading.request) | {"prompt": reading.prompt})

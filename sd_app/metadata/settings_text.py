@@ -152,16 +152,18 @@ def _with_lines_above(text: str, above: list[int], start: int, seen: set[str]) -
 def _earliest_inline(text: str, start: int, seen: set[str]) -> int:
     """Return where the run of settings begins, within its line, that goes on at `start`."""
     line_start = max(text.rfind("\n", 0, start) + 1, start - _LOOKED_AT)
-    for match in list(_INLINE_KEY.finditer(text, line_start, start))[-_TRIES:]:
+    for match in reversed(list(_INLINE_KEY.finditer(text, line_start, start))[-_TRIES:]):
         fields, unread = read_settings(text[match.start() : start])
-        if not unread and not seen & set(fields):
-            return match.start()
+        if unread or seen & set(fields):
+            break
+        start = match.start()
+        seen |= set(fields)
     return start
 
 
 def _on_lines(text: str) -> str:
     """Put another program's negative prompt on a line of its own that begins as AUTOMATIC1111's does."""
-    text = text.rstrip(" ,")
+    text = text.rstrip(" ,\n")
     if any(_NEGATIVE_LINE.match(line.strip()) for line in text.split("\n")):
         return "\n".join(_NEGATIVE_LINE.sub(NEGATIVE, line.strip(), count=1) for line in text.split("\n"))
     return _NEGATIVE_INLINE.sub(f"\n{NEGATIVE} ", text, count=1)

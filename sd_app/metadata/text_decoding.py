@@ -5,44 +5,52 @@ import unicodedata
 MAX_TEXT = 4_000_000  # bytes of one text; the largest graphs that programs write have a tenth of that
 
 # The first 8 bytes of EXIF's UserComment name a character code (Exif 2.32, table 9). Writers are often wrong.
-_CODES = {
-    b"UNICODE\0": ("utf-16-be", "utf-16-le", "utf-8"),
-    b"ASCII\0\0\0": ("utf-8", "utf-16-be", "utf-16-le"),
-    b"JIS\0\0\0\0\0": ("utf-8", "iso2022_jp", "shift_jis", "utf-16-be", "utf-16-le"),
-    bytes(8): ("utf-8", "utf-16-be", "utf-16-le"),
-}
-_ANY = ("utf-8", "utf-16-be", "utf-16-le")
+_JIS = b"JIS\0\0\0\0\0"
+_CODES = (b"UNICODE\0", b"ASCII\0\0\0", _JIS, bytes(8))
 _BOMS = {b"\xef\xbb\xbf": "utf-8", b"\xff\xfe": "utf-16-le", b"\xfe\xff": "utf-16-be"}
+_UTF_16 = ("utf-16-be", "utf-16-le")
+_WESTERN = "cp1252"
 _KNOWN_WORDS = ("Steps:", "Negative prompt:", '"prompt"', "Sampler:", '{"')
 _SAMPLE = 4000  # characters at either end that are looked at
 
 
 def decode_comment(comment: bytes) -> str:
-    """Decode EXIF's UserComment by its code, its byte order mark and what it holds."""
-    encodings = _CODES.get(comment[:8])
-    return decode_text(comment[8:], encodings) if encodings else decode_text(comment)
+    """Decode EXIF's UserComment by what it holds; its code decides only between Japanese encodings."""
+    if comment[:8] not in _CODES:
+        return decode_text(comment)
+    return decode_text(comment[8:], japanese=comment[:8] == _JIS)
 
 
-def decode_text(data: bytes, encodings: tuple[str, ...] = _ANY) -> str:
-    """Decode bytes in the one of these encodings in which they read most like text; NULs around it go.
+def decode_text(data: bytes, *, japanese: bool = False) -> str:
+    """Decode bytes as the Unicode that they hold, else as Western or Japanese text; NULs around it go.
 
-    Bytes that are none of them are read as Western text (cp1252), or as UTF-8 with a little damage.
+    UTF-16 of either byte order has NULs in it wherever there is a blank, a digit or a line break.
     """
     for mark, encoding in _BOMS.items():
         if data.startswith(mark):
             return _whole(data[len(mark) :], encoding).decode(encoding, errors="replace").strip("\0")
-    found = [text for encoding in encodings if (text := _decoded(data, encoding)) is not None]
-    if found:
-        return max(found, key=_likeness)  # of equals the first
-    mended = data.decode("utf-8", errors="replace")
-    if mended.count("\ufffd") * 100 <= len(mended):  # cut off in the middle of a character
-        return mended.strip("\0")
-    return data.decode("cp1252", errors="replace").strip("\0")
+    if b"\0" in data.strip(b"\0"):
+        return _likeliest(data, "utf-8", *_UTF_16)
+    if japanese and b"\x1b" in data:
+        return _likeliest(data, "iso2022_jp")
+    try:
+        return data.decode().strip("\0")
+    except UnicodeDecodeError as error:
+        whole = data[: error.start]
+        if len(whole) >= len(data) - 3 and not whole.isascii():  # cut off in the middle of a character
+            return data.decode(errors="replace").strip("\0")
+    return _likeliest(data, "shift_jis") if japanese else _likeliest(data, *_UTF_16, _WESTERN)
+
+
+def decode_latin(data: bytes) -> str:
+    """Decode what should be Latin-1, and is UTF-8 in many files."""
+    text = _decoded(data, "utf-8")
+    return data.decode("latin-1") if text is None else text
 
 
 def _whole(data: bytes, encoding: str) -> bytes:
     """Leave out the last byte of a text of two-byte units that has half a unit too much."""
-    return data[: len(data) // 2 * 2] if encoding.startswith("utf-16") else data
+    return data[: len(data) // 2 * 2] if encoding in _UTF_16 else data
 
 
 def _decoded(data: bytes, encoding: str) -> str | None:
@@ -50,6 +58,12 @@ def _decoded(data: bytes, encoding: str) -> str | None:
         return _whole(data, encoding).decode(encoding).strip("\0")
     except UnicodeDecodeError:
         return None
+
+
+def _likeliest(data: bytes, *encodings: str) -> str:
+    """Return what reads most like text in these encodings, of equals the first; Western if it is none."""
+    found = [text for encoding in encodings if (text := _decoded(data, encoding)) is not None]
+    return max(found, key=_likeness) if found else data.decode(_WESTERN, errors="replace").strip("\0")
 
 
 def _likeness(text: str) -> tuple[int, int]:

@@ -12,7 +12,8 @@ from ..bounded_json import UnreadableFormError, load_object
 from ..foreign import Infotext, add_loras, as_text, file_name, is_off, size_text
 
 KEYWORDS = ("prompt", "workflow")
-MAX_HOPS = 10_000  # links followed from one input
+MAX_HOPS = 10_000  # nodes that one input leads back to
+MAX_CHAIN = 100  # nodes that only hand on a value
 _SETTINGS = {  # our key -> the inputs that may hold it, on the sampler or on what hangs on it
     "Seed": ("seed", "noise_seed"),
     "Steps": ("steps",),
@@ -75,7 +76,7 @@ class Graph:
     def value(self, node: str, name: str) -> object:
         """Return an input's plain value, followed through the nodes that only hand one on."""
         value = self.inputs(node).get(name)
-        for _ in range(len(self.nodes)):
+        for _ in range(MAX_CHAIN):
             target = self.target(value)
             if target is None:
                 return None if isinstance(value, list | dict) else value

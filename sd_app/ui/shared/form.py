@@ -192,7 +192,7 @@ def fields_of(
     kept, missing = _existing(found, models, schedulers, vaes)
     remarks += missing
     if remarks and reading.program:
-        remarks.insert(0, f"They have {reading.program}'s form.")
+        remarks.insert(0, f"They are in {reading.program}'s form.")
     return kept, remarks
 
 
