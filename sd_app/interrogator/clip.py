@@ -19,7 +19,7 @@ from .tables import tower_key
 from .text_tower import ClipTokenizer, TextTower
 
 PRECISIONS = {torch.float32: "fp32", torch.float16: "fp16", torch.bfloat16: "bf16"}
-# What reads lower formats and computes in float32: open_clip's norm casts, torch's batch norm mixes by itself.
+# What reads lower formats and computes in float32 by itself.
 EXACT_NORMS = (LayerNormFp32, nn.modules.batchnorm._BatchNorm)
 
 Preprocess = Callable[[Image.Image], torch.Tensor]  # an RGB picture to pixels, (3, H, W)

@@ -97,9 +97,7 @@ def make_clip(
     """Make a CLIP of random weights as open_clip makes one in a format, and as the app loads it."""
     torch.manual_seed(0)
     is_low = dtype != torch.float32
-    model = model_type(
-        embed_dim=24, vision_cfg=vision, text_cfg=text, cast_dtype=dtype if is_low else None
-    )
+    model = model_type(embed_dim=24, vision_cfg=vision, text_cfg=text, cast_dtype=dtype if is_low else None)
     _set_model_device_and_precision(
         model, torch.device("cpu"), PRECISIONS[dtype], bool(vision.timm_model_name)
     )
