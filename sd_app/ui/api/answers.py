@@ -74,6 +74,7 @@ def _found(result: InterrogateResult) -> Answer:
     ]
     return {
         "prompt": result.prompt,
+        "as_prompt": result.as_prompt,
         "caption": result.caption,
         **_score(result),
         "steps": [asdict(step) for step in result.steps],
