@@ -49,6 +49,7 @@ class AppliedAddons:
             tell(f"Merging {', '.join(use.name for use in additions.loras)}")
         self.loras.exchange(additions.loras)
         pipe.merged, pipe.words = self.loras.state, additions.words
+        pipe.remarks = self.loras.remarks
         pipe.preview_decoder = self._preview_decoder(pipe, additions.preview_decoder)
         if vae is not None:
             pipe.vae = vae
