@@ -157,21 +157,13 @@ def test_a_text_is_encoded_once_however_many_steps_read_it(studio, monkeypatch):
     assert len({id(call.prompts) for call in seen.calls}) == 3
 
 
-def test_several_pictures_and_the_whole_run_read_the_same_texts(studio):
-    seen, _ = watch(studio, replace(REQUEST, prompt="[cat:dog:1]", num_images=2, num_inference_steps=2))
-    assert [call.prompts.texts for call in seen.calls][:2] in (
-        [("cat",), ("dog",)],
-        [("cat",) * 2, ("dog",) * 2],
-    )
-    alone = watch(studio, replace(REQUEST, prompt="[cat:dog:1]", seed=4, num_inference_steps=2))[1]
-    both = studio.txt2img(
-        seen.starts[0]
-        .requests[0]
-        .__class__(**vars(replace(REQUEST, prompt="[cat:dog:1]", num_images=2, num_inference_steps=2))),
-        save=False,
-    )
-    differ = max(abs(a - b) for a, b in zip(alone.tobytes(), both.images[1].tobytes(), strict=True))
-    assert differ <= 2
+def test_several_pictures_read_the_same_texts_and_each_can_be_made_alone(studio):
+    request = replace(REQUEST, prompt="[cat:dog:1]", num_inference_steps=2)
+    seen = Read()
+    both = studio.txt2img(replace(request, num_images=2), save=False, observers=[seen]).images
+    assert [call.prompts.texts for call in seen.calls] == [("cat",) * 2, ("dog",) * 2]
+    alone = watch(studio, replace(request, seed=4))[1]
+    assert max(abs(a - b) for a, b in zip(alone.tobytes(), both[1].tobytes(), strict=True)) <= 2
 
 
 def test_keys_and_values_kept_for_a_text_change_no_bit_when_texts_take_turns(studio):
@@ -201,11 +193,14 @@ def test_and_adds_what_each_prompt_pulls_from_the_negative_one(studio):
     seen, picture = watch(studio, replace(REQUEST, prompt="a cat AND a dog:0.7 AND red:-0.2"))
     first = seen.calls[0]
     for number, prompt in enumerate(("a cat ", " a dog", " red")):
-        (alone, *_), _ = (s := watch(studio, replace(REQUEST, prompt=prompt)))[0].calls, s[1]
+        alone = watch(studio, replace(REQUEST, prompt=prompt))[0].calls[0]
         assert torch.allclose(first.conditionals[number], alone.conditional, atol=1e-5)
+        assert first.unconditional is not None
+        assert alone.unconditional is not None
         assert torch.allclose(first.unconditional, alone.unconditional, atol=1e-5)
     for call, step in zip(seen.calls, seen.steps, strict=True):
         u, (cat, dog, red) = call.unconditional, call.conditionals
+        assert u is not None
         expected = u + 5 * ((cat - u) + 0.7 * (dog - u) - 0.2 * (red - u))
         assert torch.allclose(step.noise_pred, expected, atol=1e-5)
         assert call.prompts.weights == (1, 0.7, -0.2)
@@ -226,17 +221,15 @@ def test_half_and_half_of_one_prompt_is_that_prompt_and_twice_it_is_twice_the_gu
     assert torch.allclose(latents("cat:2 AND dog:0"), latents("cat", guidance_scale=10.0), atol=1e-4)
 
 
-def test_without_guidance_and_after_its_end_and_still_adds_up(studio):
-    for changed in ({"guidance_scale": 1.0}, {"guidance_end": 0.5}):
-        seen, _ = watch(studio, replace(REQUEST, prompt="cat AND dog:0.5", **changed))
-        last, step = seen.calls[-1], seen.steps[-1]
-        assert torch.equal(step.noise_pred, last.conditional) or "guidance_end" not in changed
-        with studio._ready_manager().pipeline("model-a", "DDIM") as pipe, torch.no_grad():
-            read = last.prompts
-            rows = torch.cat([read.negative, read.positive])
-            answers = pipe.unet(torch.cat([last.model_input] * 3), last.timestep, rows)[0].chunk(3)
-        expected = compose(answers[0], answers[1:], (1, 0.5))
-        assert torch.allclose(step.noise_pred, expected, atol=1e-4)
+@pytest.mark.parametrize(("scale", "end"), [(1.0, 1.0), (5.0, 0.5)])
+def test_without_guidance_and_after_its_end_and_still_adds_up(studio, scale, end):
+    request = replace(REQUEST, prompt="cat AND dog:0.5", guidance_scale=scale, guidance_end=end)
+    seen, _ = watch(studio, request)
+    last, step = seen.calls[-1], seen.steps[-1]
+    rows = torch.cat([pair(studio, "cat ", "blue"), pair(studio, " dog", "blue")[1:]])
+    with studio._ready_manager().pipeline("model-a", "DDIM") as pipe, torch.no_grad():
+        answers = pipe.unet(torch.cat([last.model_input] * 3), last.timestep, rows)[0].chunk(3)
+    assert torch.allclose(step.noise_pred, compose(answers[0], answers[1:], (1, 0.5)), atol=1e-4)
 
 
 def test_no_call_of_and_is_larger_than_a_plain_prompts(studio):
@@ -278,3 +271,31 @@ def test_walks_blends_and_planes_change_on_the_way_too(studio):
         PlaneRequest(a="cat", b="dog", direction="red", rows=2, columns=2, **asked), save=False
     )
     assert len(plane.images) == 4
+
+
+AROUND = ", ".join(["a"] * 37)  # 73 tokens: with one more word it is one window, with three it is two
+
+
+@pytest.mark.parametrize("longer", ["big orange cat", "cat " * 160])
+def test_ways_between_unequal_windows_are_refused_in_words_before_anything_is_drawn(studio, longer):
+    asked: dict[str, Any] = {**SMALL, "num_inference_steps": 2, "prompt": AROUND + " {}"}
+    seen = Read()
+    walk = WalkRequest(a="cat", b=f'"{longer}"', frames=3, film="none", **asked)
+    plane = PlaneRequest(a="cat", b="cat", direction=f'"{longer}"', rows=2, columns=2, space="all", **asked)
+    blend = BlendRequest(expression=f'cat + 0.1*"{longer}"', space="all", **asked)
+    for draw, request in ((studio.walk, walk), (studio.plane, plane), (studio.blend, blend)):
+        with pytest.raises(ValueError, match=r"needs? 1, with .* [2-4], and tables of different heights"):
+            draw(request, save=False, observers=[seen])
+    assert not seen.calls
+
+
+@pytest.mark.parametrize("longer", ["big orange cat", "cat " * 160])
+def test_a_walk_of_its_ends_alone_has_the_plain_pictures_whatever_their_windows(studio, longer):
+    asked: dict[str, Any] = {**SMALL, "num_inference_steps": 2}
+    walk = WalkRequest(a="cat", b=f'"{longer}"', frames=2, film="none", prompt=AROUND + " {}", **asked)
+    first, last = (image.tobytes() for image in studio.walk(walk, save=False).images)
+    quiet = {"negative_prompt": "", "num_inference_steps": 2}
+    assert first == plain(studio, f"{AROUND} cat", **quiet)
+    assert last == plain(studio, f"{AROUND} {longer}", **quiet)
+    nothing = f'{AROUND} {{cat*1 + "{longer}"*0}}'
+    assert plain(studio, nothing, **quiet) == first

@@ -15,8 +15,8 @@ from sd_app.expressions.editing import (
 )
 from sd_app.text.prompts import parse
 
-# From the doctest of get_learned_conditioning_prompt_schedules, 10 steps: [last step, text]. The braces of one
-# row are escaped, since here they open arithmetic.
+# From the doctest of get_learned_conditioning_prompt_schedules, 10 steps: [last step, text]. The braces of
+# one row are escaped, since here they open arithmetic.
 TABLE = {
     "test": [[10, "test"]],
     "a [b:3]": [[3, "a "], [10, "a b"]],
