@@ -18,6 +18,7 @@ from ..speed import plan_calls
 from ..weights.loaders import download_snapshot
 from ..weights.model_manager import ModelManager
 from ..weights.pipeline import Pipeline
+from .black_pictures import why_black
 from .conditioning import is_guided, make_conditioning
 from .denoise import denoise
 from .job import Job, JobParts, OnStep
@@ -25,7 +26,7 @@ from .out_of_memory import run_batch
 from .progress import ProgressObserver
 from .resolve import resolve
 from .starts import make_generators, steps_run
-from .vae import decode_latents
+from .vae import decode_pixels, to_images
 
 RequestT = TypeVar("RequestT", bound=Txt2ImgRequest)
 Compose = Callable[[RequestT, ModelInfo], JobParts]  # of a resolved request
@@ -148,6 +149,9 @@ def draw_batch(pipe: Pipeline, job: Job, observers: Observers, first: int, count
             put_back=parts.kept.putting_back(pipe, start) if parts.kept else None,
             observers=observers,
         )
-    images = decode_latents(pipe, latents)
+    pixels = decode_pixels(pipe, latents)
+    if sentence := why_black(pipe, embeds, start, latents, pixels):
+        job.remark(sentence)
+    images = to_images(pipe, pixels)
     observers.tell("after_decoding", latents, images)
     return images

@@ -184,6 +184,7 @@ class ModelManager:
             checkpoint.addons.trim(pipe)
         self._drop([name for name in self._checkpoints if name != checkpoint.name])
         plan = replace(FRUGAL, offloads=self._can_offload, last=True)
+        checkpoint.offloads = None  # memory may have run out while a part moved: each is placed anew
         self._place(checkpoint, plan)
         return plan
 
