@@ -70,7 +70,7 @@ def run_job(manager: ModelManager, request: RequestT, compose: Compose[RequestT]
         )
         with manager.pipeline(info.name, str(resolved.scheduler), job.tell, additions) as pipe:
             job.remarks = pipe.remarks
-            fit_job(manager, job)
+            fit_job(manager, pipe, job)
             progress = [ProgressObserver(job, pipe, preview_every)] if on_step else []
             observers = Observers([*job.parts.observers, *options.observers, *progress])
             draw = partial(draw_batch, pipe, job, observers)
@@ -101,12 +101,13 @@ def refuse_unwatchable(request: Txt2ImgRequest, settings: Settings, observers: O
         )
 
 
-def fit_job(manager: ModelManager, job: Job) -> None:
+def fit_job(manager: ModelManager, pipe: Pipeline, job: Job) -> None:
     """Choose the plan by which the job fits into the memory, and say so if it is short."""
     width, height = job.request.width, job.request.height
     assert width is not None and height is not None  # noqa: PT018 - one thought
     together = min(manager.settings.batch_size, job.num_images)
-    job.plan = manager.fit(width=width, height=height, num_images=together)
+    guided = is_guided(pipe, job.request)
+    job.plan = manager.fit(width=width, height=height, num_images=together, is_guided=guided)
     if job.plan.tight:
         job.tell(f"Short of memory: {job.plan.words}")
 
