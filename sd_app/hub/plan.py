@@ -9,7 +9,7 @@ from pathlib import Path
 from ..checkpoints.folders import (
     INPAINT_CHANNELS,
     PARTS,
-    XL_PIPELINES,
+    is_xl,
     native_size,
     tell_family,
     why_not_pipeline,
@@ -101,7 +101,7 @@ def _plan(hub_id: str, stop: Stop) -> DownloadPlan:
     if reason := why_unsound(index, unet, vae) or why_not_pipeline(index, unet):
         raise ValueError(f"{hub_id} cannot be used: {reason}")
     pipeline = str(index["_class_name"])
-    paths = choose_files(hub_id, list(siblings), is_xl=pipeline in XL_PIPELINES)
+    paths = choose_files(hub_id, list(siblings), has_second=is_xl(index))
     files = tuple(describe(path) for path in paths)
     for path in filter(is_index, paths):
         if reason := why_unsound_shards(path, read(path), paths):
@@ -121,11 +121,11 @@ def _plan(hub_id: str, stop: Stop) -> DownloadPlan:
     )
 
 
-def choose_files(hub_id: str, paths: list[str], *, is_xl: bool) -> list[str]:
+def choose_files(hub_id: str, paths: list[str], *, has_second: bool) -> list[str]:
     """Choose what a load reads: configurations and tokenizers first, then the weights of each part."""
-    parts = PARTS if is_xl else PARTS[:-1]
+    parts = PARTS if has_second else PARTS[:-1]
     weights = choose_weights(hub_id, paths, parts)
-    folders = (*parts, "scheduler", "tokenizer", *(("tokenizer_2",) if is_xl else ()))
+    folders = (*parts, "scheduler", "tokenizer", *(("tokenizer_2",) if has_second else ()))
     small = [path for path in paths if _is_small(path, folders, weights)]
     return ["model_index.json", *sorted(small), *weights]
 
