@@ -44,7 +44,7 @@ from .requests import (
 from .settings import Settings
 from .studio import Studio
 
-__version__ = "0.2.0"
+__version__ = "0.3.0"
 
 __all__ = [
     "Accepted",

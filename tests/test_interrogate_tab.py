@@ -254,6 +254,17 @@ def test_four_pictures_are_drawn_and_compared_with_the_picture(tab: SearchEvents
     assert gone[-1]["steps"] == last["steps"]
 
 
+def test_what_is_drawn_is_what_clip_scored_words_that_look_like_orders_included(tab: SearchEvents) -> None:
+    kept = tab.results.get(search(tab)[-1]["token"])
+    odd = tab.results._put(replace(kept, score=replace(kept.score, prompt="a cat, {x} (red:2)")))
+    checked = tab.check(
+        {"token": odd.token}, "model-a", tab.studio.txt2img, tab.studio.compare_pictures, "me"
+    )
+    shown = drawn(checked)[-1]["drawn"]
+    assert shown
+    assert shown["prompt"] == r"a cat, \{x\} \(red\:2\)"
+
+
 def test_stopped_while_drawing_it_compares_what_is_finished(tab: SearchEvents, quick_studio: Studio) -> None:
     token = search(tab, mode="fast")[-1]["token"]
 
@@ -402,6 +413,8 @@ def test_words_sent_to_a_tab_replace_its_prompt_alone_and_can_be_taken_back(quic
     updates = receiver.receive_words({"prompt": "a grey moon", "mode": "negative"}, None, *form)
     assert updates[tab.form["negative_prompt"]] == "a grey moon"
     assert tab.form["prompt"] not in updates
+    updates = receiver.receive_words({"prompt": "a cat (1:2) {x}", "mode": "best"}, None, *form)
+    assert updates[tab.form["prompt"]] == r"a cat \(1\:2\) \{x\}"
     with pytest.raises(gr.Error):
         receiver.receive_words({"prompt": "", "mode": "best"}, None, *form)
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from sd_app import Txt2ImgRequest
-from sd_app.schedulers import SCHEDULER_NAMES, SCHEDULERS
+from sd_app.schedulers import SCHEDULER_NAMES, find_scheduler
 from sd_app.weights.scheduling import make_scheduler, predict_x0
 
 ORIGINAL = {
@@ -32,7 +32,7 @@ def test_an_unknown_name_lists_the_valid_ones():
 def test_every_keyword_of_the_table_lands_in_the_configuration(name):
     scheduler = make_scheduler(name, ORIGINAL)
     known = inspect.signature(type(scheduler).__init__).parameters
-    for key, value in SCHEDULERS[name].config.items():
+    for key, value in find_scheduler(name).config.items():
         assert key in known, f"{type(scheduler).__name__} ignores {key}"
         assert scheduler.config[key] == value
     assert scheduler.config["beta_end"] == ORIGINAL["beta_end"]

@@ -38,6 +38,8 @@ def make_pictures(studio: Studio, options: argparse.Namespace, request_type: typ
     for path in arithmetic.write_frames_companions(result, paths):
         print(path)
     arithmetic.tell_jump(result)
+    if result.notice:
+        print(result.notice, file=sys.stderr)
     if result.stopped:
         print(f"stopped: kept {len(result.images)} of {num_pictures}", file=sys.stderr)
         return INTERRUPTED
@@ -45,13 +47,11 @@ def make_pictures(studio: Studio, options: argparse.Namespace, request_type: typ
 
 
 def write_companions(result: InpaintResult, paths: tuple[Path, ...]) -> None:
-    """Write the raw pictures and the round trip beside the pictures; say what the user should know."""
+    """Write the raw pictures and the round trip beside the pictures."""
     for raw, infotext, path in zip(result.raw_images, result.infotexts, paths, strict=False):
         assert result.roundtrip_image is not None
         metadata.write_png(raw, infotext, path.with_stem(f"{path.stem}-raw"))
         metadata.write_png(result.roundtrip_image, infotext, path.with_stem(f"{path.stem}-roundtrip"))
-    if result.notice:
-        print(result.notice, file=sys.stderr)
 
 
 def output_paths(output: Path | None, num_images: int) -> tuple[Path, ...]:

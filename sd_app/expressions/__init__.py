@@ -11,6 +11,7 @@ Numbers and words are two kinds: numbers scale words, words are added to words. 
 is worked out here, so that the tree holds words and plain factors. `\\{` is a plain brace. No torch.
 """
 
+from .escaping import escape, escape_braces
 from .expression_error import ExpressionError
 from .parser import METHODS, SPACES
 from .template import Template, has_slots, parse_expression, parse_prompt, place_text
@@ -28,6 +29,8 @@ __all__ = [
     "Sum",
     "Template",
     "Words",
+    "escape",
+    "escape_braces",
     "has_slots",
     "iterate_words",
     "parse_expression",

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 
+from ..expressions import escape
 from .interrogating import InterrogateRequest, MatchRequest
 from .running import Step
 
@@ -34,6 +35,11 @@ class Score:
     similarity: float  # cosine of prompt and picture
     percentile: float  # share of random phrases that are less similar to this picture, 0..100
     chance: float  # that a random direction is as similar: exact, but CLIP's directions are not random
+
+    @property
+    def as_prompt(self) -> str:
+        """Return the prompt to draw: its brackets, colons and braces are words there, as CLIP read them."""
+        return escape(self.prompt)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -2,8 +2,18 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { cellMarks, percent, signed } from "../../sd_app/ui/interrogate/match.js";
 import { aboutMode } from "../../sd_app/ui/interrogate/search_form.js";
-import { promptWithout, toggled } from "../../sd_app/ui/interrogate/words.js";
+import { asPrompt, promptWithout, toggled } from "../../sd_app/ui/interrogate/words.js";
 import { curvePoints } from "../../sd_app/ui/interrogate/words_curve.js";
+
+test("copied words are read as words in a prompt, as the server would send them", () => {
+  for (const [words, prompt] of [
+    ["a red cat, café", "a red cat, café"],
+    ["smile :) [x] {y|z} \\", "smile \\:\\) \\[x\\] \\{y\\|z\\} \\\\"],
+    ["rock AND roll BREAK ANDY éAND", "rock and roll break ANDY éAND"],
+    ["<lora:x:1> a < b", "<\\lora\\:x\\:1> a < b"],
+  ])
+    assert.equal(asPrompt(words), prompt);
+});
 
 test("a cosine has three places and a true minus, and what rounds to zero no sign", () => {
   assert.deepEqual([0.21555, -0.1, -0.0001, 0].map(signed), ["0.216", "−0.100", "0.000", "0.000"]);

@@ -33,7 +33,7 @@ Request = Txt2ImgRequest | InterrogateRequest | MatchRequest
 
 RETURNS = (
     "A seed of -1 is a random one; picture k has seed + k. What is left out takes the model's default.\n"
-    'Returns {"images": PNG files with their parameters inside, "seeds", "infotexts", "seconds"}'
+    'Returns {"images": PNG files with their parameters inside, "seeds", "infotexts", "seconds", "notice"}'
 )
 ENDPOINTS: dict[str, tuple[type[Request], str]] = {
     "txt2img": (Txt2ImgRequest, f"Make pictures of a prompt.\n\n{RETURNS}."),
@@ -44,7 +44,7 @@ ENDPOINTS: dict[str, tuple[type[Request], str]] = {
     "inpaint": (
         InpaintRequest,
         "Repaint the white part of mask_image in init_image; both are uploaded files of one size.\n\n"
-        f'{RETURNS}, and "raw_images", "roundtrip_image", "drifts", "notice".',
+        f'{RETURNS}, and "raw_images", "roundtrip_image", "drifts".',
     ),
     "interrogate": (
         InterrogateRequest,

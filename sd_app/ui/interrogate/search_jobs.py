@@ -144,7 +144,7 @@ class CheckJob(JobView[Shown, checking.Checked]):
     def start(self) -> Run[checking.Checked]:
         self.found = found = self.results.get(self.asked.token)
         self.shown = words.finished(found)
-        request = self.ask(found.score.prompt)
+        request = self.ask(found.score.as_prompt)
         return checking.check_run(
             self.draw, self.compare, request, self._open(found), found.result.clip_model
         )

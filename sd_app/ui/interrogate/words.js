@@ -22,6 +22,15 @@ export function promptWithout(value, off) {
   return [...(value.caption.text ? [value.caption.text] : []), ...on].join(", ");
 }
 
+// Return the prompt that is read as these words: expressions/escaping.py says how.
+export function asPrompt(words) {
+  const literal = words.replace(/[\\()[\]{}|:]/g, "\\$&");
+  const small = literal.replace(/(?<![\p{L}\p{N}_])(?:AND|BREAK)(?![\p{L}\p{N}_])/gu, (order) =>
+    order.toLowerCase(),
+  );
+  return small.replace(/<(?=[\p{L}\p{N}_])/gu, "<\\");
+}
+
 export function toggled(off, index) {
   return off.includes(index) ? off.filter((one) => one !== index) : [...off, index];
 }
@@ -119,7 +128,7 @@ class Words {
   }
 
   async copy() {
-    const text = this.job.find("prompt").textContent;
+    const text = asPrompt(this.job.find("prompt").textContent);
     try {
       await navigator.clipboard.writeText(text);
     } catch {

@@ -138,14 +138,14 @@ def finished(
     text = f"{count} in {duration(result.seconds)}"
     if result.stopped:
         text = f"Stopped. {count} of {result.request.num_pictures} finished in {duration(result.seconds)}"
-    notice = result.notice if isinstance(result, InpaintResult) else ""
+    unpainted = isinstance(result, InpaintResult) and not result.drifts and not result.stopped
     return {
         **EMPTY,
         "phase": "stopped" if result.stopped else "done",
-        "text": "Nothing was repainted" if notice else text,
+        "text": "Nothing was repainted" if unpainted else text,
         "fraction": 1,
         "images": images,
-        "notice": notice,
+        "notice": result.notice,
         "note": note,
         "start": start,
         "frames": frames,

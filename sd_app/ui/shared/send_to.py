@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import gradio as gr
 
+from ...expressions import escape
 from ...metadata import read_infotext
 from ...requests import MAX_PROMPT
 from .browser_state import QUIET, TELLING
@@ -182,7 +183,7 @@ class Receiver:
     def receive_words(self, found: object, canvas_value: object, *form: object) -> Updates:
         """Take over a prompt, least-like words as the negative one, and its picture where there is a canvas.
 
-        What was there before can be brought back.
+        The words are escaped: what is drawn is what CLIP scored. What was there before can be brought back.
         """
         match found:
             case {"prompt": str(prompt), "mode": mode} if prompt:
@@ -190,7 +191,8 @@ class Receiver:
             case _:
                 raise gr.Error("There are no words to send yet.", print_exception=False)
         before = dict(zip(self.tab.form, form, strict=True))
-        updates = self.tab.fill({name: prompt[:MAX_PROMPT]})
+        found_words = escape(prompt[: MAX_PROMPT // 2])  # escaped they are at most twice as long
+        updates = self.tab.fill({name: found_words})
         text = "The words found are here."
         match canvas_value:
             case {"picture": {"file": {"path": path}, "name": title}} if self.tab.canvas:
