@@ -274,6 +274,10 @@ def _why_missing(settings: Settings, name: str) -> str:
             return f" ({path.name} is refused: reading it can run code{how_to_convert(path)})"
         if path.suffix.lower() == SUFFIX and (reason := _why_file_unusable(path)):
             return f" ({path.name} cannot be used: {reason})"
+    folders, _ = _children(settings.models_dir)
+    for path, called in _name_folders(folders, settings.models_dir).items():
+        if name in (called, path.name) and (reason := why_unusable(path)):
+            return f" ({called} cannot be used: {reason})"
     return ""
 
 

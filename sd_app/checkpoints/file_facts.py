@@ -3,6 +3,7 @@
 import json
 import os
 import re
+from collections.abc import Hashable
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -21,6 +22,7 @@ _SPEC = "modelspec."  # metadata that trainers write, github.com/Stability-AI/Mo
 _V_NAME = re.compile(r"v[-_ .]?pred", re.IGNORECASE)
 _EPSILON_NAME = re.compile(r"512|base|turbo|eps", re.IGNORECASE)
 MAX_TEXT = 1_000_000  # bytes of a file beside it
+MAX_LAYOUTS = 64  # remembered: half a megabyte each
 
 Stamp = tuple[int, int]  # modified (ns), bytes
 NO_FILE: Stamp = (0, 0)
@@ -114,31 +116,62 @@ def describe(path: Path, header: Header) -> FileFacts:
 
     What is wrong with a file beside it is said and not read: no model is lost to it.
     """
-    parts = find_parts(header, path)
+    told = _tell(header, path)
     sidecar, fault = read_sidecar(path)
-    channels = parts.unet["in_channels"]
-    assert isinstance(channels, int)
-    prediction_type, why, more = _prediction(path, header, sidecar, parts.family, channels)
-    sides = SD2_SIDES if parts.family == "sd2" else {prediction_type: SIDES[parts.family]}
+    prediction_type, why, more = _prediction(path, header, sidecar, told.family, told.in_channels)
+    sides = SD2_SIDES if told.family == "sd2" else {prediction_type: SIDES[told.family]}
     native_size = _spec_side(header) or sides[prediction_type]
     assumed = (
         f"Assumed {why}: {prediction_type}, {native_size} pixels; {path.stem}.json can say otherwise."
         if why
         else ""
     )
-    sources = (parts.unet_sources, parts.vae_sources, *parts.text_sources)
     return FileFacts(
         path=path,
-        family=parts.family,
-        in_channels=channels,
-        size_bytes=size_of(source for part in sources for source in part.values()),
+        family=told.family,
+        in_channels=told.in_channels,
+        size_bytes=told.size_bytes,
         prediction_type=prediction_type,
         zero_snr="ztsnr" in header.shapes,
         native_size=native_size,
         sidecar=sidecar,
         assumed=assumed,
-        left_out=" ".join(filter(None, (fault, more, _say_unread(parts.unread)))),
+        left_out=" ".join(filter(None, (fault, more, _say_unread(told.unread)))),
     )
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Told:
+    """What names, shapes and formats of tensors tell."""
+
+    family: str
+    in_channels: int
+    size_bytes: int
+    unread: tuple[str, ...]
+
+
+# Most checkpoints of a family hold the very same tensors, and to see that they are whole takes a while.
+_layouts: dict[Hashable, _Told] = {}
+
+
+def _tell(header: Header, path: Path) -> _Told:
+    """Tell what a checkpoint's tensors are; remembered by all of their names, shapes and formats."""
+    layout = (tuple(header.shapes.items()), tuple(header.dtypes.values()))
+    if layout in _layouts:
+        return _layouts[layout]
+    parts = find_parts(header, path)
+    channels = parts.unet["in_channels"]
+    assert isinstance(channels, int)
+    sources = (parts.unet_sources, parts.vae_sources, *parts.text_sources)
+    if len(_layouts) >= MAX_LAYOUTS:
+        _layouts.clear()
+    told = _layouts[layout] = _Told(
+        family=parts.family,
+        in_channels=channels,
+        size_bytes=size_of(source for part in sources for source in part.values()),
+        unread=parts.unread,
+    )
+    return told
 
 
 def file_scheduler(facts: FileFacts) -> Config:

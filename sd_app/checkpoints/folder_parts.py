@@ -9,7 +9,7 @@ from ..user_files import JsonObject, read_object, readable
 from .configs import Config, text_layers, unet_structure, vae_leaves_out, vae_structure
 from .kinds import REFINER_WIDTH, TEXT_WIDTHS, check_channels
 from .names import name_text_encoder, name_unet, name_vae
-from .networks import Shapes, unet_shapes, vae_shapes
+from .networks import Shapes, check_unet_kind, unet_shapes, vae_shapes
 from .parts import XL_WIDTH, check_vae, check_widths, fit_text
 from .stored import Sources, fit
 from .weight_files import read_sources
@@ -92,6 +92,7 @@ def why_not_pipeline(index: JsonObject, unet: JsonObject) -> str:
             return _why_not_class(part, entry[1])
     try:
         check_channels(unet.get("in_channels", 4))
+        check_unet_kind(unet)
     except ValueError as error:
         return str(error)
     return ""

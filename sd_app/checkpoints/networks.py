@@ -59,9 +59,7 @@ class _Levels:
 
 def unet_shapes(config: Config) -> Shapes:
     """Return the tensors of a UNet2DConditionModel. Raise ValueError for what no Stable Diffusion has."""
-    for name, allowed in UNET_DEFAULTS.items():
-        if (value := config.get(name, allowed[-1])) not in allowed:
-            raise ValueError(f"its U-Net's {name} is {value!r:.40}, which no Stable Diffusion has")
+    check_unet_kind(config)
     levels = _read_levels(config)
     first, time = levels.channels[0], levels.time
     out = _conv("conv_in", _count(config, "in_channels", 4), first)
@@ -76,6 +74,13 @@ def unet_shapes(config: Config) -> Shapes:
     out |= _middle(levels, config.get("mid_block_type", "UNetMidBlock2DCrossAttn"))
     out |= _way_up(levels, skips)
     return out | _norm("conv_norm_out", first) | _conv("conv_out", first, _count(config, "out_channels", 4))
+
+
+def check_unet_kind(config: Config) -> None:
+    """Raise ValueError for a U-Net of another kind, which reads or does what no Stable Diffusion's does."""
+    for name, allowed in UNET_DEFAULTS.items():
+        if (value := config.get(name, allowed[-1])) not in allowed:
+            raise ValueError(f"its U-Net's {name} is {value!r:.40}, which no Stable Diffusion has")
 
 
 def _read_levels(config: Config) -> _Levels:

@@ -16,6 +16,11 @@ _SCALE = re.compile(r"(.+)\.(?:scale_weight|weight_scale)")
 _ASIDE = re.compile(
     r"(?:.*\.)?(?:scaled_fp8|comfy_quant|input_scale|scale_input|position_ids|num_batches_tracked)"
 )
+# What packed numbers are read with, as bitsandbytes, GPTQ and scales of blocks have it.
+_PACKING = re.compile(
+    r".*\.(?:weight_scale_inv|scale_weight_inv|weight_scale_2|qweight|qzeros|(?:weight\.)?(?:absmax|quant_map"
+    r"|nested_absmax|quant_state\..*))"
+)
 # Add-ons left in a checkpoint by their trainer: they are no part of its networks.
 _STRAY = re.compile(r"lora|hada_w|lokr_w|dora_scale|(?:^|\.)(?:alpha|diff|diff_b)$", re.IGNORECASE)
 
@@ -55,6 +60,11 @@ def gather(header: Header, file: Path, prefix: str = "") -> Sources:
     names = [name for name in header.shapes if name.startswith(prefix)]
     scales = {f"{match[1]}.weight": name for name in names if (match := _SCALE.fullmatch(name))}
     known = set(scales.values())
+    if packed := next((name for name in names if _PACKING.fullmatch(name)), None):
+        raise ValueError(f"its weights are quantised (by {packed[:120]}); get the fp16 file instead")
+    for name, scale in scales.items():
+        if name in header.shapes:
+            _check_scale(header, name, scale)
     return {
         name[length:]: Source(
             file=file,
@@ -66,6 +76,18 @@ def gather(header: Header, file: Path, prefix: str = "") -> Sources:
         for name in names
         if name not in known and not _ASIDE.fullmatch(name)
     }
+
+
+def _check_scale(header: Header, name: str, scale: str) -> None:
+    """Raise ValueError unless a scale is one number, or one for each row of its tensor."""
+    header.check_floats(scale)
+    rows = header.shapes[name][0] if header.shapes[name] else 1
+    sides = [side for side in header.shapes[scale] if side != 1]
+    if sides not in ([], [rows]) or (sides and header.shapes[scale][0] != rows):
+        raise ValueError(
+            f"its tensor {name} has a scale of {_sides(header.shapes[scale])}, and only one for all or"
+            " one for each row is known"
+        )
 
 
 def fit(expected: Mapping[str, Shape], found: Sources, part: str) -> Sources:

@@ -46,7 +46,7 @@ def why_no_weights(part: Path) -> str:
     """Say what is wrong with the choice of a part's weights, in words; empty if nothing is."""
     group, files = _choose(part)
     for index in part.glob("*.safetensors.index*.json"):
-        if _variant(index.name) != (group[1] if group else ""):
+        if variant_of(index.name) != (group[1] if group else ""):
             continue
         shards = shards_of(read_object(index))
         # Other programs would follow a name anywhere, and open a pickle that stands there.
@@ -61,8 +61,9 @@ def why_no_weights(part: Path) -> str:
     return ""
 
 
-def _variant(name: str) -> str:
-    return next((one for one in VARIANTS if one and f".{one}." in name), "")
+def variant_of(name: str) -> str:
+    """Return the variant that a file's name holds, "" for a plain one."""
+    return next((one for one in VARIANTS if one and re.search(rf"\.{one}[.-]", name)), "")
 
 
 def holds_pickles(part: Path) -> bool:

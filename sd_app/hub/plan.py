@@ -2,6 +2,7 @@
 
 import re
 import shutil
+from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,7 @@ from ..checkpoints.folders import (
     tell_family,
     why_not_pipeline,
 )
+from ..checkpoints.weight_files import VARIANTS, variant_of
 from ..requests import DownloadPlan, HubFile, format_bytes
 from ..user_files import JsonObject
 from .config_checks import PLAIN, brief, is_index, why_unsound, why_unsound_shards
@@ -136,22 +138,25 @@ def _is_small(path: str, folders: tuple[str, ...], weights: list[str]) -> bool:
         return False
     if ".index." in name:  # which shard holds what: only that of the weights we take
         shards = [weight for weight in weights if weight.startswith(f"{folder}/") and "-of-" in weight]
-        return ".safetensors" in name and bool(shards) and (".fp16" in name) == (".fp16" in shards[0])
+        return ".safetensors" in name and bool(shards) and variant_of(name) == variant_of(shards[0])
     return name.endswith(".json") or (folder.startswith("tokenizer") and name.endswith(".txt"))
 
 
 def choose_weights(hub_id: str, paths: list[str], parts: tuple[str, ...]) -> list[str]:
-    """Choose the weight files of each part: the fp16 ones, else the plain ones.
+    """Choose the weight files of each part: the fp16 ones, else the plain ones, else those there are.
 
     Raise ValueError if a part has none in safetensors.
     """
     chosen: list[str] = []
     for part in parts:
         stem = "model" if part.startswith("text_encoder") else "diffusion_pytorch_model"
-        shape = re.compile(rf"{part}/{stem}(?P<half>\.fp16)?(-\d+-of-\d+)?(?P<late>\.fp16)?\.safetensors")
-        found = {path: match for path in paths if (match := shape.fullmatch(path))}
-        half = [path for path, match in found.items() if match["half"] or match["late"]]
-        files = half or list(found)
+        kinds = r"\.(?:fp16|bf16|fp32)"
+        shape = re.compile(rf"{part}/{stem}(?P<early>{kinds})?(-\d+-of-\d+)?(?P<late>{kinds})?\.safetensors")
+        found: dict[str, list[str]] = defaultdict(list)
+        for path in paths:
+            if match := shape.fullmatch(path):
+                found[(match["early"] or match["late"] or "").removeprefix(".")].append(path)
+        files = next((found[variant] for variant in VARIANTS if variant in found), [])
         if not files:
             raise ValueError(
                 f"{hub_id} holds no safetensors weights for its {part}, and pickles (.bin, .ckpt) are refused"
