@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from ..expressions.editing import parse_joined
 from ..requests import Txt2ImgRequest
 from ..speed import Conditioning
 from ..text.prompt_embeds import PromptEmbeds
@@ -78,8 +79,13 @@ def _below(parts: Sequence[Tensor]) -> Tensor:
 
 
 def is_guided(pipe: Pipeline, request: Txt2ImgRequest) -> bool:
-    """Tell whether the U-Net runs with both prompts: at w = 1, eps_n + w (eps_c - eps_n) is eps_c alone."""
-    return request.guidance_scale != 1 and not pipe.reads_guidance
+    """Tell whether the U-Net runs with both prompts: at w = 1, eps_n + w (eps_c - eps_n) is eps_c alone.
+
+    Not so of prompts joined by AND, which are always compared with the negative one.
+    """
+    if pipe.reads_guidance:
+        return False
+    return request.guidance_scale != 1 or len(parse_joined(request.prompt)) > 1
 
 
 def embed_guidance(scale: Tensor, dimensions: int) -> Tensor:

@@ -152,7 +152,7 @@ def draw_batch(pipe: Pipeline, job: Job, observers: Observers, first: int, count
             observers=observers,
         )
     pixels = decode_pixels(pipe, latents)
-    if sentence := why_black(pipe, embeds, start, latents, pixels):
+    if sentence := why_black(pipe, steps, start, latents, pixels):
         job.remark(sentence)
     images = to_images(pipe, pixels)
     observers.tell("after_decoding", latents, images)
