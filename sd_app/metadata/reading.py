@@ -21,7 +21,6 @@ RequestT_co = TypeVar("RequestT_co", bound=Txt2ImgRequest, covariant=True)
 Picture = Image.Image | str | Path
 
 _PROMPT_KEYS = {"prompt": "Prompt", "negative_prompt": "Negative prompt"}
-_ANY_WORDS = "a"  # in the place of a prompt that is empty or cannot be taken
 NO_FIELD = "no such field here"
 _SAMPLER_KEYS = (SAMPLER, SCHEDULE)
 _SIZE = re.compile(r"\D*(\d{1,6})\s*[x×*, ]\s*(\d{1,6})\D*")
@@ -47,7 +46,7 @@ class Untaken:
 class Reading(Generic[RequestT_co]):
     """What parameters asked for. `request` holds what was taken; the rest of it is None or usual.
 
-    `prompt` is None where it could not be taken; the request then holds any words.
+    `prompt` is None where it could not be taken; the request then holds none.
     """
 
     request: RequestT_co
@@ -86,7 +85,7 @@ def read_parameters(
     if not (info.prompt or info.negative_prompt or info.fields or info.remarks):
         raise ValueError("there are no parameters in it (it must be the text as the program wrote it)")
     prompts, remarks = _prompts_of(info)
-    request = make_request(request_type, {"prompt": _ANY_WORDS, **pictures})
+    request = make_request(request_type, {"prompt": "", **pictures})
     request, untaken = _with_prompts(request, prompts)
     fields = info.fields if info.is_ours else _usual_keys(info.fields, request_type)
     request, not_fitting, changed = _with_fields(request, fields, info)
