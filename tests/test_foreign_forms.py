@@ -181,6 +181,33 @@ def test_loras_of_other_forms_become_tags() -> None:
         assert read_parameters(json.dumps(form)).prompt == "a cat <lora:sdxl_offset:0.1>", form
 
 
+@pytest.mark.parametrize(
+    "names",
+    [
+        {"negative": "negative_prompt", "steps": "steps", "cfg": "cfg_scale", "sampler": "sampler_name"},
+        {"negative": "negativePrompt", "steps": "steps", "cfg": "cfgScale", "sampler": "sampler"},
+        {
+            "negative": "negative_prompt",
+            "steps": "num_inference_steps",
+            "cfg": "guidance_scale",
+            "sampler": "scheduler",
+        },
+    ],
+)
+@pytest.mark.parametrize("within", ["", "meta", "params"])
+def test_json_of_no_program_in_particular_is_read_by_the_usual_names(
+    names: dict[str, str], within: str
+) -> None:
+    data: dict[str, object] = {"prompt": "a cat", names["negative"]: "bad", names["steps"]: 20, "width": 512}
+    data |= {names["cfg"]: 6.5, names["sampler"]: "Euler a", "height": 768, "seed": 5, "tiling": False}
+    reading = read_parameters(json.dumps({within: data} if within else data))
+    request = reading.request
+    assert (reading.prompt, request.negative_prompt, request.scheduler) == ("a cat", "bad", "Euler a")
+    assert (request.num_inference_steps, request.guidance_scale, request.seed) == (20, 6.5, 5)
+    assert (request.width, request.height) == (512, 768)
+    assert reading.is_complete, reading.notes
+
+
 def test_an_unknown_form_is_said_by_what_it_holds() -> None:
     with pytest.raises(ValueError, match=r"JSON of a form that this app does not know \(it holds a, b\)"):
         read_parameters('{"a": 1, "b": [2]}')
