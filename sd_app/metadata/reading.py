@@ -53,6 +53,7 @@ class Reading(Generic[RequestT_co]):
 
     request: RequestT_co
     prompt: str | None = ""
+    has_random_seed: bool = False  # it asks for one with -1; the request's is then None
     program: str = ""  # whose form it is, where that can be told
     untaken: tuple[Untaken, ...] = ()
     remarks: tuple[str, ...] = ()  # what was taken otherwise than it stands there, a sentence each
@@ -103,6 +104,7 @@ def read_parameters(
     return Reading(
         request=request,
         prompt=None if any(one.key == _PROMPT_KEYS["prompt"] for one in untaken) else prompts["prompt"],
+        has_random_seed=fields.get("Seed", "").strip() == "-1",
         program=info.program,
         untaken=(*untaken, *not_fitting, *unknown),
         remarks=(*info.remarks, *remarks, *changed),
