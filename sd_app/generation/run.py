@@ -18,6 +18,7 @@ from ..speed import plan_calls
 from ..weights.loaders import download_snapshot
 from ..weights.model_manager import ModelManager
 from ..weights.pipeline import Pipeline
+from .black_pictures import why_black
 from .conditioning import is_guided, make_conditioning
 from .denoise import denoise
 from .job import Job, JobParts, OnStep
@@ -25,7 +26,7 @@ from .out_of_memory import run_batch
 from .progress import ProgressObserver
 from .resolve import resolve
 from .starts import make_generators, steps_run
-from .vae import decode_latents
+from .vae import decode_pixels, to_images
 
 RequestT = TypeVar("RequestT", bound=Txt2ImgRequest)
 Compose = Callable[[RequestT, ModelInfo], JobParts]  # of a resolved request
@@ -69,7 +70,7 @@ def run_job(manager: ModelManager, request: RequestT, compose: Compose[RequestT]
         )
         with manager.pipeline(info.name, str(resolved.scheduler), job.tell, additions) as pipe:
             job.remarks = pipe.remarks
-            fit_job(manager, job)
+            fit_job(manager, pipe, job)
             progress = [ProgressObserver(job, pipe, preview_every)] if on_step else []
             observers = Observers([*job.parts.observers, *options.observers, *progress])
             draw = partial(draw_batch, pipe, job, observers)
@@ -100,12 +101,13 @@ def refuse_unwatchable(request: Txt2ImgRequest, settings: Settings, observers: O
         )
 
 
-def fit_job(manager: ModelManager, job: Job) -> None:
+def fit_job(manager: ModelManager, pipe: Pipeline, job: Job) -> None:
     """Choose the plan by which the job fits into the memory, and say so if it is short."""
     width, height = job.request.width, job.request.height
     assert width is not None and height is not None  # noqa: PT018 - one thought
     together = min(manager.settings.batch_size, job.num_images)
-    job.plan = manager.fit(width=width, height=height, num_images=together)
+    guided = is_guided(pipe, job.request)
+    job.plan = manager.fit(width=width, height=height, num_images=together, is_guided=guided)
     if job.plan.tight:
         job.tell(f"Short of memory: {job.plan.words}")
 
@@ -148,6 +150,9 @@ def draw_batch(pipe: Pipeline, job: Job, observers: Observers, first: int, count
             put_back=parts.kept.putting_back(pipe, start) if parts.kept else None,
             observers=observers,
         )
-    images = decode_latents(pipe, latents)
+    pixels = decode_pixels(pipe, latents)
+    if sentence := why_black(pipe, embeds, start, latents, pixels):
+        job.remark(sentence)
+    images = to_images(pipe, pixels)
     observers.tell("after_decoding", latents, images)
     return images

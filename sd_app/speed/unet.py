@@ -71,6 +71,11 @@ class FastUNet:
         if self.compiler:
             self.compiler.drop()
 
+    def is_recorded(self, rows: int, height: int, width: int) -> bool:
+        """Tell whether a call on latents of that size, twice as many rows as pictures if guided, is there."""
+        shape = rows, self.unet.config.in_channels, height, width
+        return self.graphs is not None and not self.graphs.off and self.graphs.holds("sample", shape)
+
     def give_up(self) -> bool:
         """Forget the graphs, and never again record their shapes: memory is short. Tell if there were any."""
         return self.graphs is not None and self.graphs.give_up()

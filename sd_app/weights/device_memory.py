@@ -12,6 +12,7 @@ import torch
 from ..full_memory import is_out_of_memory
 from .components import Components
 from .memory_plan import GUIDED, UNET_TENSORS, VAE_TENSORS, Demand
+from .vae_format import works_in
 
 T = TypeVar("T")
 
@@ -75,9 +76,7 @@ def demand_of(components: Components) -> Demand:
     unet, vae = components["unet"], components["vae"]
     channels = vae.config.block_out_channels
     latent_pixels = 4 ** (len(channels) - 1)
-    # SDXL's VAE runs in float32 where it would overflow in float16.
-    upcasts = vae.config.force_upcast and "text_encoder_2" in components
-    vae_bytes = 4 if upcasts else vae.dtype.itemsize
+    vae_bytes = works_in(vae, is_xl="text_encoder_2" in components).itemsize
     return Demand(
         denoise=GUIDED
         * UNET_TENSORS
@@ -97,6 +96,11 @@ def networks_in(part: object) -> list[torch.nn.Module]:
 def lies_on(network: torch.nn.Module, device: torch.device) -> bool:
     """Tell whether a network's weights are in a device's memory."""
     return any(weight.device.type == device.type for weight in network.parameters())
+
+
+def lies_wholly_on(network: torch.nn.Module, device: torch.device) -> bool:
+    """Tell whether all that a network consists of is in a device's memory, and nothing elsewhere."""
+    return all(part.device.type == device.type for part in (*network.parameters(), *network.buffers()))
 
 
 def count_bytes(parts: Iterable[torch.nn.Module | torch.Tensor]) -> int:

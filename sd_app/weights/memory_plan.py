@@ -53,6 +53,7 @@ def choose_plan(
     width: int,
     height: int,
     num_images: int,
+    is_recorded: bool = False,
     can_offload: bool = True,
     tile_above: int | None = None,
     lowvram: bool = False,
@@ -62,8 +63,9 @@ def choose_plan(
     `weights` are the bytes of each part. Tried in this order: everything at once; one picture at a time
     through the VAE; fewer pictures together; parts one by one on the device, where that is another memory;
     the VAE in tiles, which alone changes the picture. Above tile_above pixels it works in tiles anyway, and
-    with `lowvram` all these savings are there from the start. Where nothing fits, return FRUGAL: the estimate
-    may be wrong, and a failure is told in words.
+    with `lowvram` all these savings are there from the start. `is_recorded`: the U-Net's calls for all of
+    them are replayed from a CUDA graph, whose memory is no part of what is free. Where nothing fits, return
+    FRUGAL: the estimate may be wrong, and a failure is told in words.
     """
     free = SHARE * free_bytes
     pixels = width * height
@@ -72,6 +74,8 @@ def choose_plan(
 
     def denoised_together(offloads: bool) -> int:
         held = max(weights) if offloads else sum(weights)
+        if is_recorded and not offloads and held <= free:
+            return num_images
         return min(num_images, int((free - held) / (demand.denoise * pixels)))
 
     def decodes(count: int, *, offloads: bool, tiles: bool) -> bool:
