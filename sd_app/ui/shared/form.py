@@ -183,6 +183,8 @@ def fields_of(
         elif value is not None and not field.is_picture:
             found[name] = value
     found["vae"] = request.vae or OWN_VAE
+    if reading.has_random_seed:
+        found["seed"] = RANDOM_SEED
     if arithmetic and reading.prompt:
         try:
             found |= {**take_apart(reading.prompt), "mode": "blend"}
