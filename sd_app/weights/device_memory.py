@@ -5,15 +5,20 @@ import gc
 import sys
 from collections.abc import Callable, Iterable
 from typing import TypeVar
+from weakref import WeakKeyDictionary
 
 import psutil
 import torch
 
 from ..full_memory import is_out_of_memory
 from .components import Components
-from .memory_plan import GUIDED, UNET_TENSORS, VAE_TENSORS, Demand
+from .memory_plan import GUIDED, UNET_TENSORS, VAE_TENSORS, VAE_TENSORS_ON_CARDS, Demand
+from .vae_format import works_in
 
 T = TypeVar("T")
+
+CPU = torch.device("cpu")
+_sizes: WeakKeyDictionary[torch.nn.Module, tuple[torch.dtype | None, int]] = WeakKeyDictionary()
 
 NATIVE_BF16 = ("avx512_bf16", "amx_bf16", "bf16")  # Intel and AMD, Intel's tiles, ARM, in torch's words
 LARGE_BYTES = 500 * 10**6  # of weights on disk: Stable Diffusion 1.5 has 2 GB
@@ -70,21 +75,20 @@ def kept_by_graphs(device: torch.device) -> int:
     )
 
 
-def demand_of(components: Components) -> Demand:
+def demand_of(components: Components, device: torch.device = CPU) -> Demand:
     """Estimate what running a model takes beside its weights, from its U-Net's and VAE's first levels."""
+    vae_tensors = VAE_TENSORS_ON_CARDS if device.type == "cuda" else VAE_TENSORS
     unet, vae = components["unet"], components["vae"]
     channels = vae.config.block_out_channels
     latent_pixels = 4 ** (len(channels) - 1)
-    # SDXL's VAE runs in float32 where it would overflow in float16.
-    upcasts = vae.config.force_upcast and "text_encoder_2" in components
-    vae_bytes = 4 if upcasts else vae.dtype.itemsize
+    vae_bytes = works_in(vae, is_xl="text_encoder_2" in components).itemsize
     return Demand(
         denoise=GUIDED
         * UNET_TENSORS
         * unet.config.block_out_channels[0]
         * unet.dtype.itemsize
         / latent_pixels,
-        decode=VAE_TENSORS * max(channels[:2]) * vae_bytes,
+        decode=vae_tensors * max(channels[:2]) * vae_bytes,
     )
 
 
@@ -99,6 +103,11 @@ def lies_on(network: torch.nn.Module, device: torch.device) -> bool:
     return any(weight.device.type == device.type for weight in network.parameters())
 
 
+def lies_wholly_on(network: torch.nn.Module, device: torch.device) -> bool:
+    """Tell whether all that a network consists of is in a device's memory, and nothing elsewhere."""
+    return all(part.device.type == device.type for part in (*network.parameters(), *network.buffers()))
+
+
 def count_bytes(parts: Iterable[torch.nn.Module | torch.Tensor]) -> int:
     """Return what networks, weights and buffers, and tensors take together; what they share counts once."""
     tensors: list[torch.Tensor] = []
@@ -106,6 +115,15 @@ def count_bytes(parts: Iterable[torch.nn.Module | torch.Tensor]) -> int:
         tensors += [part] if isinstance(part, torch.Tensor) else [*part.parameters(), *part.buffers()]
     sizes = {tensor.data_ptr(): tensor.numel() * tensor.element_size() for tensor in tensors}
     return sum(sizes.values())
+
+
+def size_of(network: torch.nn.Module) -> int:
+    """Return a network's bytes. Jobs ask often: they are counted again only if its format has changed."""
+    dtype = next((weight.dtype for weight in network.parameters()), None)
+    known = _sizes.get(network)
+    if known is None or known[0] != dtype:
+        known = _sizes[network] = dtype, count_bytes([network])
+    return known[1]
 
 
 def choose_device(name: str) -> torch.device:
