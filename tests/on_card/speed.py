@@ -159,7 +159,25 @@ def where_time_goes(bench: Bench) -> Outcome:
         graphs = checkpoint_of(studio).fast_unet.graphs
         figures[f"{model}: recordings"] = len(graphs)
         studio.unload()
+    figures |= busiest_kernels(bench)
     return Outcome(passed=True, figures=figures)
+
+
+def busiest_kernels(bench: Bench) -> dict[str, Any]:
+    """Return which of the card's kernels take the most time in an eager job, in milliseconds."""
+    studio = bench.studio(bench.sd1, cuda_graphs=False)
+    request = request_for(bench, width=bench.side, height=bench.side, num_inference_steps=5)
+    draw(studio, request)
+    with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CUDA]) as profile:
+        draw(studio, request)
+    kernels = sorted(profile.key_averages(), key=lambda kernel: -kernel.self_device_time_total)
+    total = sum(kernel.self_device_time_total for kernel in kernels) / 1000
+    figures: dict[str, Any] = {"kernels of 5 steps and decoding, ms": round(total, 2)}
+    for kernel in kernels[:12]:
+        figures[f"  {kernel.key[:90]}"] = (
+            f"{kernel.self_device_time_total / 1000:.2f} ms, {kernel.count} times"
+        )
+    return figures
 
 
 class Marks:
