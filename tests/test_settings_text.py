@@ -24,6 +24,8 @@ EXPECTED = {"Steps": "22", "Sampler": "Euler a", "CFG scale": "6.5", "Seed": "5"
         f"a cat\nNegative Prompt: bad\n{LINE}",
         "a cat\nNegative prompt: bad\n" + LINE.replace(", ", "\n"),
         f"a cat\nNegative prompt: bad\n{LINE}\n\n",
+        f"Prompt: a cat\nNegative prompt: bad\n{LINE}",
+        "a cat\nNegative prompt: bad\n" + LINE.replace(", ", ",\n"),
         "a cat\nNegative prompt: bad\nSampler: Euler a, Steps: 22, CFG scale: 6.5, Seed: 5, Size: 512x768",
     ],
 )
@@ -167,3 +169,22 @@ def test_keys_in_other_programs_spelling_are_known() -> None:
     request = read_parameters("a\nsteps: 9, Sampler: euler, cfg scale: 3, SEED: 4, Scheduler: karras").request
     assert (request.num_inference_steps, request.guidance_scale, request.seed) == (9, 3.0, 4)
     assert request.scheduler == "Euler Karras"
+
+
+def test_a_line_in_lower_case_and_sides_apart_are_read() -> None:
+    request = read_parameters(
+        "a cat\nsteps: 9, sampler: euler a, seed: 4, cfg scale: 3, width: 832, height: 1216, draft: false"
+    )
+    assert (request.request.num_inference_steps, request.request.width, request.request.height) == (
+        9,
+        832,
+        1216,
+    )
+    assert request.is_complete, request.notes
+
+
+def test_a_thousand_unknown_settings_do_not_flood_the_notice() -> None:
+    text = f"a cat\n{LINE}, " + ", ".join(f"key {number}: {'x' * 500}" for number in range(1000))
+    (note,) = read_parameters(text).notes
+    assert "; and 940 more (no such field here)." in note
+    assert len(note) < 10_000

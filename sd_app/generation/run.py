@@ -19,7 +19,7 @@ from ..weights.loaders import download_snapshot
 from ..weights.model_manager import ModelManager
 from ..weights.pipeline import Pipeline
 from .black_pictures import why_black
-from .conditioning import is_guided, make_conditioning
+from .conditioning import is_guided, make_conditionings
 from .denoise import denoise
 from .job import Job, JobParts, OnStep
 from .out_of_memory import run_batch
@@ -117,10 +117,10 @@ def draw_batch(pipe: Pipeline, job: Job, observers: Observers, first: int, count
     requests = tuple(job.request_of(first + offset) for offset in range(count))
     request, parts = requests[0], job.parts
     generators = make_generators(requests)
-    embeds = parts.prompts.encode(pipe, requests)
+    steps = parts.prompts.encode(pipe, requests)  # what is read at each
     start = parts.start.begin(pipe, request, generators)
     channels = parts.kept.channels(pipe, count) if parts.kept else None
-    conditioning = make_conditioning(pipe, request, embeds, channels)
+    conditionings = make_conditionings(pipe, request, steps, channels)
     plan = plan_calls(
         request, steps_run(request), order=pipe.scheduler.order, is_guided=is_guided(pipe, request)
     )
@@ -131,27 +131,28 @@ def draw_batch(pipe: Pipeline, job: Job, observers: Observers, first: int, count
         timesteps=start.timesteps,
         latents=start.latents,
         noise=start.noise,
-        prompt_embeds=embeds.positive,
-        negative_prompt_embeds=embeds.negative if conditioning.is_guided else None,
+        prompt_embeds=steps[0].positive,
+        negative_prompt_embeds=steps[0].negative if conditionings[0].is_guided else None,
     )
     observers.tell("before_loop", begun)
     with ExitStack() as stack:
         if observers.needs_every_part:
             stack.enter_context(pipe.fast_unet.bypass())
         stack.enter_context(observers.listening(pipe.unet))
-        unet = stack.enter_context(pipe.fast_unet.running(plan, conditioning, job.tell))
+        unet = stack.enter_context(pipe.fast_unet.running(plan, conditionings, job.tell))
         latents = denoise(
             unet,
             pipe.scheduler,
             start.latents,
             start.timesteps,
+            prompts=steps,
             guidance_scale=request.guidance_scale or 0.0,
             generators=generators,
             put_back=parts.kept.putting_back(pipe, start) if parts.kept else None,
             observers=observers,
         )
     pixels = decode_pixels(pipe, latents)
-    if sentence := why_black(pipe, embeds, start, latents, pixels):
+    if sentence := why_black(pipe, steps, start, latents, pixels):
         job.remark(sentence)
     images = to_images(pipe, pixels)
     observers.tell("after_decoding", latents, images)

@@ -21,16 +21,16 @@ RequestT_co = TypeVar("RequestT_co", bound=Txt2ImgRequest, covariant=True)
 Picture = Image.Image | str | Path
 
 _PROMPT_KEYS = {"prompt": "Prompt", "negative_prompt": "Negative prompt"}
-_ANY_WORDS = "a"  # in the place of a prompt that is empty or cannot be taken
 NO_FIELD = "no such field here"
 _SAMPLER_KEYS = (SAMPLER, SCHEDULE)
 _SIZE = re.compile(r"\D*(\d{1,6})\s*[x×*, ]\s*(\d{1,6})\D*")
-_MAX_SHOWN = 60  # characters of a value
+_MAX_SHOWN, _MAX_NAMED = 60, 60  # characters of a value; settings of one reason
 # Keys that say nothing of how the picture is drawn, in lower case.
 _INFORMATION = {
     *("version", "app", "app_version", "software", "hashes", "user", "created date", "backend", "pipeline"),
     *("operations", "parser", "time", "created_by", "metadata_scheme", "comment", "civitai resources"),
     *("civitai metadata", "lora hashes", "ti hashes", "model hash", "vae hash", "date", "imported"),
+    *("process", "quantity", "basemodel", "time taken", "a", "r", "sys"),  # the last three: memory
 }
 
 
@@ -47,11 +47,12 @@ class Untaken:
 class Reading(Generic[RequestT_co]):
     """What parameters asked for. `request` holds what was taken; the rest of it is None or usual.
 
-    `prompt` is None where it could not be taken; the request then holds any words.
+    `prompt` is None where it could not be taken; the request then holds none.
     """
 
     request: RequestT_co
     prompt: str | None = ""
+    has_random_seed: bool = False  # it asks for one with -1; the request's is then None
     program: str = ""  # whose form it is, where that can be told
     untaken: tuple[Untaken, ...] = ()
     remarks: tuple[str, ...] = ()  # what was taken otherwise than it stands there, a sentence each
@@ -66,8 +67,8 @@ class Reading(Generic[RequestT_co]):
         """Return what to tell of it, a sentence each: what was not taken, grouped by reason, and remarks."""
         groups: dict[str, list[str]] = {}
         for one in self.untaken:
-            groups.setdefault(one.reason, []).append(f"{one.key}: {_shown(one.value)}")
-        told = [f"Not taken: {'; '.join(named)} ({reason})." for reason, named in groups.items()]
+            groups.setdefault(one.reason, []).append(f"{_shown(one.key)}: {_shown(one.value)}")
+        told = [f"Not taken: {_listed(named)} ({reason})." for reason, named in groups.items()]
         return [*told, *self.remarks]
 
 
@@ -86,7 +87,7 @@ def read_parameters(
     if not (info.prompt or info.negative_prompt or info.fields or info.remarks):
         raise ValueError("there are no parameters in it (it must be the text as the program wrote it)")
     prompts, remarks = _prompts_of(info)
-    request = make_request(request_type, {"prompt": _ANY_WORDS, **pictures})
+    request = make_request(request_type, {"prompt": "", **pictures})
     request, untaken = _with_prompts(request, prompts)
     fields = info.fields if info.is_ours else _usual_keys(info.fields, request_type)
     request, not_fitting, changed = _with_fields(request, fields, info)
@@ -102,6 +103,7 @@ def read_parameters(
     return Reading(
         request=request,
         prompt=None if any(one.key == _PROMPT_KEYS["prompt"] for one in untaken) else prompts["prompt"],
+        has_random_seed=fields.get("Seed", "").strip() == "-1",
         program=info.program,
         untaken=(*untaken, *not_fitting, *unknown),
         remarks=(*info.remarks, *remarks, *changed),
@@ -170,6 +172,11 @@ def _usual_keys(fields: Mapping[str, str], request_type: type) -> dict[str, str]
     """Bring keys that other programs write otherwise to AUTOMATIC1111's: case, and a few names."""
     known = {key.lower(): key for field in request_fields(request_type).values() for key in _keys_of(field)}
     known |= {"sampler sigma": SCHEDULE, "scheduler": SCHEDULE, "cfg": "CFG scale", "resolution": SIZE}
+    if SIZE not in fields and {"width", "height"} <= set(fields):  # Civitai
+        sides = f"{fields['width']}x{fields['height']}"
+        fields = {key: value for key, value in fields.items() if key not in ("width", "height")} | {
+            SIZE: sides
+        }
     found: dict[str, str] = {}
     for key, value in fields.items():
         usual = known.get(key.lower(), key)
@@ -243,6 +250,11 @@ def _reason(name: str, error: ValueError) -> str:
     """Return the rule in an error: `seed must be at most 9, got 10 (use less)` -> `must be at most 9`."""
     rule = re.split(r", got |\n", str(error))[0].removeprefix(f"{name} ").strip().rstrip(".")
     return re.sub(r"\s*\([^()]*\)$", "", rule) or "it cannot be read"
+
+
+def _listed(named: list[str]) -> str:
+    more = f"; and {len(named) - _MAX_NAMED} more" if len(named) > _MAX_NAMED else ""
+    return "; ".join(named[:_MAX_NAMED]) + more
 
 
 def _shown(value: str) -> str:

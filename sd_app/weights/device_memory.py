@@ -11,8 +11,8 @@ import torch
 
 from ..full_memory import is_out_of_memory
 from .components import Components
-from .devices import is_lent_elsewhere
-from .memory_plan import GUIDED, UNET_TENSORS, VAE_TENSORS, Demand
+from .devices import CPU, is_lent_elsewhere
+from .memory_plan import GUIDED, UNET_TENSORS, VAE_TENSORS, VAE_TENSORS_ON_CARDS, Demand
 from .vae_format import works_in
 
 T = TypeVar("T")
@@ -75,8 +75,9 @@ def kept_by_graphs(device: torch.device) -> int:
     )
 
 
-def demand_of(components: Components) -> Demand:
+def demand_of(components: Components, device: torch.device = CPU) -> Demand:
     """Estimate what running a model takes beside its weights, from its U-Net's and VAE's first levels."""
+    vae_tensors = VAE_TENSORS_ON_CARDS if device.type == "cuda" else VAE_TENSORS
     unet, vae = components["unet"], components["vae"]
     channels = vae.config.block_out_channels
     latent_pixels = 4 ** (len(channels) - 1)
@@ -87,7 +88,7 @@ def demand_of(components: Components) -> Demand:
         * unet.config.block_out_channels[0]
         * unet.dtype.itemsize
         / latent_pixels,
-        decode=VAE_TENSORS * max(channels[:2]) * vae_bytes,
+        decode=vae_tensors * max(channels[:2]) * vae_bytes,
     )
 
 

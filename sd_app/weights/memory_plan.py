@@ -8,6 +8,7 @@ SHARE = 0.85  # of the free memory is planned with; kernels' workspaces and frag
 
 # Measured on SD 1.5 and SDXL, 256 to 1024 pixels: the most numbers that live at once beside the weights.
 VAE_TENSORS = 3  # full-size pictures of the channels that the decoder's last level begins with
+VAE_TENSORS_ON_CARDS = 5  # there convolutions also copy what they read and write into another order of memory
 UNET_TENSORS = 26  # latents of the channels of the U-Net's first level
 GUIDED = 2  # passes of the U-Net side by side: with the prompt and with the negative one
 

@@ -325,7 +325,7 @@ class ModelManager:
         return choose_plan(
             free_bytes=free_bytes(self.device) + there,
             weights=weights,
-            demand=demand_of(components),
+            demand=demand_of(components, self.device),
             width=width,
             height=height,
             num_images=num_images,

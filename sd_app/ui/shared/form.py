@@ -77,7 +77,7 @@ def build_request(values: Mapping[str, object], request_type: type[RequestT]) ->
     }
     for name, field in known.items():
         if field.is_required and not field.is_picture:
-            checked.setdefault(name, "")  # an empty text, which the request refuses in words
+            checked.setdefault(name, "")  # an empty text, which some requests refuse in words
         if field.parse and name in checked:
             checked[name] = field.parse(checked[name])
     if any(name in values for name in MARGINS):
@@ -183,6 +183,8 @@ def fields_of(
         elif value is not None and not field.is_picture:
             found[name] = value
     found["vae"] = request.vae or OWN_VAE
+    if reading.has_random_seed:
+        found["seed"] = RANDOM_SEED
     if arithmetic and reading.prompt:
         try:
             found |= {**take_apart(reading.prompt), "mode": "blend"}
