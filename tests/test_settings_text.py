@@ -2,7 +2,7 @@
 
 import pytest
 
-from sd_app.metadata import parse_infotext, read_parameters
+from sd_app.metadata import from_infotext, parse_infotext, read_parameters
 from sd_app.metadata.settings_text import holds_settings
 from sd_app.requests import MAX_SEED, Img2ImgRequest
 from tests.infotexts import PICTURE
@@ -65,6 +65,8 @@ def test_lines_of_a_prompt_that_look_like_settings_stay_in_it() -> None:
     assert (info.prompt, info.negative_prompt, info.fields) == (trap, "Size: big", EXPECTED)
     inline = parse_infotext(f"cats in Steps: 3 and more {LINE}")
     assert (inline.prompt, inline.fields) == ("cats in Steps: 3 and more", EXPECTED)
+    both = parse_infotext(f"{trap}\nNegative prompt: bad {LINE}")
+    assert (both.prompt, both.negative_prompt, both.fields) == (trap, "bad", EXPECTED)
     for words in ("photo: a cat, style: oil, light: soft", "Size: large, a cat", "Seed: of doubt"):
         assert parse_infotext(words).prompt == words
         assert not holds_settings(words)
@@ -188,3 +190,13 @@ def test_a_thousand_unknown_settings_do_not_flood_the_notice() -> None:
     (note,) = read_parameters(text).notes
     assert "; and 940 more (no such field here)." in note
     assert len(note) < 10_000
+
+
+def test_a_prompt_that_cannot_be_drawn_is_filled_in_and_said() -> None:
+    words = "cat AND " * 20 + "dog"
+    reading = read_parameters(f"{words}\n{LINE}")
+    assert reading.prompt == words
+    assert reading.request.seed == 5
+    assert reading.notes == ["Prompt must join at most 16 prompts by AND: change it before you generate."]
+    with pytest.raises(ValueError, match="prompt must join at most 16 prompts by AND"):
+        from_infotext(f"{words}\n{LINE}")
