@@ -152,6 +152,7 @@ def zero_gpu(monkeypatch) -> None:
     """A Space's main process: whoever asks CUDA for memory or streams here fails."""
     monkeypatch.setenv("SPACES_ZERO_GPU", "true")
     set_cards(monkeypatch, (9, 0), kernels=[])
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
 
     def refuse(*_: object, **__: object) -> None:
         raise AssertionError("the GPU is not here")

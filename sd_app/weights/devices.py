@@ -25,7 +25,7 @@ def choose_device(name: str) -> torch.device:
     mps = torch.backends.mps.is_available()
     if name == "auto":
         if torch.cuda.is_available():
-            reasons = [why_no_kernels(index) for index in range(torch.cuda.device_count())]
+            reasons = [why_no_kernels(index) for index in range(torch.cuda.device_count() or 1)]
             if "" in reasons:
                 index = reasons.index("")
                 return torch.device("cuda", index) if index else torch.device("cuda")
