@@ -22,6 +22,7 @@ from sd_app import Settings, Studio, Txt2ImgRequest
 from sd_app.speed import Captured, FastUNet, Graphs
 from sd_app.speed.graphs import MAX_KNOWN, PAYS_FROM, WARM_UPS
 from sd_app.weights.memory_plan import FRUGAL, Plan
+from tests.memory.steps import free_for, free_needed
 
 REQUEST = Txt2ImgRequest(prompt="a red cat", negative_prompt="blue", seed=7, num_inference_steps=14)
 
@@ -38,6 +39,7 @@ class Replayed:
     """Record by keeping the work. Poisoned outputs show whether anything is read before a replay."""
 
     def __init__(self) -> None:
+        self.off = ""
         self.recorded = 0
         self.replays = 0
         self.released = 0
@@ -396,6 +398,24 @@ def test_recordings_make_room_before_another_model_does_or_a_job_turns_frugal(re
     assert capture.recorded == 1
 
 
+@pytest.mark.parametrize("change", [{}, {"guidance_scale": 1.0}])
+def test_a_job_whose_recording_is_there_is_planned_with_it(recorded, capture, monkeypatch, change):
+    request = replace(REQUEST, num_images=2, **change)
+    expected = recorded.txt2img(request, save=False).images
+    manager = recorded._ready_manager()
+    # Enough for the VAE, one picture at a time, and not for the U-Net, two together.
+    free_for(manager, monkeypatch, free_needed(manager, 64 * 64, decoded=1))
+    replays = capture.replays
+    told: list[str] = []
+    images = recorded.txt2img(request, lambda step: told.append(step.text), save=False).images
+    assert all(map(same, images, expected))
+    assert (capture.recorded, capture.released, capture.replays) == (1, 0, replays + 14)
+    assert not any(text.startswith("Short of memory") for text in told)
+    recorded.txt2img(replace(request, width=128), lambda step: told.append(step.text), save=False)
+    assert any(text.startswith("Short of memory") for text in told)  # that size was never recorded
+    assert capture.released == 1
+
+
 def test_a_dropped_checkpoint_takes_its_recordings_along(recorded, capture):
     recorded.txt2img(REQUEST, save=False)
     unet = weakref.ref(fast_unet_of(recorded).unet)
@@ -458,14 +478,14 @@ def test_a_cuda_graph_gives_the_eager_bytes(on_cuda, change, dtype):
 @pytest.mark.gpu
 def test_the_memory_of_cuda_graphs_is_given_back(on_cuda):
     studio = on_cuda()
-    studio.warm_up()
-    studio.unload()
-    torch.cuda.synchronize()
-    before = torch.cuda.memory_reserved()
-    studio.txt2img(replace(REQUEST, width=512, height=512), save=False)
-    assert len(fast_unet_of(studio).graphs or ()) == 1
-    studio.unload()
-    assert torch.cuda.memory_reserved() <= before
+    reserved = []
+    for _ in range(3):  # what cuBLAS keeps for the stream of the recordings is there after the first round
+        studio.txt2img(replace(REQUEST, width=512, height=512), save=False)
+        assert len(fast_unet_of(studio).graphs or ()) == 1
+        studio.unload()
+        torch.cuda.synchronize()
+        reserved.append(torch.cuda.memory_reserved())
+    assert reserved[1] == reserved[2] <= reserved[0]
 
 
 @pytest.mark.gpu

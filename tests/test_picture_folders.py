@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from sd_app.cli.interrogate import find_pictures
-from sd_app.picture_folders import list_pictures
+from sd_app.cli.picture_folders import list_pictures
 from tests.test_images import encode
 
 RED = Image.new("RGB", (16, 16), "red")

@@ -9,10 +9,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TextIO
 
-from ..picture_folders import list_pictures
 from ..requests import Cancelled, InterrogateRequest, InterrogateResult, Step, make_request
 from ..studio import Studio
 from .flags import FlagOptions, given_fields
+from .picture_folders import list_pictures
 from .progress import FAILED, INTERRUPTED, progress_bar, stop_on_ctrl_c
 
 SUMMARY = "find the words for a picture"

@@ -119,6 +119,11 @@ class Job:
         )
         self.on_step(step)
 
+    def remark(self, sentence: str) -> None:
+        """Keep a sentence for the result's notice, once."""
+        if sentence not in self.remarks:
+            self.remarks = (*self.remarks, sentence)
+
     def finish(self, images: Sequence[Image.Image]) -> None:
         """Keep finished pictures and save them, so that a later stop or error cannot lose them.
 

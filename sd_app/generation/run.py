@@ -18,14 +18,15 @@ from ..speed import plan_calls
 from ..weights.loaders import download_snapshot
 from ..weights.model_manager import ModelManager
 from ..weights.pipeline import Pipeline
-from .conditioning import is_guided, make_conditioning
+from .black_pictures import why_black
+from .conditioning import is_guided, make_conditionings
 from .denoise import denoise
 from .job import Job, JobParts, OnStep
 from .out_of_memory import run_batch
 from .progress import ProgressObserver
 from .resolve import remark_on_picture, resolve
 from .starts import make_generators, steps_run
-from .vae import decode_latents
+from .vae import decode_pixels, to_images
 
 RequestT = TypeVar("RequestT", bound=Txt2ImgRequest)
 Compose = Callable[[RequestT, ModelInfo], JobParts]  # of a resolved request
@@ -70,7 +71,7 @@ def run_job(manager: ModelManager, request: RequestT, compose: Compose[RequestT]
         )
         with manager.pipeline(info.name, str(resolved.scheduler), job.tell, additions) as pipe:
             job.remarks = (*filter(None, [remark]), *pipe.remarks)
-            fit_job(manager, job)
+            fit_job(manager, pipe, job)
             progress = [ProgressObserver(job, pipe, preview_every)] if on_step else []
             observers = Observers([*job.parts.observers, *options.observers, *progress])
             draw = partial(draw_batch, pipe, job, observers)
@@ -101,12 +102,13 @@ def refuse_unwatchable(request: Txt2ImgRequest, settings: Settings, observers: O
         )
 
 
-def fit_job(manager: ModelManager, job: Job) -> None:
+def fit_job(manager: ModelManager, pipe: Pipeline, job: Job) -> None:
     """Choose the plan by which the job fits into the memory, and say so if it is short."""
     width, height = job.request.width, job.request.height
     assert width is not None and height is not None  # noqa: PT018 - one thought
     together = min(manager.settings.batch_size, job.num_images)
-    job.plan = manager.fit(width=width, height=height, num_images=together)
+    guided = is_guided(pipe, job.request)
+    job.plan = manager.fit(width=width, height=height, num_images=together, is_guided=guided)
     if job.plan.tight:
         job.tell(f"Short of memory: {job.plan.words}")
 
@@ -116,10 +118,10 @@ def draw_batch(pipe: Pipeline, job: Job, observers: Observers, first: int, count
     requests = tuple(job.request_of(first + offset) for offset in range(count))
     request, parts = requests[0], job.parts
     generators = make_generators(requests)
-    embeds = parts.prompts.encode(pipe, requests)
+    steps = parts.prompts.encode(pipe, requests)  # what is read at each
     start = parts.start.begin(pipe, request, generators)
     channels = parts.kept.channels(pipe, count) if parts.kept else None
-    conditioning = make_conditioning(pipe, request, embeds, channels)
+    conditionings = make_conditionings(pipe, request, steps, channels)
     plan = plan_calls(
         request, steps_run(request), order=pipe.scheduler.order, is_guided=is_guided(pipe, request)
     )
@@ -130,25 +132,29 @@ def draw_batch(pipe: Pipeline, job: Job, observers: Observers, first: int, count
         timesteps=start.timesteps,
         latents=start.latents,
         noise=start.noise,
-        prompt_embeds=embeds.positive,
-        negative_prompt_embeds=embeds.negative if conditioning.is_guided else None,
+        prompt_embeds=steps[0].positive,
+        negative_prompt_embeds=steps[0].negative if conditionings[0].is_guided else None,
     )
     observers.tell("before_loop", begun)
     with ExitStack() as stack:
         if observers.needs_every_part:
             stack.enter_context(pipe.fast_unet.bypass())
         stack.enter_context(observers.listening(pipe.unet))
-        unet = stack.enter_context(pipe.fast_unet.running(plan, conditioning, job.tell))
+        unet = stack.enter_context(pipe.fast_unet.running(plan, conditionings, job.tell))
         latents = denoise(
             unet,
             pipe.scheduler,
             start.latents,
             start.timesteps,
+            prompts=steps,
             guidance_scale=request.guidance_scale or 0.0,
             generators=generators,
             put_back=parts.kept.putting_back(pipe, start) if parts.kept else None,
             observers=observers,
         )
-    images = decode_latents(pipe, latents)
+    pixels = decode_pixels(pipe, latents)
+    if sentence := why_black(pipe, steps, start, latents, pixels):
+        job.remark(sentence)
+    images = to_images(pipe, pixels)
     observers.tell("after_decoding", latents, images)
     return images

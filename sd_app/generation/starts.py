@@ -49,7 +49,7 @@ class FromNoise:
             request.height // side,
             request.width // side,
         )
-        noise = randn_tensor(shape, list(generators), device=pipe.device, dtype=pipe.text_encoder.dtype)
+        noise = draw_noise(shape, generators, pipe, pipe.text_encoder.dtype)
         latents = noise * scheduler.init_noise_sigma
         return Start(latents=latents, noise=noise, timesteps=scheduler.timesteps)
 
@@ -102,13 +102,24 @@ def noised_start(
     timesteps = scheduler.timesteps[skipped * scheduler.order :]
     begin_at(pipe, skipped * scheduler.order)
     shape = (len(generators), *x0.shape[1:])
-    noise = randn_tensor(shape, list(generators), device=pipe.device, dtype=x0.dtype)
+    noise = draw_noise(shape, generators, pipe, x0.dtype)
     if not skipped:
         latents = noise * scheduler.init_noise_sigma
     else:
         x0 = x0.expand(len(generators), -1, -1, -1)
         latents = scheduler.add_noise(x0, noise, timesteps[:1].repeat(len(generators)))
     return Start(latents=latents, noise=noise, timesteps=timesteps)
+
+
+def draw_noise(
+    shape: tuple[int, ...], generators: Sequence[Generator], pipe: Pipeline, dtype: torch.dtype
+) -> Tensor:
+    """Draw noise, (B, 4, h, w), on the pipeline's device, one picture a generator.
+
+    Drawn in float32 and then rounded: in float16 torch 2.11 has another noise for the same seed.
+    """
+    noise: Tensor = randn_tensor(shape, list(generators), device=pipe.device, dtype=torch.float32)
+    return noise.to(dtype)
 
 
 def begin_at(pipe: Pipeline, index: int) -> None:

@@ -9,30 +9,23 @@ from typing import TypeVar
 import psutil
 import torch
 
+from ..full_memory import is_out_of_memory
 from .components import Components
-from .memory_plan import GUIDED, UNET_TENSORS, VAE_TENSORS, Demand
+from .memory_plan import GUIDED, UNET_TENSORS, VAE_TENSORS, VAE_TENSORS_ON_CARDS, Demand
+from .vae_format import works_in
 
 T = TypeVar("T")
+
+CPU = torch.device("cpu")
 
 NATIVE_BF16 = ("avx512_bf16", "amx_bf16", "bf16")  # Intel and AMD, Intel's tiles, ARM, in torch's words
 LARGE_BYTES = 500 * 10**6  # of weights on disk: Stable Diffusion 1.5 has 2 GB
 
 M_ARENA_MAX = -8  # of glibc's malloc.h
 
-# What a full memory raises: torch's own error on CUDA, RuntimeError on MPS and the CPU, and OSError where
-# the system refuses to map a file, or diffusers says that it cannot load one.
+# What a full memory raises: torch's own error on CUDA, RuntimeError on MPS and the CPU and from libraries,
+# and OSError where the system refuses to map a file, or diffusers says that it cannot load one.
 OUT_OF_MEMORY = (torch.OutOfMemoryError, MemoryError, RuntimeError, OSError)
-FULL = ("out of memory", "can't allocate memory", "cannot allocate memory", "not enough memory")
-
-
-def is_out_of_memory(error: BaseException | None) -> bool:
-    """Tell a full memory, also one behind an error, from others: on MPS and the CPU only the words do."""
-    if error is None:
-        return False
-    known = isinstance(error, torch.OutOfMemoryError | MemoryError)
-    if known or any(word in str(error).lower() for word in FULL):
-        return True
-    return is_out_of_memory(error.__cause__ or error.__context__)
 
 
 def try_twice(attempt: Callable[[], T], make_room: Callable[[], object], words: str) -> T:
@@ -80,21 +73,20 @@ def kept_by_graphs(device: torch.device) -> int:
     )
 
 
-def demand_of(components: Components) -> Demand:
+def demand_of(components: Components, device: torch.device = CPU) -> Demand:
     """Estimate what running a model takes beside its weights, from its U-Net's and VAE's first levels."""
+    vae_tensors = VAE_TENSORS_ON_CARDS if device.type == "cuda" else VAE_TENSORS
     unet, vae = components["unet"], components["vae"]
     channels = vae.config.block_out_channels
     latent_pixels = 4 ** (len(channels) - 1)
-    # SDXL's VAE runs in float32 where it would overflow in float16.
-    upcasts = vae.config.force_upcast and "text_encoder_2" in components
-    vae_bytes = 4 if upcasts else vae.dtype.itemsize
+    vae_bytes = works_in(vae, is_xl="text_encoder_2" in components).itemsize
     return Demand(
         denoise=GUIDED
         * UNET_TENSORS
         * unet.config.block_out_channels[0]
         * unet.dtype.itemsize
         / latent_pixels,
-        decode=VAE_TENSORS * max(channels[:2]) * vae_bytes,
+        decode=vae_tensors * max(channels[:2]) * vae_bytes,
     )
 
 
@@ -107,6 +99,11 @@ def networks_in(part: object) -> list[torch.nn.Module]:
 def lies_on(network: torch.nn.Module, device: torch.device) -> bool:
     """Tell whether a network's weights are in a device's memory."""
     return any(weight.device.type == device.type for weight in network.parameters())
+
+
+def lies_wholly_on(network: torch.nn.Module, device: torch.device) -> bool:
+    """Tell whether all that a network consists of is in a device's memory, and nothing elsewhere."""
+    return all(part.device.type == device.type for part in (*network.parameters(), *network.buffers()))
 
 
 def count_bytes(parts: Iterable[torch.nn.Module | torch.Tensor]) -> int:

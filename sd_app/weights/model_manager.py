@@ -19,6 +19,7 @@ from transformers import CLIPTokenizer
 from ..addons import NO_ADDITIONS, Additions
 from ..catalog import find_model
 from ..checkpoints.model_info import ModelInfo
+from ..full_memory import is_out_of_memory
 from ..requests import Status
 from ..settings import Settings
 from ..speed import make_fast_unet
@@ -35,7 +36,6 @@ from .device_memory import (
     count_bytes,
     demand_of,
     free_bytes,
-    is_out_of_memory,
     lies_on,
     limit_arenas,
     networks_in,
@@ -145,7 +145,7 @@ class ModelManager:
         with self._exclusive(on_event or _tell_nobody):
             self._drop([name] if name else list(self._checkpoints))
 
-    def fit(self, *, width: int, height: int, num_images: int) -> Plan:
+    def fit(self, *, width: int, height: int, num_images: int, is_guided: bool = True) -> Plan:
         """Choose by the memory now free how the lent pipeline runs a job, and place its parts accordingly.
 
         num_images are to be denoised together, if they fit. CUDA graphs, then models that are not in use make
@@ -154,8 +154,9 @@ class ModelManager:
         checkpoint, pipe = self._in_use()
         components: Components = {**checkpoint.components, "vae": pipe.vae}  # perhaps not its own
         choose = partial(self._choose_plan, components, width, height, num_images)
-        plan = choose()
-        if plan.tight and checkpoint.fast_unet and checkpoint.fast_unet.give_up():
+        rows, side = num_images * (1 + is_guided), pipe.vae_scale_factor
+        plan = choose(is_recorded=pipe.fast_unet.is_recorded(rows, height // side, width // side))
+        if plan.tight and pipe.fast_unet.give_up():
             collect_memory()
             plan = choose()
         while plan.tight and (others := self._others_on_device(checkpoint)):
@@ -184,6 +185,7 @@ class ModelManager:
             checkpoint.addons.trim(pipe)
         self._drop([name for name in self._checkpoints if name != checkpoint.name])
         plan = replace(FRUGAL, offloads=self._can_offload, last=True)
+        checkpoint.offloads = None  # memory may have run out while a part moved: each is placed anew
         self._place(checkpoint, plan)
         return plan
 
@@ -204,8 +206,16 @@ class ModelManager:
             memory_total=total,
             loaded=tuple(checkpoint.name for checkpoint in checkpoints),
             loaded_bytes=tuple(checkpoint.size_bytes for checkpoint in checkpoints),
-            plan=self._plan.words if self._plan and checkpoints else "",
+            plan=self._plan_in_words(checkpoints),
         )
+
+    def _plan_in_words(self, checkpoints: tuple[Checkpoint, ...]) -> str:
+        """Say how the last job ran, and what that lacked."""
+        if not self._plan or not checkpoints:
+            return ""
+        fast_unets = [checkpoint.fast_unet for checkpoint in checkpoints if checkpoint.fast_unet]
+        limits = [fast_unet.limits for fast_unet in fast_unets[-1:] if fast_unet.limits]
+        return ", ".join([self._plan.words, *limits])
 
     @contextmanager
     def _exclusive(self, tell: Event) -> Iterator[None]:
@@ -297,7 +307,15 @@ class ModelManager:
         """Tell whether the device has a memory of its own, so that parts can wait outside it."""
         return self.device.type == "cuda"
 
-    def _choose_plan(self, components: Components, width: int, height: int, num_images: int) -> Plan:
+    def _choose_plan(
+        self,
+        components: Components,
+        width: int,
+        height: int,
+        num_images: int,
+        *,
+        is_recorded: bool = False,
+    ) -> Plan:
         networks = [network for part in components.values() for network in networks_in(part)]
         weights = [count_bytes([network]) for network in networks]
         # Weights that lie on the device are no longer free, and need no more room.
@@ -307,10 +325,11 @@ class ModelManager:
         return choose_plan(
             free_bytes=free_bytes(self.device) + there,
             weights=weights,
-            demand=demand_of(components),
+            demand=demand_of(components, self.device),
             width=width,
             height=height,
             num_images=num_images,
+            is_recorded=is_recorded,
             can_offload=self._can_offload,
             tile_above=self.settings.tile_above,
             lowvram=self.settings.lowvram,

@@ -26,6 +26,7 @@ from ..shared.gpu import Make, borrow_call, borrow_gpu
 from ..shared.job_events import attempt, result_of
 from ..shared.job_queue import JobQueue, Run
 from ..shared.studio_protocol import PageStudio
+from ..shared.toasts import client_error
 from .answers import Answer, Result, answer_of
 from .uploads import PICTURE_HINTS, find_pictures
 
@@ -84,7 +85,7 @@ def answer_or_error(studio: PageStudio, call: Callable[[], Answer]) -> Answer:
     """Return what the call returns; whatever happens, the client gets words."""
 
     def failed(error: Exception) -> Answer:
-        raise gr.Error(error_text(error, studio.settings.mode), print_exception=False) from error
+        raise client_error(error_text(error, studio.settings.mode)) from error
 
     return attempt(call, failed)
 

@@ -12,7 +12,7 @@ from typing import TypeVar
 from PIL import Image
 
 from ...checkpoints.model_info import ModelInfo
-from ...metadata import from_infotext
+from ...metadata import file_name, read_parameters
 from ...requests import (
     MAX_PROMPT,
     SIDES,
@@ -25,6 +25,7 @@ from ...requests import (
     PlaneRequest,
     Txt2ImgRequest,
     WalkRequest,
+    capitalized,
     make_request,
     request_fields,
     take_apart,
@@ -38,6 +39,7 @@ FIELDS = {name: known for request in REQUESTS for name, known in request_fields(
 LABELS = {name: known.label for name, known in FIELDS.items()} | {"keep": "Phrases"}
 # What is kept between visits as it was typed, half an expression too. The last two are no request's.
 TEXTS = (*(name for name, known in FIELDS.items() if known.is_words), "text", "other")
+PROMPTS = ("prompt", "negative_prompt")
 MODES = ("tokens", "blend", "walk", "plane")  # of the tab that has several
 MARGINS = tuple(f"outpaint_{side}" for side in SIDES)  # outpaint's components
 RANDOM_SEED = -1
@@ -76,7 +78,7 @@ def build_request(values: Mapping[str, object], request_type: type[RequestT]) ->
     }
     for name, field in known.items():
         if field.is_required and not field.is_picture:
-            checked.setdefault(name, "")  # an empty text, which the request refuses in words
+            checked.setdefault(name, "")  # an empty text, which some requests refuse in words
         if field.parse and name in checked:
             checked[name] = field.parse(checked[name])
     if any(name in values for name in MARGINS):
@@ -166,26 +168,35 @@ def fields_of(
     request_type: type[Txt2ImgRequest] = Txt2ImgRequest,
     vaes: Sequence[str] = (),
 ) -> tuple[dict[str, object], list[str]]:
-    """Read a picture's infotext, ours or AUTOMATIC1111's, into form fields and remarks on what is missing.
+    """Read parameters, ours or another program's, into form fields and remarks on what was not taken.
 
-    Raise ValueError if it holds no prompt that a request accepts.
+    Raise ValueError for parameters that cannot be read at all.
     """
     arithmetic = issubclass(request_type, ArithmeticRequest)
     saved_type = Txt2ImgRequest if arithmetic else request_type
-    request = from_infotext(infotext, saved_type, **_any_pictures(saved_type))
+    reading = read_parameters(infotext, saved_type, **_any_pictures(saved_type))
+    request, remarks = reading.request, reading.notes
     found: dict[str, object] = {}
     for name, field in request_fields(saved_type).items():
-        value = getattr(request, name)
+        value = getattr(reading if name in PROMPTS else request, name)
         if name == "outpaint":
-            found |= dict(zip(MARGINS, value, strict=True))
+            found |= dict(zip(MARGINS, getattr(request, name), strict=True))
         elif value is not None and not field.is_picture:
             found[name] = value
-    found["vae"] = (request.vae or OWN_VAE).removesuffix(".safetensors")  # as AUTOMATIC1111 names it
-    if request.vae in vaes:
-        found["vae"] = request.vae
-    if arithmetic:
-        found |= {**take_apart(request.prompt), "mode": "blend"}
-    return _existing(found, models, schedulers, vaes)
+    found["vae"] = request.vae or OWN_VAE
+    if reading.has_random_seed:
+        found["seed"] = RANDOM_SEED
+    if arithmetic and reading.prompt:
+        try:
+            found |= {**take_apart(reading.prompt), "mode": "blend"}
+        except ValueError as error:
+            del found["prompt"]
+            remarks.append(f"Not taken: the prompt. {capitalized(str(error))}.")
+    kept, missing = _existing(found, models, schedulers, vaes)
+    remarks += missing
+    if remarks and reading.program:
+        remarks.insert(0, f"They are in {reading.program}'s form.")
+    return kept, remarks
 
 
 def _existing(
@@ -195,7 +206,17 @@ def _existing(
     kept, remarks = dict(values), []
     known = {"model": models, "scheduler": schedulers, "vae": (OWN_VAE, *vaes)}
     for name, choices in known.items():
-        if name in kept and kept[name] not in choices:
+        if name not in kept or kept[name] in choices:
+            continue
+        asked = str(kept.pop(name))
+        if same := [choice for choice in choices if _is_same_file(asked, choice)]:
+            kept[name] = same[0]
+        else:
             label = LABELS[name] if name == "vae" else name
-            remarks.append(f"The {label} {kept.pop(name)} is not here, so yours stays.")
+            remarks.append(f"The {label} {asked} is not here, so yours stays.")
     return kept, remarks
+
+
+def _is_same_file(name: str, other: str) -> bool:
+    """Tell whether two names mean a file of one name, whatever its folder, ending and case."""
+    return bool(other) and file_name(name).casefold() == file_name(other).casefold()
