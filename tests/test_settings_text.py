@@ -65,6 +65,8 @@ def test_lines_of_a_prompt_that_look_like_settings_stay_in_it() -> None:
     assert (info.prompt, info.negative_prompt, info.fields) == (trap, "Size: big", EXPECTED)
     inline = parse_infotext(f"cats in Steps: 3 and more {LINE}")
     assert (inline.prompt, inline.fields) == ("cats in Steps: 3 and more", EXPECTED)
+    both = parse_infotext(f"{trap}\nNegative prompt: bad {LINE}")
+    assert (both.prompt, both.negative_prompt, both.fields) == (trap, "bad", EXPECTED)
     for words in ("photo: a cat, style: oil, light: soft", "Size: large, a cat", "Seed: of doubt"):
         assert parse_infotext(words).prompt == words
         assert not holds_settings(words)

@@ -119,6 +119,8 @@ def _prompts_of(info: Infotext) -> tuple[dict[str, str], list[str]]:
     remarks: list[str] = []
     if not info.is_ours:
         for name, words in prompts.items():
+            if len(words) > 2 * MAX_PROMPT:  # it is not taken, whatever it holds
+                continue
             prompts[name], said = translate_prompt(
                 words, negative=name == "negative_prompt", program=info.program
             )

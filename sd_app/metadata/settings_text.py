@@ -28,6 +28,7 @@ _QUOTED = re.compile(r'"(?:\\.|[^\\"])*+"(?=[ \t]*(?:[,\n]|\Z))', re.DOTALL)
 _END = re.compile(r"[ \t]*+(?:[,\n]|\Z)")
 _PLAIN = re.compile(r"[^,\n]*+")
 _NEGATIVE_LINE = re.compile(r"\Anegative prompt:", re.IGNORECASE)
+_LINE_OF_NEGATIVE = re.compile(r"^[ \t]*negative prompt:", re.IGNORECASE | re.MULTILINE)
 _NEGATIVE_INLINE = re.compile(r"[ \t,]*+(?<![\w\-])Negative [Pp]rompt:\s*")
 _PROMPT_LABEL = re.compile(r"\A(?:Positive )?Prompt:\s*", re.IGNORECASE)
 _LOOKED_AT, _TRIES = 20_000, 30  # characters and places that are tried for the beginning of the settings
@@ -126,6 +127,8 @@ def _start_of_settings(text: str) -> int:
     starts = [match.start() for match in _FIRST_KEY.finditer(text)]
     for count, start in enumerate(reversed(starts[-_TRIES:]), 1):
         fields = _fields_in(text[start : start + _LOOKED_AT])
+        if _LINE_OF_NEGATIVE.search(text, start):  # which stands before the settings, never behind
+            break
         if len(fields) >= MIN_SETTINGS and _usual_in(fields):
             return _with_lines_above(text, starts[:-count], start, set(fields))
     for match in reversed(list(_INLINE_KEY.finditer(text))[-_TRIES:]):
