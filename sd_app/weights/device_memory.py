@@ -5,6 +5,7 @@ import gc
 import sys
 from collections.abc import Callable, Iterable
 from typing import TypeVar
+from weakref import WeakKeyDictionary
 
 import psutil
 import torch
@@ -17,6 +18,7 @@ from .vae_format import works_in
 T = TypeVar("T")
 
 CPU = torch.device("cpu")
+_sizes: WeakKeyDictionary[torch.nn.Module, tuple[torch.dtype | None, int]] = WeakKeyDictionary()
 
 NATIVE_BF16 = ("avx512_bf16", "amx_bf16", "bf16")  # Intel and AMD, Intel's tiles, ARM, in torch's words
 LARGE_BYTES = 500 * 10**6  # of weights on disk: Stable Diffusion 1.5 has 2 GB
@@ -113,6 +115,15 @@ def count_bytes(parts: Iterable[torch.nn.Module | torch.Tensor]) -> int:
         tensors += [part] if isinstance(part, torch.Tensor) else [*part.parameters(), *part.buffers()]
     sizes = {tensor.data_ptr(): tensor.numel() * tensor.element_size() for tensor in tensors}
     return sum(sizes.values())
+
+
+def size_of(network: torch.nn.Module) -> int:
+    """Return a network's bytes. Jobs ask often: they are counted again only if its format has changed."""
+    dtype = next((weight.dtype for weight in network.parameters()), None)
+    known = _sizes.get(network)
+    if known is None or known[0] != dtype:
+        known = _sizes[network] = dtype, count_bytes([network])
+    return known[1]
 
 
 def choose_device(name: str) -> torch.device:
