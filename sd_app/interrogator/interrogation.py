@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from ..checks import shown
-from ..images import open_image
+from ..images import look_at_image, open_image
 from ..requests import (
     Accepted,
     Cancelled,
@@ -49,11 +49,12 @@ def interrogate(
     settings = manager.settings
     found = find_clip(settings, request.clip_model)
     groups = load_groups(settings, found.folder, request.groups, negative=request.mode == "negative")
-    image = request.image
+    image, remark = request.image, ""
     if not isinstance(image, Image.Image):
+        remark = look_at_image(image).remark()
         image = open_image(image, max_pixels=settings.max_pixels)
     resolved = replace(request, image=image, clip_model=found.name, groups=tuple(g.name for g in groups))
-    job = Interrogation(resolved, found, on_step)
+    job = Interrogation(resolved, found, on_step, notice=remark)
 
     def make_room() -> None:
         manager.drop_others()
@@ -69,11 +70,13 @@ def interrogate(
 class Interrogation:
     """What a running interrogation has found so far, and the one channel to who asked for it."""
 
-    def __init__(self, request: InterrogateRequest, found: ClipName, on_step: OnStep | None) -> None:
+    def __init__(
+        self, request: InterrogateRequest, found: ClipName, on_step: OnStep | None, *, notice: str = ""
+    ) -> None:
         self._request, self._found, self._on_step = request, found, on_step
         self._started = self._told = time.perf_counter()
         self._sign = modes.SIGNS[request.mode]
-        self._notice = ""
+        self._notice = notice
         self._chain = Chain(base="" if request.mode == "negative" else (request.caption or "").strip())
         self._picture = np.empty(0, np.float32)
         self._ranking: modes.Ranking | None = None
@@ -113,7 +116,7 @@ class Interrogation:
             return
         source = find_captioner(manager.settings, self._request.caption_model)
         if source is None:
-            self._notice = NO_CAPTIONER
+            self._notice = f"{self._notice} {NO_CAPTIONER}".strip()
             return
         from .captioner import load_captioner
 

@@ -5,6 +5,7 @@ import gc
 import sys
 from collections.abc import Callable, Iterable
 from typing import TypeVar
+from weakref import WeakKeyDictionary
 
 import psutil
 import torch
@@ -16,6 +17,8 @@ from .memory_plan import GUIDED, UNET_TENSORS, VAE_TENSORS, VAE_TENSORS_ON_CARDS
 from .vae_format import works_in
 
 T = TypeVar("T")
+
+_sizes: WeakKeyDictionary[torch.nn.Module, tuple[torch.dtype | None, int]] = WeakKeyDictionary()
 
 NATIVE_BF16 = ("avx512_bf16", "amx_bf16", "bf16")  # Intel and AMD, Intel's tiles, ARM, in torch's words
 UNKNOWN_BYTES = 2**40  # of a device that is not here yet: planned with as if all fitted
@@ -117,6 +120,31 @@ def count_bytes(parts: Iterable[torch.nn.Module | torch.Tensor]) -> int:
     return sum(sizes.values())
 
 
+<<<<<<< HEAD
+=======
+def size_of(network: torch.nn.Module) -> int:
+    """Return a network's bytes. Jobs ask often: they are counted again only if its format has changed."""
+    dtype = next((weight.dtype for weight in network.parameters()), None)
+    known = _sizes.get(network)
+    if known is None or known[0] != dtype:
+        known = _sizes[network] = dtype, count_bytes([network])
+    return known[1]
+
+
+def choose_device(name: str) -> torch.device:
+    """Return the device to run on: cuda before mps before cpu; raise ValueError if it is not there."""
+    mps = torch.backends.mps.is_available()
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "mps" if mps else "cpu")
+    device = torch.device(name)
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        raise ValueError(f"device {name} is not there: {torch.cuda.device_count()} CUDA devices (try auto)")
+    if device.type == "mps" and not mps:
+        raise ValueError("device mps is not there: it needs a Mac with Apple's GPU (try auto)")
+    return device
+
+
+>>>>>>> main
 def choose_dtype(name: str, device: torch.device, *, size_bytes: int = 0) -> torch.dtype:
     """Return the number format of weights of so many bytes.
 

@@ -31,12 +31,12 @@ from .device_memory import (
     choose_budget,
     choose_dtype,
     collect_memory,
-    count_bytes,
     demand_of,
     free_bytes,
     lies_on,
     limit_arenas,
     networks_in,
+    size_of,
     try_twice,
 )
 from .devices import choose_device, computing_on, describe
@@ -317,7 +317,7 @@ class ModelManager:
         is_recorded: bool = False,
     ) -> Plan:
         networks = [network for part in components.values() for network in networks_in(part)]
-        weights = [count_bytes([network]) for network in networks]
+        weights = [size_of(network) for network in networks]
         # Weights that lie on the device are no longer free, and need no more room.
         there = sum(
             size for size, network in zip(weights, networks, strict=True) if lies_on(network, self.device)

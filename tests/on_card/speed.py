@@ -1,10 +1,13 @@
 """Trials of speed: the default beside bare diffusers in float16, and what each part of it is worth."""
 
+import contextlib
+import cProfile
 import gc
+import pstats
 import statistics
 import time
-from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -15,6 +18,7 @@ from tests.benchmarks.turns import Job, bare_pipeline, take_turns
 from .trial import Bench, Outcome, checkpoint_of, difference, draw, is_a_picture, request_for, with_seed
 
 WANTED = 1.8  # times as fast as bare diffusers, on a data-centre card, at Stable Diffusion 1.5's 512x512
+JOBS = 10  # begun to see what beginning takes
 ROUNDS = 5  # on a card; a CPU shows only that it runs
 
 
@@ -167,7 +171,7 @@ def where_time_goes(bench: Bench) -> Outcome:
         graphs = checkpoint_of(studio).fast_unet.graphs
         figures[f"{model}: recordings"] = len(graphs)
         studio.unload()
-    figures |= busiest_kernels(bench)
+    figures |= busiest_kernels(bench) | before_the_loop(bench)
     return Outcome(passed=True, figures=figures)
 
 
@@ -185,6 +189,42 @@ def busiest_kernels(bench: Bench) -> dict[str, Any]:
         figures[f"  {kernel.key[:90]}"] = (
             f"{kernel.self_device_time_total / 1000:.2f} ms, {kernel.count} times"
         )
+    return figures
+
+
+class Leaving(Exception):  # noqa: N818 - no error
+    """Ends a job where denoising would begin."""
+
+
+class Leaver:
+    """An observer that ends the job where denoising would begin."""
+
+    def before_loop(self, _: object) -> None:
+        raise Leaving
+
+
+def before_the_loop(bench: Bench) -> dict[str, Any]:
+    """Return what takes the processor's time from the call to the first step, in milliseconds a job."""
+    studio = bench.studio(bench.sd1)
+    request = request_for(bench, width=bench.side, height=bench.side)
+    draw(studio, request)
+
+    def begin() -> None:
+        with contextlib.suppress(Leaving):
+            draw(studio, request, observers=[Leaver()])
+
+    began = time.perf_counter()
+    for _ in range(JOBS):
+        begin()
+    figures: dict[str, Any] = {"to the first step, ms": round((time.perf_counter() - began) / JOBS * 1000, 2)}
+    profile = cProfile.Profile()
+    for _ in range(JOBS):
+        profile.runcall(begin)
+    stats = pstats.Stats(profile)
+    slowest = sorted(stats.stats.items(), key=lambda row: -row[1][3])  # type: ignore[attr-defined]
+    own = [(place, row) for place, row in slowest if "sd_app" in place[0] or row[2] / JOBS > 5e-4]
+    for (file, _, name), row in own[:24]:
+        figures[f"  {Path(file).name} {name}"] = f"{row[3] / JOBS * 1000:.2f} ms while profiled"
     return figures
 
 
@@ -206,6 +246,3 @@ class Marks:
     def on_step(self, step: Any) -> None:
         if step.index == step.num_calls - 1:
             self.last = self.mark()
-
-
-SpeedTrial = Callable[[Bench], Outcome]
