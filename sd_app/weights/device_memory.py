@@ -120,8 +120,6 @@ def count_bytes(parts: Iterable[torch.nn.Module | torch.Tensor]) -> int:
     return sum(sizes.values())
 
 
-<<<<<<< HEAD
-=======
 def size_of(network: torch.nn.Module) -> int:
     """Return a network's bytes. Jobs ask often: they are counted again only if its format has changed."""
     dtype = next((weight.dtype for weight in network.parameters()), None)
@@ -131,20 +129,6 @@ def size_of(network: torch.nn.Module) -> int:
     return known[1]
 
 
-def choose_device(name: str) -> torch.device:
-    """Return the device to run on: cuda before mps before cpu; raise ValueError if it is not there."""
-    mps = torch.backends.mps.is_available()
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "mps" if mps else "cpu")
-    device = torch.device(name)
-    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
-        raise ValueError(f"device {name} is not there: {torch.cuda.device_count()} CUDA devices (try auto)")
-    if device.type == "mps" and not mps:
-        raise ValueError("device mps is not there: it needs a Mac with Apple's GPU (try auto)")
-    return device
-
-
->>>>>>> main
 def choose_dtype(name: str, device: torch.device, *, size_bytes: int = 0) -> torch.dtype:
     """Return the number format of weights of so many bytes.
 
