@@ -8,6 +8,7 @@ import torch
 
 from sd_app.catalog import describe_file
 from sd_app.checkpoints import file_scheduler, find_parts, inspect, read_header
+from sd_app.checkpoints.networks import text_shapes
 from tests.checkpoint_files import (
     original_shapes,
     text_configs,
@@ -46,6 +47,34 @@ def test_the_configuration_read_off_the_shapes_is_the_familys_own(tmp_path, shap
         assert {key: made[key] for key in expected} == expected
     assert configs.vae["scaling_factor"] == (0.13025 if family == "sdxl" else 0.18215)
     assert (file_scheduler(facts)["beta_start"], file_scheduler(facts)["beta_end"]) == (0.00085, 0.012)
+
+
+CLIP, OPEN_CLIP = "cond_stage_model.transformer.text_model.", "cond_stage_model.model."
+
+
+@pytest.mark.parametrize("blocks", [23, 24])
+@pytest.mark.parametrize("naming", ["open_clip", "transformers"])
+@pytest.mark.parametrize("whole", [True, False])
+def test_of_stable_diffusion_2_the_23_layers_that_it_reads_are_taken(tmp_path, shapes, blocks, naming, whole):
+    """Whatever the naming, and whether the projection of the whole encoder is there or not."""
+    kept = dict(shapes["sd2"])
+    if not whole:
+        kept = {
+            name: shape for name, shape in kept.items() if "text_proj" not in name and "logit" not in name
+        }
+    if blocks == 23:
+        kept = {name: shape for name, shape in kept.items() if "resblocks.23." not in name}
+    if naming == "transformers":
+        known = {"hidden_size": 1024, "intermediate_size": 4096, "num_attention_heads": 16}
+        clip = text_shapes(known | {"num_hidden_layers": blocks}, projects=False)
+        kept = {name: shape for name, shape in kept.items() if not name.startswith(OPEN_CLIP)}
+        kept |= {CLIP + name: shape for name, shape in clip.items()}
+    path = write_hollow(tmp_path / "a.safetensors", kept)
+    parts = find_parts(read_header(path), path)
+    (config,) = parts.text_encoders
+    assert (parts.family, config["hidden_act"]) == ("sd2", "gelu")
+    assert (config["num_hidden_layers"], config["pad_token_id"]) == (23, 0)
+    assert inspect(path).left_out == ""
 
 
 @pytest.mark.parametrize(

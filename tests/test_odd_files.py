@@ -1,6 +1,7 @@
 """Checkpoint files as other programs write them: they draw their plain twin's picture, or say why not."""
 
 import json
+import random
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from safetensors.torch import save, save_file
 
 from sd_app import Settings, Studio, Txt2ImgRequest
 from sd_app.catalog import find_model
+from sd_app.checkpoints import inspect
 from sd_app.weights.single_file import load_file
 from tests.checkpoint_files import Tensors, make_parts, original_tensors
 
@@ -295,6 +297,46 @@ def test_an_odd_file_is_refused_in_the_same_words_in_list_and_load(tmp_path, pla
     family, change, words = REFUSED[name]
     save_file(change(dict(plain[family])) or {}, tmp_path / f"{name}.safetensors")
     assert words in refusal(tmp_path, name)
+
+
+@pytest.mark.parametrize("family", ["sd1", "sd2", "sdxl"])
+def test_whatever_befalls_the_tensors_list_and_load_say_the_same(tmp_path, plain, family):
+    chance, refused = random.Random(family), 0
+    for number in range(25):
+        tensors = dict(plain[family])
+        for _ in range(chance.randint(1, 2)):
+            name = chance.choice(list(tensors))
+            tensor, group = tensors[name], name.rsplit(".", chance.randint(1, 3))[0]
+            match chance.randrange(6):
+                case 0:
+                    tensors = {n: t for n, t in tensors.items() if not n.startswith(group)}
+                case 1:
+                    tensors = {
+                        n.replace(group, "x." * chance.randint(0, 1) + "y"): t for n, t in tensors.items()
+                    }
+                case 2:
+                    tensors[name] = torch.zeros(chance.choice([(), (3,), (64, 64), (64, 64, 1, 1), (0,)]))
+                case 3:
+                    tensors[name] = tensor.to(
+                        chance.choice([torch.float16, torch.float64, torch.int8, torch.bool])
+                    )
+                case 4:
+                    tensors[name + chance.choice([".x", ".weight_scale", ".absmax"])] = torch.ones(64)
+                case 5:
+                    tensors[name.replace("0", "1")] = tensors.pop(name, tensor)
+        path = tmp_path / f"{number}.safetensors"
+        save_file({n: t.contiguous().clone() for n, t in tensors.items()}, path)
+        said: list[str] = []
+        for read in (lambda: inspect(path), lambda: load_file(path, torch.float32)):  # noqa: B023
+            try:
+                read()
+                said.append("")
+            except ValueError as error:
+                said.append(str(error).removeprefix(f"{path.name} cannot be used: "))
+        assert said[0] == said[1]
+        refused += bool(said[0])
+        path.unlink()
+    assert 3 < refused < 25
 
 
 def test_numbers_that_are_none_are_said_when_read_and_from_then_on(tmp_path, plain):

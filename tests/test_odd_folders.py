@@ -126,6 +126,7 @@ SAME: dict[str, Change] = {
         folder / TEXT, lambda t: t | {"logit_scale": torch.ones(()), "vision_model.x": torch.ones(3)}
     ),
     "wrong-counts": lambda folder: edit(folder / "unet/config.json", layers_per_block=2),
+    "notes": lambda folder: edit(folder / "text_encoder/config.json", dtype=[1], id2label=3, torch_dtype="x"),
     "huge-count": lambda folder: edit(folder / "unet/config.json", layers_per_block=10**9),
     "quant-unsaid": lambda folder: drop(folder / "vae/config.json", "use_quant_conv", "use_post_quant_conv"),
     "trailing": lambda folder: (folder / UNET).write_bytes((folder / UNET).read_bytes() + bytes(9)),
@@ -223,6 +224,14 @@ REFUSED: dict[str, tuple[Change, str]] = {
             lambda t: {n: torch.cat([x, x]) if "decoder.conv_out" in n else x for n, x in t.items()},
         ),
         "its VAE's out_channels is 6, and a picture has 3",
+    ),
+    "odd-activation": (
+        lambda folder: edit(folder / "text_encoder/config.json", hidden_act="x"),
+        "the hidden_act in its text_encoder's config.json cannot be 'x'",
+    ),
+    "odd-number": (
+        lambda folder: edit(folder / "unet/config.json", norm_eps=[1]),
+        "the norm_eps in its unet's config.json cannot be [1]",
     ),
     "other-clip": (
         lambda folder: edit(folder / "text_encoder/config.json", hidden_size=64),

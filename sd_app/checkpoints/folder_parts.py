@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..user_files import JsonObject, read_object, readable
+from .config_values import read_values
 from .configs import Config, text_layers, unet_structure, vae_leaves_out, vae_structure
 from .kinds import REFINER_WIDTH, TEXT_WIDTHS, check_channels
 from .names import name_text_encoder, name_unet, name_vae
@@ -177,7 +178,7 @@ def _read_config(folder: Path, part: str) -> JsonObject:
     kind = config.get("_class_name", CLASSES[part][0])
     if kind not in CLASSES[part]:
         raise ValueError(_why_not_class(part, kind))
-    return {name: value for name, value in config.items() if not name.startswith("_")}
+    return read_values(config, part)
 
 
 def _fit(

@@ -25,7 +25,7 @@ from .denoise import denoise
 from .job import Job, JobParts, OnStep
 from .out_of_memory import run_batch
 from .progress import ProgressObserver
-from .resolve import resolve
+from .resolve import remark_on_picture, resolve
 from .starts import make_generators, steps_of, steps_run
 from .vae import decode_pixels, to_images
 
@@ -47,6 +47,7 @@ def run_job(manager: ModelManager, request: RequestT, compose: Compose[RequestT]
     """Make the pictures of a request, settings.batch_size at a time; return the job with what is finished."""
     settings, on_step = manager.settings, options.on_step
     info = find_model(settings, request.model)
+    remark = remark_on_picture(request, settings)
     resolved = resolve(request, info, settings)
     refuse_unwatchable(resolved, settings, Observers(options.observers))
     job = Job(
@@ -70,7 +71,7 @@ def run_job(manager: ModelManager, request: RequestT, compose: Compose[RequestT]
             settings, info, resolved.prompt, resolved.vae, previews=bool(preview_every)
         )
         with manager.pipeline(info.name, str(resolved.scheduler), job.tell, additions) as pipe:
-            job.remarks = (*pipe.remarks, *remarks_of(job.request_of(0)))
+            job.remarks = (*filter(None, [remark]), *pipe.remarks, *remarks_of(job.request_of(0)))
             fit_job(manager, pipe, job)
             progress = [ProgressObserver(job, pipe, preview_every)] if on_step else []
             observers = Observers([*job.parts.observers, *options.observers, *progress])

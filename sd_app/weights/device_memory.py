@@ -1,4 +1,4 @@
-"""Which device there is, what it has free, what a model needs of it, and how a full one is told."""
+"""What a device has free, what a model needs of it, and how a full one is told."""
 
 import ctypes
 import gc
@@ -12,15 +12,16 @@ import torch
 
 from ..full_memory import is_out_of_memory
 from .components import Components
+from .devices import CPU, is_lent_elsewhere
 from .memory_plan import GUIDED, UNET_TENSORS, VAE_TENSORS, VAE_TENSORS_ON_CARDS, Demand
 from .vae_format import works_in
 
 T = TypeVar("T")
 
-CPU = torch.device("cpu")
 _sizes: WeakKeyDictionary[torch.nn.Module, tuple[torch.dtype | None, int]] = WeakKeyDictionary()
 
 NATIVE_BF16 = ("avx512_bf16", "amx_bf16", "bf16")  # Intel and AMD, Intel's tiles, ARM, in torch's words
+UNKNOWN_BYTES = 2**40  # of a device that is not here yet: planned with as if all fitted
 LARGE_BYTES = 500 * 10**6  # of weights on disk: Stable Diffusion 1.5 has 2 GB
 
 M_ARENA_MAX = -8  # of glibc's malloc.h
@@ -50,6 +51,8 @@ def try_twice(attempt: Callable[[], T], make_room: Callable[[], object], words: 
 def free_bytes(device: torch.device) -> int:
     """Return what a job can still take of a device's memory."""
     if device.type == "cuda":
+        if is_lent_elsewhere():
+            return UNKNOWN_BYTES
         free, _ = torch.cuda.mem_get_info(device)
         # What torch holds and nobody uses is free for us, and taken in the driver's eyes.
         unused = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
@@ -126,19 +129,6 @@ def size_of(network: torch.nn.Module) -> int:
     return known[1]
 
 
-def choose_device(name: str) -> torch.device:
-    """Return the device to run on: cuda before mps before cpu; raise ValueError if it is not there."""
-    mps = torch.backends.mps.is_available()
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "mps" if mps else "cpu")
-    device = torch.device(name)
-    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
-        raise ValueError(f"device {name} is not there: {torch.cuda.device_count()} CUDA devices (try auto)")
-    if device.type == "mps" and not mps:
-        raise ValueError("device mps is not there: it needs a Mac with Apple's GPU (try auto)")
-    return device
-
-
 def choose_dtype(name: str, device: torch.device, *, size_bytes: int = 0) -> torch.dtype:
     """Return the number format of weights of so many bytes.
 
@@ -164,7 +154,7 @@ def choose_budget(gigabytes: float | None, device: torch.device) -> int:
     """Return the bytes that kept weights may take: by default half of the device's memory."""
     if gigabytes is not None:
         return int(gigabytes * 1e9)
-    if device.type == "cuda":
+    if device.type == "cuda" and not is_lent_elsewhere():
         return torch.cuda.get_device_properties(device).total_memory // 2
     return psutil.virtual_memory().total // 2
 
@@ -174,6 +164,8 @@ def collect_memory() -> None:
     gc.collect()
     if torch.cuda.is_available():
         torch.cuda.empty_cache()
+    if torch.backends.mps.is_available():
+        torch.mps.empty_cache()
     if libc := _glibc():
         libc.malloc_trim(0)
 

@@ -12,7 +12,6 @@ from dataclasses import replace
 from functools import partial
 from typing import Protocol, TypeVar, cast
 
-import psutil
 import torch
 from transformers import CLIPTokenizer
 
@@ -30,7 +29,6 @@ from .components import Components
 from .device_memory import (
     OUT_OF_MEMORY,
     choose_budget,
-    choose_device,
     choose_dtype,
     collect_memory,
     demand_of,
@@ -41,6 +39,7 @@ from .device_memory import (
     size_of,
     try_twice,
 )
+from .devices import choose_device, computing_on, describe
 from .loaders import download_snapshot, load_components, load_tokenizer
 from .memory_plan import FRUGAL, Plan, choose_plan
 from .offloading import offload, remove_hooks, take_back
@@ -189,14 +188,14 @@ class ModelManager:
         self._place(checkpoint, plan)
         return plan
 
+    def drop_others(self) -> None:
+        """Drop every model but the one used last. Only for the job that holds the models."""
+        assert self._owner == threading.get_ident()
+        self._drop(list(self._checkpoints)[:-1])
+
     def status(self) -> Status:
         """Tell device, memory and loaded models, without waiting."""
-        if self.device.type == "cuda":
-            free, total = torch.cuda.mem_get_info(self.device)
-            used, name = total - free, torch.cuda.get_device_name(self.device)
-        else:
-            total, used = psutil.virtual_memory().total, psutil.Process().memory_info().rss
-            name = "Apple GPU" if self.device.type == "mps" else f"CPU, {torch.get_num_threads()} threads"
+        name, used, total = describe(self.device, self.settings.device)
         checkpoints = tuple(self._checkpoints.values())
         return Status(
             device=str(self.device),
@@ -225,7 +224,8 @@ class ModelManager:
             tell("Waiting")
         self._owner = threading.get_ident()
         try:
-            yield
+            with computing_on(self.device, self.dtype):
+                yield
         except OUT_OF_MEMORY as error:
             if isinstance(error, MemoryError) or not is_out_of_memory(error):
                 raise

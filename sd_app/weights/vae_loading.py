@@ -6,6 +6,7 @@ from accelerate import init_empty_weights
 from diffusers import AutoencoderKL
 
 from ..checkpoints import VAE, Sources, read_header
+from ..checkpoints.config_values import read_values
 from ..checkpoints.configs import vae_leaves_out
 from ..checkpoints.names import name_vae
 from ..checkpoints.networks import vae_shapes
@@ -28,9 +29,7 @@ def load_vae(path: Path, own: AutoencoderKL) -> AutoencoderKL:
 
 
 def _load_folder(path: Path, own: AutoencoderKL) -> AutoencoderKL:
-    config = {
-        name: value for name, value in read_object(path / "config.json").items() if not name.startswith("_")
-    }
+    config = read_values(read_object(path / "config.json"), "vae")
     found = name_vae(read_sources(path))
     told = config | vae_leaves_out(found)
     sources = fit(vae_shapes(told), found, "VAE")

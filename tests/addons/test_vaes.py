@@ -177,7 +177,11 @@ def bad_folder(models_dir: Path, name: str, config: dict[str, object] | str) -> 
         ("group-folder", {"norm_num_groups": 0}, "its norm_num_groups must be a whole number from 1"),
         ("layer-folder", {"layers_per_block": 1e999}, "its layers_per_block must be a whole number"),
         ("more-folder", {"layers_per_block": 2}, "its VAE lacks 64 tensors"),
-        ("text-folder", {"scaling_factor": "\ud800"}, r"its scaling_factor is '\\ud800'"),
+        (
+            "text-folder",
+            {"scaling_factor": "\ud800"},
+            r"the scaling_factor in its vae's config.json cannot be '\\ud800'",
+        ),
         (
             "xl-folder",
             {"scaling_factor": 0.13025},

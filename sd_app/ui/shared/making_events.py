@@ -6,13 +6,14 @@ from dataclasses import dataclass
 import gradio as gr
 
 from ...checkpoints.model_info import ModelInfo
+from ...pictures.placement import working_size
 from ...requests import FramesResult, Txt2ImgRequest, Txt2ImgResult, count_steps
 from ...requests.making import MAX_STEPS
 from . import frames, views
 from . import result as drawing
 from .addon_picker import AddonPicker
 from .browser_state import QUIET, browser_state, keep_form, keep_pictures, read_pictures
-from .canvas import Canvas, working_size
+from .canvas import Canvas
 from .components import Component, Form, Updates, Values
 from .controls import USUAL_STEPS, PromptBlock, picked, token_line, vae_choices, wire_steps_run
 from .files import PictureFiles
