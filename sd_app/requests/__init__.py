@@ -49,6 +49,7 @@ from .interrogating import (
 )
 from .interrogating_results import (
     Accepted,
+    Finding,
     InterrogateResult,
     InterrogateStep,
     MatchResult,
@@ -112,6 +113,7 @@ __all__ = [
     "Drift",
     "DriftReport",
     "Encoding",
+    "Finding",
     "FramesResult",
     "HubFile",
     "Img2ImgRequest",
