@@ -58,7 +58,8 @@ class Weighed:
     """A list's phrases in the context of the best phrases of the other lists."""
 
     rivals: Rivals
-    features: Floats  # (N, D) of the contexts with each phrase in its place
+    prompts: tuple[str, ...]  # N: the context with each phrase in its place
+    features: Floats  # (N, D) of the prompts
     shares: Floats  # (N,): of the list's probability, each phrase with its synonyms
 
     @property
@@ -120,14 +121,14 @@ def weigh(
         for k, rivals in enumerate(lists):
             on_list(sweep * len(lists) + k, SWEEPS * len(lists))
             others = [each.phrases[index] for each, index in zip(lists, best, strict=True)]
-            features, fits = _in_place(encoder, others[:k], rivals.phrases, others[k + 1 :])
+            prompts, features, fits = _in_place(encoder, others[:k], rivals.phrases, others[k + 1 :])
             logits = np.where(fits, scale * features @ picture, -np.inf).astype(np.float32)
             shares = _shares(logits, rivals.same)
             if len(rivals.phrases) < FEW:
                 without = search.join("", [*others[:k], *others[k + 1 :]])
                 nothing = scale * float(encoder.features("", [without])[0] @ picture)
                 shares = shares / (1 + _share_of_nothing(nothing, logits))
-            weighed[k] = Weighed(rivals=rivals, features=features, shares=shares)
+            weighed[k] = Weighed(rivals=rivals, prompts=prompts, features=features, shares=shares)
             best[k] = int((logits + rivals.logits).argmax())
         if best == before:
             break
@@ -136,8 +137,8 @@ def weigh(
 
 def _in_place(
     encoder: FeatureEncoder, before: Sequence[str], phrases: Sequence[str], after: Sequence[str]
-) -> tuple[Floats, NDArray[np.bool_]]:
-    """Return the features of each phrase between others, and whether it fits there.
+) -> tuple[tuple[str, ...], Floats, NDArray[np.bool_]]:
+    """Return the prompts of each phrase between others, their features, and whether each is read to its end.
 
     As many of the others are left out, the last first, as it takes for some phrase to fit.
     """
@@ -146,7 +147,8 @@ def _in_place(
         prefix, endings = search.join("", head), [search.join(text, tail) for text in phrases]
         fits = np.array(encoder.fits(prefix, endings))
         if fits.any() or not (head or tail):
-            return encoder.features(prefix, endings), fits
+            prompts = tuple(search.join(prefix, [text]) if prefix else text for text in endings)
+            return prompts, encoder.features(prefix, endings), fits
         (tail or head).pop()
 
 

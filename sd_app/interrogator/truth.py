@@ -3,6 +3,7 @@
 Among many phrases one always raises the cosine a little; that proves nothing. See odds.py for what does.
 """
 
+import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
@@ -71,7 +72,10 @@ def find_true(
         encoder, [rivals for rivals in lists if rivals.is_open], picture, clip.scale, on_list
     )
     said = encoder.features("", [caption])[0] if caption else None
-    judged = [judge(each, said, clip.scale, is_written=is_written) for each in weighed]
+    judged = [
+        None if names(caption, each) else judge(each, said, clip.scale, is_written=is_written)
+        for each in weighed
+    ]
     found = sorted([each for each in judged if each], key=lambda finding: finding.times)
     found = list({finding.phrase: finding for finding in found}.values())[::-1]  # lists may share phrases
     words = [NO_RIVALS.format(lists=", ".join(mute))] if mute else []
@@ -79,6 +83,13 @@ def find_true(
         sure = any(each.shares[each.best] > LIKELY for each in weighed)
         words.append(ALL_SAID if sure else NOTHING_SURE)
     return Truth(findings=tuple(found), notice=" ".join([*words, *world]))
+
+
+def names(caption: str, weighed: odds.Weighed) -> bool:
+    """Tell whether the likeliest phrase, or a synonym, stands in a caption word for word."""
+    phrases, same = weighed.rivals.phrases, weighed.rivals.same[weighed.best]
+    words = [re.escape(phrase) for phrase, is_same in zip(phrases, same, strict=True) if is_same]
+    return re.search(rf"(?<!\w)(?:{'|'.join(words)})(?!\w)", caption, re.IGNORECASE) is not None
 
 
 def judge(weighed: odds.Weighed, caption: Floats | None, scale: float, *, is_written: bool) -> Finding | None:
