@@ -33,6 +33,8 @@ def make_pictures(studio: Studio, options: argparse.Namespace, request_type: typ
         metadata.write_png(image, infotext, path)
     if isinstance(result, InpaintResult):
         write_companions(result, paths)
+    if result.notice:
+        print(result.notice, file=sys.stderr)
     for path in (paths or result.paths)[: len(result.images)]:
         print(path)
     for path in arithmetic.write_frames_companions(result, paths):
@@ -45,13 +47,11 @@ def make_pictures(studio: Studio, options: argparse.Namespace, request_type: typ
 
 
 def write_companions(result: InpaintResult, paths: tuple[Path, ...]) -> None:
-    """Write the raw pictures and the round trip beside the pictures; say what the user should know."""
+    """Write the raw pictures and the round trip beside the pictures."""
     for raw, infotext, path in zip(result.raw_images, result.infotexts, paths, strict=False):
         assert result.roundtrip_image is not None
         metadata.write_png(raw, infotext, path.with_stem(f"{path.stem}-raw"))
         metadata.write_png(result.roundtrip_image, infotext, path.with_stem(f"{path.stem}-roundtrip"))
-    if result.notice:
-        print(result.notice, file=sys.stderr)
 
 
 def output_paths(output: Path | None, num_images: int) -> tuple[Path, ...]:

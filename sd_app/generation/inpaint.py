@@ -42,6 +42,7 @@ def inpaint(manager: ModelManager, request: InpaintRequest, options: RunOptions)
         alone = job.request_of(0)
         fields["images"], fields["seeds"] = (start.image.copy(),), (alone.seed or 0,)
         fields["infotexts"], fields["stopped"] = (to_infotext(alone),), False
+        fields["notice"] = NOTHING_PAINTED
     return InpaintResult(
         **fields,
         input_image=start.image,
@@ -50,7 +51,6 @@ def inpaint(manager: ModelManager, request: InpaintRequest, options: RunOptions)
         raw_images=tuple(remask.raw_images),
         roundtrip_image=start.start_image,
         drifts=tuple(remask.drifts),
-        notice=NOTHING_PAINTED if job.parts.nothing_to_do else "",
     )
 
 

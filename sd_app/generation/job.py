@@ -71,6 +71,7 @@ class ResultFields(TypedDict):
     paths: tuple[Path, ...]
     infotexts: tuple[str, ...]
     stopped: bool
+    notice: str
 
 
 @dataclass(kw_only=True, eq=False)
@@ -83,6 +84,7 @@ class Job:
     on_step: OnStep | None
     outputs_dir: Path | None  # None: pictures are not saved
     plan: Plan = field(default_factory=lambda: Plan(batch_size=1))  # how it fits into the memory
+    notice: str = ""  # what the user should know of the result
     images: list[Image.Image] = field(default_factory=list)
     saver: Saver = field(default_factory=Saver)
     _goes_on: bool = False  # whether pictures are still to be made
@@ -161,6 +163,7 @@ class Job:
             "paths": tuple(paths[index] for index in order if index < len(paths)),
             "infotexts": tuple(map(to_infotext, requests)),
             "stopped": len(self.images) < self.num_images,
+            "notice": self.notice,
         }
 
     def request_of(self, index: int) -> Txt2ImgRequest:

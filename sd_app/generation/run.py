@@ -18,6 +18,7 @@ from ..speed import plan_calls
 from ..weights.loaders import download_snapshot
 from ..weights.model_manager import ModelManager
 from ..weights.pipeline import Pipeline
+from ..weights.scheduling import weak_start
 from .conditioning import is_guided, make_conditioning
 from .denoise import denoise
 from .job import Job, JobParts, OnStep
@@ -67,7 +68,7 @@ def run_job(manager: ModelManager, request: RequestT, compose: Compose[RequestT]
         additions = choose_additions(
             settings, info, resolved.prompt, resolved.vae, previews=bool(preview_every)
         )
-        with manager.pipeline(info.name, str(resolved.scheduler), job.tell, additions) as pipe:
+        with manager.pipeline(info.name, resolved.sampling, job.tell, additions) as pipe:
             fit_job(manager, job)
             progress = [ProgressObserver(job, pipe, preview_every)] if on_step else []
             observers = Observers([*job.parts.observers, *options.observers, *progress])
@@ -116,6 +117,8 @@ def draw_batch(pipe: Pipeline, job: Job, observers: Observers, first: int, count
     generators = make_generators(requests)
     embeds = parts.prompts.encode(pipe, requests)
     start = parts.start.begin(pipe, request, generators)
+    if len(start.timesteps) == len(pipe.scheduler.timesteps):
+        job.notice = weak_start(pipe.scheduler)
     channels = parts.kept.channels(pipe, count) if parts.kept else None
     conditioning = make_conditioning(pipe, request, embeds, channels)
     plan = plan_calls(

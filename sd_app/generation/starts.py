@@ -12,6 +12,7 @@ from torch import Generator, Tensor
 from ..pictures.placement import Placement
 from ..requests import Img2ImgRequest, Txt2ImgRequest
 from ..weights.pipeline import Pipeline
+from ..weights.scheduling import check_first_signal, set_steps
 from .vae import encode_image, round_trip
 
 
@@ -39,9 +40,10 @@ class FromNoise:
         assert request.width is not None
         assert request.height is not None
         scheduler = pipe.scheduler
-        scheduler.set_timesteps(steps_of(request), device=pipe.device)
-        if pipe.is_xl:  # as diffusers does: another place in the schedule where a timestep stands twice
+        set_steps(scheduler, steps_of(request), pipe.device)
+        if pipe.is_xl or is_twice(scheduler.timesteps[:2]):  # else the second is found
             begin_at(pipe, 0)
+        check_first_signal(scheduler, scheduler.timesteps[0])
         side = pipe.vae_scale_factor
         shape = (
             len(generators),
@@ -97,10 +99,11 @@ def noised_start(
     """Noise x0, (1 or B, 4, h, w), as far as the request's strength says (SDEdit, Meng et al. 2022)."""
     scheduler, steps_run = pipe.scheduler, request.steps_run
     assert steps_run is not None
-    scheduler.set_timesteps(request.num_inference_steps or 0, device=pipe.device)
+    set_steps(scheduler, steps_of(request), pipe.device)
     skipped = (request.num_inference_steps or 0) - steps_run
     timesteps = scheduler.timesteps[skipped * scheduler.order :]
     begin_at(pipe, skipped * scheduler.order)
+    check_first_signal(scheduler, timesteps[0])
     shape = (len(generators), *x0.shape[1:])
     noise = randn_tensor(shape, list(generators), device=pipe.device, dtype=x0.dtype)
     if not skipped:
@@ -109,6 +112,11 @@ def noised_start(
         x0 = x0.expand(len(generators), -1, -1, -1)
         latents = scheduler.add_noise(x0, noise, timesteps[:1].repeat(len(generators)))
     return Start(latents=latents, noise=noise, timesteps=timesteps)
+
+
+def is_twice(first: Tensor) -> bool:
+    """Tell whether a schedule's first two timesteps are the same one."""
+    return len(first) == 2 and bool(first[0] == first[1])
 
 
 def begin_at(pipe: Pipeline, index: int) -> None:

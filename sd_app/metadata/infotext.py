@@ -20,6 +20,7 @@ from typing import TypeVar, overload
 from PIL import Image
 
 from ..requests import RequestField, Txt2ImgRequest, make_request, request_fields
+from ..schedulers import AUTOMATIC, SCHEDULERS, UNIFORM
 
 RequestT = TypeVar("RequestT", bound=Txt2ImgRequest)
 Picture = Image.Image | str | Path
@@ -30,24 +31,13 @@ SAMPLER, SCHEDULE, SIZE = "Sampler", "Schedule type", "Size"  # of scheduler, an
 
 # The order of AUTOMATIC1111: these fields first, then those named nowhere, these last.
 _FIRST = (
-    *("num_inference_steps", "scheduler", "guidance_scale", "seed", "width", "model", "vae"),
+    *("num_inference_steps", "scheduler", "schedule_type", "guidance_scale", "seed", "width", "model", "vae"),
     *("strength", "resize_mode", "feather", "invert_mask"),
 )
 _LAST = ("clip_skip", "guidance_end", "cache_interval", "num_images")
 
 # A key begins only where no key's character precedes it, else a long line without a colon costs its square.
 _PARAMETER = re.compile(r'(?<![\w \-/])[ \-/]*+(\w[\w \-/]++):\s*("(?:\\.|[^\\"])++"|[^,]*)(?:,|$)')
-
-# Since version 1.9 stable-diffusion-webui writes "Automatic" for these samplers' own schedule.
-_AUTOMATIC_SCHEDULES = {
-    "DPM++ 2M": "Karras",
-    "DPM++ SDE": "Karras",
-    "DPM++ 2M SDE": "Exponential",
-    "DPM++ 2M SDE Heun": "Exponential",
-    "DPM++ 3M SDE": "Exponential",
-    "DPM2": "Karras",
-    "DPM2 a": "Karras",
-}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,7 +96,7 @@ def from_infotext(
     """Read the request an infotext asks for. What it does not say, or what no request may hold, is None.
 
     A text holds no pictures: an Img2ImgRequest is given its init_image, an InpaintRequest its mask_image too.
-    Scheduler and model keep the names in the text, whether this app has them or not.
+    Sampler, schedule type and model keep the names in the text, whether this app has them or not.
     Raise ValueError if there is no prompt in the text or one too long, or for a bad picture.
     """
     info = parse_infotext(text)
@@ -127,24 +117,22 @@ def _version() -> str:
     return f"sd_app {__version__}"
 
 
-def _split_scheduler(scheduler: str) -> tuple[str, str | None]:
-    """Split our name of a scheduler into AUTOMATIC1111's sampler and schedule type.
+def _said_schedule(request: Txt2ImgRequest) -> str | None:
+    """Return the schedule type to write, None for what AUTOMATIC1111 takes where none is said.
 
     A sampler whose automatic schedule is another one says Uniform, or others would read that other one.
     """
-    sampler = scheduler.removesuffix(" Karras")
-    if sampler and sampler != scheduler and not sampler.endswith(" Karras"):
-        return sampler, "Karras"
-    return scheduler, "Uniform" if scheduler in _AUTOMATIC_SCHEDULES else None
+    info = SCHEDULERS.get(request.scheduler or "")
+    usual = info.automatic if info else UNIFORM
+    return None if request.schedule_type == usual == UNIFORM else request.schedule_type
 
 
-def _join_scheduler(sampler: str, schedule: str) -> str:
-    """Undo _split_scheduler; also read the older form, where the sampler's name says it all."""
-    if schedule == "Automatic":
-        schedule = _AUTOMATIC_SCHEDULES.get(sampler, "")
-    if schedule in ("", "Uniform") or sampler.endswith(f" {schedule}"):
-        return sampler
-    return f"{sampler} {schedule}"
+def _read_schedule(fields: Mapping[str, str]) -> str:
+    """Return the schedule type a text asks for; in the older form the sampler's name says it all."""
+    schedule, info = fields.get(SCHEDULE) or UNIFORM, SCHEDULERS.get(fields[SAMPLER])
+    if schedule != AUTOMATIC:
+        return schedule
+    return info.automatic if info else UNIFORM
 
 
 def _parameters(request: Txt2ImgRequest, model_hash: str | None) -> dict[str, str | None]:
@@ -154,8 +142,7 @@ def _parameters(request: Txt2ImgRequest, model_hash: str | None) -> dict[str, st
     parameters: dict[str, str | None] = {}
     for name in (*_FIRST, *others, *_LAST):
         if name == "scheduler":
-            sampler, schedule = _split_scheduler(request.scheduler or "")
-            parameters |= {SAMPLER: sampler, SCHEDULE: schedule}
+            parameters |= {SAMPLER: request.scheduler, SCHEDULE: _said_schedule(request)}
         elif name == "width":
             parameters[SIZE] = f"{request.width}x{request.height}"
         elif name in known:
@@ -179,11 +166,9 @@ def _read(known: RequestField, fields: Mapping[str, str]) -> dict[str, object]:
         size = re.fullmatch(r"(\d{1,5})x(\d{1,5})", fields.get(SIZE, ""))
         return {known.name: int(size[1 if known.name == "width" else 2])} if size else {}
     if known.name == "scheduler":
-        return (
-            {"scheduler": _join_scheduler(fields[SAMPLER], fields.get(SCHEDULE, ""))}
-            if SAMPLER in fields
-            else {}
-        )
+        return {"scheduler": fields[SAMPLER]} if SAMPLER in fields else {}
+    if known.name == "schedule_type":
+        return {"schedule_type": _read_schedule(fields)} if SAMPLER in fields else {}
     infotext = known.infotext
     if infotext is None or infotext.key not in fields:
         return {}

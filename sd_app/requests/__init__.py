@@ -4,6 +4,7 @@ A request that exists is valid: types and ranges are checked when it is built.
 """
 
 from ..checks import MAX_SEED, SIDES
+from ..schedulers import name_sampling, schedule_types_of
 from .arithmetic import (
     MAX_FRAMES,
     PLACE,
@@ -139,9 +140,11 @@ __all__ = [
     "format_bytes",
     "kind_of",
     "make_request",
+    "name_sampling",
     "parse_seed",
     "request_class",
     "request_field",
     "request_fields",
+    "schedule_types_of",
     "take_apart",
 ]

@@ -19,6 +19,7 @@ class Txt2ImgResult:
     paths: tuple[Path, ...] = ()  # empty when the pictures were not saved
     infotexts: tuple[str, ...] = ()
     stopped: bool = False  # cancelled: holds the pictures finished before
+    notice: str = ""  # what the user should know, for instance that the mask was empty
 
     def request_of(self, index: int) -> Txt2ImgRequest:
         """Return the request that makes picture `index` alone."""
@@ -75,7 +76,6 @@ class InpaintResult(Img2ImgResult):
     raw_images: tuple[Image.Image, ...] = ()  # as the model gives them, before the mask is applied again
     roundtrip_image: Image.Image | None = None  # the input encoded and decoded; None if nothing was run
     drifts: tuple[DriftReport, ...] = ()  # one a picture
-    notice: str = ""  # what the user should know, for instance that the mask was empty
 
     @property
     def drift(self) -> DriftReport | None:

@@ -138,14 +138,14 @@ def finished(
     text = f"{count} in {duration(result.seconds)}"
     if result.stopped:
         text = f"Stopped. {count} of {result.request.num_pictures} finished in {duration(result.seconds)}"
-    notice = result.notice if isinstance(result, InpaintResult) else ""
+    nothing = isinstance(result, InpaintResult) and result.roundtrip_image is None and bool(result.notice)
     return {
         **EMPTY,
         "phase": "stopped" if result.stopped else "done",
-        "text": "Nothing was repainted" if notice else text,
+        "text": "Nothing was repainted" if nothing else text,
         "fraction": 1,
         "images": images,
-        "notice": notice,
+        "notice": result.notice,
         "note": note,
         "start": start,
         "frames": frames,
