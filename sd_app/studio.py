@@ -4,7 +4,7 @@ import threading
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-from .addons import Addon, AddonFacts, describe_addon, list_addons, list_vaes, read_words
+from .addons import Addon, AddonFacts, describe_addon, list_addons, list_vaes, words_of
 from .catalog import ModelInfo, find_model, list_downloaded, list_models
 from .checks import check_text
 from .hub.curated import CURATED, CuratedModel
@@ -233,9 +233,8 @@ class Studio:
         manager = self._ready_manager()
         from .text import prompts
 
-        return prompts.token_table(
-            manager.tokenizer(info.name), prompt, read_words(self.settings, info.family)
-        )
+        words = words_of(self.settings, info.family, prompt)
+        return prompts.token_table(manager.tokenizer(info.name), prompt, words)
 
     def tokens(self, prompt: str, model: str | None = None) -> TokenReport:
         """Cut a prompt into the model's tokens. Loads no weights and does not wait for a running job."""
@@ -244,7 +243,8 @@ class Studio:
         manager = self._ready_manager()
         from .text import prompts
 
-        return prompts.tokenize(manager.tokenizer(info.name), prompt, read_words(self.settings, info.family))
+        words = words_of(self.settings, info.family, prompt)
+        return prompts.tokenize(manager.tokenizer(info.name), prompt, words)
 
     def interrogate(
         self, request: InterrogateRequest, on_step: Callable[[Step], None] | None = None

@@ -25,6 +25,7 @@ from sd_app.ui.shared.making_tab import build_making_tab
 from sd_app.ui.shared.send_to import Receiver
 
 STEPS = "Steps: 2, Sampler: DDIM, CFG scale: 5, Seed: 7, Size: 64x64"
+OURS = f"{STEPS}, Version: sd_app 0.1.0"  # its braces are arithmetic
 
 
 @pytest.fixture
@@ -118,7 +119,7 @@ def test_a_half_written_expression_and_the_mode_survive_a_reload(tab: Embeddings
 
 
 def test_a_pictures_parameters_become_prompt_and_expression() -> None:
-    fields, _ = fields_of(f"a {{row: cat - dog}} here\n{STEPS}", [], ("DDIM",), BlendRequest)
+    fields, _ = fields_of(f"a {{row: cat - dog}} here\n{OURS}", [], ("DDIM",), BlendRequest)
     assert {fields[name] for name in ("prompt", "space", "expression", "mode")} == {
         *("a {} here", "row", "cat - dog", "blend")
     }

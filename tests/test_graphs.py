@@ -38,6 +38,7 @@ class Replayed:
     """Record by keeping the work. Poisoned outputs show whether anything is read before a replay."""
 
     def __init__(self) -> None:
+        self.off = ""
         self.recorded = 0
         self.replays = 0
         self.released = 0
@@ -458,14 +459,14 @@ def test_a_cuda_graph_gives_the_eager_bytes(on_cuda, change, dtype):
 @pytest.mark.gpu
 def test_the_memory_of_cuda_graphs_is_given_back(on_cuda):
     studio = on_cuda()
-    studio.warm_up()
-    studio.unload()
-    torch.cuda.synchronize()
-    before = torch.cuda.memory_reserved()
-    studio.txt2img(replace(REQUEST, width=512, height=512), save=False)
-    assert len(fast_unet_of(studio).graphs or ()) == 1
-    studio.unload()
-    assert torch.cuda.memory_reserved() <= before
+    reserved = []
+    for _ in range(3):  # what cuBLAS keeps for the stream of the recordings is there after the first round
+        studio.txt2img(replace(REQUEST, width=512, height=512), save=False)
+        assert len(fast_unet_of(studio).graphs or ()) == 1
+        studio.unload()
+        torch.cuda.synchronize()
+        reserved.append(torch.cuda.memory_reserved())
+    assert reserved[1] == reserved[2] <= reserved[0]
 
 
 @pytest.mark.gpu

@@ -132,7 +132,7 @@ def test_values_beyond_our_range_are_left_to_the_default() -> None:
     request = from_infotext(
         "a cat\nSteps: 5000, Sampler: Euler, CFG scale: nan, Seed: -1, Size: 513x512, Clip skip: many"
     )
-    assert request == Txt2ImgRequest(prompt="a cat", scheduler="Euler", height=512)
+    assert request == Txt2ImgRequest(prompt="a cat", scheduler="Euler", width=512, height=512)
 
 
 def test_two_parameters_are_not_a_parameter_line() -> None:

@@ -1,7 +1,7 @@
 """What joins a checkpoint: LoRAs, learned words, another VAE. Names, tags and headers only; no torch."""
 
 from .addon_files import AddonFile, find_file, list_files, stamp_files
-from .choice import NO_ADDITIONS, Additions, LoraUse, VaeUse, choose_additions
+from .choice import NO_ADDITIONS, Additions, LoraUse, VaeUse, choose_additions, words_of
 from .listing import Addon, AddonFacts, describe_addon, list_addons
 from .lora_files import LoraFacts, inspect_lora
 from .vae_files import find_vae, list_vaes
@@ -30,4 +30,5 @@ __all__ = [
     "list_vaes",
     "read_words",
     "stamp_files",
+    "words_of",
 ]

@@ -1,5 +1,6 @@
 """Which files a job needs beside its checkpoint."""
 
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from .addon_files import find_file, stamp_files
 from .lora_files import check_family, inspect_lora
 from .taesd_files import find_preview_decoder
 from .vae_files import find_vae
-from .word_files import NO_WORDS, WordBook, read_words
+from .word_files import NO_WORDS, WordBook, WordFile, bundled_words, read_words
 
 LORAS = "loras"  # folders in models_dir
 
@@ -62,12 +63,35 @@ def choose_additions(
 
     Raise ValueError naming what is not there, damaged or made for another family.
     """
+    loras = _choose_loras(settings, info, prompt)
+    bundled = tuple(word for use in loras for word in bundled_words(use.path, inspect_lora(use.path).words))
     return Additions(
-        loras=_choose_loras(settings, info, prompt),
-        words=read_words(settings, info.family),
+        loras=loras,
+        words=_with_bundled(read_words(settings, info.family), bundled),
         vae=None if vae is None else _choose_vae(settings, vae),
         preview_decoder=find_preview_decoder(settings, info) if previews else None,
     )
+
+
+def words_of(settings: Settings, family: str, prompt: str) -> WordBook:
+    """Return the learned words that a prompt may hold: those of the folder, and what its LoRAs bring.
+
+    A LoRA that cannot be found or used brings none; the job says why.
+    """
+    bundled: list[WordFile] = []
+    with suppress(ValueError):
+        for tag in find_tags(prompt):
+            with suppress(ValueError, OSError):
+                path = find_file("LoRA", settings.models_dir / LORAS, tag.name).path
+                if tag.unet_scale or tag.text_scale:
+                    bundled += bundled_words(path, inspect_lora(path).words)
+    return _with_bundled(read_words(settings, family), tuple(bundled))
+
+
+def _with_bundled(words: WordBook, bundled: tuple[WordFile, ...]) -> WordBook:
+    """Return a book with a LoRA's own words; they go before files of the same name."""
+    own = {file.name.lower() for file in bundled}
+    return replace(words, files=(*(file for file in words.files if file.name.lower() not in own), *bundled))
 
 
 def _choose_vae(settings: Settings, name: str) -> VaeUse:

@@ -8,7 +8,7 @@ from ..settings import Settings
 from ..user_files import reason_of
 from .addon_files import find_file, list_files
 from .choice import LORAS
-from .lora_files import inspect_lora
+from .lora_files import inspect_lora, tell_left_out
 from .word_files import inspect_word, read_words
 
 MEGABYTE = 1e6
@@ -37,7 +37,7 @@ class Addon:
 class AddonFacts:
     """What is known of one; `reason` says why it cannot be used, empty if it can."""
 
-    title: str  # kind, family, rank and size in words
+    title: str  # kind, family, rank and size in words, and what of it is not used
     trigger_words: tuple[str, ...] = ()
     family: str = ""
     reason: str = ""
@@ -60,9 +60,11 @@ def describe_addon(settings: Settings, text: str) -> AddonFacts:
     except (ValueError, OSError) as error:
         return AddonFacts(title="LoRA", reason=reason_of(error, file.path))
     family = TITLES.get(facts.family, "family unknown")
+    known = [facts.kind, family, *([f"rank {facts.rank}"] if facts.rank else [])]
+    known.append(f"{facts.size_bytes / MEGABYTE:.1f} MB")
     return AddonFacts(
-        title=f"LoRA, {family}, rank {facts.rank}, {facts.size_bytes / MEGABYTE:.1f} MB",
-        trigger_words=facts.trigger_words,
+        title=", ".join([*known, *filter(None, [facts.remark])]),
+        trigger_words=(*facts.words, *(word for word in facts.trigger_words if word not in facts.words)),
         family=facts.family,
     )
 
@@ -77,4 +79,5 @@ def _describe_word(settings: Settings, name: str) -> AddonFacts:
         return AddonFacts(title="Learned word", reason=str(error))
     family = TITLES.get(word.family, "family unknown")
     vectors = f"{word.num_vectors} vector{'s' * (word.num_vectors > 1)}"
-    return AddonFacts(title=f"Learned word, {family}, {vectors}", family=word.family)
+    about = ["Learned word", family, vectors, word.remark, tell_left_out(word.left_out, word.total)]
+    return AddonFacts(title=", ".join(filter(None, about)), family=word.family)

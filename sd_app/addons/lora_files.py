@@ -1,48 +1,77 @@
-"""What a LoRA's header tells: the family it was made for, its rank, the words that wake it. No torch."""
+"""What a LoRA's header tells: kind, family, rank, the words that wake it, what is not read. No torch."""
 
 import json
 import re
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from math import prod
 from pathlib import Path
 
 from ..checkpoints import TEXT_WIDTHS, TITLES, Header, Stamp, read_header, stamp
 from ..user_files import readable
+from .lora_layers import BIAS, DIFF, columns_of, kind_of, rank_of
+from .lora_names import TEXT_2, UNET, Layer, LoraNames, sort_names
 
 CROSS_DIMS = {**TEXT_WIDTHS, 2048: "sdxl"}  # columns of the U-Net's attention to the text
 MAX_TRIGGERS = 8
-WHOLE = ("I8", "U8", "I16", "I32", "I64")
-# The smaller factor, `down` or `A`, of one layer, by any of the names in use.
-DOWN = re.compile(r"[._]lora(?:_linear_layer)?[._](?:down|A)(?:\.\w+)?\.weight$")
-CROSS = re.compile(r"attn2.*to_[kv]\b|attn2.*to_[kv]_lora")
-XL_PARTS = ("lora_te1_", "lora_te2_", "text_encoder_2.")
+MAX_LEFT_OUT = 3  # names in a sentence
+SD1_TEXT = ("lora_te_", "lora_te.")  # kohya's trainer calls SDXL's two encoders te1 and te2
+WHOLE = ("BOOL", "I8", "U8", "I16", "I32", "I64")
+_CROSS = re.compile(r"attn2_to_[kv]$")
+_DEEP = re.compile(r"transformer_blocks_[1-9]")  # SDXL alone has more than one of them in a block
 
 # What else a file can be, by parts of its tensors' names.
 _OTHERS = (
-    (("hada_w1",), "a LoHa, which is not supported (only LoRA is)"),
-    (("lokr_w1", "lokr_w2"), "a LoKr, which is not supported (only LoRA is)"),
-    (("dora_scale", "lora_magnitude_vector"), "a DoRA, which is not supported (only LoRA is)"),
-    (("lora_mid",), "a LoCon in Tucker's form, which is not supported (only plain LoCon is)"),
-    (("oft_blocks", "oft_diag", ".oft_R"), "an OFT, which is not supported (only LoRA is)"),
-    (("on_input",), "an IA3, which is not supported (only LoRA is)"),
-    (("double_blocks", "single_blocks", "single_transformer_blocks"), "a LoRA for Flux"),
+    (("lora_controlnet",), "a Control-LoRA, which guides a model and is no LoRA for its weights"),
+    (("lllite_",), "a ControlNet-LLLite, which guides a model and is none of its LoRAs"),
+    (("ip_adapter.", "image_proj."), "an IP-Adapter, which guides a model and is no LoRA"),
+    (("control_model.", "controlnet_cond_embedding"), "a ControlNet, which guides a model and is no LoRA"),
+    (("oft_blocks", "oft_diag", ".oft_R", "boft_"), "an OFT, which is not supported (LoRA, LoHa, LoKr are)"),
+    (("motion_modules.",), "a motion module of AnimateDiff, and this app makes no videos"),
+    (("temporal_transformer", "temporal_attentions"), "one for a model of videos, and this app makes none"),
+    (("prior_",), "a LoRA for Stable Cascade"),
     (
-        ("joint_blocks", "transformer.transformer_blocks", "joint_transformer"),
+        ("double_blocks", "single_blocks", "single_transformer_blocks", "transformer_single_blocks"),
+        "a LoRA for Flux",
+    ),
+    (
+        (
+            "joint_blocks",
+            "transformer.transformer_blocks",
+            "joint_transformer",
+            "lora_transformer_transformer",
+        ),
         "a LoRA for Stable Diffusion 3",
     ),
+    (("lora_te3_", "text_encoder_3.", "t5xxl"), "a LoRA for Stable Diffusion 3"),
+    (
+        ("model.diffusion_model.input_blocks", "first_stage_model."),
+        "a whole model (put it into the models folder)",
+    ),
+    (("emb_params", "string_to_param", "clip_l", "clip_g"), "a learned word (put it into embeddings/)"),
 )
+_HYPERNETWORK = re.compile(r"^\d+\.\d+\.linear", re.MULTILINE)
+_TRANSFORMER = re.compile(r"(?:^|[._])(?:transformer_)?(?:blocks|layers)[._]\d", re.MULTILINE)
 
 
 @dataclass(frozen=True, kw_only=True)
 class LoraFacts:
     """A LoRA file as its header describes it."""
 
+    kind: str = "LoRA"  # or LoHa, LoKr, DoRA, ...
     family: str  # "sd1", "sd2", "sdxl"; "" if nothing says
-    rank: int  # the largest one
+    rank: int  # the largest one; 0 where the kind has none
     size_bytes: int
     trigger_words: tuple[str, ...]
+    words: tuple[str, ...] = ()  # names of the learned words inside
+    left_out: tuple[str, ...] = ()  # tensors that are not used with any model
+    total: int = 0  # tensors in the file
+
+    @property
+    def remark(self) -> str:
+        """Say which tensors are not used, empty if all are."""
+        return tell_left_out(self.left_out, self.total)
 
 
 def inspect_lora(path: Path) -> LoraFacts:
@@ -66,19 +95,75 @@ def _inspect(path: Path, _file: Stamp) -> LoraFacts | str:
 
 def describe(header: Header) -> LoraFacts:
     """Describe a LoRA by its header. Raise ValueError for another kind of file."""
-    for parts, words in _OTHERS:
-        if header.holds(*parts):
-            raise ValueError(f"it is {words}")
-    downs = {name: shape for name, shape in header.shapes.items() if DOWN.search(name) and shape}
-    if not downs:
-        raise ValueError("its tensors are those of no LoRA")
-    _check_factors(header)
+    names = sort_names(header.shapes)
+    refuse_others(names)
+    layers, left_out = usable_layers(header, names)
+    shapes = {
+        layer: {role: header.shapes[name] for role, name in roles.items()} for layer, roles in layers.items()
+    }
+    kinds = Counter(kind_of(one) for one in shapes.values())
+    kind = next((kind for kind, _ in kinds.most_common() if kind not in (DIFF, BIAS)), DIFF)
+    if any("dora" in roles for roles in layers.values()):
+        kind = "DoRA" if kind == "LoRA" else f"{kind} with DoRA"
     return LoraFacts(
-        family=_family(downs),
-        rank=max(shape[0] for shape in downs.values()),
+        kind="full difference" if kind == DIFF else kind,
+        family=_family(shapes, is_sd1_text=header.has(*SD1_TEXT)),
+        rank=max((rank_of(one) or 0 for one in shapes.values()), default=0),
         size_bytes=header.size_bytes(""),
         trigger_words=_trigger_words(header.metadata),
+        words=names.words,
+        left_out=tuple(left_out),
+        total=len(header.shapes),
     )
+
+
+def refuse_others(names: LoraNames) -> None:
+    """Raise ValueError for a file that is something else than a LoRA for Stable Diffusion 1, 2 or XL.
+
+    A few tensors of other networks do not make it one of theirs; more than there are for the U-Net do.
+    """
+    ours = sum(len(roles) for layer, roles in names.layers.items() if layer.part == UNET)
+    ours = ours or sum(map(len, names.layers.values()))
+    if len(names.others) + len(names.strangers) <= ours and names.layers:
+        return
+    unknown = "\n".join([*names.others, *names.strangers])
+    for parts, words in _OTHERS:
+        if any(part in unknown for part in parts):
+            raise ValueError(f"it is {words}")
+    if _HYPERNETWORK.search(unknown):
+        raise ValueError("it is a hypernetwork, which is not supported (LoRA, LoHa, LoKr are)")
+    if names.others and _TRANSFORMER.search(unknown):
+        raise ValueError("it is a LoRA for a transformer, as Wan, Hunyuan, LTX and PixArt are")
+    if names.layers or names.words:
+        return
+    if names.others:
+        first = readable(names.others[0])[:200]
+        raise ValueError(f"none of its layers is one of Stable Diffusion's, {first} for one")
+    raise ValueError("its tensors are those of no LoRA")
+
+
+def usable_layers(header: Header, names: LoraNames) -> tuple[dict[Layer, dict[str, str]], list[str]]:
+    """Return the layers whose tensors go together, and the names of all tensors that are left out.
+
+    Raise ValueError if there is none, saying what is wrong with the first.
+    """
+    left_out = [*names.others, *names.strangers]
+    layers: dict[Layer, dict[str, str]] = {}
+    reasons: list[str] = []
+    for layer, roles in names.layers.items():
+        try:
+            kind_of({role: header.shapes[name] for role, name in roles.items()})
+            for role, name in roles.items():
+                # kohya's trainer may write an alpha without a point
+                if not (role in ("alpha", "on_input") and header.dtypes[name] in WHOLE):
+                    header.check_floats(name)
+            layers[layer] = roles
+        except ValueError as error:
+            reasons.append(f"of {layer} {error}")
+            left_out += roles.values()
+    if not layers and not names.words:
+        raise ValueError(reasons[0] if reasons else "its tensors are those of no LoRA")
+    return layers, left_out
 
 
 def check_family(file_name: str, facts: LoraFacts, family: str) -> None:
@@ -90,27 +175,31 @@ def check_family(file_name: str, facts: LoraFacts, family: str) -> None:
         )
 
 
-def _check_factors(header: Header) -> None:
-    for name, shape in header.shapes.items():
-        is_alpha = name.endswith(".alpha")
-        if prod(shape) != 1 if is_alpha else len(shape) < 2 or not all(shape):
-            kind = "an alpha is one number" if is_alpha else "no factor of a layer has that"
-            raise ValueError(f"its {name[:200]} has the shape {shape[:8]}, and {kind}")
-        if not (
-            is_alpha and header.dtypes[name] in WHOLE
-        ):  # so kohya's trainer writes an alpha without a point
-            header.check_floats(name)
+def tell_left_out(names: Sequence[str], total: int) -> str:
+    """Say in one sentence which tensors of a file are not used, empty if all are."""
+    if not names:
+        return ""
+    shown = ", ".join(readable(name)[:120] for name in names[:MAX_LEFT_OUT])
+    more = f" and {len(names) - MAX_LEFT_OUT} more" if len(names) > MAX_LEFT_OUT else ""
+    are = "is" if len(names) == 1 else "are"
+    return f"{len(names)} of its {total} tensors {are} not used: {shown}{more}"
 
 
-def _family(downs: dict[str, tuple[int, ...]]) -> str:
-    widths = {shape[1] for name, shape in downs.items() if CROSS.search(name) and len(shape) > 1}
+def _family(shapes: dict[Layer, dict[str, tuple[int, ...]]], *, is_sd1_text: bool) -> str:
+    widths = {columns_of(one) for layer, one in shapes.items() if _CROSS.search(layer.name)}
     if known := {CROSS_DIMS[width] for width in widths if width in CROSS_DIMS}:
         return known.pop() if len(known) == 1 else ""
-    if any(name.startswith(XL_PARTS) for name in downs):
+    if any(layer.part == TEXT_2 or _DEEP.search(layer.name) for layer in shapes):
         return "sdxl"
-    text = {shape[1] for name, shape in downs.items() if "self_attn" in name and len(shape) > 1}
+    text = {
+        columns_of(one)
+        for layer, one in shapes.items()
+        if "self_attn" in layer.name and not layer.name.endswith("out_proj")
+    }
     known = {TEXT_WIDTHS[width] for width in text if width in TEXT_WIDTHS}
-    return known.pop() if len(known) == 1 else ""
+    # SDXL's first text encoder is Stable Diffusion 1's, and only some names tell which is meant.
+    is_clear = is_sd1_text or any(layer.part == UNET for layer in shapes) or known == {"sd2"}
+    return known.pop() if len(known) == 1 and is_clear else ""
 
 
 def _trigger_words(metadata: dict[str, str]) -> tuple[str, ...]:

@@ -12,24 +12,28 @@ from pathlib import Path
 
 from ..checkpoints import TEXT_WIDTHS, TITLES, Header, Stamp, read_header, stamp
 from ..settings import Settings
-from ..user_files import MAX_NAMED
-from .addon_files import list_files
+from ..user_files import MAX_NAMED, PICKLES
+from .addon_files import list_files, scan
+from .lora_names import BUNDLED
 
 EMBEDDINGS = "embeddings"  # folder in models_dir
 MAX_VECTORS = 75  # a word has to fit into one window
 # SDXL's two encoders have a tensor each, by either of two names.
 XL_NAMES = (("clip_l", "clip_g"), ("text_encoders_0", "text_encoders_1"))
+SD3_NAMES = ("t5xxl", "t5", "text_encoders_2")
+ALONE = ("emb_params", "string_to_param.*", "string_to_param")  # the one tensor of Stable Diffusion 1 and 2
 
 _WORD = re.compile(r"\w+")
 
 
 @dataclass(frozen=True, kw_only=True)
 class WordFile:
-    """A file that may hold a learned word."""
+    """A file that may hold a learned word; a LoRA's file may hold several, each under a prefix."""
 
     name: str
     path: Path
     file: Stamp
+    prefix: str = ""  # of its tensors' names
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,8 +44,29 @@ class LearnedWord:
     path: Path
     file: Stamp
     num_vectors: int
-    tensors: tuple[str, ...]  # the tensor of each text encoder
+    tensors: tuple[str, ...]  # the tensor of each text encoder; "": that one reads empty places
     family: str  # "sd1", "sd2", "sdxl"; "" if nothing says
+    left_out: tuple[str, ...] = ()  # tensors that are not used
+    total: int = 0  # tensors in the file
+
+    def fits(self, family: str) -> bool:
+        """Tell whether a model of that family reads it. CLIP-L alone is Stable Diffusion 1's and SDXL's."""
+        if self.only_clip_l:
+            return family in ("sd1", "sdxl")
+        return (len(self.tensors) > 1) == (family == "sdxl") and self.family in ("", family)
+
+    @property
+    def only_clip_l(self) -> bool:
+        """Tell a word of SDXL's files that has vectors for the first text encoder alone."""
+        return len(self.tensors) > 1 and not self.tensors[1]
+
+    @property
+    def remark(self) -> str:
+        """Say which text encoder reads empty places in its stead, empty if none does."""
+        if len(self.tensors) < 2 or all(self.tensors):
+            return ""
+        which, other = ("first", "second") if self.tensors[0] else ("second", "first")
+        return f"vectors for SDXL's {which} text encoder only: the {other} reads empty places"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,9 +110,8 @@ class WordBook:
             raise ValueError(
                 f"prompt must hold learned words that can be used, and {files[0].name} cannot: {facts}"
             )
-        is_xl = len(facts.tensors) > 1
-        if is_xl != (self.family == "sdxl") or facts.family not in ("", self.family):
-            title = TITLES.get("sdxl" if is_xl else facts.family, "another family")
+        if not facts.fits(self.family):
+            title = TITLES.get("sdxl" if len(facts.tensors) > 1 else facts.family, "another family")
             raise ValueError(
                 f"prompt must hold learned words of the model's family, and {facts.name} is one for {title}"
                 f" (the model is {TITLES[self.family]}; leave it out, or rename the file)"
@@ -110,12 +134,25 @@ NO_WORDS = WordBook()
 
 
 def read_words(settings: Settings, family: str) -> WordBook:
-    """List the learned words for a model of that family. No file is opened."""
-    files = [
-        WordFile(name=file.path.stem.strip("<>"), path=file.path, file=stamp(file.path))
-        for file in list_files(settings.models_dir / EMBEDDINGS)
-    ]
+    """List the learned words for a model of that family. No file is opened.
+
+    A pickle is among them where no .safetensors file has its name, so that who means it is told why not.
+    """
+    folder = settings.models_dir / EMBEDDINGS
+    paths = [file.path for file in list_files(folder)]
+    known = {path.stem.lower() for path in paths}
+    pickles = [folder / place for place in scan(folder, PICKLES)]
+    paths += [path for path in pickles if path.stem.lower() not in known]
+    files = [WordFile(name=path.stem.strip("<>"), path=path, file=stamp(path)) for path in paths]
     return WordBook(family=family, files=tuple(files))
+
+
+def bundled_words(path: Path, names: tuple[str, ...]) -> tuple[WordFile, ...]:
+    """Return the learned words of these names that a LoRA's file brings."""
+    return tuple(
+        WordFile(name=name.strip("<>"), path=path, file=stamp(path), prefix=f"{BUNDLED}{name}.")
+        for name in names
+    )
 
 
 def inspect_word(file: WordFile) -> LearnedWord:
@@ -128,6 +165,10 @@ def inspect_word(file: WordFile) -> LearnedWord:
 
 @lru_cache(maxsize=4096)
 def _inspect(file: WordFile) -> LearnedWord | str:
+    if file.path.suffix.lower() in PICKLES:
+        return (
+            "it is a pickle, and reading one can run code (get the .safetensors version, or rename the file)"
+        )
     try:
         return describe(file, read_header(file.path))
     except ValueError as error:
@@ -137,22 +178,19 @@ def _inspect(file: WordFile) -> LearnedWord | str:
 
 
 def describe(file: WordFile, header: Header) -> LearnedWord:
-    """Describe an embedding by its header. Raise ValueError for another kind of file."""
-    names = set(header.shapes)
-    tensors: tuple[str, ...]
-    if pair := next((pair for pair in XL_NAMES if set(pair) <= names), None):
-        tensors = pair
-    elif "emb_params" in names:
-        tensors = ("emb_params",)
-    elif len(names) == 1:
-        tensors = tuple(names)
-    else:
-        raise ValueError("its tensors are those of no embedding")
-    shapes = [header.shapes[name] for name in tensors]
-    if any(len(shape) not in (1, 2) or not all(shape) for shape in shapes):
-        raise ValueError(f"its tensor has the shape {shapes[0]}, and an embedding's is (vectors, columns)")
-    header.check_floats(*tensors)
-    counts = {shape[0] if len(shape) == 2 else 1 for shape in shapes}
+    """Describe an embedding by its header. Raise ValueError for another kind of file.
+
+    One foreign tensor beside those of a known name costs nothing but itself.
+    """
+    shapes = {
+        name.removeprefix(file.prefix): shape
+        for name, shape in header.shapes.items()
+        if name.startswith(file.prefix)
+    }
+    tensors = _choose_tensors(shapes)
+    used = [name for name in tensors if name]
+    header.check_floats(*(file.prefix + name for name in used))
+    counts = {shapes[name][0] if len(shapes[name]) == 2 else 1 for name in used}
     if len(counts) > 1:
         raise ValueError(f"its two tensors have {' and '.join(map(str, sorted(counts)))} vectors")
     (num_vectors,) = counts
@@ -163,9 +201,37 @@ def describe(file: WordFile, header: Header) -> LearnedWord:
         path=file.path,
         file=file.file,
         num_vectors=num_vectors,
-        tensors=tensors,
-        family="sdxl" if len(tensors) > 1 else TEXT_WIDTHS.get(shapes[0][-1], ""),
+        tensors=tuple(name and file.prefix + name for name in tensors),
+        family="sdxl" if len(tensors) > 1 else TEXT_WIDTHS.get(shapes[used[0]][-1], ""),
+        left_out=tuple(name for name in shapes if name not in used),
+        total=len(shapes),
     )
+
+
+def _choose_tensors(shapes: dict[str, tuple[int, ...]]) -> tuple[str, ...]:
+    """Return the tensor of each text encoder, "" for one that has none. Raise ValueError for no embedding."""
+    if any(name in shapes for name in SD3_NAMES):
+        raise ValueError("it is a learned word for Stable Diffusion 3 or Flux, whose encoders are others")
+    found: tuple[str, ...] = ()
+    for pair in XL_NAMES:
+        if set(pair) & set(shapes):
+            found = tuple(name if name in shapes else "" for name in pair)
+            break
+    else:
+        alone = next((name for name in ALONE if name in shapes), None)
+        if alone is None:
+            marked = [name for name in shapes if name.startswith("<") and name.endswith(">")]
+            candidates = list(shapes) if len(shapes) == 1 else marked
+            alone = candidates[0] if len(candidates) == 1 else None
+        if alone is None:
+            raise ValueError("its tensors are those of no embedding")
+        found = (alone,)
+    for name in filter(None, found):
+        if len(shapes[name]) not in (1, 2) or not all(shapes[name]):
+            raise ValueError(
+                f"its tensor has the shape {shapes[name]}, and an embedding's is (vectors, columns)"
+            )
+    return found
 
 
 @lru_cache(maxsize=8)

@@ -6,6 +6,7 @@ from types import MappingProxyType
 
 from ..user_files import PICKLES, SUFFIX, JsonObject, read_object, reason_of
 from .model_info import ModelInfo, apply_overrides
+from .noise_schedule import why_no_noise_schedule
 
 PARTS = ("unet", "vae", "text_encoder", "text_encoder_2")  # folders that hold weights; only SDXL has all
 XL_PIPELINES = ("StableDiffusionXLPipeline", "StableDiffusionXLInpaintPipeline")  # of model_index.json
@@ -95,6 +96,8 @@ def _why_unusable(path: Path) -> str:
         return "it has no readable model_index.json: it is not a diffusers folder"
     if reason := why_not_pipeline(index, read_object(path / "unet/config.json")):
         return reason
+    if reason := _why_no_noise_schedule(path, index):
+        return reason
     parts = parts_of(path)
     for part in parts:
         if reason := _why_shards_unusable(path / part):
@@ -104,6 +107,15 @@ def _why_unusable(path: Path) -> str:
             return f"its {part} holds no .safetensors weights{how_to_convert(path, part)}"
     describe_folder(path)
     return ""
+
+
+def _why_no_noise_schedule(path: Path, index: JsonObject) -> str:
+    """Say why a folder's scheduler cannot be used; empty when it can, or where there is none."""
+    config = read_object(path / "scheduler" / "scheduler_config.json")
+    entry = index.get("scheduler")
+    if not config or not isinstance(entry, list) or len(entry) != 2:
+        return ""
+    return why_no_noise_schedule(entry[1], config)
 
 
 def why_not_pipeline(index: JsonObject, unet: JsonObject) -> str:

@@ -84,7 +84,7 @@ class Job:
     on_step: OnStep | None
     outputs_dir: Path | None  # None: pictures are not saved
     plan: Plan = field(default_factory=lambda: Plan(batch_size=1))  # how it fits into the memory
-    notice: str = ""  # what the user should know of the result
+    remarks: tuple[str, ...] = ()  # what the user should know when it is done
     images: list[Image.Image] = field(default_factory=list)
     saver: Saver = field(default_factory=Saver)
     _goes_on: bool = False  # whether pictures are still to be made
@@ -99,6 +99,11 @@ class Job:
     def num_images(self) -> int:
         """Return how many pictures the whole job makes."""
         return self.parts.frames.count
+
+    def add_remark(self, text: str) -> None:
+        """Keep what the user should know when it is done, once; nothing is no remark."""
+        if text and text not in self.remarks:
+            self.remarks = (*self.remarks, text)
 
     def tell(self, text: str, **known: Unpack[Progress]) -> None:
         """Call on_step, which may raise Cancelled. Raise OSError if a picture could not be saved."""
@@ -163,7 +168,7 @@ class Job:
             "paths": tuple(paths[index] for index in order if index < len(paths)),
             "infotexts": tuple(map(to_infotext, requests)),
             "stopped": len(self.images) < self.num_images,
-            "notice": self.notice,
+            "notice": " ".join(self.remarks),
         }
 
     def request_of(self, index: int) -> Txt2ImgRequest:

@@ -5,7 +5,8 @@ from contextlib import contextmanager, nullcontext
 
 from PIL import Image
 
-from ..weights.device_memory import OUT_OF_MEMORY, is_out_of_memory
+from ..full_memory import is_out_of_memory
+from ..weights.device_memory import OUT_OF_MEMORY
 from ..weights.memory_plan import TILE_SIDE, Plan
 from ..weights.model_manager import ModelManager
 from ..weights.pipeline import Pipeline

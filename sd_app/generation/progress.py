@@ -6,9 +6,10 @@ import torch
 from PIL import Image
 
 from ..checkpoints.model_info import LatentRgb
+from ..full_memory import is_out_of_memory
 from ..probes.observers import LoopStart, Observer, StepTaken
 from ..probes.previews import preview_image, preview_sheet
-from ..weights.device_memory import OUT_OF_MEMORY, is_out_of_memory
+from ..weights.device_memory import OUT_OF_MEMORY
 from ..weights.pipeline import Pipeline
 from ..weights.taesd import decode_latents
 from .job import Job, Progress

@@ -69,6 +69,7 @@ def run_job(manager: ModelManager, request: RequestT, compose: Compose[RequestT]
             settings, info, resolved.prompt, resolved.vae, previews=bool(preview_every)
         )
         with manager.pipeline(info.name, resolved.sampling, job.tell, additions) as pipe:
+            job.remarks = pipe.remarks
             fit_job(manager, job)
             progress = [ProgressObserver(job, pipe, preview_every)] if on_step else []
             observers = Observers([*job.parts.observers, *options.observers, *progress])
@@ -118,7 +119,7 @@ def draw_batch(pipe: Pipeline, job: Job, observers: Observers, first: int, count
     embeds = parts.prompts.encode(pipe, requests)
     start = parts.start.begin(pipe, request, generators)
     if len(start.timesteps) == len(pipe.scheduler.timesteps):
-        job.notice = weak_start(pipe.scheduler)
+        job.add_remark(weak_start(pipe.scheduler))
     channels = parts.kept.channels(pipe, count) if parts.kept else None
     conditioning = make_conditioning(pipe, request, embeds, channels)
     plan = plan_calls(

@@ -51,7 +51,7 @@ class FromNoise:
             request.height // side,
             request.width // side,
         )
-        noise = randn_tensor(shape, list(generators), device=pipe.device, dtype=pipe.text_encoder.dtype)
+        noise = draw_noise(shape, generators, pipe, pipe.text_encoder.dtype)
         latents = noise * scheduler.init_noise_sigma
         return Start(latents=latents, noise=noise, timesteps=scheduler.timesteps)
 
@@ -105,7 +105,7 @@ def noised_start(
     begin_at(pipe, skipped * scheduler.order)
     check_first_signal(scheduler, timesteps[0])
     shape = (len(generators), *x0.shape[1:])
-    noise = randn_tensor(shape, list(generators), device=pipe.device, dtype=x0.dtype)
+    noise = draw_noise(shape, generators, pipe, x0.dtype)
     if not skipped:
         latents = noise * scheduler.init_noise_sigma
     else:
@@ -117,6 +117,17 @@ def noised_start(
 def is_twice(first: Tensor) -> bool:
     """Tell whether a schedule's first two timesteps are the same one."""
     return len(first) == 2 and bool(first[0] == first[1])
+
+
+def draw_noise(
+    shape: tuple[int, ...], generators: Sequence[Generator], pipe: Pipeline, dtype: torch.dtype
+) -> Tensor:
+    """Draw noise, (B, 4, h, w), on the pipeline's device, one picture a generator.
+
+    Drawn in float32 and then rounded: in float16 torch 2.11 has another noise for the same seed.
+    """
+    noise: Tensor = randn_tensor(shape, list(generators), device=pipe.device, dtype=torch.float32)
+    return noise.to(dtype)
 
 
 def begin_at(pipe: Pipeline, index: int) -> None:

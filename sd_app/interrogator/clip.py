@@ -1,22 +1,26 @@
 """One CLIP of open_clip, loaded: pictures and texts as unit vectors of one space."""
 
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import numpy as np
 import open_clip
 import torch
 from numpy.typing import NDArray
 from open_clip.model import CLIP, CustomTextCLIP
+from open_clip.transformer import LayerNormFp32
 from PIL import Image
+from torch import nn
 
+from ..full_memory import is_out_of_memory
 from ..hub.hub_errors import hub_errors
-from ..weights.device_memory import is_out_of_memory
 from .models import ClipName
 from .tables import tower_key
 from .text_tower import ClipTokenizer, TextTower
 
 PRECISIONS = {torch.float32: "fp32", torch.float16: "fp16", torch.bfloat16: "bf16"}
-
+# What reads lower formats and computes in float32 by itself.
+EXACT_NORMS = (LayerNormFp32, nn.modules.batchnorm._BatchNorm)
 
 Preprocess = Callable[[Image.Image], torch.Tensor]  # an RGB picture to pixels, (3, H, W)
 LoadedClip = tuple[CLIP | CustomTextCLIP, Preprocess, ClipTokenizer]
@@ -42,8 +46,8 @@ class Clip:
     @torch.inference_mode()
     def picture_features(self, images: Sequence[Image.Image]) -> NDArray[np.float32]:
         """Return the unit features of RGB pictures, (N, D) float32."""
-        weight = next(self.model.parameters())
-        pixels = torch.stack([self._preprocess(image) for image in images]).to(weight)
+        pixels = torch.stack([self._preprocess(image) for image in images])
+        pixels = pixels.to(reading_weight(self.model.visual))
         return unit(self.model.encode_image(pixels).float().cpu())
 
     def text_features(self, texts: Sequence[str]) -> NDArray[np.float32]:
@@ -72,15 +76,14 @@ def load_clip(found: ClipName, device: torch.device, dtype: torch.dtype) -> Clip
         model, preprocess, tokenizer = _load_folder(found, device, dtype)
     else:
         model, preprocess, tokenizer = _load_known(found, device, dtype)
+    lower(model, dtype)
     return Clip(model, preprocess, tokenizer, name=found.name)
 
 
 def _load_folder(found: ClipName, device: torch.device, dtype: torch.dtype) -> LoadedClip:
     path = f"local-dir:{found.folder}"
     try:
-        model, _, preprocess = open_clip.create_model_and_transforms(
-            path, precision=PRECISIONS[dtype], device=device, require_pretrained=True
-        )
+        model, preprocess = _create(path, device, dtype)
         return model, preprocess, open_clip.get_tokenizer(path)
     except (KeyError, TypeError, ValueError, RuntimeError) as error:
         if is_out_of_memory(error):
@@ -95,16 +98,48 @@ def _load_known(found: ClipName, device: torch.device, dtype: torch.dtype) -> Lo
         raise ValueError(f"clip_model must name {known} after the slash, got {found.name}")
     config = open_clip.get_pretrained_cfg(found.architecture, found.weights)
     with hub_errors(found.name, "put a folder in open_clip's layout into the models folder"):
-        model, _, preprocess = open_clip.create_model_and_transforms(
+        model, preprocess = _create(
             found.architecture,
+            device,
+            dtype,
             pretrained=found.weights,
-            precision=PRECISIONS[dtype],
-            device=device,
             # The architecture alone does not tell: OpenAI's weights want QuickGELU.
             force_quick_gelu=bool(config.get("quick_gelu")),
-            require_pretrained=True,
         )
     return model, preprocess, open_clip.get_tokenizer(found.architecture)
+
+
+def _create(
+    name: str, device: torch.device, dtype: torch.dtype, **known: object
+) -> tuple[CLIP | CustomTextCLIP, Preprocess]:
+    create = partial(open_clip.create_model_and_transforms, name, device=device, require_pretrained=True)
+    try:
+        model, _, preprocess = create(precision=PRECISIONS[dtype], **known)
+    except AttributeError:  # open_clip's mixed formats know no text projection with a bias
+        model, _, preprocess = create(precision=f"pure_{PRECISIONS[dtype]}", **known)
+    return model, preprocess
+
+
+def reading_weight(network: nn.Module) -> torch.Tensor:
+    """Return the weight that reads a network's input: its format is the input's. Norms may have another."""
+    layers = (nn.Conv1d, nn.Conv2d, nn.Linear)
+    return next(layer.weight for layer in network.modules() if isinstance(layer, layers))
+
+
+def lower(model: nn.Module, dtype: torch.dtype) -> None:
+    """Give all weights a number format, but for the norms that stay exact, and single numbers.
+
+    open_clip leaves more than its norms in float32. Scales of layers would then turn what passes through them
+    into float32, and norms of text towers by transformers refuse what the layers before them give.
+    """
+    if dtype == torch.float32:
+        return
+    for layer in model.modules():
+        if isinstance(layer, EXACT_NORMS):
+            continue
+        for weight in layer.parameters(recurse=False):
+            if weight.ndim:  # logit_scale is an exponent, which rounding would change a lot
+                weight.data = weight.data.to(dtype)
 
 
 def unit(features: torch.Tensor) -> NDArray[np.float32]:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from ..checks import shown
+from ..full_memory import is_out_of_memory
 from ..images import open_image
 from ..requests import (
     Accepted,
@@ -23,7 +24,7 @@ from ..requests import (
     RankedPhrase,
     Score,
 )
-from ..weights.device_memory import OUT_OF_MEMORY, is_out_of_memory
+from ..weights.device_memory import OUT_OF_MEMORY
 from ..weights.model_manager import Get, ModelManager
 from . import modes, rarity, search
 from .clip import Clip, PictureEncoder, load_clip

@@ -11,22 +11,16 @@ holds both prompts exactly.
 """
 
 import json
-import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import TypeVar, overload
 
-from PIL import Image
-
-from ..requests import RequestField, Txt2ImgRequest, make_request, request_fields
+from ..requests import RequestField, Txt2ImgRequest, request_fields
 from ..schedulers import AUTOMATIC, SCHEDULERS, UNIFORM
+from .bounded_json import load_json
+from .foreign import Infotext
+from .forms import read_form
+from .settings_text import EXACT_PROMPTS, NEGATIVE, OUR_VERSION, take_settings_apart
+from .text_decoding import MAX_TEXT
 
-RequestT = TypeVar("RequestT", bound=Txt2ImgRequest)
-Picture = Image.Image | str | Path
-
-EXACT_PROMPTS = "Exact prompts"  # our own key: JSON [prompt, negative prompt]
-NEGATIVE = "Negative prompt:"
 SAMPLER, SCHEDULE, SIZE = "Sampler", "Schedule type", "Size"  # of scheduler, and of width and height
 
 # The order of AUTOMATIC1111: these fields first, then those named nowhere, these last.
@@ -35,18 +29,6 @@ _FIRST = (
     *("strength", "resize_mode", "feather", "invert_mask"),
 )
 _LAST = ("clip_skip", "guidance_end", "cache_interval", "num_images")
-
-# A key begins only where no key's character precedes it, else a long line without a colon costs its square.
-_PARAMETER = re.compile(r'(?<![\w \-/])[ \-/]*+(\w[\w \-/]++):\s*("(?:\\.|[^\\"])++"|[^,]*)(?:,|$)')
-
-
-@dataclass(frozen=True, kw_only=True)
-class Infotext:
-    """An infotext taken apart. `fields` holds every key of its last line, known to us or not."""
-
-    prompt: str = ""
-    negative_prompt: str = ""
-    fields: dict[str, str] = field(default_factory=dict)
 
 
 def to_infotext(request: Txt2ImgRequest, *, model_hash: str | None = None, version: str | None = None) -> str:
@@ -65,56 +47,33 @@ def to_infotext(request: Txt2ImgRequest, *, model_hash: str | None = None, versi
 
 
 def parse_infotext(text: str) -> Infotext:
-    """Take any infotext apart as AUTOMATIC1111 does: unknown keys are kept, nothing is refused."""
-    *lines, last = text.strip().split("\n")
-    pairs = _PARAMETER.findall(last)
-    if len(pairs) < 3:  # a last line with fewer is part of the prompt
-        lines, pairs = [*lines, last], []
-    prompt: list[str] = []
-    negative: list[str] = []
-    current = prompt
-    for line in map(str.strip, lines):
-        if line.startswith(NEGATIVE):
-            current = negative
-            line = line.removeprefix(NEGATIVE).strip()
-        if current or line:  # as in A1111, lines before the first words leave no trace
-            current.append(line)
-    fields = {key: _unquote(value) for key, value in pairs}
-    exact = _exact_prompts(fields.get(EXACT_PROMPTS))
-    if exact:
-        return Infotext(prompt=exact[0], negative_prompt=exact[1], fields=fields)
-    return Infotext(prompt="\n".join(prompt), negative_prompt="\n".join(negative), fields=fields)
+    """Take any infotext apart, AUTOMATIC1111's or another program's JSON: unknown keys are kept.
 
-
-@overload
-def from_infotext(text: str) -> Txt2ImgRequest: ...
-@overload
-def from_infotext(text: str, request_type: type[RequestT], **pictures: Picture) -> RequestT: ...
-def from_infotext(
-    text: str, request_type: type[Txt2ImgRequest] = Txt2ImgRequest, **pictures: Picture
-) -> Txt2ImgRequest:
-    """Read the request an infotext asks for. What it does not say, or what no request may hold, is None.
-
-    A text holds no pictures: an Img2ImgRequest is given its init_image, an InpaintRequest its mask_image too.
-    Sampler, schedule type and model keep the names in the text, whether this app has them or not.
-    Raise ValueError if there is no prompt in the text or one too long, or for a bad picture.
+    Raise ValueError for JSON of an unknown form, or text that is too long or nested too deeply.
     """
-    info = parse_infotext(text)
-    prompts = {"prompt": info.prompt, "negative_prompt": info.negative_prompt}
-    request = make_request(request_type, {**prompts, **pictures})
-    # From the last to the first, since few steps need a high strength, and many pictures a low seed.
-    for known in reversed(request_fields(request_type).values()):
-        try:
-            request = make_request(request_type, vars(request) | _read(known, info.fields))
-        except ValueError:  # another tool's value, of another kind or beyond our range: leave the default
-            continue
-    return request
+    if len(text) > MAX_TEXT:
+        raise ValueError(
+            f"the parameters must have at most {MAX_TEXT:,} characters, got {len(text):,} (copy the settings"
+            " out of them and paste those)"
+        )
+    if found := read_form(text):
+        return found
+    taken = take_settings_apart(text)
+    prompts = _exact_prompts(taken.fields.get(EXACT_PROMPTS)) or (taken.prompt, taken.negative_prompt)
+    left = tuple(f"Not understood: {piece[:80]}." for piece in taken.unread)
+    return Infotext(
+        prompt=prompts[0],
+        negative_prompt=prompts[1],
+        fields=taken.fields,
+        is_ours=taken.is_ours,
+        remarks=left,
+    )
 
 
 def _version() -> str:
     from .. import __version__  # at call time: the package imports this module while it is being built
 
-    return f"sd_app {__version__}"
+    return f"{OUR_VERSION}{__version__}"
 
 
 def _said_schedule(request: Txt2ImgRequest) -> str | None:
@@ -127,12 +86,11 @@ def _said_schedule(request: Txt2ImgRequest) -> str | None:
     return None if request.schedule_type == usual == UNIFORM else request.schedule_type
 
 
-def _read_schedule(fields: Mapping[str, str]) -> str:
-    """Return the schedule type a text asks for; in the older form the sampler's name says it all."""
-    schedule, info = fields.get(SCHEDULE) or UNIFORM, SCHEDULERS.get(fields[SAMPLER])
-    if schedule != AUTOMATIC:
-        return schedule
-    return info.automatic if info else UNIFORM
+def join_scheduler(sampler: str, schedule: str) -> str:
+    """Return a sampler that is not here with its schedule type, as one name."""
+    if schedule in ("", AUTOMATIC, UNIFORM) or sampler.endswith(f" {schedule}"):
+        return sampler
+    return f"{sampler} {schedule}"
 
 
 def _parameters(request: Txt2ImgRequest, model_hash: str | None) -> dict[str, str | None]:
@@ -160,21 +118,6 @@ def _written(known: RequestField, request: Txt2ImgRequest) -> dict[str, str]:
     return {infotext.key: infotext.write(value)} if said or value != known.default else {}
 
 
-def _read(known: RequestField, fields: Mapping[str, str]) -> dict[str, object]:
-    """Return a field's value by name, nothing if the text does not say it. Raise ValueError for a bad one."""
-    if known.name in ("width", "height"):
-        size = re.fullmatch(r"(\d{1,5})x(\d{1,5})", fields.get(SIZE, ""))
-        return {known.name: int(size[1 if known.name == "width" else 2])} if size else {}
-    if known.name == "scheduler":
-        return {"scheduler": fields[SAMPLER]} if SAMPLER in fields else {}
-    if known.name == "schedule_type":
-        return {"schedule_type": _read_schedule(fields)} if SAMPLER in fields else {}
-    infotext = known.infotext
-    if infotext is None or infotext.key not in fields:
-        return {}
-    return {known.name: (infotext.read or known.from_text)(fields[infotext.key])}
-
-
 def _join(parameters: Mapping[str, str | None]) -> str:
     return ", ".join(f"{key}: {_quote(value)}" for key, value in parameters.items() if value is not None)
 
@@ -187,18 +130,12 @@ def _quote(value: str) -> str:
     return json.dumps(value, ensure_ascii=not value.isprintable())
 
 
-def _unquote(value: str) -> str:
-    if not value.startswith('"'):
-        return value.strip()
-    try:
-        return str(json.loads(value))
-    except ValueError:
-        return value
-
-
 def _exact_prompts(value: str | None) -> tuple[str, str] | None:
     try:
-        prompt, negative_prompt = json.loads(value or "")
-    except (ValueError, TypeError):
+        prompts = load_json(value)
+    except ValueError:
         return None
-    return (prompt, negative_prompt) if isinstance(prompt, str) and isinstance(negative_prompt, str) else None
+    match prompts:
+        case [str(prompt), str(negative_prompt)]:
+            return prompt, negative_prompt
+    return None

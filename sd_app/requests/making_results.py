@@ -19,7 +19,7 @@ class Txt2ImgResult:
     paths: tuple[Path, ...] = ()  # empty when the pictures were not saved
     infotexts: tuple[str, ...] = ()
     stopped: bool = False  # cancelled: holds the pictures finished before
-    notice: str = ""  # what the user should know, for instance that the mask was empty
+    notice: str = ""  # what the user should know, for instance what of a LoRA was not used
 
     def request_of(self, index: int) -> Txt2ImgRequest:
         """Return the request that makes picture `index` alone."""

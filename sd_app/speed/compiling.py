@@ -10,6 +10,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from ..full_memory import is_out_of_memory
 from ..metadata import write_bytes
 from .calls import Tensors, unflatten
 from .graphs import signature
@@ -50,9 +51,9 @@ class Compiler:
         tell(COMPILING)
         try:
             output = self._compiled(**unflatten(tensors))[0]
-        except torch.OutOfMemoryError:
-            raise
         except RuntimeError as error:  # what torch._dynamo and the compilers below it raise
+            if is_out_of_memory(error):
+                raise
             self.error = str(error).strip().split("\n")[0]
             log.warning("%s: %s", NOT_COMPILED, self.error)
             tell(f"{NOT_COMPILED}: {self.error}")

@@ -4,6 +4,7 @@ Knows nothing of U-Nets, and nothing of CUDA but through its Capture.
 """
 
 import logging
+import threading
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
@@ -11,12 +12,15 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from ..full_memory import is_out_of_memory
 from .calls import Tensors
 from .capture import Capture, Captured
 
 MAX_SHAPES = 8  # recordings kept; the one unused for longest goes
 MAX_KNOWN = 64  # shapes whose calls are counted
-WARM_UPS = 3  # calls of a shape before it is recorded, whose results count like any other's
+# Calls of a shape, in the thread that is to record it, before it does; their results count like any other's.
+# Libraries set themselves up in them, for each thread anew, which must not happen in a recording.
+WARM_UPS = 3
 # Calls that must be left in a job for its first use of a shape to be recorded. Recording takes about as long
 # as a few calls, and who never comes back to a shape shall not pay for it. A judgement, not a measurement.
 PAYS_FROM = 8
@@ -31,8 +35,16 @@ class Known:
     """What was seen of a shape that is not recorded."""
 
     job: int  # the first that used it
-    calls: int = 0
+    thread: object = None  # that called it last
+    calls: int = 0  # in that thread, without another's between them
     refused: bool = False
+
+    def count(self) -> int:
+        """Count a call of the running thread; return how many that makes."""
+        if self.thread is not this_thread():
+            self.thread, self.calls = this_thread(), 0
+        self.calls += 1
+        return self.calls
 
 
 class Graphs:
@@ -48,6 +60,11 @@ class Graphs:
     def __len__(self) -> int:
         return len(self._recordings)
 
+    @property
+    def off(self) -> str:
+        """Return why every call is run as it is from now on; empty while all is well."""
+        return self._capture.off
+
     def begin_job(self) -> None:
         """Count a job: a shape that a second one uses is worth recording."""
         self._job += 1
@@ -58,14 +75,15 @@ class Graphs:
         `kind` is all that the function depends on besides the tensors; `left` how many calls of this job,
         this one included, are to come.
         """
+        if self.off:
+            return function(tensors)
         key = kind, signature(tensors)
         if key in self._recordings:
             return self._replay(key, tensors)
         known = self._look_up(key)
         if known.refused:
             return function(tensors)
-        known.calls += 1
-        if known.calls <= WARM_UPS:
+        if known.count() <= WARM_UPS:
             return self._capture.warm_up(lambda: function(tensors))
         if known.job == self._job and left < PAYS_FROM:
             return function(tensors)
@@ -108,10 +126,12 @@ class Graphs:
             captured = self._capture.record(lambda: function(places))
         except RuntimeError as error:  # torch.OutOfMemoryError is one, too
             # What is really wrong comes up again in the plain call that follows.
-            usual = isinstance(error, torch.OutOfMemoryError)
+            usual = is_out_of_memory(error)
             log.log(
                 logging.INFO if usual else logging.WARNING, "A shape runs without a CUDA graph: %s", error
             )
+            if self.off:
+                self.drop()
             return False
         self._recordings[key] = places, captured
         return True
@@ -124,6 +144,16 @@ class Graphs:
         captured.replay()
         # Copies: schedulers keep what the model said, and the next replay writes into the same memory.
         return tuple(output.clone() for output in captured.outputs)
+
+
+_here = threading.local()
+
+
+def this_thread() -> object:
+    """Return what stands for the running thread; unlike its number, no later thread gets it again."""
+    if not hasattr(_here, "token"):
+        _here.token = object()
+    return _here.token
 
 
 def signature(tensors: Tensors) -> Hashable:

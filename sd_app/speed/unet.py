@@ -1,5 +1,6 @@
 """One checkpoint's U-Net as jobs call it: by plan, and by recordings or compiled code where they serve."""
 
+import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 
@@ -16,6 +17,10 @@ from .reuse import Forward
 from .text_keys import kept_keys
 
 Part = Callable[[UNet2DConditionModel, Forward, Tensors], tuple[Tensor, ...]]
+
+NO_GRAPHS = "Going on without CUDA graphs"
+
+log = logging.getLogger(__name__)
 
 
 class FastUNet:
@@ -69,6 +74,15 @@ class FastUNet:
     def give_up(self) -> bool:
         """Forget the graphs, and never again record their shapes: memory is short. Tell if there were any."""
         return self.graphs is not None and self.graphs.give_up()
+
+    @property
+    def limits(self) -> str:
+        """Return in words what does not make the U-Net faster though it was meant to; empty if all does."""
+        if self.graphs is not None and self.graphs.off:
+            return f"without CUDA graphs, since {self.graphs.off}"
+        if self.compiler is not None and self.compiler.error:
+            return "without torch.compile, which did not work here"
+        return ""
 
     def must_be_eager(self) -> bool:
         """Tell whether the U-Net must be run as Python: somebody watches, or wants gradients or casts."""
@@ -136,13 +150,18 @@ class UNetCalls:
         if fast.compiler and kind == "whole":
             return (fast.compiler.run(self._unet.forward, tensors, self._tell),)
         assert fast.graphs is not None
-        return fast.graphs.run(
+        were_off = fast.graphs.off
+        outputs = fast.graphs.run(
             lambda places: part(self._unet, self._unet.forward, places),
             tensors,
             # With another attention processor, other kernels run.
             kind=(kind, *(attention.processor for attention in self._attentions)),
             left=self._plan.calls - self._calls,
         )
+        if fast.graphs.off != were_off:
+            log.warning("%s: %s", NO_GRAPHS, fast.graphs.off)
+            self._tell(f"{NO_GRAPHS}: {fast.graphs.off}")
+        return outputs
 
 
 def whole(_: UNet2DConditionModel, forward: Forward, tensors: Tensors) -> tuple[Tensor]:

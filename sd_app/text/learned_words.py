@@ -32,6 +32,9 @@ def learned_vectors(
         encoder = pipe.text_encoders[index]
         width = encoder.get_input_embeddings().weight.shape[1]
         vectors = _read(pipe.words.word(token.learned))[index]
+        if vectors is None:  # the other encoder's alone: here its places are empty
+            found[position] = torch.zeros(width)
+            continue
         if vectors.shape[1] != width:
             raise ValueError(
                 f"prompt must hold learned words that fit the model, and the vectors of {token.learned} have"
@@ -71,19 +74,19 @@ def replaced_vectors(text_encoder: CLIPTextModel, vectors: dict[int, Tensor]) ->
 
 
 @lru_cache(maxsize=64)
-def _read(word: LearnedWord) -> tuple[Tensor, ...]:
-    """Read a word's vectors, (vectors, D) float32 for each text encoder."""
+def _read(word: LearnedWord) -> tuple[Tensor | None, ...]:
+    """Read a word's vectors, (vectors, D) float32 for each text encoder; None where there are none."""
     try:
         with safe_open(word.path, framework="pt") as file:
-            tensors = tuple(file.get_tensor(name).float() for name in word.tensors)
+            tensors = tuple(file.get_tensor(name).float() if name else None for name in word.tensors)
     except (SafetensorError, OSError) as error:
         raise ValueError(
             f"prompt must hold learned words that can be read, and {word.name} cannot:"
             f" {reason_of(error, word.path)}"
         ) from error
-    if not all(bool(torch.isfinite(tensor).all()) for tensor in tensors):
+    if not all(bool(torch.isfinite(tensor).all()) for tensor in tensors if tensor is not None):
         raise ValueError(
             f"prompt must hold learned words of numbers, and {word.name} has a value that is none"
             " (get another copy of the file)"
         )
-    return tuple(tensor.reshape(word.num_vectors, -1) for tensor in tensors)
+    return tuple(tensor if tensor is None else tensor.reshape(word.num_vectors, -1) for tensor in tensors)

@@ -10,8 +10,9 @@ from diffusers import AutoencoderKL
 from torch import Tensor, nn
 
 from ..addons import Additions, VaeUse, stamp_files
+from ..full_memory import is_out_of_memory
 from .components import Components
-from .device_memory import OUT_OF_MEMORY, is_out_of_memory
+from .device_memory import OUT_OF_MEMORY
 from .lora_merging import MergedLoras
 from .offloading import remove_hooks
 from .pipeline import Pipeline
@@ -48,6 +49,7 @@ class AppliedAddons:
             tell(f"Merging {', '.join(use.name for use in additions.loras)}")
         self.loras.exchange(additions.loras)
         pipe.merged, pipe.words = self.loras.state, additions.words
+        pipe.remarks = self.loras.remarks
         pipe.preview_decoder = self._preview_decoder(pipe, additions.preview_decoder)
         if vae is not None:
             pipe.vae = vae

@@ -9,6 +9,7 @@ from typing import TypeVar
 import psutil
 import torch
 
+from ..full_memory import is_out_of_memory
 from .components import Components
 from .memory_plan import GUIDED, UNET_TENSORS, VAE_TENSORS, Demand
 
@@ -19,20 +20,9 @@ LARGE_BYTES = 500 * 10**6  # of weights on disk: Stable Diffusion 1.5 has 2 GB
 
 M_ARENA_MAX = -8  # of glibc's malloc.h
 
-# What a full memory raises: torch's own error on CUDA, RuntimeError on MPS and the CPU, and OSError where
-# the system refuses to map a file, or diffusers says that it cannot load one.
+# What a full memory raises: torch's own error on CUDA, RuntimeError on MPS and the CPU and from libraries,
+# and OSError where the system refuses to map a file, or diffusers says that it cannot load one.
 OUT_OF_MEMORY = (torch.OutOfMemoryError, MemoryError, RuntimeError, OSError)
-FULL = ("out of memory", "can't allocate memory", "cannot allocate memory", "not enough memory")
-
-
-def is_out_of_memory(error: BaseException | None) -> bool:
-    """Tell a full memory, also one behind an error, from others: on MPS and the CPU only the words do."""
-    if error is None:
-        return False
-    known = isinstance(error, torch.OutOfMemoryError | MemoryError)
-    if known or any(word in str(error).lower() for word in FULL):
-        return True
-    return is_out_of_memory(error.__cause__ or error.__context__)
 
 
 def try_twice(attempt: Callable[[], T], make_room: Callable[[], object], words: str) -> T:

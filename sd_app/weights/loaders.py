@@ -3,22 +3,26 @@
 from collections.abc import Mapping
 from pathlib import Path
 
+import diffusers
 import torch
-from diffusers import StableDiffusionPipeline, StableDiffusionXLPipeline
+from diffusers import SchedulerMixin, StableDiffusionPipeline, StableDiffusionXLPipeline
 from diffusers.utils import logging as diffusers_logging
 from transformers import CLIPTokenizer
 from transformers.utils import logging as transformers_logging
 
 from ..checkpoints.folders import describe_folder, parts_of, weight_files, why_unusable
 from ..checkpoints.model_info import ModelInfo
+from ..checkpoints.noise_schedule import noise_schedule
 from ..hub.download import OnProgress, download
 from ..hub.http_client import hub_api
 from ..hub.hub_cache import find_snapshot, hub_cache
 from ..hub.hub_errors import hub_errors
 from ..hub.plan import list_files, plan_download
+from ..user_files import read_object
 from .components import Components, LoadedParts
 from .single_file import build_tokenizers, load_file
 
+SCHEDULER_CONFIG = "scheduler/scheduler_config.json"
 NO_CHECKER = {"requires_safety_checker": False, "safety_checker": None}
 # Hugging Face's service that turns pickles into safetensors, and the title of what it proposes.
 CONVERTER = "SFconvertbot"
@@ -49,7 +53,9 @@ def load_folder(folder: Path, dtype: torch.dtype) -> LoadedParts:
     is_fp16 = any(".fp16" in file.name for part in parts_of(folder) for file in weight_files(folder / part))
     is_xl = describe_folder(folder).family == "sdxl"
     pipeline_class = StableDiffusionXLPipeline if is_xl else StableDiffusionPipeline
-    unwanted = {"add_watermarker": False} if is_xl else NO_CHECKER
+    options = {"add_watermarker": False} if is_xl else NO_CHECKER
+    if (folder / SCHEDULER_CONFIG).is_file():
+        options = {**options, "scheduler": load_scheduler(folder)}
     pipe = pipeline_class.from_pretrained(
         folder,
         dtype=dtype,
@@ -58,7 +64,7 @@ def load_folder(folder: Path, dtype: torch.dtype) -> LoadedParts:
         local_files_only=True,
         feature_extractor=None,
         image_encoder=None,
-        **unwanted,
+        **options,
     )
     loaded = pipe.components
     parts: LoadedParts = {
@@ -71,6 +77,19 @@ def load_folder(folder: Path, dtype: torch.dtype) -> LoadedParts:
     if is_xl:
         parts["tokenizer_2"], parts["text_encoder_2"] = loaded["tokenizer_2"], loaded["text_encoder_2"]
     return parts
+
+
+def load_scheduler(folder: Path) -> SchedulerMixin:
+    """Load the scheduler of a usable folder: the noise it says, under its own class's defaults.
+
+    One class needs a library that we do without; another with the same defaults stands in for it.
+    """
+    entry = read_object(folder / "model_index.json").get("scheduler")
+    name = str(entry[1]) if isinstance(entry, list) else ""
+    scheduler_class = getattr(diffusers, {"DPMSolverSDEScheduler": "LMSDiscreteScheduler"}.get(name, name))
+    config = noise_schedule(read_object(folder / SCHEDULER_CONFIG))
+    scheduler: SchedulerMixin = scheduler_class.from_config(config)
+    return scheduler
 
 
 def load_tokenizer(info: ModelInfo) -> CLIPTokenizer:

@@ -19,6 +19,7 @@ from transformers import CLIPTokenizer
 from ..addons import NO_ADDITIONS, Additions
 from ..catalog import find_model
 from ..checkpoints.model_info import ModelInfo
+from ..full_memory import is_out_of_memory
 from ..requests import Status
 from ..settings import Settings
 from ..speed import make_fast_unet
@@ -35,7 +36,6 @@ from .device_memory import (
     count_bytes,
     demand_of,
     free_bytes,
-    is_out_of_memory,
     lies_on,
     limit_arenas,
     networks_in,
@@ -204,8 +204,16 @@ class ModelManager:
             memory_total=total,
             loaded=tuple(checkpoint.name for checkpoint in checkpoints),
             loaded_bytes=tuple(checkpoint.size_bytes for checkpoint in checkpoints),
-            plan=self._plan.words if self._plan and checkpoints else "",
+            plan=self._plan_in_words(checkpoints),
         )
+
+    def _plan_in_words(self, checkpoints: tuple[Checkpoint, ...]) -> str:
+        """Say how the last job ran, and what that lacked."""
+        if not self._plan or not checkpoints:
+            return ""
+        fast_unets = [checkpoint.fast_unet for checkpoint in checkpoints if checkpoint.fast_unet]
+        limits = [fast_unet.limits for fast_unet in fast_unets[-1:] if fast_unet.limits]
+        return ", ".join([self._plan.words, *limits])
 
     @contextmanager
     def _exclusive(self, tell: Event) -> Iterator[None]:

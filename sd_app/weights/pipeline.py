@@ -37,6 +37,7 @@ class Pipeline:
         None  # the name of what changed the networks' weights since they were loaded; None: nothing
     )
     preview_decoder: nn.Module | None = None
+    remarks: tuple[str, ...] = ()  # sentences on what of its add-ons is not used
 
     @property
     def is_xl(self) -> bool:

@@ -18,9 +18,9 @@ from torch import Tensor, nn
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection
 
 from ..checkpoints import TEXT_ENCODERS, UNET, VAE, TextConfig, inspect, make_configs, read_header
+from ..full_memory import is_out_of_memory
 from .clip_tokenizer import EOS_TOKEN, OPEN_CLIP_PAD, build_tokenizer
 from .components import Components, LoadedParts
-from .device_memory import is_out_of_memory
 
 Weights = dict[str, Tensor]
 

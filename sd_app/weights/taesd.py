@@ -9,8 +9,8 @@ from PIL import Image
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from ..full_memory import is_out_of_memory
 from ..user_files import reason_of
-from .device_memory import is_out_of_memory
 
 
 def load_decoder(path: Path) -> nn.Module:

@@ -8,8 +8,8 @@ from diffusers.loaders.single_file_utils import convert_ldm_vae_checkpoint
 from safetensors import SafetensorError, safe_open
 
 from ..checkpoints import VAE
+from ..full_memory import is_out_of_memory
 from ..user_files import reason_of
-from .device_memory import is_out_of_memory
 from .single_file import fill_module
 
 # Names that older versions of diffusers gave to the attention's matrices.

@@ -9,7 +9,7 @@ import torch
 
 from sd_app import Settings, Studio
 from sd_app.addons import inspect_lora, list_files
-from sd_app.weights.lora_merging import read_lora
+from sd_app.weights.lora_reading import read_lora
 from tests.addons.lora_writers import kohya, write_lora
 from tests.addons.steps import PROMPT, draw, layers_of, lend, same, weights
 from tests.checkpoint_files import write_hollow
@@ -38,26 +38,29 @@ BAD: dict[str, tuple[dict[str, torch.Tensor] | bytes, str]] = {
     "pickle": (b"PK\x03\x04" + bytes(100), "it is a pickle under another name"),
     "noise": (bytes(range(256)), "it is no safetensors file"),
     "empty": (b"", "it is empty"),
-    "loha": (some(lora_unet_x__hada_w1_a=(4, 4)), "it is a LoHa"),
-    "lokr": (some(lora_unet_x__lokr_w1=(4, 4)), "it is a LoKr"),
-    "dora": (some(lora_unet_x__lora_down__weight=(4, 4), lora_unet_x__dora_scale=(4,)), "it is a DoRA"),
-    "tucker": (some(lora_unet_x__lora_down__weight=(4, 4), lora_unet_x__lora_mid__weight=(4,)), "Tucker"),
+    "loha": (some(lora_unet_conv_in__hada_w1_a=(4, 4)), "its hada_w1_b is missing"),
+    "lokr": (some(lora_unet_conv_in__lokr_w1=(4, 4)), "its lokr_w2_a is missing"),
+    "dora": (some(lora_unet_conv_in__dora_scale=(4, 1)), "nothing that would change the layer"),
+    "oft": (some(lora_unet_conv_in__oft_blocks=(4, 4, 4)), "it is an OFT"),
     "flux": (some(lora_unet_double_blocks_0__lora_down__weight=(4, 4)), "it is a LoRA for Flux"),
     "other": (some(anything=(4, 4)), "its tensors are those of no LoRA"),
     "stranger": (
         some(unet__nowhere__lora_A__weight=(4, 4), unet__nowhere__lora_B__weight=(4, 4)),
-        "1 of its 1 layers are not in it, unet.nowhere",
+        "none of its layers is one of Stable Diffusion's, unet.nowhere",
     ),
-    "half": (some(unet__conv_in__lora_A__weight=(4, 4)), "its unet.conv_in is missing x"),
+    "half": (some(unet__conv_in__lora_A__weight=(4, 4)), "of unet.conv_in its up is missing"),
     "misfit": (
         some(unet__conv_out__lora_A__weight=(4, 9), unet__conv_out__lora_B__weight=(4, 4)),
-        "its unet.conv_out is",
+        r"its unet.conv_out is \(4, 9\) x \(4, 4\), and the model's is \(4, 16, 3, 3\)",
     ),
     "nan": (
-        {"unet.conv_in.lora_A.weight": torch.full((4, 4), float("nan"))},
+        conv_in(down=torch.full((4, 4, 3, 3), float("nan"))),
         "a value that is no number",
     ),
-    "alphas": (conv_in(alpha=torch.ones(2, 2)), r"conv_in.alpha has the shape \(2, 2\), and an alpha is"),
+    "alphas": (
+        conv_in(alpha=torch.ones(2, 2)),
+        r"conv_in its alpha is one number, and has the shape \(2, 2\)",
+    ),
     "nanalpha": (
         conv_in(alpha=torch.tensor(float("nan"))),
         "its unet.conv_in has the alpha nan for the rank 4",
@@ -68,8 +71,8 @@ BAD: dict[str, tuple[dict[str, torch.Tensor] | bytes, str]] = {
         r"its unet.conv_in has the alpha 4e\+06 for the rank 4",
     ),
     "complexalpha": (conv_in(alpha=torch.tensor(1j)), "its numbers are C64"),
-    "rank0": (conv_in(rank=0), r"conv_in.lora.down.weight has the shape \(0, 4, 3, 3\)"),
-    "scalar": (conv_in(up=torch.zeros(())), r"conv_in.lora.up.weight has the shape \(\)"),
+    "rank0": (conv_in(rank=0), r"conv_in its down has the shape \(0, 4, 3, 3\), and so no numbers"),
+    "scalar": (conv_in(up=torch.zeros(())), r"conv_in its up has the shape \(\), and no factor"),
     "whole": (conv_in(up=torch.ones(16, 4, 1, 1).long()), "its numbers are I64, and only F16"),
     "beyond": (conv_in(up=torch.full((16, 4, 1, 1), 3e38)), r"beyond unet.conv_in gets too large \(lower"),
 }
@@ -103,7 +106,7 @@ def test_a_bad_file_is_refused_by_name_and_the_model_goes_on(studio, models_dir,
 def test_metadata_without_an_alpha_that_can_be_is_refused(tmp_path, metadata):
     file = write_lora(tmp_path / "a.safetensors", conv_in(), {"lora_adapter_metadata": metadata})
     with pytest.raises(ValueError, match=r"its alpha cannot be read|its unet.conv_in has the alpha"):
-        read_lora(file, None)
+        read_lora(file)
 
 
 def test_what_float16_cannot_hold_is_refused_and_the_weights_are_back(studio, models_dir, tmp_path):
@@ -155,7 +158,8 @@ def test_a_cut_off_file_is_refused(studio, models_dir, base):
 )
 def test_another_familys_lora_is_refused_by_its_header_alone(models_dir, key, shape, title):
     """The studio is a new one: nothing is loaded, and the files' weights are holes."""
-    write_hollow(models_dir / "loras/foreign.safetensors", {key: (8, shape)})
+    shapes = {key: (8, shape), key.replace("down", "up").replace("lora_A", "lora_B"): (shape, 8)}
+    write_hollow(models_dir / "loras/foreign.safetensors", shapes)
     studio = Studio(Settings(models_dir=models_dir, model="model-a"))
     with pytest.raises(ValueError, match=f"foreign is one for {title} .the model is Stable Diffusion 1"):
         draw(studio, "a cat <lora:foreign:1>")
@@ -189,7 +193,10 @@ def test_facts_come_from_the_header(tmp_path):
     ids=range(8),
 )
 def test_odd_trigger_words_are_left_out(tmp_path, frequency, words):
-    shapes = {"lora_unet_x.lora_down.weight": (8, 768)}
+    shapes = {
+        "lora_unet_conv_in.lora_down.weight": (8, 4, 3, 3),
+        "lora_unet_conv_in.lora_up.weight": (320, 8),
+    }
     facts = inspect_lora(write_hollow(tmp_path / "z.safetensors", shapes, {"ss_tag_frequency": frequency}))
     assert facts.trigger_words == words
 

@@ -7,10 +7,9 @@ import numpy as np
 import pytest
 import torch
 from diffusers import StableDiffusionPipeline
-from diffusers.configuration_utils import FrozenDict
 
 from sd_app import Settings, Studio
-from sd_app.weights.lora_merging import Factors
+from sd_app.weights.lora_reading import LoraChanges
 from sd_app.weights.scheduling import make_scheduler
 from tests.addons.lora_writers import WRITERS, delta, kohya_original, peft, write_lora
 from tests.addons.steps import KNOWN, PROMPT, Fields, draw, layers_of, lend, same, weights
@@ -147,9 +146,9 @@ def test_weights_are_exchanged_only_when_another_job_asks_for_others(studio, mon
     reads: list[str] = []
     read = loras.read_lora
 
-    def counted(path: Path, config: FrozenDict) -> dict[str, Factors]:
+    def counted(path: Path) -> LoraChanges:
         reads.append(path.stem)
-        return read(path, config)
+        return read(path)
 
     monkeypatch.setattr(loras, "read_lora", counted)
     draw(studio, PROMPT)

@@ -100,10 +100,16 @@ def bare_pipeline(studio: Studio, request: Txt2ImgRequest) -> Callable[[], tuple
     """
     assert request.scheduler is not None
     assert request.seed is not None
+    assert request.width is not None
+    assert request.height is not None
     seeds = range(request.seed, request.seed + request.num_images)
     with studio._ready_manager().pipeline(studio.settings.model, request.scheduler) as lent:
         pipe = bare_of(lent)
     config = pipe.scheduler.config
+    side = pipe.vae_scale_factor
+    shape = (1, pipe.vae.config.latent_channels, request.height // side, request.width // side)
+    # Older torches draw other noise in float16, so bare diffusers is given the studio's.
+    noise = torch.cat([torch.randn(shape, generator=torch.Generator().manual_seed(seed)) for seed in seeds])
 
     def draw() -> tuple[Image.Image, ...]:
         pipe.scheduler = make_scheduler(str(request.scheduler), config)
@@ -115,7 +121,7 @@ def bare_pipeline(studio: Studio, request: Txt2ImgRequest) -> Callable[[], tuple
             width=request.width,
             height=request.height,
             num_images_per_prompt=request.num_images,
-            generator=[torch.Generator().manual_seed(seed) for seed in seeds],
+            latents=noise.to(pipe.unet.dtype),
         ).images
         return tuple(images)
 

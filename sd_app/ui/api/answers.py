@@ -39,6 +39,7 @@ def answer_of(result: Result, files: PictureFiles) -> Answer:
         "seeds": list(result.seeds),
         "infotexts": list(result.infotexts),
         "seconds": round(result.seconds, 3),
+        "notice": result.notice,
     }
     if isinstance(result, BlendResult):
         return answer | {"near": [[asdict(word) for word in row] for row in result.near]}
@@ -52,7 +53,6 @@ def answer_of(result: Result, files: PictureFiles) -> Answer:
         "raw_images": [files.picture(image) for image in result.raw_images],
         "roundtrip_image": files.picture(roundtrip) if roundtrip else None,
         "drifts": [_drift(report) for report in result.drifts],
-        "notice": result.notice,
     }
 
 

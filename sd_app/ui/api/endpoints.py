@@ -26,6 +26,7 @@ from ..shared.gpu import Make, borrow_call, borrow_gpu
 from ..shared.job_events import attempt, result_of
 from ..shared.job_queue import JobQueue, Run
 from ..shared.studio_protocol import PageStudio
+from ..shared.toasts import client_error
 from .answers import Answer, Result, answer_of
 from .uploads import PICTURE_HINTS, open_pictures
 
@@ -33,7 +34,7 @@ Request = Txt2ImgRequest | InterrogateRequest | MatchRequest
 
 RETURNS = (
     "A seed of -1 is a random one; picture k has seed + k. What is left out takes the model's default.\n"
-    'Returns {"images": PNG files with their parameters inside, "seeds", "infotexts", "seconds"}'
+    'Returns {"images": PNG files with their parameters inside, "seeds", "infotexts", "seconds", "notice"}'
 )
 ENDPOINTS: dict[str, tuple[type[Request], str]] = {
     "txt2img": (Txt2ImgRequest, f"Make pictures of a prompt.\n\n{RETURNS}."),
@@ -44,7 +45,7 @@ ENDPOINTS: dict[str, tuple[type[Request], str]] = {
     "inpaint": (
         InpaintRequest,
         "Repaint the white part of mask_image in init_image; both are uploaded files of one size.\n\n"
-        f'{RETURNS}, and "raw_images", "roundtrip_image", "drifts", "notice".',
+        f'{RETURNS}, and "raw_images", "roundtrip_image", "drifts".',
     ),
     "interrogate": (
         InterrogateRequest,
@@ -84,7 +85,7 @@ def answer_or_error(studio: PageStudio, call: Callable[[], Answer]) -> Answer:
     """Return what the call returns; whatever happens, the client gets words."""
 
     def failed(error: Exception) -> Answer:
-        raise gr.Error(error_text(error, studio.settings.mode), print_exception=False) from error
+        raise client_error(error_text(error, studio.settings.mode)) from error
 
     return attempt(call, failed)
 

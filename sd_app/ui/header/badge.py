@@ -128,4 +128,6 @@ def badge_value(status: Status, unloader: Unloader | None = None) -> BadgeValue:
     sizes = (*status.loaded_bytes, *[0] * (len(status.loaded) - len(status.loaded_bytes)))
     loaded = [[name, format_bytes(size)] for name, size in zip(status.loaded, sizes, strict=True)]
     facts.append(["Weights", format_bytes(sum(sizes))])
+    if status.plan:
+        facts.append(["Last job", status.plan])
     return {**value, "words": short, "facts": facts, "loaded": loaded}

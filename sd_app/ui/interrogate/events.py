@@ -18,6 +18,7 @@ from ..shared.job_events import job_events
 from ..shared.job_queue import JobQueue
 from ..shared.scripts import function_of
 from ..shared.studio_protocol import PageStudio
+from ..shared.toasts import refusal
 from . import words
 from .check_drawing import Compare, Draw, check_request
 from .search_form import SearchForm
@@ -160,11 +161,11 @@ class SearchEvents:
             case {"file": {"path": path}, "name": str(name)}:
                 pass
             case _:
-                raise gr.Error("There is no picture to send yet.", print_exception=False)
+                raise refusal("There is no picture to send yet.")
         try:
             value = self.canvas.take(path, name)
         except (ValueError, OSError) as error:
-            raise gr.Error(self._message(error), print_exception=False) from error
+            raise refusal(self._message(error)) from error
         told = f"{name} is on the canvas. Undo there brings back what it held."
         return value, {"text": told, "before": None}
 

@@ -34,12 +34,15 @@ class PromptBlock:
 
 
 def notice_block() -> gr.HTML:
-    """Make the line that tells what was put into the form, {text, before}; it triggers `undo`."""
+    """Make the line that tells what was put into the form, {text, before}; it triggers `undo`.
+
+    Settings that are pasted into a prompt arrive there too, as `pasted` with their text; see page.js.
+    """
     return gr.HTML(
         value=NO_NOTICE,
         html_template='<p class="notice" role="status" hidden><span></span>'
         '<button type="button">Undo</button></p>',
-        js_on_load=script_of("shared/notice.js", "undo"),
+        js_on_load=script_of("shared/notice.js", "undo", "pasted"),
         apply_default_css=False,
         elem_classes="notice-block",
     )

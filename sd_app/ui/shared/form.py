@@ -13,7 +13,7 @@ from typing import TypeVar
 from PIL import Image
 
 from ...checkpoints.model_info import ModelInfo
-from ...metadata import from_infotext
+from ...metadata import file_name, read_parameters
 from ...requests import (
     MAX_PROMPT,
     SIDES,
@@ -26,6 +26,7 @@ from ...requests import (
     PlaneRequest,
     Txt2ImgRequest,
     WalkRequest,
+    capitalized,
     make_request,
     name_sampling,
     request_fields,
@@ -171,26 +172,33 @@ def fields_of(
     request_type: type[Txt2ImgRequest] = Txt2ImgRequest,
     vaes: Sequence[str] = (),
 ) -> tuple[dict[str, object], list[str]]:
-    """Read a picture's infotext, ours or AUTOMATIC1111's, into form fields and remarks on what is missing.
+    """Read parameters, ours or another program's, into form fields and remarks on what was not taken.
 
-    Raise ValueError if it holds no prompt that a request accepts.
+    Raise ValueError for parameters that cannot be read at all.
     """
     arithmetic = issubclass(request_type, ArithmeticRequest)
     saved_type = Txt2ImgRequest if arithmetic else request_type
-    request = from_infotext(infotext, saved_type, **_any_pictures(saved_type))
+    reading = read_parameters(infotext, saved_type, **_any_pictures(saved_type))
+    request, remarks = reading.request, reading.notes
     found: dict[str, object] = {}
     for name, field in request_fields(saved_type).items():
-        value = getattr(request, name)
+        value = reading.prompt if name == "prompt" else getattr(request, name)
         if name == "outpaint":
-            found |= dict(zip(MARGINS, value, strict=True))
+            found |= dict(zip(MARGINS, getattr(request, name), strict=True))
         elif value is not None and not field.is_picture:
             found[name] = value
-    found["vae"] = (request.vae or OWN_VAE).removesuffix(".safetensors")  # as AUTOMATIC1111 names it
-    if request.vae in vaes:
-        found["vae"] = request.vae
-    if arithmetic:
-        found |= {**take_apart(request.prompt), "mode": "blend"}
-    return _existing(found, models, schedulers, vaes)
+    found["vae"] = request.vae or OWN_VAE
+    if arithmetic and reading.prompt:
+        try:
+            found |= {**take_apart(reading.prompt), "mode": "blend"}
+        except ValueError as error:
+            del found["prompt"]
+            remarks.append(f"Not taken: the prompt. {capitalized(str(error))}.")
+    kept, missing = _existing(found, models, schedulers, vaes)
+    remarks += missing
+    if remarks and reading.program:
+        remarks.insert(0, f"They are in {reading.program}'s form.")
+    return kept, remarks
 
 
 def _text(values: Mapping[str, object], name: str) -> str | None:
@@ -208,15 +216,25 @@ def _existing(
             kept["scheduler"], kept["schedule_type"] = name_sampling(scheduler, _text(kept, "schedule_type"))
     known = {"model": models, "scheduler": schedulers, "vae": (OWN_VAE, *vaes)}
     for name, choices in known.items():
-        if name in kept and kept[name] not in choices:
+        if name not in kept or kept[name] in choices:
+            continue
+        asked = str(kept.pop(name))
+        if same := [choice for choice in choices if _is_same_file(asked, choice)]:
+            kept[name] = same[0]
+        else:
             label = LABELS[name] if name == "vae" else name
-            remarks.append(f"The {label} {kept.pop(name)} is not here, so yours stays.")
+            remarks.append(f"The {label} {asked} is not here, so yours stays.")
     if "schedule_type" in kept:
         possible = schedule_types_of(kept.get("scheduler"))
         if not possible:
             del kept["schedule_type"]
         elif kept["schedule_type"] not in possible:
-            asked = f"The schedule type {kept['schedule_type']} is not here for {kept['scheduler']}"
+            said = f"The schedule type {kept['schedule_type']} is not here for {kept['scheduler']}"
             kept["schedule_type"] = possible[0]
-            remarks.append(f"{asked}, so it is {possible[0]}.")
+            remarks.append(f"{said}, so it is {possible[0]}.")
     return kept, remarks
+
+
+def _is_same_file(name: str, other: str) -> bool:
+    """Tell whether two names mean a file of one name, whatever its folder, ending and case."""
+    return bool(other) and file_name(name).casefold() == file_name(other).casefold()

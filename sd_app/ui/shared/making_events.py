@@ -30,6 +30,7 @@ from .job_queue import JobQueue, make_run
 from .kept_numbers import add_numbers, keep_numbers
 from .making_job import MakeRun, MakingJob, Shown
 from .studio_protocol import PageStudio
+from .toasts import refusal
 
 USUAL_SIDE = 512  # of a model that is not known
 
@@ -229,7 +230,7 @@ class MakingTabEvents:
         """Set size, steps, guidance and scheduler to what the model likes."""
         model = self._model(name)
         if model is None:
-            raise gr.Error("This model is not here any more. Reload the page.", print_exception=False)
+            raise refusal("This model is not here any more. Reload the page.")
         updates = self.fill(model_defaults(model)) | (self.fit(canvas_value, name) if self.canvas else {})
         return {**updates, self.prompts.examples: list(model.example_prompts)}
 

@@ -1,4 +1,5 @@
-// The line that tells what was put into the form, with a way back (see controls.py).
+// The line that tells what was put into the form, with a way back (see controls.py). The page gives it
+// settings that were pasted into a prompt.
 
 export function mount({ element, props, trigger, watch }) {
   const line = element.querySelector(".notice");
@@ -8,8 +9,11 @@ export function mount({ element, props, trigger, watch }) {
     line.querySelector("span").textContent = text;
     undo.hidden = !before;
     line.hidden = !text;
+    // The drop place is far below.
+    if (text) line.scrollIntoView({ block: "nearest" });
   };
   undo.addEventListener("click", () => trigger("undo"));
+  line.addEventListener("settings", (event) => trigger("pasted", { text: event.detail }));
   watch("value", draw);
   draw();
 }

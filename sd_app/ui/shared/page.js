@@ -1,4 +1,5 @@
 // Keys and drops of the whole page: Ctrl+Enter generates, Esc stops, Ctrl+Up/Down weighs words.
+import { isInfotext } from "./infotext.js";
 import { weigh } from "./prompt_weights.js";
 
 const shown = (selector) => [...document.querySelectorAll(selector)].find((one) => one.offsetParent);
@@ -93,5 +94,14 @@ for (const name of ["dragleave", "dragend"]) {
 }
 document.addEventListener("paste", (event) => {
   const files = [...(event.clipboardData?.files ?? [])].filter((one) => one.type.startsWith("image/"));
-  if (handOver(files)) event.preventDefault();
+  if (handOver(files) || handOverSettings(event)) event.preventDefault();
 });
+
+// Settings pasted into a prompt fill the whole form, as the picture they come from would.
+function handOverSettings(event) {
+  const text = event.clipboardData?.getData("text/plain") ?? "";
+  const line = event.target.closest?.(".ask:has(.drop-picture)")?.querySelector(".notice");
+  if (!line || !event.target.closest(".prompt-box") || !isInfotext(text)) return false;
+  line.dispatchEvent(new CustomEvent("settings", { detail: text }));
+  return true;
+}

@@ -138,11 +138,11 @@ def finished(
     text = f"{count} in {duration(result.seconds)}"
     if result.stopped:
         text = f"Stopped. {count} of {result.request.num_pictures} finished in {duration(result.seconds)}"
-    nothing = isinstance(result, InpaintResult) and result.roundtrip_image is None and bool(result.notice)
+    unpainted = isinstance(result, InpaintResult) and not result.drifts and not result.stopped
     return {
         **EMPTY,
         "phase": "stopped" if result.stopped else "done",
-        "text": "Nothing was repainted" if nothing else text,
+        "text": "Nothing was repainted" if unpainted else text,
         "fraction": 1,
         "images": images,
         "notice": result.notice,

@@ -10,10 +10,11 @@ from ...requests import MAX_PROMPT
 from .browser_state import QUIET, TELLING
 from .canvas import Canvas, upload_of
 from .components import Component, Updates
-from .errors import error_sentence, sentence
+from .errors import error_sentence
 from .form import fields_of
 from .making_events import MakingTabEvents
 from .scripts import function_of
+from .toasts import refusal, warn
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,7 +24,7 @@ class Receiver:
     tab: MakingTabEvents
 
     def wire(self) -> None:
-        """Connect "reuse", the place for dropped pictures, the canvas, and the way back."""
+        """Connect "reuse", dropped pictures, pasted settings, the canvas, and the way back."""
         self._wire_parameters()
         self._wire_undo()
         if self.tab.canvas:
@@ -50,6 +51,13 @@ class Receiver:
         seed = tab.form["seed"]
         for use_seed in (tab.result.use_seed, tab.again.click):
             use_seed(fn=None, js=seed_js, inputs=[tab.result, seed], outputs=seed)
+        tab.prompts.notice.pasted(
+            self.paste,
+            inputs=[*tab.form.values()],
+            outputs=self._filled,
+            preprocess=False,
+            **TELLING,
+        )
         tab.drop.upload(
             self.read_picture,
             inputs=[tab.drop, *tab.form.values()],
@@ -61,8 +69,8 @@ class Receiver:
     def reuse(self, infotext: object, *before: object) -> Updates:
         """Fill the form from the shown picture's infotext; `before` is what it held."""
         if not isinstance(infotext, str) or not infotext.strip():
-            raise gr.Error("This picture holds no parameters.", print_exception=False)
-        return self._fill_from(infotext) | self._tell("The form holds this picture's parameters.", before)
+            raise refusal("This picture holds no parameters.")
+        return self._take(infotext, "this picture's parameters", before)
 
     def read_picture(self, file: object, *before: object) -> Updates:
         """Fill the form from a dropped picture, and empty the drop place for the next one."""
@@ -73,29 +81,33 @@ class Receiver:
             infotext = read_infotext(self.tab.files.uploaded(file["path"]))
             if not infotext:
                 raise ValueError(
-                    "No parameters in this picture (it must be the file as Stable Diffusion saved it)"
+                    "there are no parameters in this picture (it must be the file as the program saved it)"
                 )
-            updates = self._fill_from(infotext)
+            return self._fill_from(infotext, "that picture's parameters", before) | {drop: None}
         except (ValueError, OSError) as error:
-            gr.Warning(self._message(error))
+            warn(self._message(error))
             return {drop: None}
-        return {**updates, **self._tell("The form holds that picture's parameters.", before), drop: None}
 
-    def _fill_from(self, infotext: str) -> Updates:
-        tab = self.tab
+    def paste(self, event: gr.EventData, *before: object) -> Updates:
+        """Fill the form from settings that were pasted into a prompt, as from a picture that holds them."""
+        text = event._data.get("text") if isinstance(event._data, dict) else None
+        return self._take(text if isinstance(text, str) else "", "the pasted parameters", before)
+
+    def _take(self, infotext: str, whose: str, before: tuple[object, ...]) -> Updates:
+        """Fill the form, or end the event in words."""
         try:
-            fields, remarks = fields_of(
-                infotext,
-                tab.model_names(),
-                tab.studio.schedulers(),
-                tab.request_type,
-                tab.studio.vaes(),
-            )
+            return self._fill_from(infotext, whose, before)
         except ValueError as error:
-            raise gr.Error(sentence(str(error)), print_exception=False) from error
-        for remark in remarks:
-            gr.Warning(remark)
-        return tab.fill(fields)
+            raise refusal(self._message(error)) from error
+
+    def _fill_from(self, infotext: str, whose: str, before: tuple[object, ...]) -> Updates:
+        """Fill the form with what it can hold, and tell in one notice whether that is all."""
+        tab = self.tab
+        fields, remarks = fields_of(
+            infotext, tab.model_names(), tab.studio.schedulers(), tab.request_type, tab.studio.vaes()
+        )
+        text = f"The form holds {'what it can of ' if remarks else ''}{whose}."
+        return tab.fill(fields) | self._tell("\n".join([text, *remarks]), before)
 
     # -- the way back
 
@@ -144,14 +156,14 @@ class Receiver:
             case {"file": {"path": path}, "infotext": str(infotext), "name": str(name)}:
                 pass
             case _:
-                raise gr.Error("There is no picture to send yet.", print_exception=False)
+                raise refusal("There is no picture to send yet.")
         if self.tab.canvas is None:
-            return self._fill_from(infotext) | self._tell(f"The form holds the parameters of {name}.", form)
+            return self._take(infotext, f"the parameters of {name}", form)
         before = dict(zip(self.tab.form, form, strict=True))
         try:
             updates = self._put_on_canvas(self.tab.canvas, path, name, before["model"])
         except (ValueError, OSError) as error:
-            raise gr.Error(self._message(error), print_exception=False) from error
+            raise refusal(self._message(error)) from error
         held = f"{name} is on the canvas. Undo there brings back what it held."
         prompts = self._prompts_of(infotext)
         if before["prompt"] and "{" in prompts.get("prompt", ""):
@@ -189,7 +201,7 @@ class Receiver:
             case {"prompt": str(prompt), "mode": mode} if prompt:
                 name = "negative_prompt" if mode == "negative" else "prompt"
             case _:
-                raise gr.Error("There are no words to send yet.", print_exception=False)
+                raise refusal("There are no words to send yet.")
         before = dict(zip(self.tab.form, form, strict=True))
         found_words = escape(prompt[: MAX_PROMPT // 2])  # escaped they are at most twice as long
         updates = self.tab.fill({name: found_words})
@@ -199,7 +211,7 @@ class Receiver:
                 try:
                     updates |= self._put_on_canvas(self.tab.canvas, path, title, before["model"])
                 except (ValueError, OSError) as error:
-                    raise gr.Error(self._message(error), print_exception=False) from error
+                    raise refusal(self._message(error)) from error
                 text = "The words found are here, and the picture is on the canvas; Undo there takes it back."
         return updates | self._tell(text, form)
 

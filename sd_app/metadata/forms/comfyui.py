@@ -1,0 +1,226 @@
+"""ComfyUI: the graph of nodes that made the picture, in the text "prompt".
+
+A graph may be anything. What is read is the sampler that begins from noise, and what its inputs lead back to;
+of the rest the kinds of nodes are named.
+"""
+
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from ..bounded_json import UnreadableFormError, load_object
+from ..foreign import Infotext, add_loras, as_text, file_name, is_off, size_text
+
+KEYWORDS = ("prompt", "workflow")
+MAX_HOPS = 10_000  # nodes that one input leads back to
+MAX_CHAIN = 100  # nodes that only hand on a value
+_SETTINGS = {  # our key -> the inputs that may hold it, on the sampler or on what hangs on it
+    "Seed": ("seed", "noise_seed"),
+    "Steps": ("steps",),
+    "CFG scale": ("cfg", "guidance"),
+    "Sampler": ("sampler_name",),
+    "Schedule type": ("scheduler",),
+    "Denoising strength": ("denoise",),
+}
+_PARTS = ("guider", "sampler", "sigmas", "noise")  # of a sampler whose settings are nodes of their own
+_VALUES = ("value", "seed", "noise_seed", "int", "float", "number", "string", "text", "Text", "prompt")
+_TEXTS = ("text", "text_g", "text_l", "clip_l", "t5xxl", "prompt", "string", "value")
+_NO_WORDS = {
+    *("model", "clip", "vae", "image", "images", "pixels", "control_net", "mask", "latent_image", "samples"),
+    *("latent", "ckpt_name"),
+}
+_OF_A_SAMPLER = {"steps", "cfg", "sampler_name", "sigmas", "seed", "noise_seed"}
+_MODELS = ("ckpt_name", "unet_name", "model_name", "base_ckpt_name")
+_SIZES = (("width", "height"), ("empty_latent_width", "empty_latent_height"))
+# Kinds of nodes that change nothing, or that are read.
+_PLAIN = (
+    *("KSampler", "CLIPTextEncode", "CheckpointLoader", "EmptyLatent", "EmptySD3Latent", "VAEDecode"),
+    *("VAELoader", "VAEEncode", "LoraLoader", "CLIPSetLastLayer", "SaveImage", "PreviewImage", "LoadImage"),
+    *("SamplerCustom", "BasicScheduler", "KSamplerSelect", "RandomNoise", "CFGGuider", "BasicGuider"),
+    *("Primitive", "Reroute", "Note", "UNETLoader", "CLIPLoader", "DualCLIPLoader", "Seed", "String", "Text"),
+    *("Int", "Float", "Show", "Image Saver", "Image Save", "KarrasScheduler", "Efficient Loader"),
+)
+
+
+def read(data: dict[str, object]) -> Infotext | None:
+    """Read ComfyUI's graph, alone or beside its workflow. None for another object."""
+    nodes = _nodes(load_object(data.get("prompt"))) or _nodes(data)
+    if nodes:
+        return _read_graph(Graph(nodes=nodes))
+    workflow = load_object(data.get("workflow")) or data
+    if isinstance(workflow.get("nodes"), list) and "links" in workflow:
+        raise UnreadableFormError(
+            "the parameters are a ComfyUI workflow without the graph that was run, which cannot be read"
+            " (use a picture that ComfyUI saved)"
+        )
+    return None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Graph:
+    """Nodes by their id: {"class_type": ..., "inputs": {name: value or [id, output]}}."""
+
+    nodes: dict[str, dict[str, object]]
+
+    def inputs(self, node: str) -> dict[str, object]:
+        """Return a node's inputs, none for one that is not there."""
+        found = self.nodes.get(node, {}).get("inputs")
+        return found if isinstance(found, dict) else {}
+
+    def target(self, value: object) -> str | None:
+        """Return the id of the node that a link leads to, None for a plain value."""
+        if isinstance(value, list) and len(value) == 2 and isinstance(value[0], str | int):
+            return str(value[0])
+        return None
+
+    def value(self, node: str, name: str) -> object:
+        """Return an input's plain value, followed through the nodes that only hand one on."""
+        value = self.inputs(node).get(name)
+        for _ in range(MAX_CHAIN):
+            target = self.target(value)
+            if target is None:
+                return None if isinstance(value, list | dict) else value
+            inputs = self.inputs(target)
+            value = next((inputs[one] for one in (name, *_VALUES) if one in inputs), None)
+        return None  # a circle
+
+    def back(self, start: object, without: set[str] = frozenset()) -> Iterator[str]:  # type: ignore[assignment]
+        """Yield the nodes that a link leads back to, near ones first, each once."""
+        waiting = deque([self.target(start)])
+        seen: set[str] = set()
+        while waiting and len(seen) < MAX_HOPS:
+            node = waiting.popleft()
+            if node is None or node in seen:
+                continue
+            seen.add(node)
+            yield node
+            inputs = self.inputs(node)
+            waiting.extend(self.target(value) for name, value in inputs.items() if name not in without)
+
+
+def _nodes(value: dict[str, object]) -> dict[str, dict[str, object]]:
+    """Return a graph's nodes, none if an object is no graph."""
+    nodes = {str(key): node for key, node in value.items() if isinstance(node, dict) and "class_type" in node}
+    return nodes if any(isinstance(node.get("inputs"), dict) for node in nodes.values()) else {}
+
+
+def _read_graph(graph: Graph) -> Infotext:
+    samplers = [node for node in graph.nodes if _samples(graph, node)]
+    first = [node for node in samplers if not _goes_on(graph, node, samplers)]
+    if not samplers:
+        return Infotext(program="ComfyUI", remarks=(f"Its graph has no sampler. {_kinds(graph)}".strip(),))
+    main = (first or samplers)[0]
+    parts = [main, *filter(None, (graph.target(graph.inputs(main).get(part)) for part in _PARTS))]
+    fields = {
+        key: as_text(value)
+        for key, names in _SETTINGS.items()
+        if not is_off(value := _first(graph, parts, names)) or value == 0
+    }
+    if fields.get("Denoising strength") == "1":
+        del fields["Denoising strength"]
+    given = graph.inputs(main)
+    guider = graph.inputs(graph.target(given.get("guider")) or "")
+    positive = given.get("positive") or guider.get("positive") or guider.get("conditioning")
+    negative = given.get("negative") or guider.get("negative")
+    chain = list(graph.back(given.get("model") or guider.get("model"), {"clip", "vae"}))
+    fields |= _size(graph, given.get("latent_image")) | _files(graph, chain, positive)
+    remarks = [f"{len(samplers) - 1} more samplers of its graph are not read."] if len(samplers) > 1 else []
+    return Infotext(
+        prompt=add_loras(_words(graph, positive, "positive"), _loras(graph, chain)),
+        negative_prompt=_words(graph, negative, "negative"),
+        fields=fields,
+        program="ComfyUI",
+        remarks=tuple(filter(None, [*remarks, _kinds(graph)])),
+    )
+
+
+def _samples(graph: Graph, node: str) -> bool:
+    inputs = graph.inputs(node)
+    if {"guider", "sigmas"} <= set(inputs):
+        return True
+    return "positive" in inputs and not _OF_A_SAMPLER.isdisjoint(inputs)
+
+
+def _goes_on(graph: Graph, node: str, samplers: list[str]) -> bool:
+    """Tell whether a sampler begins from what another one made."""
+    inputs = graph.inputs(node)
+    start = next((inputs[name] for name in ("latent_image", "samples", "image") if name in inputs), None)
+    others = set(samplers) - {node}
+    return any(one in others for one in graph.back(start, {"model", "clip", "vae", "positive", "negative"}))
+
+
+def _first(graph: Graph, nodes: list[str], names: tuple[str, ...]) -> object:
+    values = (graph.value(node, name) for node in nodes for name in names if name in graph.inputs(node))
+    return next((value for value in values if value is not None), None)
+
+
+def _words(graph: Graph, link: object, side: str) -> str:
+    """Return the words that conditioning comes from; of several texts one after the other.
+
+    Nodes that change both conditionings hand on each by its name, `side`.
+    """
+    found: list[str] = []
+    waiting = deque([link])
+    seen: set[str] = set()
+    while waiting and len(seen) < MAX_HOPS:
+        node = graph.target(waiting.popleft())
+        if node is None or node in seen:
+            continue
+        seen.add(node)
+        inputs = graph.inputs(node)
+        names = [name for name in (side, *_TEXTS) if name in inputs]
+        texts = [text for name in names if isinstance(text := graph.value(node, name), str) and text.strip()]
+        found += [text.strip() for text in texts[:2] if text.strip() not in found]
+        if names and not texts and graph.target(inputs.get(names[0])) is None:
+            continue  # words, and none of them
+        if not texts:
+            on = [inputs[side]] if side in inputs else [v for k, v in inputs.items() if k not in _NO_WORDS]
+            waiting.extend(on)
+    return ", ".join(found)
+
+
+def _size(graph: Graph, link: object) -> dict[str, str]:
+    for node in graph.back(link, {"model", "clip", "vae", "positive", "negative"}):
+        for width, height in _SIZES:
+            if size := size_text(graph.value(node, width), graph.value(node, height)):
+                return size
+    return {}
+
+
+def _files(graph: Graph, chain: list[str], positive: object) -> dict[str, str]:
+    """Return model, VAE and clip skip."""
+    fields: dict[str, str] = {}
+    if model := _first(graph, chain, _MODELS):
+        fields["Model"] = file_name(model)
+    for node in graph.nodes:
+        vae = graph.value(node, "vae_name")
+        if isinstance(vae, str) and vae != "Baked VAE":
+            fields["VAE"] = file_name(vae)
+    for node in graph.back(positive):
+        layer = graph.value(node, "stop_at_clip_layer")
+        if isinstance(layer, int) and layer < -1:  # -2 is what others call 2
+            fields.setdefault("Clip skip", str(-layer))
+    return fields
+
+
+def _loras(graph: Graph, chain: list[str]) -> list[tuple[object, object]]:
+    """Return the LoRAs on the way to the model, the first applied first, with their scales."""
+    found: list[tuple[object, object]] = []
+    for node in reversed(chain):
+        name = graph.value(node, "lora_name")
+        if isinstance(name, str) and not is_off(name):
+            unet = as_text(_first(graph, [node], ("strength_model", "lora_model_strength")) or 0)
+            words = graph.value(node, "strength_clip")
+            scales = unet if words is None or as_text(words) == unet else f"{as_text(words)}:{unet}"
+            found.append((name, scales))
+    return found
+
+
+def _kinds(graph: Graph) -> str:
+    """Name the kinds of nodes that are not read."""
+    kinds = {str(node.get("class_type")) for node in graph.nodes.values()}
+    others = sorted(kind[:40] for kind in kinds if not kind.startswith(_PLAIN))
+    if not others:
+        return ""
+    more = f" and {len(others) - 12} more" if len(others) > 12 else ""
+    return f"Nodes of its graph that are not read: {', '.join(others[:12])}{more}."

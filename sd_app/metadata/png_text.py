@@ -1,0 +1,73 @@
+"""The text chunks of a PNG file, in front of the pixels or behind them, without decoding a pixel.
+
+Pillow gives those behind only after it has decoded the picture.
+"""
+
+import struct
+import zlib
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from .text_decoding import MAX_TEXT, decode_latin, decode_text
+
+SIGNATURE = b"\x89PNG\r\n\x1a\n"
+OURS = b"Version: sd_app "  # in the infotext of this app, which keeps to the standard's encodings
+_TEXTS = (b"tEXt", b"zTXt", b"iTXt")
+_MAX_CHUNKS = 1_000
+
+
+@dataclass(kw_only=True)
+class PngText:
+    """What a PNG file says besides its pixels: texts by keyword, the first of each, and EXIF data."""
+
+    texts: dict[str, str] = field(default_factory=dict)
+    exif: bytes = b""
+    too_long: int = 0  # bytes of the longest text that was left out for its length
+
+
+def read_png_text(path: Path) -> PngText:
+    """Return the texts of a PNG file. One that is cut off gives what is there. May raise OSError."""
+    found = PngText()
+    with path.open("rb") as file:
+        file.seek(len(SIGNATURE))
+        for _ in range(_MAX_CHUNKS * 100):
+            head = file.read(8)
+            if len(head) < 8 or len(found.texts) > _MAX_CHUNKS:
+                break
+            size, kind = struct.unpack(">I4s", head)
+            if kind in _TEXTS and size <= MAX_TEXT:
+                keyword, text = _text_of(kind, file.read(size))
+                found.texts.setdefault(keyword, text)
+            elif kind == b"eXIf" and size <= MAX_TEXT:
+                found.exif = file.read(size)
+            else:
+                found.too_long = max(found.too_long, size if kind in _TEXTS else 0)
+                file.seek(size, 1)
+            file.seek(4, 1)  # the checksum
+    return found
+
+
+def _text_of(kind: bytes, data: bytes) -> tuple[str, str]:
+    """Return keyword and text of a chunk (PNG specification, 11.3.3)."""
+    keyword, _, rest = data.partition(b"\0")
+    if kind == b"zTXt":
+        return _decode(keyword), _decode(_inflate(rest[1:]))
+    if kind == b"tEXt":
+        return _decode(keyword), _decode(rest)
+    compressed, rest = rest[:1] == b"\1", rest[2:]
+    _language, _, rest = rest.partition(b"\0")
+    _translated, _, rest = rest.partition(b"\0")
+    return _decode(keyword), decode_text(_inflate(rest) if compressed else rest)
+
+
+def _inflate(data: bytes) -> bytes:
+    """Inflate a compressed text, no further than a text may be long; a broken one is empty."""
+    try:
+        return zlib.decompressobj().decompress(data, MAX_TEXT)
+    except zlib.error:
+        return b""
+
+
+def _decode(data: bytes) -> str:
+    """Decode what should be Latin-1 by the standard, and is UTF-8 in many files."""
+    return data.decode("latin-1") if OURS in data else decode_latin(data)

@@ -1,0 +1,183 @@
+"""AUTOMATIC1111's form of text taken apart: where the settings begin, and what each is.
+
+    PROMPT
+    Negative prompt: NEGATIVE
+    Steps: 25, Sampler: DPM++ 2M, Schedule type: Karras, CFG scale: 7.5, Seed: 7, Size: 512x768, Model: ...
+
+Other programs and people's own hands put further lines below the settings, or all of it on one line.
+"""
+
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+NEGATIVE = "Negative prompt:"
+EXACT_PROMPTS = "Exact prompts"  # our own key: JSON [prompt, negative prompt]
+OUR_VERSION = "sd_app "  # with which our value of Version begins
+MIN_SETTINGS = 3  # as AUTOMATIC1111: fewer are words of the prompt
+_ALWAYS = ("Steps", "Sampler", "CFG scale", "Seed", "Size")  # what any program writes
+# Keys with which a line of settings begins. Others may begin a line of a prompt: "photo: ...".
+_FIRST = (*_ALWAYS, "Schedule type", "Scheduler", "Model", "Model hash", "VAE", "Clip skip", "Parser")
+_FIRST_KEY = re.compile(rf"(?m)^[ \t]*(?:{'|'.join(_FIRST)}):", re.IGNORECASE)
+_INLINE_KEY = re.compile(rf"(?<![\w\-])(?:{'|'.join(_ALWAYS)}):(?=\s)")
+# A key begins a piece between commas or line breaks. What it holds is possessive, so that time is linear.
+_KEY = re.compile(r"(?:\A|(?<=[,\n]))[ \t\-/]*+(\w[\w \-/]*+):[ \t]*+")
+_QUOTED = re.compile(r'"(?:\\.|[^\\"])*+"(?=[ \t]*(?:[,\n]|\Z))', re.DOTALL)
+_END = re.compile(r"[ \t]*+(?:[,\n]|\Z)")
+_PLAIN = re.compile(r"[^,\n]*+")
+_NEGATIVE_LINE = re.compile(r"\Anegative prompt:", re.IGNORECASE)
+_NEGATIVE_INLINE = re.compile(r"[ \t,]*+(?<![\w\-])Negative [Pp]rompt:\s*")
+_LOOKED_AT, _TRIES = 20_000, 30  # characters and places that are tried for the beginning of the settings
+
+
+@dataclass(frozen=True, kw_only=True)
+class SettingsText:
+    """A text taken apart. `unread` are pieces among the settings that are no setting."""
+
+    prompt: str
+    negative_prompt: str
+    fields: dict[str, str]
+    unread: tuple[str, ...] = ()
+    is_ours: bool = False  # written by this app, so its braces are arithmetic
+
+
+def take_settings_apart(text: str) -> SettingsText:
+    """Take any text apart. Without settings all of it is prompts; nothing is refused."""
+    text = text.strip()
+    start = _start_of_settings(text)
+    fields, unread = read_settings(text[start:])
+    before = text[:start].removesuffix("\n")
+    exact = EXACT_PROMPTS in fields or fields.get("Version", "").startswith(OUR_VERSION)
+    prompt, negative_prompt = _split_prompts(before if exact else _on_lines(before))
+    return SettingsText(
+        prompt=prompt, negative_prompt=negative_prompt, fields=fields, unread=tuple(unread), is_ours=exact
+    )
+
+
+def holds_settings(text: str) -> bool:
+    """Tell whether a text is clearly an infotext: at least three settings stand in it."""
+    return _start_of_settings(text) < len(text)
+
+
+def read_settings(text: str) -> tuple[dict[str, str], list[str]]:
+    """Read `key: value` pieces between commas and line breaks; also return pieces that are none.
+
+    A value may be quoted as JSON, or be JSON. A piece without a key belongs to the value before it, unless
+    that is a number or a sampler's name.
+    """
+    fields: dict[str, str] = {}
+    unread: list[str] = []
+    key, end = "", 0
+    for match in _keys(text):
+        _add_gap(text[end : match.start()], key, fields, unread)
+        key = match[1].strip()
+        fields[key], end = _value_at(text, match.end())
+    _add_gap(text[end:], key, fields, unread)
+    return fields, unread
+
+
+def _keys(text: str) -> Iterator[re.Match[str]]:
+    """Yield the keys that stand outside other values."""
+    match = _KEY.search(text)
+    while match:
+        yield match
+        match = _KEY.search(text, _value_at(text, match.end())[1])
+
+
+def _value_at(text: str, start: int) -> tuple[str, int]:
+    """Return the value that begins there, and where it ends."""
+    if quoted := _QUOTED.match(text, start):
+        try:
+            return str(json.loads(quoted[0], strict=False)), quoted.end()
+        except ValueError:
+            return quoted[0], quoted.end()
+    if text[start : start + 1] in ("{", "["):
+        try:
+            end = json.JSONDecoder().raw_decode(text, start)[1]
+        except (ValueError, RecursionError):
+            end = start
+        if end > start and _END.match(text, end):
+            return text[start:end], end
+    plain = _PLAIN.match(text, start)
+    assert plain
+    return plain[0].strip(), plain.end()
+
+
+def _add_gap(gap: str, key: str, fields: dict[str, str], unread: list[str]) -> None:
+    """Give what stands between two settings to the value before it, or name it."""
+    rest = gap.strip(", \t\r\n")
+    if not rest:
+        return
+    if not key or key in _ALWAYS:
+        unread.append(rest)
+    else:
+        fields[key] = f"{fields[key]}{gap.rstrip(', ')}"
+
+
+def _start_of_settings(text: str) -> int:
+    """Return where the settings begin, the text's length if there are none.
+
+    They are the last line that begins with a well-known key and holds at least three settings with all that
+    follows it; lines above it that hold one setting each belong to them. Else they begin within a line.
+    """
+    starts = [match.start() for match in _FIRST_KEY.finditer(text)]
+    for count, start in enumerate(reversed(starts[-_TRIES:]), 1):
+        fields = _fields_in(text[start : start + _LOOKED_AT])
+        if len(fields) >= MIN_SETTINGS and any(known in fields for known in _ALWAYS):
+            return _with_lines_above(text, starts[:-count], start, set(fields))
+    for match in reversed(list(_INLINE_KEY.finditer(text))[-_TRIES:]):
+        fields = _fields_in(text[match.start() : match.start() + _LOOKED_AT])
+        if len(fields) >= MIN_SETTINGS and sum(known in fields for known in _ALWAYS) > 1:
+            return _earliest_inline(text, match.start(), set(fields))
+    return len(text)
+
+
+def _fields_in(text: str) -> dict[str, str]:
+    return read_settings(text)[0]
+
+
+def _with_lines_above(text: str, above: list[int], start: int, seen: set[str]) -> int:
+    """Take in the lines directly above that hold one further setting each."""
+    for line_start in reversed(above[-_TRIES:]):
+        line = text[line_start:start].rstrip("\n")
+        fields, unread = read_settings(line)
+        if "\n" in line or len(fields) != 1 or unread or seen & set(fields):
+            break
+        start = line_start
+        seen |= set(fields)
+    return start
+
+
+def _earliest_inline(text: str, start: int, seen: set[str]) -> int:
+    """Return where the run of settings begins, within its line, that goes on at `start`."""
+    line_start = max(text.rfind("\n", 0, start) + 1, start - _LOOKED_AT)
+    for match in reversed(list(_INLINE_KEY.finditer(text, line_start, start))[-_TRIES:]):
+        fields, unread = read_settings(text[match.start() : start])
+        if unread or seen & set(fields):
+            break
+        start = match.start()
+        seen |= set(fields)
+    return start
+
+
+def _on_lines(text: str) -> str:
+    """Put another program's negative prompt on a line of its own that begins as AUTOMATIC1111's does."""
+    text = text.rstrip(" ,\n")
+    if any(_NEGATIVE_LINE.match(line.strip()) for line in text.split("\n")):
+        return "\n".join(_NEGATIVE_LINE.sub(NEGATIVE, line.strip(), count=1) for line in text.split("\n"))
+    return _NEGATIVE_INLINE.sub(f"\n{NEGATIVE} ", text, count=1)
+
+
+def _split_prompts(text: str) -> tuple[str, str]:
+    """Split what stands before the settings, line by line as AUTOMATIC1111 does."""
+    prompt: list[str] = []
+    negative: list[str] = []
+    current = prompt
+    for line in map(str.strip, text.split("\n")):
+        if line.startswith(NEGATIVE):
+            current = negative
+            line = line.removeprefix(NEGATIVE).strip()
+        if current or line:  # as in A1111, lines before the first words leave no trace
+            current.append(line)
+    return "\n".join(prompt), "\n".join(negative)

@@ -1,0 +1,60 @@
+"""The script for a card, as far as a CPU allows: its trials run, and what fails is told."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+import torch
+
+from tests.card import ROOT, list_trials
+from tests.on_card import exactness, speed
+from tests.on_card.models import make_models
+from tests.on_card.trial import Bench, Skipped
+
+
+@pytest.fixture(scope="module")
+def bench(tmp_path_factory: pytest.TempPathFactory) -> Bench:
+    folder = tmp_path_factory.mktemp("card")
+    make_models(folder / "models", device=torch.device("cpu"), full=False)
+    return Bench(folder=folder, device=torch.device("cpu"), is_small=True)
+
+
+@pytest.mark.parametrize(
+    "trial",
+    [exactness.all_kinds, exactness.lora_on_and_off, speed.sd1, speed.xl, speed.observers, speed.cache_hits],
+)
+def test_a_trial_that_needs_no_card_passes_on_a_cpu(bench, trial):
+    found = trial(bench)
+    assert found.passed
+    assert found.figures
+
+
+def test_every_other_trial_says_what_it_needs(bench):
+    needing = [trial for trial in list_trials() if trial.run.__module__.endswith("memory")]
+    for trial in needing:
+        with pytest.raises(Skipped, match="needs"):
+            trial.run(bench)
+    assert len(needing) == 5
+
+
+def test_a_difference_fails_a_trial(bench, monkeypatch):
+    monkeypatch.setattr(exactness, "difference", lambda *_: 1)
+    assert not exactness.lora_on_and_off(bench).passed
+
+
+@pytest.mark.slow
+def test_the_script_runs_trials_in_processes_of_their_own_and_tells_how_they_went(tmp_path):
+    command = [sys.executable, str(ROOT / "tests" / "card.py"), "--device", "cpu", "--minutes", "4"]
+    done = subprocess.run(
+        [*command, "--only", "lora", "graphs", "--out", str(tmp_path)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    told = json.loads((tmp_path / "card.json").read_text())
+    assert told["machine"]["device"] == "cpu"
+    assert told["trials"]["graphs"]["skipped"] == "needs CUDA"
+    assert told["trials"]["lora"]["figures"]["largest difference"] == 0
+    assert "passed   lora" in done.stdout

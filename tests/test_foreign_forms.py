@@ -1,0 +1,188 @@
+"""Pictures of nine other programs, in every place where their files carry the parameters."""
+
+import json
+import random
+from pathlib import Path
+
+import pytest
+
+from sd_app.metadata import read_infotext, read_parameters
+from tests.foreign_forms import FORMS, Form, asked, save
+
+EACH = 7  # pictures a form
+
+
+@pytest.mark.parametrize("number", range(EACH))
+@pytest.mark.parametrize("form", FORMS, ids=lambda form: form.name)
+def test_a_picture_of_another_program_is_read_back(form: Form, number: int, tmp_path: Path) -> None:
+    sampler, schedule, their_sampler, their_schedule = form.samplers[number % len(form.samplers)]
+    given = asked(random.Random(f"{form.name} {number}"), sampler, schedule)
+    carrier = form.carriers[number % len(form.carriers)]
+    path = tmp_path / "theirs"
+    save(form.write(given, their_sampler, their_schedule), carrier, path)
+    text = read_infotext(path)
+    assert text, carrier
+    reading = read_parameters(text)
+    request = reading.request
+    assert (reading.prompt, request.negative_prompt) == (given.prompt, given.negative_prompt)
+    for name in ("num_inference_steps", "guidance_scale", "seed", "width", "height", "model"):
+        assert getattr(request, name) == getattr(given, name), name
+    assert request.sampling == given.full_name
+    assert reading.is_complete, reading.notes
+    assert reading.program in ("", form.name)
+
+
+def graph(**changes: object) -> dict[str, dict[str, object]]:
+    given = asked(random.Random(1), "Euler", "Karras")
+    (comfyui,) = (form for form in FORMS if form.name == "ComfyUI")
+    nodes: dict[str, dict[str, object]] = json.loads(comfyui.write(given, "euler", "karras")["prompt"])
+    for name, value in changes.items():
+        node, _, key = name.removeprefix("n").partition("_")
+        nodes[node]["inputs"][key] = value  # type: ignore[index]
+    return nodes
+
+
+def test_a_graphs_loras_clip_skip_and_vae_are_read() -> None:
+    nodes = graph(n3_model=["20", 0], n6_clip=["22", 0], n8_vae=["23", 0])
+    for node, before, name in (("20", "21", "second"), ("21", "4", "first")):
+        nodes[node] = {
+            "class_type": "LoraLoader",
+            "inputs": {
+                "lora_name": f"style/{name}.safetensors",
+                "strength_model": 0.8,
+                "strength_clip": 0.5,
+                "model": [before, 0],
+                "clip": [before, 1],
+            },
+        }
+    skip: dict[str, object] = {"stop_at_clip_layer": -2, "clip": ["20", 1]}
+    nodes["22"] = {"class_type": "CLIPSetLastLayer", "inputs": skip}
+    nodes["23"] = {"class_type": "VAELoader", "inputs": {"vae_name": "vae-ft-mse.safetensors"}}
+    reading = read_parameters(json.dumps(nodes))
+    assert reading.prompt
+    assert reading.prompt.endswith("<lora:first:0.5:0.8> <lora:second:0.5:0.8>")
+    assert (reading.request.clip_skip, reading.request.vae) == (2, "vae-ft-mse")
+    assert reading.is_complete, reading.notes
+
+
+def test_of_two_passes_the_one_that_begins_from_noise_is_read() -> None:
+    nodes = graph()
+    second = {**nodes["3"]["inputs"], "steps": 9, "denoise": 0.5, "latent_image": ["31", 0]}  # type: ignore[dict-item]
+    nodes["30"] = {"class_type": "KSampler", "inputs": second}
+    nodes["31"] = {
+        "class_type": "LatentUpscale",
+        "inputs": {"samples": ["3", 0], "width": 2048, "height": 2048},
+    }
+    first = read_parameters(json.dumps(graph())).request
+    reading = read_parameters(json.dumps({"30": nodes["30"], **nodes}))
+    assert reading.request == first
+    told = " ".join(reading.notes)
+    assert "1 more samplers" in told
+    assert "LatentUpscale" in told
+
+
+def test_a_sampler_of_several_nodes_is_read() -> None:
+    nodes = graph()
+    inputs: dict[str, dict[str, object]] = {
+        "3": {
+            **{part: [part, 0] for part in ("noise", "guider", "sampler", "sigmas")},
+            "latent_image": ["5", 0],
+        },
+        "noise": {"noise_seed": 77},
+        "guider": {"model": ["4", 0], "positive": ["40", 0], "negative": ["40", 1], "cfg": 3.5},
+        "sampler": {"sampler_name": "dpmpp_2m"},
+        "sigmas": {"scheduler": "karras", "steps": 12, "denoise": 1.0, "model": ["4", 0]},
+        "40": {"positive": ["6", 0], "negative": ["7", 0], "control_net": ["41", 0], "strength": 0.9},
+        "41": {"control_net_name": "canny.safetensors"},
+    }
+    kinds = {"3": "SamplerCustomAdvanced", "40": "ControlNetApplyAdvanced", "41": "ControlNetLoader"}
+    kinds |= {
+        "noise": "RandomNoise",
+        "guider": "CFGGuider",
+        "sampler": "KSamplerSelect",
+        "sigmas": "BasicScheduler",
+    }
+    nodes |= {node: {"class_type": kinds[node], "inputs": given} for node, given in inputs.items()}
+    plain = read_parameters(json.dumps(graph()))
+    reading = read_parameters(json.dumps(nodes))
+    request = reading.request
+    assert (request.seed, request.num_inference_steps, request.guidance_scale) == (77, 12, 3.5)
+    assert request.sampling == "DPM++ 2M Karras"
+    assert (reading.prompt, request.negative_prompt) == (plain.prompt, plain.request.negative_prompt)
+    assert (request.width, request.model) == (plain.request.width, plain.request.model)
+    assert "ControlNetApplyAdvanced" in " ".join(reading.notes)
+
+
+@pytest.mark.parametrize("wanted", ["circle", "missing", "text"])
+def test_a_graph_that_leads_nowhere_gives_what_it_has(wanted: str) -> None:
+    nodes = graph(n6_text=["6", 0]) if wanted == "circle" else graph(n6_text=["404", 0])
+    if wanted == "text":
+        nodes = graph(n6_text=["13", 0], n13_value=["6", 0])
+    reading = read_parameters(json.dumps(nodes))
+    assert reading.prompt == ""
+    assert (
+        reading.request.num_inference_steps
+        == read_parameters(json.dumps(graph())).request.num_inference_steps
+    )
+
+
+def test_invokeais_older_forms_are_read() -> None:
+    image = {"prompt": [{"prompt": "a cat [blurry, bad]", "weight": 1}], "steps": 30, "cfg_scale": 7.5}
+    image |= {"sampler": "k_euler_a", "height": 512, "width": 768, "seed": 5, "type": "txt2img"}
+    old = json.dumps(
+        {"sd-metadata": json.dumps({"model_weights": "m", "app_id": "invoke-ai", "image": image})}
+    )
+    dream = json.dumps({"Dream": '"a cat [blurry, bad]" -s 30 -S 5 -W 768 -H 512 -C 7.5 -A k_euler_a'})
+    for text, model in ((old, "m"), (dream, None)):
+        reading = read_parameters(text)
+        request = reading.request
+        assert (reading.prompt, request.negative_prompt) == ("a cat", "blurry, bad")
+        assert (request.num_inference_steps, request.seed, request.guidance_scale) == (30, 5, 7.5)
+        assert (request.width, request.height, request.scheduler) == (768, 512, "Euler a")
+        assert request.model == model
+        assert reading.is_complete, reading.notes
+
+
+def test_invokeais_weights_are_said_to_be_plain_text() -> None:
+    text = json.dumps(
+        {"app_version": "5", "positive_prompt": "a (big cat)++ and hat+", "steps": 9, "seed": 1}
+    )
+    assert "weigh words as in (word:1.2)" in " ".join(read_parameters(text).notes)
+
+
+def test_novelais_version_4_has_a_prompt_for_each_character() -> None:
+    caption = {"base_caption": "two cats", "char_captions": [{"char_caption": "one orange", "centers": []}]}
+    comment = {
+        "prompt": "two cats",
+        "uc": "x",
+        "sampler": "k_euler",
+        "steps": 28,
+        "v4_prompt": {"caption": caption},
+    }
+    reading = read_parameters(json.dumps({"Comment": json.dumps(comment), "Software": "NovelAI"}))
+    assert reading.prompt == "two cats, one orange"
+    assert reading.request.negative_prompt == "x"
+
+
+def test_loras_of_other_forms_become_tags() -> None:
+    fooocus = {
+        "prompt": "a cat",
+        "base_model": "m.safetensors",
+        "loras": [["a/sdxl_offset.safetensors", 0.1, "1b"]],
+    }
+    older = {"prompt": "a cat", "base_model": "m", "lora_combined_1": "sdxl_offset.safetensors : 0.1"}
+    swarm = {"sui_image_params": {"prompt": "a cat", "loras": ["sdxl_offset"], "loraweights": ["0.1"]}}
+    draw = {"c": "a cat", "uc": "", "lora": [{"model": "sdxl_offset.ckpt", "weight": 0.1}]}
+    easy = {"prompt": "a cat", "use_stable_diffusion_model": "m", "sampler_name": "ddim"}
+    easy |= {"use_lora_model": ["sdxl_offset"], "lora_alpha": [0.1]}  # type: ignore[dict-item]
+    invoke = {"app_version": "5", "positive_prompt": "a cat"}
+    invoke["loras"] = [{"model": {"name": "sdxl_offset"}, "weight": 0.1}]  # type: ignore[assignment]
+    for form in (fooocus, older, swarm, draw, easy, invoke):
+        assert read_parameters(json.dumps(form)).prompt == "a cat <lora:sdxl_offset:0.1>", form
+
+
+def test_an_unknown_form_is_said_by_what_it_holds() -> None:
+    with pytest.raises(ValueError, match=r"JSON of a form that this app does not know \(it holds a, b\)"):
+        read_parameters('{"a": 1, "b": [2]}')
+    with pytest.raises(ValueError, match="ComfyUI workflow without the graph"):
+        read_parameters('{"nodes": [], "links": [], "version": 0.4}')

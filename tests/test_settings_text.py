@@ -1,0 +1,169 @@
+"""Where the settings stand in a text, and what each of them is."""
+
+import pytest
+
+from sd_app.metadata import parse_infotext, read_parameters
+from sd_app.metadata.settings_text import holds_settings
+from sd_app.requests import MAX_SEED, Img2ImgRequest
+from tests.infotexts import PICTURE
+
+LINE = "Steps: 22, Sampler: Euler a, CFG scale: 6.5, Seed: 5, Size: 512x768"
+EXPECTED = {"Steps": "22", "Sampler": "Euler a", "CFG scale": "6.5", "Seed": "5", "Size": "512x768"}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"a cat\nNegative prompt: bad\n{LINE}",
+        f"a cat\r\nNegative prompt: bad\r\n{LINE}\r\n",
+        f"a cat\nNegative prompt: bad {LINE}",
+        f"a cat\nNegative prompt: bad, {LINE}",
+        f"a cat Negative prompt: bad {LINE}",
+        f"a cat, Negative prompt: bad, {LINE}",
+        f"a cat\nNegative prompt: bad\n\n{LINE}",
+        f"a cat\nNegative Prompt: bad\n{LINE}",
+        "a cat\nNegative prompt: bad\n" + LINE.replace(", ", "\n"),
+        f"a cat\nNegative prompt: bad\n{LINE}\n\n",
+        "a cat\nNegative prompt: bad\nSampler: Euler a, Steps: 22, CFG scale: 6.5, Seed: 5, Size: 512x768",
+    ],
+)
+def test_the_settings_are_found_wherever_they_stand(text: str) -> None:
+    info = parse_infotext(text)
+    assert (info.prompt, info.negative_prompt, info.fields) == ("a cat", "bad", EXPECTED)
+
+
+RESOURCES = '[{"type":"a","id":1}, {"b": "c, d: e"}]'
+HASHES = '{"model": "6ce0", "vae": "1b2c"}'
+
+
+@pytest.mark.parametrize(
+    ("below", "key", "value"),
+    [
+        ("\nTemplate: a __cat__", "Template", "a __cat__"),
+        (f"\nCivitai resources: {RESOURCES}", "Civitai resources", RESOURCES),
+        (f", Hashes: {HASHES}, RNG: CPU", "Hashes", HASHES),
+        (", Wildcard prompt: one\ntwo, Version: v1.5.1", "Wildcard prompt", "one\ntwo"),
+        (', ADetailer prompt: "one,\ntwo: 3\n\n4", Version: v1.5.1', "ADetailer prompt", "one,\ntwo: 3\n\n4"),
+        (', ADetailer prompt: "one \\"two\\"\\n3"', "ADetailer prompt", 'one "two"\n3'),
+        (", VAE: a, b.vae.pt", "VAE", "a, b.vae.pt"),
+        (', Broken: "no end, Version: 1', "Broken", '"no end'),
+        (", Time: 3m 4.5s", "Time", "3m 4.5s"),
+    ],
+)
+def test_values_with_line_breaks_quotes_and_json_are_whole(below: str, key: str, value: str) -> None:
+    info = parse_infotext(f"a cat\nNegative prompt: bad\n{LINE}{below}")
+    assert info.fields[key] == value
+    assert {name: info.fields[name] for name in EXPECTED} == EXPECTED
+    assert (info.prompt, info.negative_prompt) == ("a cat", "bad")
+
+
+def test_lines_of_a_prompt_that_look_like_settings_stay_in_it() -> None:
+    trap = "Steps: 9, Sampler: Heun, Seed: 1\nphoto: a, b: c, d: e"
+    info = parse_infotext(f"{trap}\nNegative prompt: Size: big\n{LINE}")
+    assert (info.prompt, info.negative_prompt, info.fields) == (trap, "Size: big", EXPECTED)
+    inline = parse_infotext(f"cats in Steps: 3 and more {LINE}")
+    assert (inline.prompt, inline.fields) == ("cats in Steps: 3 and more", EXPECTED)
+    for words in ("photo: a cat, style: oil, light: soft", "Size: large, a cat", "Seed: of doubt"):
+        assert parse_infotext(words).prompt == words
+        assert not holds_settings(words)
+
+
+def test_what_is_no_setting_among_them_is_named() -> None:
+    reading = read_parameters(f"a cat\n{LINE.replace(', Seed', ', by my hand, Seed')}")
+    assert reading.request.seed == 5
+    assert reading.notes == ["Not understood: by my hand."]
+
+
+def test_each_value_that_cannot_be_taken_is_named_with_its_reason() -> None:
+    reading = read_parameters(
+        "a cat\nSteps: 5000, Sampler: Nobody's, CFG scale: nan, Seed: -5, Size: 20x513, Clip skip: many, VAE:"
+        " None, Face restoration: CodeFormer, Version: v1.10.1, Model hash: 6ce0"
+    )
+    assert sorted(reading.notes) == [
+        "Height 513 became 512, the nearest multiple of 8.",
+        "Not taken: CFG scale: nan (must be a number from 0 to 30).",
+        "Not taken: Clip skip: many (must be a number).",
+        "Not taken: Face restoration: CodeFormer (no such field here).",
+        f"Not taken: Seed: -5 (must be a whole number from 0 to {MAX_SEED}).",
+        "Not taken: Steps: 5000 (must be a whole number from 1 to 1000).",
+        "Not taken: Width: 20x513 (must be a whole number from 64 to 8192).",
+    ]
+    assert reading.request.scheduler == "Nobody's"  # the page says that it is not here
+    assert reading.request.height == 512
+
+
+def test_information_is_not_told_as_something_lost() -> None:
+    text = (
+        f'a cat\n{LINE}, Model hash: 6ce0, VAE hash: 1b, Lora hashes: "a: 1", TI hashes: "b: 2", Version: v1'
+    )
+    assert read_parameters(f"{text}, Tiling: False, Face restoration: None").is_complete
+
+
+@pytest.mark.parametrize(
+    ("side", "nearest"), [(513, 512), (516, 512), (517, 520), (1023, 1024), (64, 64), (65, 64), (8190, 8192)]
+)
+def test_a_side_becomes_the_nearest_multiple_of_8(side: int, nearest: int) -> None:
+    reading = read_parameters(f"a\nSteps: 5, Seed: 1, Size: {side}x512")
+    assert reading.request.width == nearest
+    assert reading.is_complete == (side == nearest)
+
+
+@pytest.mark.parametrize("size", ["512 x 768", "512×768", "(512, 768)", "512*768"])
+def test_a_size_is_read_as_people_write_it(size: str) -> None:
+    request = read_parameters(f'a\nSteps: 5, Seed: 1, Size: "{size}"').request
+    assert (request.width, request.height) == (512, 768)
+
+
+@pytest.mark.parametrize(
+    ("written", "read", "told"),
+    [
+        ("a {cat|dog} \\{x\\}", "a \\{cat|dog} \\{x\\}", "Braces"),
+        ("a :} cat {", "a :} cat \\{", "Braces"),
+        ("a <hypernet:anime:0.7> cat", "a  cat", "<hypernet:anime:0.7> is not read"),
+        ("a <random:red|blue> cat", "a  cat", "<random:red|blue> is not read"),
+        ("<lora:s:1:0.5:lbw=ALL> a", "<lora:s:1:0.5> a", "only <lora:s:1:0.5> is read"),
+        ("<lora:s:lbw=ALL:x> a", "<lora:s> a", "only <lora:s> is read"),
+        ("<lora:s:99> a", "<lora:s> a", "only <lora:s> is read"),
+        ("<lora::1> a", " a", "<lora::1> is not read"),
+        ("(embedding:EasyNegative:1.2)", "(EasyNegative:1.2)", "without embedding:"),
+        ("a __color__ cat", "a __color__ cat", "__color__ is plain text"),
+    ],
+)
+def test_syntax_of_another_program_becomes_words_and_is_said(written: str, read: str, told: str) -> None:
+    reading = read_parameters(f"{written}\n{LINE}")
+    assert reading.prompt == read.strip()
+    assert told in " ".join(reading.notes)
+    assert reading.request.seed == 5
+
+
+def test_a_lora_of_a_negative_prompt_is_left_out_and_named() -> None:
+    reading = read_parameters(f"a cat\nNegative prompt: bad <lora:s:1>\n{LINE}")
+    assert reading.request.negative_prompt == "bad"
+    assert "<lora:s:1> is not read in a negative prompt" in reading.notes[0]
+
+
+def test_our_own_braces_are_arithmetic() -> None:
+    text = f"a {{cat + dog}}\n{LINE}, Version: sd_app 0.1.0"
+    reading = read_parameters(text)
+    assert reading.prompt == "a {cat + dog}"
+    assert reading.is_complete
+
+
+def test_a_prompt_that_is_too_long_costs_the_prompt_alone() -> None:
+    reading = read_parameters(f"{'cat ' * 10_000}\nNegative prompt: bad\n{LINE}")
+    assert reading.prompt is None
+    assert (reading.request.negative_prompt, reading.request.seed) == ("bad", 5)
+    assert "must have at most 20,000 characters" in reading.notes[0]
+
+
+def test_a_tab_with_a_picture_takes_its_strength() -> None:
+    text = f"a cat\n{LINE}, Denoising strength: 0.45, Mask blur: 4"
+    reading = read_parameters(text, Img2ImgRequest, init_image=PICTURE)
+    assert reading.request.strength == 0.45
+    assert reading.notes == ["Not taken: Mask blur: 4 (no such field here)."]
+
+
+def test_keys_in_other_programs_spelling_are_known() -> None:
+    request = read_parameters("a\nsteps: 9, Sampler: euler, cfg scale: 3, SEED: 4, Scheduler: karras").request
+    assert (request.num_inference_steps, request.guidance_scale, request.seed) == (9, 3.0, 4)
+    assert request.sampling == "Euler Karras"
