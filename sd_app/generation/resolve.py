@@ -8,7 +8,7 @@ from typing import TypeVar
 from PIL import Image
 
 from ..checkpoints.model_info import ModelInfo
-from ..checks import MAX_SEED
+from ..checks import MAX_RANDOM_SEED
 from ..images import open_image, open_mask
 from ..pictures.placement import round_size, round_up_size
 from ..requests import Img2ImgRequest, InpaintRequest, Txt2ImgRequest, WalkRequest, check_limits
@@ -25,7 +25,7 @@ def resolve(request: RequestT, info: ModelInfo, settings: Settings) -> RequestT:
     """
     scheduler = find_scheduler(request.scheduler or info.default_scheduler, request.schedule_type)
     request = open_pictures(request, settings)
-    random_seed = secrets.randbelow(MAX_SEED - request.num_images + 2)
+    random_seed = secrets.randbelow(MAX_RANDOM_SEED - request.num_images + 2)
     width, height = default_size(request, info, settings)
     resolved = replace(
         request,

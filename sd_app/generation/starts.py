@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+import numpy as np
 import torch
 from diffusers.utils.torch_utils import randn_tensor
 from PIL import Image
@@ -14,6 +15,10 @@ from ..requests import Img2ImgRequest, Txt2ImgRequest
 from ..weights.pipeline import Pipeline
 from ..weights.scheduling import check_first_signal, set_steps
 from .vae import encode_image, round_trip
+
+# The state of torch's generator in bytes: the seed and two counters, then the Mersenne Twister's words of 32
+# bits in 64 each.
+_STATE_AT, _WORDS = 24, 624
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -150,4 +155,21 @@ def steps_run(request: Txt2ImgRequest) -> int:
 
 def make_generators(requests: Sequence[Txt2ImgRequest]) -> list[Generator]:
     """Return each picture's own source of noise, on the CPU: a seed means the same noise on every device."""
-    return [torch.Generator("cpu").manual_seed(request.seed or 0) for request in requests]
+    return [make_generator(request.seed or 0) for request in requests]
+
+
+def make_generator(seed: int, *stream: int) -> Generator:
+    """Return a source of noise on the CPU; another for every seed of 0..2**63-1 and every stream.
+
+    torch's own reads the low 32 bits of a seed, so that 2**32 would be 0 again. Beyond, and for a stream,
+    its Mersenne Twister begins with a state that numpy mixes of all the bits (O'Neill 2015).
+    """
+    generator = torch.Generator("cpu").manual_seed(seed % 2**32)
+    if seed < 2**32 and not stream:
+        return generator
+    mixed = np.random.SeedSequence(seed, spawn_key=stream).generate_state(_WORDS, np.uint32)
+    state = generator.get_state()
+    state[:8] = torch.tensor([seed]).view(torch.uint8)  # what initial_seed() tells
+    state[_STATE_AT : _STATE_AT + 8 * _WORDS] = torch.from_numpy(mixed.astype(np.int64)).view(torch.uint8)
+    generator.set_state(state)
+    return generator

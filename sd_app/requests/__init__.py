@@ -3,7 +3,7 @@
 A request that exists is valid: types and ranges are checked when it is built.
 """
 
-from ..checks import MAX_SEED, SIDES
+from ..checks import MAX_RANDOM_SEED, MAX_SEED, SIDES
 from ..schedulers import name_sampling, schedule_types_of
 from .arithmetic import (
     MAX_FRAMES,
@@ -84,6 +84,7 @@ __all__ = [
     "MAX_MATCHES",
     "MAX_NUM_IMAGES",
     "MAX_PROMPT",
+    "MAX_RANDOM_SEED",
     "MAX_SEED",
     "MEANINGS",
     "PARTED",

@@ -1,6 +1,7 @@
 """Read a checkpoint from disk or the hub into a pipeline's parts. Safetensors only, nobody else's code."""
 
 from collections.abc import Mapping
+from inspect import signature
 from pathlib import Path
 
 import diffusers
@@ -88,6 +89,8 @@ def load_scheduler(folder: Path) -> SchedulerMixin:
     name = str(entry[1]) if isinstance(entry, list) else ""
     scheduler_class = getattr(diffusers, {"DPMSolverSDEScheduler": "LMSDiscreteScheduler"}.get(name, name))
     config = noise_schedule(read_object(folder / SCHEDULER_CONFIG))
+    if "clip_sample" in signature(scheduler_class).parameters:
+        config |= {"clip_sample": False}  # as latents want it; diffusers warns otherwise
     scheduler: SchedulerMixin = scheduler_class.from_config(config)
     return scheduler
 

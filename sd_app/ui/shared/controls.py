@@ -179,10 +179,10 @@ def sampling_block(model: ModelInfo | None, schedulers: tuple[str, ...]) -> Fiel
             Txt2ImgRequest, "guidance_scale", explained=True, value=defaults.get("guidance_scale", 7.5)
         )
         with gr.Row(elem_classes="field-row"):
-            seed = control(Txt2ImgRequest, "seed", value=RANDOM_SEED, min_width=100)
+            seed = control(Txt2ImgRequest, "seed", value=str(RANDOM_SEED), min_width=100)
             shuffle = gr.Button("Random", elem_classes="small", min_width=60, scale=0)
             again = gr.Button("Reuse", elem_classes="small", min_width=60, scale=0)
-    shuffle.click(fn=None, js=function_of("shared/controls.js", "same", RANDOM_SEED), outputs=seed)
+    shuffle.click(fn=None, js=function_of("shared/controls.js", "same", str(RANDOM_SEED)), outputs=seed)
     scheduler.change(
         schedule_choices,
         inputs=[scheduler, schedule_type],

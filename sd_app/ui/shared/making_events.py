@@ -145,6 +145,8 @@ class MakingTabEvents:
     def fill(self, fields: Mapping[str, object]) -> Updates:
         """Return the updates that put these fields into the form; the others stay as they are."""
         updates: Updates = {self.form[n]: value for n, value in fields.items() if n in self.form}
+        if "seed" in fields:  # as text: browsers round whole numbers beyond 2**53
+            updates[self.form["seed"]] = str(fields["seed"])
         steps = fields.get("num_inference_steps")
         if isinstance(steps, int):
             slider = self.form["num_inference_steps"]
