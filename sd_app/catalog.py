@@ -9,22 +9,22 @@ from pathlib import Path
 
 from .checkpoints import SCALING_FACTORS, FileFacts, inspect, open_header_cache
 from .checkpoints.folders import (
+    INDEX,
     INPAINT_CHANNELS,
-    ODD_VALUES,
     describe_folder,
     how_to_convert,
     native_size,
     tell_family,
     why_unusable,
 )
-from .checkpoints.model_info import ModelInfo, apply_overrides
+from .checkpoints.model_info import ODD_VALUES, ModelInfo, apply_overrides
 from .hub.curated import CURATED, curated_overrides
 from .hub.hub_cache import find_snapshot, list_snapshots, snapshot_folder
 from .settings import EMBEDDED_DIR, EMBEDDED_MODEL, Settings, is_path
 from .user_files import MAX_NAMED, PICKLES, SUFFIX, JsonObject, nearest, read_object, readable, reason_of
 
 MAX_NAME = 200  # bytes of a file's name; disks take 255 with the ending
-CONFIGS = ("vae/config.json", "unet/config.json", "model_index.json")
+CONFIGS = ("vae/config.json", "unet/config.json", INDEX)
 
 
 def list_models(settings: Settings) -> list[ModelInfo]:
@@ -32,8 +32,9 @@ def list_models(settings: Settings) -> list[ModelInfo]:
     folders, files = _children(settings.models_dir)
     if EMBEDDED_MODEL not in [folder.name for folder in folders]:
         folders.append(EMBEDDED_DIR / EMBEDDED_MODEL)
-    models = [describe_folder(path) for path in folders if not why_unusable(path)]
-    models += _describe_files(files, folders, settings.cache_dir)
+    names = _name_folders(folders, settings.models_dir)
+    models = [describe_folder(path, name=names[path]) for path in folders if not why_unusable(path)]
+    models += _describe_files(files, list(names.values()), settings.cache_dir)
     models += _list_hub(settings)
     models += _list_given(settings, {info.name for info in models})
     return sorted(models, key=lambda info: (not _is_default(info, settings), info.name.lower()))
@@ -89,13 +90,15 @@ def describe_file(path: Path, *, name: str | None = None, facts: FileFacts | Non
         family=facts.family,
         native_size=facts.native_size,
         size_bytes=facts.size_bytes,
-        note=facts.assumed,
+        note=" ".join(filter(None, (facts.assumed, facts.left_out))),
         only_inpaints=facts.in_channels == INPAINT_CHANNELS,
     )
-    try:
-        return apply_overrides(implied, facts.sidecar, scaling_factor=SCALING_FACTORS[facts.family])
-    except ODD_VALUES as error:
-        raise ValueError(f"a value in {path.stem}.json beside it is wrong: {error}") from error
+    return apply_overrides(
+        implied,
+        facts.sidecar,
+        scaling_factor=SCALING_FACTORS[facts.family],
+        where=f"{path.stem}.json beside it",
+    )
 
 
 def list_downloaded() -> list[ModelInfo]:
@@ -143,11 +146,27 @@ def _describe_absent(hub_id: str, vae: JsonObject, unet: JsonObject, index: Json
         only_inpaints=curated.only_inpaints if curated else unet.get("in_channels") == INPAINT_CHANNELS,
     )
     factor = curated.scaling_factor if curated else vae.get("scaling_factor", 0.18215)
-    return apply_overrides(implied, curated_overrides(hub_id), scaling_factor=factor)
+    return apply_overrides(
+        implied, curated_overrides(hub_id), scaling_factor=factor, where="what is known of it"
+    )
+
+
+def _name_folders(folders: list[Path], models_dir: Path) -> dict[Path, str]:
+    """Name folders as they are called; one that lies deeper and shares its name, with the outer one's too."""
+    bearers = Counter(folder.name for folder in folders)
+    return {
+        folder: folder.name
+        if bearers[folder.name] == 1 or folder.parent in (models_dir, EMBEDDED_DIR)
+        else f"{folder.name} ({folder.parent.name})"
+        for folder in folders
+    }
 
 
 def _children(models_dir: Path) -> tuple[list[Path], list[Path]]:
-    """Return the diffusers folders and the .safetensors files of a folder. Nothing is opened."""
+    """Return the diffusers folders and the .safetensors files of a folder. Nothing is opened.
+
+    Of a folder that is none itself, a repository say, those in it count.
+    """
     folders, files = [], []
     try:
         with os.scandir(models_dir) as entries:
@@ -156,11 +175,31 @@ def _children(models_dir: Path) -> tuple[list[Path], list[Path]]:
                     continue
                 if entry.name.lower().endswith(SUFFIX) and _leads_to(entry.is_file):
                     files.append(models_dir / entry.name)
-                elif _leads_to(entry.is_dir) and (models_dir / entry.name / "model_index.json").is_file():
-                    folders.append(models_dir / entry.name)
+                elif _leads_to(entry.is_dir):
+                    folders += _pipelines_in(models_dir / entry.name)
     except OSError:
         pass  # a folder that is not there holds nothing
     return folders, sorted(files, key=attrgetter("name"))  # comparing whole paths is slow
+
+
+def _pipelines_in(folder: Path) -> list[Path]:
+    """Return a folder if it is a pipeline in diffusers' layout, else those in it."""
+    if (folder / INDEX).is_file():
+        return [folder]
+    if folder.is_symlink():  # it may lead in a circle
+        return []
+    found = []
+    with suppress(OSError), os.scandir(folder) as entries:
+        for entry in entries:
+            plain = not entry.name.startswith(".") and readable(entry.name) == entry.name
+            if (
+                plain
+                and not entry.is_symlink()
+                and entry.is_dir()
+                and (folder / entry.name / INDEX).is_file()
+            ):
+                found.append(folder / entry.name)
+    return sorted(found)
 
 
 def _leads_to(is_kind: Callable[[], bool]) -> bool:
@@ -171,9 +210,9 @@ def _leads_to(is_kind: Callable[[], bool]) -> bool:
         return False
 
 
-def _describe_files(files: list[Path], folders: list[Path], cache_dir: Path) -> list[ModelInfo]:
+def _describe_files(files: list[Path], taken: list[str], cache_dir: Path) -> list[ModelInfo]:
     """Describe the usable checkpoint files. One that shares its name goes by its name with the ending."""
-    bearers = Counter([folder.name for folder in folders] + [file.stem for file in files])
+    bearers = Counter(taken + [file.stem for file in files])
     models, headers = [], open_header_cache(cache_dir)
     for file in files:
         name = file.name if bearers[file.stem] > 1 else file.stem
@@ -235,6 +274,10 @@ def _why_missing(settings: Settings, name: str) -> str:
             return f" ({path.name} is refused: reading it can run code{how_to_convert(path)})"
         if path.suffix.lower() == SUFFIX and (reason := _why_file_unusable(path)):
             return f" ({path.name} cannot be used: {reason})"
+    folders, _ = _children(settings.models_dir)
+    for path, called in _name_folders(folders, settings.models_dir).items():
+        if name in (called, path.name) and (reason := why_unusable(path)):
+            return f" ({called} cannot be used: {reason})"
     return ""
 
 

@@ -7,6 +7,9 @@ from PIL import Image
 MAX_SEED = 2**63 - 1
 MAX_RANDOM_SEED = 2**32 - 1  # of one that is drawn: short enough to be read out and typed
 MIN_SIDE, MAX_SIDE = 64, 8192  # pixels
+# What a picture may have that comes in: bounded by what it costs to decode, not by what a model makes.
+MAX_INPUT_PIXELS = 178_956_970  # width * height; Pillow's own bound against bombs
+MAX_ASPECT = 250  # longer side by shorter: many programs scale the shorter one to a fixed size
 SIDES = ("left", "top", "right", "bottom")
 
 
@@ -96,6 +99,11 @@ def check_picture(name: str, value: object, modes: tuple[str, ...]) -> None:
         )
     if 0 in value.size:
         raise ValueError(f"{name} must have at least one pixel, got {value.width}x{value.height}")
+    if max(value.size) > MAX_ASPECT * min(value.size):
+        raise ValueError(
+            f"{name} must be at most {MAX_ASPECT} times as long as it is wide,"
+            f" got {value.width}x{value.height} (cut a part out of it)"
+        )
 
 
 def check_same_size(init_image: object, mask_image: object) -> None:

@@ -1,16 +1,31 @@
-"""Pictures in and out of the app: one safe decoder, a grid, an exact enlargement. Pure PIL and NumPy."""
+"""Pictures in and out of the app: one safe decoder, a grid, an exact enlargement. Pure PIL."""
 
 import struct
-from collections.abc import Sequence
+import threading
+import warnings
+import zlib
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
+from functools import lru_cache
+from importlib import import_module
 from io import BytesIO
 from math import ceil, sqrt
 from pathlib import Path
 
-import numpy as np
 from PIL import Image
 
+from .checks import MAX_ASPECT, MAX_INPUT_PIXELS
+from .image_colors import WHITE, to_rgb, to_srgb
+
 FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "AVIF")
-WHITE, BLACK = (255, 255, 255), (0, 0, 0)
+HEIF_READERS = ("pi_heif", "pillow_heif")  # libraries that teach Pillow the format of iPhones, if installed
+HEIF_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
+BLACK = (0, 0, 0)
+
+MAX_FILE_BYTES = 500_000_000
+MAX_DECODED_BYTES = 1_000_000_000  # of one picture as Pillow holds it
+LARGE_PIXELS = 32_000_000  # beyond, pictures are decoded one after the other, whoever asks
 
 # EXIF orientation -> what sets the picture upright; 1 is upright already.
 _TURNS = {
@@ -32,44 +47,105 @@ _DAMAGE = (
     KeyError,
     IndexError,
     TypeError,
+    AttributeError,
     OverflowError,
+    RuntimeError,  # AVIF
     struct.error,
+    zlib.error,
 )
+_BYTES = {"1": 1, "L": 1, "P": 1, "LA": 4, "PA": 4, "I;16": 2, "I;16B": 2, "I;16L": 2, "I;16N": 2}
+_large = threading.Lock()
+
+
+@dataclass(frozen=True, kw_only=True)
+class PictureFacts:
+    """What a picture's header says; it is upright, so width and height are as people see them."""
+
+    width: int
+    height: int
+    frames: int  # more than one in an animation or a document of several pages
+
+    @property
+    def pixels(self) -> int:
+        """Return width * height."""
+        return self.width * self.height
+
+    def remark(self, max_pixels: int | None = None) -> str:
+        """Say what of the picture is not used as it is, empty if it is used whole."""
+        said = []
+        if self.frames > 1:
+            said.append(f"The picture has {self.frames} frames or pages, and the first one is used.")
+        if max_pixels is not None and self.pixels > max_pixels:
+            width, height = scaled_size(self.width, self.height, max_pixels)
+            said.append(
+                f"The picture has {self.width}x{self.height} pixels and is scaled down to {width}x{height}."
+            )
+        return " ".join(said)
+
+
+def look_at_image(path_or_bytes: str | Path | bytes) -> PictureFacts:
+    """Read a picture's header, and nothing of its pixels. Raise ValueError as open_image does."""
+    with _opened(path_or_bytes) as (image, _):
+        width, height = image.size
+        if _orientation(image) > 4:
+            width, height = height, width
+        # Phones put a second picture with the brightness into a JPEG: that is no animation.
+        frames = 1 if image.format in ("JPEG", "MPO") else getattr(image, "n_frames", 1)
+        return PictureFacts(width=width, height=height, frames=frames)
 
 
 def open_image(
-    path_or_bytes: str | Path | bytes, *, max_pixels: int, background: tuple[int, int, int] = WHITE
+    path_or_bytes: str | Path | bytes,
+    *,
+    max_pixels: int | None = None,
+    background: tuple[int, int, int] = WHITE,
+    convert_colors: bool = True,
 ) -> Image.Image:
     """Decode a picture nobody vouches for into a plain RGB one.
 
     The format is told from the content, never from the file's name. Of an animation the first frame
-    counts; a camera's orientation is applied; 16-bit and float values are scaled to 8 bits; transparency
-    is laid onto `background`. The result carries no metadata.
-    Raise ValueError for what is no picture, is damaged or has more than max_pixels (width * height);
-    the last is checked before any pixel is decoded.
+    counts; a camera's orientation is applied; 16-bit and float values are scaled to 8 bits; colours of a
+    profile become sRGB's; transparency is laid onto `background`. More than max_pixels (width * height) are
+    scaled down to that. The result carries no metadata.
+    Raise ValueError for what is no picture, is damaged, or costs too much to decode: see `checks.py` for the
+    bounds. That is checked before any pixel is decoded.
     """
-    name = "the picture" if isinstance(path_or_bytes, bytes) else Path(path_or_bytes).name
-    with _open(path_or_bytes, name) as image:
-        _check_pixels(image, name, max_pixels)
-        _load(image, name)
-        return _upright(_to_rgb(image, name, background), image)
+    with _opened(path_or_bytes) as (image, name):
+        target = None
+        if max_pixels is not None and image.width * image.height > max_pixels:
+            target = scaled_size(*image.size, max_pixels)
+            image.draft(image.mode, target)  # a JPEG is decoded at a half, a quarter or an eighth
+        with _large if image.width * image.height > LARGE_PIXELS else nullcontext():
+            _load(image, name)
+            orientation = _orientation(image)
+            rgb = to_rgb(image, name, background)
+            if target:
+                rgb = rgb.resize(target, Image.Resampling.LANCZOS, reducing_gap=3.0)
+            if convert_colors:
+                rgb = to_srgb(rgb, image)
+            return _upright(rgb, orientation)
 
 
-def open_mask(path_or_bytes: str | Path | bytes, *, max_pixels: int) -> Image.Image:
+def open_mask(path_or_bytes: str | Path | bytes, *, max_pixels: int | None = None) -> Image.Image:
     """Decode a mask nobody vouches for as open_image does, to mode L; what is transparent becomes black.
 
-    So white strokes on nothing are white, and the rest is kept.
+    So white strokes on nothing are white, and the rest is kept. A profile of colours changes nothing.
     """
-    return open_image(path_or_bytes, max_pixels=max_pixels, background=BLACK).convert("L")
+    mask = open_image(path_or_bytes, max_pixels=max_pixels, background=BLACK, convert_colors=False)
+    return mask.convert("L")
 
 
-def open_layer(data: bytes, *, max_pixels: int) -> Image.Image:
+def open_layer(data: bytes) -> Image.Image:
     """Decode what was painted over a picture as open_image does, but to mode RGBA, transparency kept."""
-    name = "the painted layer"
-    with _open(data, name) as image:
-        _check_pixels(image, name, max_pixels)
+    with _opened(data, "the painted layer") as (image, name):
         _load(image, name)
         return image.convert("RGBA")
+
+
+def scaled_size(width: int, height: int, max_pixels: int) -> tuple[int, int]:
+    """Return the largest size of that shape within max_pixels; no side is below 1."""
+    scale = min(1.0, sqrt(max_pixels / (width * height)))
+    return max(1, int(width * scale)), max(1, int(height * scale))
 
 
 def lay_over(image: Image.Image, layer: Image.Image) -> Image.Image:
@@ -106,32 +182,92 @@ def enlarge(image: Image.Image, factor: int) -> Image.Image:
     return image.resize((image.width * factor, image.height * factor), Image.Resampling.NEAREST)
 
 
+@contextmanager
+def _opened(path_or_bytes: str | Path | bytes, name: str = "") -> Iterator[tuple[Image.Image, str]]:
+    """Read the header, check the bounds, and yield the picture and what it is called."""
+    name = name or ("the picture" if isinstance(path_or_bytes, bytes) else Path(path_or_bytes).name)
+    with _open(path_or_bytes, name) as image:
+        _check_bounds(image, name)
+        yield image, name
+
+
 def _open(path_or_bytes: str | Path | bytes, name: str) -> Image.Image:
     """Read the header only."""
     if not isinstance(path_or_bytes, bytes) and not Path(path_or_bytes).is_file():
         raise ValueError(f"{name} does not exist or is not a file (choose a picture file)")
-    source = BytesIO(path_or_bytes) if isinstance(path_or_bytes, bytes) else path_or_bytes
     try:
-        return Image.open(source, formats=FORMATS)
-    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        raise ValueError(f"{name} has far too many pixels (scale it down first)") from error
+        size = len(path_or_bytes) if isinstance(path_or_bytes, bytes) else Path(path_or_bytes).stat().st_size
+        if size > MAX_FILE_BYTES:
+            raise ValueError(_TOO_LARGE.format(name, size))
+        source = BytesIO(path_or_bytes) if isinstance(path_or_bytes, bytes) else path_or_bytes
+        with warnings.catch_warnings():  # the bound is ours
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            return Image.open(source, formats=_formats())
+    except Image.DecompressionBombError as error:
+        raise ValueError(
+            f"{name} has too many pixels, and at most {MAX_INPUT_PIXELS:,} are read (scale it down first)"
+        ) from error
     except PermissionError as error:
         raise ValueError(f"{name} may not be read (check its permissions)") from error
     except _DAMAGE as error:
-        raise ValueError(
-            f"{name} is not a picture this app can read"
-            " (save it as PNG, JPEG, WebP, GIF, BMP, TIFF or AVIF and try again)"
-        ) from error
+        if isinstance(error, ValueError) and str(error).startswith(name):
+            raise
+        raise ValueError(f"{name} {_why_unknown(path_or_bytes)}") from error
 
 
-def _check_pixels(image: Image.Image, name: str, max_pixels: int) -> None:
-    width, height = image.size
-    if width * height > max_pixels:
-        raise ValueError(
-            f"{name} must have at most {max_pixels:,} pixels, got {width}x{height} (scale it down first)"
+_TOO_LARGE = "{} must have at most " + f"{MAX_FILE_BYTES // 10**6} MB" + ", got {:,} bytes (save it as JPEG)"
+
+
+def _why_unknown(path_or_bytes: str | Path | bytes) -> str:
+    """Say what is wrong with a file that no decoder knows."""
+    try:
+        start = path_or_bytes[:16] if isinstance(path_or_bytes, bytes) else _first_bytes(Path(path_or_bytes))
+    except OSError:
+        start = b"?"
+    if not start:
+        return "is empty, 0 bytes long (save or download it again)"
+    if start[4:8] == b"ftyp" and start[8:12] in HEIF_BRANDS and "HEIF" not in _formats():
+        return (
+            "is a HEIC picture, which this app reads only where the library pi-heif is installed"
+            " (pip install pi-heif, or save it as JPEG)"
         )
+    known = "PNG, JPEG, WebP, GIF, BMP, TIFF or AVIF"
+    return f"is not a picture this app can read (save it as {known} and try again)"
+
+
+def _first_bytes(path: Path) -> bytes:
+    with path.open("rb") as file:
+        return file.read(16)
+
+
+@lru_cache(maxsize=1)
+def _formats() -> tuple[str, ...]:
+    """Return the formats that are read; HEIC is among them where a library for it is installed."""
+    for library in HEIF_READERS:
+        try:
+            import_module(library).register_heif_opener()
+        except (ImportError, OSError, AttributeError):
+            continue
+        return (*FORMATS, "HEIF")
+    return FORMATS
+
+
+def _check_bounds(image: Image.Image, name: str) -> None:
+    """Refuse what would cost too much to decode or to scale, by the header alone."""
+    width, height = image.size
     if width < 1 or height < 1:
         raise ValueError(f"{name} must have at least one pixel, got {width}x{height}")
+    needed = width * height * _BYTES.get(image.mode, 4)
+    if width * height > MAX_INPUT_PIXELS or needed > MAX_DECODED_BYTES:
+        raise ValueError(
+            f"{name} must have at most {MAX_INPUT_PIXELS:,} pixels, got {width}x{height}"
+            " (scale it down first)"
+        )
+    if max(width, height) > MAX_ASPECT * min(width, height):
+        raise ValueError(
+            f"{name} must be at most {MAX_ASPECT} times as long as it is wide, got {width}x{height}"
+            " (cut a part out of it)"
+        )
 
 
 def _load(image: Image.Image, name: str) -> None:
@@ -144,45 +280,17 @@ def _load(image: Image.Image, name: str) -> None:
         ) from error
 
 
-def _to_rgb(image: Image.Image, name: str, background: tuple[int, int, int] = WHITE) -> Image.Image:
-    """Convert any mode Pillow knows to RGB; what is transparent shows the background."""
-    if image.mode.startswith("I") or image.mode == "F":
-        return _deep_to_rgb(image, background)
-    try:
-        if not image.has_transparency_data:
-            return image.convert("RGB")
-        layer = image.convert("RGBA")
-    except ValueError as error:
-        raise ValueError(
-            f"{name} has colours of a kind this app cannot read, {image.mode} (save it as RGB)"
-        ) from error
-    behind = Image.new("RGBA", layer.size, (*background, 255))
-    return Image.alpha_composite(behind, layer).convert("RGB")
-
-
-def _deep_to_rgb(image: Image.Image, background: tuple[int, int, int]) -> Image.Image:
-    """Scale grey values of more than 8 bits: (H, W) integers or floats to 0..255.
-
-    16-bit values count from 0 to 65535, floats within 0..1 from 0 to 1; other 32-bit values are stretched
-    from their least to their greatest, since nothing in the file tells their range.
-    """
-    values = np.nan_to_num(np.asarray(image, dtype=np.float64), nan=0.0, posinf=1.0, neginf=0.0)
-    transparent = image.info.get("transparency")
-    low, high = 0.0, 1.0 if image.mode == "F" else 65535.0
-    if values.min() < low or values.max() > high:
-        low, high = float(values.min()), float(values.max())
-    scaled = (values - low) * (255 / ((high - low) or 1))
-    if isinstance(transparent, int):
-        scaled[values == transparent] = background[0]
-    return Image.fromarray(np.rint(scaled).astype(np.uint8)).convert("RGB")
-
-
-def _upright(rgb: Image.Image, image: Image.Image) -> Image.Image:
-    """Turn as the camera's orientation says and leave every other piece of metadata behind."""
-    plain = Image.new("RGB", rgb.size)
-    plain.paste(rgb)
+def _orientation(image: Image.Image) -> int:
+    """Return how the camera was held, 1 to 8; 1 if nothing says."""
     try:
         orientation = image.getexif().get(0x0112, 1)
     except _DAMAGE:  # unreadable EXIF is no reason to refuse the pixels
-        orientation = 1
-    return plain.transpose(_TURNS[orientation]) if orientation in _TURNS else plain
+        return 1
+    return orientation if orientation in _TURNS else 1
+
+
+def _upright(rgb: Image.Image, orientation: int) -> Image.Image:
+    """Turn as the camera's orientation says and leave every other piece of metadata behind."""
+    plain = rgb.transpose(_TURNS[orientation]) if orientation in _TURNS else rgb.copy()
+    plain.info.clear()
+    return plain

@@ -30,6 +30,11 @@ def default_models_dir() -> Path:
     return Path(os.environ.get("XDG_DATA_HOME") or "~/.local/share").expanduser() / "sd_app" / "models"
 
 
+def on_zero_gpu() -> bool:
+    """Tell whether this runs on a Space whose GPU is lent for one call at a time, to a process of its own."""
+    return os.environ.get("SPACES_ZERO_GPU", "").lower() in ("1", "t", "true")
+
+
 def is_path(model: str) -> bool:
     """Tell a path from a name and from a hub id, by its looks alone: a/b is a hub id, ./a/b a path."""
     text = model.replace("\\", "/")

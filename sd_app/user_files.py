@@ -1,5 +1,6 @@
 """What all readers of a person's files share: endings, small JSON files, reasons in words, near names."""
 
+import codecs
 import json
 from collections.abc import Iterable
 from difflib import get_close_matches
@@ -16,10 +17,24 @@ MAX_REASON = 300  # characters
 def read_object(path: Path) -> JsonObject:
     """Return the JSON object in a file; an empty one if the file holds none or cannot be read."""
     try:
-        value = json.loads(path.read_text(encoding="utf-8"))
+        value = json.loads(read_text(path))
     except (OSError, ValueError, RecursionError):
         return {}
     return value if isinstance(value, dict) else {}
+
+
+def read_text(path: Path) -> str:
+    """Return the text of a small file: UTF-8 with or without a mark, UTF-16 with one, else Windows'.
+
+    Raise OSError if it cannot be read.
+    """
+    raw = path.read_bytes()
+    if raw.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return raw.decode("utf-16", errors="replace")
+    try:
+        return raw.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        return raw.decode("cp1252", errors="replace")
 
 
 def reason_of(error: Exception, path: Path) -> str:

@@ -9,12 +9,13 @@ are left out, and small models stand in for large ones. Ends with status 1 if a 
 
 import argparse
 import json
+import multiprocessing
 import os
 import platform
-import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from dataclasses import asdict
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
@@ -25,6 +26,8 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+# Libraries ask for a card when they are imported; this way the answer does not keep it from forked processes.
+os.environ.setdefault("PYTORCH_NVML_BASED_CUDA_CHECK", "1")
 
 PACKAGES = {  # by module
     "torch": "torch",
@@ -39,6 +42,8 @@ PACKAGES = {  # by module
     "tqdm": "tqdm",
 }
 TAIL = 12  # lines of a failed trial's output that go into the table
+NOT_FORKED = "Cannot re-initialize CUDA in forked subprocess"
+LEAST = 10  # seconds that must be left for another trial
 
 
 def missing(modules: tuple[str, ...]) -> list[str]:
@@ -82,10 +87,13 @@ def list_trials() -> list[Any]:
 
 
 def describe_machine(device: str) -> dict[str, Any]:
-    """Return versions, device and memory."""
+    """Return versions, device and memory; "auto" becomes the device that is there."""
     import torch
 
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "cpu"
     found: dict[str, Any] = {
+        "device": device,
         "python": platform.python_version(),
         "system": f"{platform.system()} {platform.machine()}",
     }
@@ -94,7 +102,6 @@ def describe_machine(device: str) -> dict[str, Any]:
             found[name] = version(name)
         except PackageNotFoundError:
             found[name] = "?"
-    found["device"] = device
     if device.startswith("cuda"):
         properties = torch.cuda.get_device_properties(device)
         found |= {
@@ -108,8 +115,18 @@ def describe_machine(device: str) -> dict[str, Any]:
     return found
 
 
-def run_alone(name: str, folder: Path, device: str, is_small: bool) -> None:
-    """Run one trial in this process and write what it found, also if it raises."""
+def make_all_models(folder: Path, device: str, is_small: bool) -> dict[str, Any]:
+    """Make the models that the trials run."""
+    import torch
+
+    from tests.on_card.models import make_models
+
+    make_models(folder / "models", device=torch.device(device), full=not is_small)
+    return {}
+
+
+def run_trial(name: str, folder: Path, device: str, is_small: bool) -> dict[str, Any]:
+    """Run a trial in this process; return what it found."""
     import torch
 
     from tests.on_card.trial import Bench, Outcome, Skipped
@@ -119,46 +136,76 @@ def run_alone(name: str, folder: Path, device: str, is_small: bool) -> None:
     try:
         if lacking := missing(trial.needs):
             raise Skipped(f"needs {', '.join(lacking)}")
-        found: dict[str, Any] = asdict(trial.run(bench))
+        return asdict(trial.run(bench))
     except Skipped as reason:
-        found = asdict(Outcome(passed=True)) | {"skipped": str(reason)}
-    (folder / f"{name}.json").write_text(json.dumps(found))
+        return asdict(Outcome(passed=True)) | {"skipped": str(reason)}
 
 
-def call(arguments: list[str], seconds: float) -> tuple[int, str]:
-    """Run this script again in a process of its own; return its status (-1: too slow) and its output."""
-    command = [sys.executable, str(Path(__file__).resolve()), *arguments]
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=seconds, check=False, cwd=ROOT)
-    except subprocess.TimeoutExpired as late:
-        said = late.stderr or b""
-        return -1, said.decode(errors="replace") if isinstance(said, bytes) else said
-    return done.returncode, done.stdout + done.stderr
+def alone(folder: Path, seconds: float, work: Callable[..., dict[str, Any]], *given: Any) -> dict[str, Any]:
+    """Do work in a process of its own; return what it returned, or an "error" in words.
+
+    A forked process begins with all that is imported; where that does not go with CUDA, a fresh one is begun.
+    """
+    found = call("fork" if sys.platform == "linux" else "spawn", folder, seconds, work, given)
+    if NOT_FORKED in found.get("error", ""):
+        found = call("spawn", folder, seconds, work, given)
+    return found
 
 
-def run_trial(trial: Any, folder: Path, options: argparse.Namespace, seconds: float) -> dict[str, Any]:
-    """Run a trial in a process of its own; return what it found, with how it went."""
-    began = time.monotonic()
-    small = ["--small"] if options.small else []
-    limit = min(trial.seconds, seconds) if options.device.startswith("cuda") else seconds
-    code, output = call(
-        ["--alone", trial.name, "--folder", str(folder), "--device", options.device, *small], limit
-    )
-    path = folder / f"{trial.name}.json"
-    found: dict[str, Any] = (
-        json.loads(path.read_text()) if path.exists() else {"passed": False, "figures": {}}
-    )
-    if code:
-        found["passed"] = False
-        found["error"] = (
-            f"longer than {limit:.0f} s" if code == -1 else "\n".join(output.splitlines()[-TAIL:])
-        )
-    return found | {"words": trial.words, "seconds": round(time.monotonic() - began, 1)}
+def call(
+    method: str, folder: Path, seconds: float, work: Callable[..., dict[str, Any]], given: tuple[Any, ...]
+) -> dict[str, Any]:
+    """Do work in a process that is begun by a method of multiprocessing's; see alone."""
+    context: Any = multiprocessing.get_context(method)
+    answer, output = folder / "answer.json", folder / "output.txt"
+    answer.unlink(missing_ok=True)
+    process = context.Process(target=answering, args=(answer, output, work, given))
+    process.start()
+    process.join(max(1, seconds))
+    if process.is_alive():
+        process.kill()
+        process.join()
+        return {"error": f"longer than {seconds:.0f} s"}
+    if answer.exists():
+        return dict(json.loads(answer.read_text()))
+    lines = output.read_text(errors="replace").splitlines() if output.exists() else []
+    return {"error": "\n".join([*lines[-TAIL:], f"(the process ended with {process.exitcode})"])}
+
+
+def answering(
+    answer: Path, output: Path, work: Callable[..., dict[str, Any]], given: tuple[Any, ...]
+) -> None:
+    """Do work with all that it prints in a file; write what it returns into another."""
+    file = output.open("w", buffering=1)  # open until the process ends: what broke is printed at the last
+    for stream in (1, 2):
+        os.dup2(file.fileno(), stream)
+    sys.stdout = sys.stderr = file
+    found = json.dumps(work(*given))
+    partial = answer.with_suffix(".partial")
+    partial.write_text(found)
+    partial.rename(answer)
+
+
+def import_all() -> None:
+    """Import what the trials need, once for all of them; the card is not touched."""
+    import diffusers
+    import transformers
+
+    list_trials()
+    for library, names in (
+        (
+            diffusers,
+            ("AutoencoderKL", "UNet2DConditionModel", "StableDiffusionPipeline", "StableDiffusionXLPipeline"),
+        ),
+        (transformers, ("CLIPTextModel", "CLIPTokenizer")),
+    ):
+        for name in names:
+            getattr(library, name)  # imported when it is asked for
 
 
 def verdict(found: dict[str, Any]) -> str:
     """Return how a trial went, in a word or two."""
-    return "left out" if found.get("skipped") else "passed" if found["passed"] else "FAILED"
+    return "left out" if found.get("skipped") else "passed" if found.get("passed") else "FAILED"
 
 
 def print_table(results: dict[str, dict[str, Any]]) -> None:
@@ -167,7 +214,7 @@ def print_table(results: dict[str, dict[str, Any]]) -> None:
         print(f"\n{verdict(found):8} {name} ({found['words']}), {found['seconds']} s")
         if found.get("skipped"):
             print(f"           {found['skipped']}")
-        for key, value in found["figures"].items():
+        for key, value in found.get("figures", {}).items():
             print(f"           {key}: {value}")
         if found.get("error"):
             print("           " + found["error"].replace("\n", "\n           "))
@@ -186,18 +233,7 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument("--device", default="auto", help="auto, cuda, cuda:N or cpu")
     parser.add_argument("--only", nargs="+", metavar="NAME", help="trials to run, by name")
     parser.add_argument("--small", action="store_true", help="small models in place of large ones")
-    parser.add_argument("--alone", help=argparse.SUPPRESS)
-    parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
     return parser
-
-
-def make_all_models(folder: Path, device: str, is_small: bool) -> None:
-    """Make the models that the trials run."""
-    import torch
-
-    from tests.on_card.models import make_models
-
-    make_models(folder / "models", device=torch.device(device), full=not is_small)
 
 
 def main() -> int:
@@ -206,59 +242,45 @@ def main() -> int:
     if lacking := missing(tuple(PACKAGES)):
         print("Please install", ", ".join(PACKAGES[module] for module in lacking))
         return 1
-    import torch
-
-    if options.device == "auto":
-        options.device = "cuda" if torch.cuda.is_available() else "cpu"
-    options.small |= options.device == "cpu"
-    if options.alone == "models":
-        make_all_models(options.folder, options.device, options.small)
-        return 0
-    if options.alone:
-        run_alone(options.alone, options.folder, options.device, options.small)
-        return 0
-    return run_all(options)
-
-
-def run_all(options: argparse.Namespace) -> int:
-    """Make the models, run the trials and tell; return 1 if one of them failed."""
     ends = time.monotonic() + 60 * options.minutes
-    machine = describe_machine(options.device)
+    import_all()
+    with tempfile.TemporaryDirectory() as temporary:
+        results = run_all(options, Path(temporary), ends)
+    print_table(results)
+    return int(not all(found.get("passed") for found in results.values()))
+
+
+def run_all(options: argparse.Namespace, folder: Path, ends: float) -> dict[str, dict[str, Any]]:
+    """Make the models and run the trials; return what each found."""
+    machine = alone(folder, 120, describe_machine, options.device)
     for name, value in machine.items():
         print(f"{name}: {value}")
+    device = machine.get("device", "cpu")
+    is_small = options.small or device == "cpu"
+    made = alone(folder, 240, make_all_models, folder, device, is_small)
+    if made:
+        return {"models": made | {"words": "the models of the trials", "seconds": 240}}
+    print(f"models made, {ends - time.monotonic():.0f} s are left", flush=True)
     results: dict[str, dict[str, Any]] = {}
-    with tempfile.TemporaryDirectory() as temporary:
-        folder = Path(temporary)
-        small = ["--small"] if options.small else []
-        code, output = call(
-            ["--alone", "models", "--folder", temporary, "--device", options.device, *small], 240
-        )
-        if code:
-            print("The models could not be made:", output)
-            return 1
-        print(f"models made, {ends - time.monotonic():.0f} s are left", flush=True)
-        for trial in list_trials():
-            if options.only and trial.name not in options.only:
-                continue
-            left = ends - time.monotonic()
-            if left < 10:
-                results[trial.name] = {
-                    "passed": True,
-                    "figures": {},
-                    "words": trial.words,
-                    "seconds": 0,
-                    "skipped": "no time left",
-                }
-                continue
-            results[trial.name] = run_trial(trial, folder, options, left)
-            print(f"{verdict(results[trial.name]):8} {trial.name}", flush=True)
-            if options.out:
-                options.out.mkdir(parents=True, exist_ok=True)
-                (options.out / "card.json").write_text(
-                    json.dumps({"machine": machine, "trials": results}, indent=1)
-                )
-    print_table(results)
-    return int(not all(found["passed"] for found in results.values()))
+    for trial in list_trials():
+        if options.only and trial.name not in options.only:
+            continue
+        began, left = time.monotonic(), ends - time.monotonic()
+        if left < LEAST:
+            found: dict[str, Any] = {"passed": True, "skipped": "no time left"}
+        else:
+            limit = min(trial.seconds, left) if device.startswith("cuda") else left
+            found = alone(folder, limit, run_trial, trial.name, folder, device, is_small)
+        results[trial.name] = found | {
+            "words": trial.words,
+            "seconds": round(time.monotonic() - began, 1),
+        }
+        print(f"{verdict(found):8} {trial.name}", flush=True)
+        if options.out:
+            options.out.mkdir(parents=True, exist_ok=True)
+            told = {"machine": machine, "trials": results}
+            (options.out / "card.json").write_text(json.dumps(told, indent=1) + "\n")
+    return results
 
 
 if __name__ == "__main__":

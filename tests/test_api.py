@@ -74,7 +74,6 @@ def test_the_api_takes_what_makes_a_picture_faster(api: Client) -> None:
     [
         ({"width": 513}, "width must be a multiple of 8, got 513"),
         ({"seed": 2**70}, "seed must be a whole number"),
-        ({"prompt": ""}, "prompt must not be empty"),
         ({"prompt": "x" * 100_000}, "prompt must have at most"),
         ({"num_images": True}, "num_images must be a whole number"),
         ({"num_inference_steps": 0}, "num_inference_steps must be"),
@@ -138,7 +137,6 @@ def test_the_api_repaints_what_the_mask_says_and_nothing_else(api: Client, photo
         ("/img2img", {"strength": 2}, "strength must be"),
         ("/img2img", {"strength": 0.01}, "strength must be large enough"),
         ("/img2img", {"resize_mode": "zoom"}, "resize_mode must be one of"),
-        ("/img2img", {"prompt": " "}, "prompt must not be empty"),
         ("/inpaint", {}, "mask_image must be given"),
         ("/inpaint", {"outpaint": [8, 8]}, "outpaint must be four numbers"),
         ("/inpaint", {"feather": -1, "outpaint": [8, 0, 0, 0]}, "feather must be"),

@@ -12,7 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from sd_app.ui.shared.canvas import EMPTY, Canvas, canvas_block, working_size
+from sd_app.pictures.placement import working_size
+from sd_app.ui.shared.canvas import EMPTY, Canvas, canvas_block
 from sd_app.ui.shared.files import PictureFiles
 
 MAX_PIXELS = 512 * 512
@@ -214,3 +215,63 @@ def test_a_restored_value_names_no_file_but_the_uploaded_picture(mask: Canvas, t
 def test_a_path_that_is_too_long_for_the_disk_is_no_picture(sketch: Canvas) -> None:
     path = f"{get_upload_folder()}/{'x' * 300}/a.png"
     assert sketch.restore({"picture": {"file": {"path": path}}}) == EMPTY
+
+
+PHOTO = (3264, 2448)  # 8 megapixels
+
+
+def upload(picture: Image.Image, name: str = "photo.png") -> str:
+    """Put a file where Gradio puts uploaded ones; return its path."""
+    folder = Path(get_upload_folder()) / "photo"
+    folder.mkdir(parents=True, exist_ok=True)
+    picture.save(folder / name, compress_level=1)
+    return str(folder / name)
+
+
+@pytest.fixture(scope="module")
+def photo() -> Image.Image:
+    return Image.fromarray(np.tile(np.asarray(noise(102, 51)), (48, 32, 1)))
+
+
+def test_a_photo_to_be_repainted_keeps_its_pixels_and_is_painted_on_at_a_smaller_size(
+    mask: Canvas, photo: Image.Image
+) -> None:
+    value = mask.take(upload(photo), "photo.png")
+    entry = value["picture"]
+    assert entry
+    width, height = entry["width"], entry["height"]
+    assert (width, height) == (2364, 1773)
+    assert mask.size(value) == PHOTO
+    assert value["remark"] == ""
+    layer = Image.new("RGBA", (width, height))
+    layer.paste("white", (600, 300, 1200, 900))
+    pictures = mask.pictures({**value, "paint": layer_url(layer)})
+    image, painted = pictures["init_image"], pictures["mask_image"]
+    assert image
+    assert painted
+    assert image.tobytes() == photo.tobytes()
+    assert painted.size == PHOTO
+    assert set(painted.getdata()) == {0, 255}
+    scale = PHOTO[0] / width
+    assert painted.getbbox() == tuple(round(side * scale) for side in (600, 300, 1200, 900))
+
+
+def test_a_mask_of_the_photos_own_size_counts_pixel_by_pixel(mask: Canvas, photo: Image.Image) -> None:
+    value = mask.take(upload(photo), "photo.png")
+    own = Image.new("L", PHOTO)
+    own.putpixel((1001, 777), 255)
+    value = mask.take_mask(value, upload(own, "mask.png"))
+    painted = mask.pictures(value)["mask_image"]
+    assert painted
+    assert painted.tobytes() == own.tobytes()
+    with pytest.raises(
+        ValueError, match="mask_image must have the size of the picture, 3264x2448, got 64x64"
+    ):
+        mask.take_mask(value, upload(noise(64, 64), "small.png"))
+
+
+def test_a_photo_to_begin_with_is_scaled_and_that_is_said(sketch: Canvas, photo: Image.Image) -> None:
+    value = sketch.take(upload(photo), "photo.png")
+    assert sketch.size(value) == (591, 443)
+    assert value["remark"] == "The picture has 3264x2448 pixels and is scaled down to 591x443."
+    assert value["text"] == ""

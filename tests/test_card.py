@@ -3,11 +3,12 @@
 import json
 import subprocess
 import sys
+import time
 
 import pytest
 import torch
 
-from tests.card import ROOT, list_trials
+from tests.card import ROOT, alone, list_trials
 from tests.on_card import exactness, speed
 from tests.on_card.models import make_models
 from tests.on_card.trial import Bench, Skipped
@@ -41,6 +42,26 @@ def test_every_other_trial_says_what_it_needs(bench):
 def test_a_difference_fails_a_trial(bench, monkeypatch):
     monkeypatch.setattr(exactness, "difference", lambda *_: 1)
     assert not exactness.lora_on_and_off(bench).passed
+
+
+def break_down() -> dict[str, object]:
+    raise RuntimeError("the card is on fire")
+
+
+def sleep() -> dict[str, object]:
+    time.sleep(30)
+    return {}
+
+
+def answer(number: int) -> dict[str, object]:
+    print("not for the table")
+    return {"number": number}
+
+
+def test_what_breaks_or_hangs_is_an_error_in_words_and_the_next_goes_on(tmp_path):
+    assert "the card is on fire" in alone(tmp_path, 20, break_down)["error"]
+    assert alone(tmp_path, 1, sleep) == {"error": "longer than 1 s"}
+    assert alone(tmp_path, 20, answer, 7) == {"number": 7}
 
 
 @pytest.mark.slow

@@ -149,10 +149,8 @@ def test_a_folder_of_pickles_is_not_listed_and_says_why(copied_model):
     [
         ("model_index.json", {"_class_name": "FluxPipeline"}, "it is a FluxPipeline"),
         ("model_index.json", {"unet": ["my_code", "MyUNet"]}, "its unet needs code of its own"),
-        ("model_index.json", {"tokenizer": None}, "its tokenizer needs code of its own"),
+        ("model_index.json", {"tokenizer": ["my_code", "Mine"]}, "its tokenizer needs code of its own"),
         ("unet/config.json", {"in_channels": 7}, "its U-Net takes 7 channels"),
-        ("studio.json", {"native_size": "big"}, "studio.json or config.json is wrong"),
-        ("studio.json", {"latent_rgb": {"factors": [[1, 2]], "bias": []}}, "4 rows of 3 factors"),
     ],
 )
 def test_what_cannot_be_used_is_not_listed_and_says_why(copied_model, file, values, reason):
@@ -192,7 +190,7 @@ def sd1_file(tmp_path_factory):
 
 @pytest.mark.parametrize(
     ("family", "in_channels", "side", "gigabytes"),
-    [("sd1", 4, 512, 2.13), ("sd1", 9, 512, 2.13), ("sd2", 4, 768, 2.61), ("sd2", 9, 512, 2.61)],
+    [("sd1", 4, 512, 2.13), ("sd1", 9, 512, 2.13), ("sd2", 4, 768, 2.58), ("sd2", 9, 512, 2.58)],
 )
 def test_a_file_is_typed_by_its_tensors(tmp_path, family, in_channels, side, gigabytes):
     path = tmp_path / "My model v1.2.safetensors"
@@ -227,20 +225,57 @@ def test_what_the_owner_writes_beside_a_file_goes_first(sd1_file, tmp_path):
     assert (info.title, info.native_size, info.default_steps, info.note) == ("Mine", 640, 9, "For cats.")
 
 
+SIZE = "The native_size in {} is not read: it must be a number of pixels."
+
+
 @pytest.mark.parametrize(
-    ("text", "reason"),
+    ("name", "content", "note"),
     [
-        ('{"native_size": "big"}', "a value in mine.json beside it is wrong: invalid literal"),
-        ('{"prediction_type": "x"}', "prediction_type must be one of epsilon, v_prediction, got 'x'"),
-        ("{", "mine.json beside it is no JSON"),
+        ("mine.json", b'{"native_size": "big"}', SIZE.format("mine.json beside it")),
+        ("mine.json", b'{"native_size": 1e999}', SIZE.format("mine.json beside it")),
+        (
+            "mine.json",
+            b'{"prediction_type": "x"}',
+            "prediction_type in mine.json beside it is not read: it must be epsilon or v_prediction.",
+        ),
+        ("mine.json", b"{", "mine.json beside it is not read: it is no JSON."),
+        ("mine.json", b"", "mine.json beside it is not read: it is no JSON."),
+        ("mine.json", b"[1]", "mine.json beside it is not read: it holds no JSON object."),
+        ("mine.json", b"[" * 200_000, "mine.json beside it is not read: it is no JSON."),
+        ("mine.json", b" " * 1_000_001, "mine.json beside it is not read: it is larger than 1 MB."),
+        ("mine.json", b'\xef\xbb\xbf{"note": "Schoen."}', "Schoen."),
+        ("mine.json", '{"note": "Schön."}'.encode("cp1252"), "Schön."),
+        ("mine.json", '{"note": "Schön."}'.encode("utf-16"), "Schön."),
+        ("mine.yaml", b"a: [", "mine.yaml beside it is not read: it is no YAML."),
+        ("mine.yaml", b"a: !!python/name:os.system", "mine.yaml beside it is not read: it is no YAML."),
+        ("mine.yaml", b"", ""),
+        ("mine.civitai.info", b"\xff{", ""),
+    ],
+    ids=range(15),
+)
+def test_whatever_lies_beside_a_file_is_no_reason_not_to_list_it(sd1_file, tmp_path, name, content, note):
+    (tmp_path / "mine.safetensors").symlink_to(sd1_file)
+    (tmp_path / name).write_bytes(content)
+    (info,) = list_models(at(tmp_path))
+    assert (info.native_size, info.note) == (512, note)
+
+
+@pytest.mark.parametrize(
+    ("text", "note"),
+    [
+        ('{"native_size": "big", "title": "Mine"}', SIZE.format("its studio.json")),
+        ('{"native_size": Infinity, "title": "Mine"}', SIZE.format("its studio.json")),
+        (
+            '{"latent_rgb": {"factors": [[1, 2]], "bias": []}, "title": "Mine"}',
+            "The latent_rgb in its studio.json is not read:"
+            " it must be an object with 4 rows of 3 factors and a bias of 3.",
+        ),
     ],
 )
-def test_a_wrong_word_beside_a_file_is_said(sd1_file, tmp_path, text, reason):
-    (tmp_path / "mine.safetensors").symlink_to(sd1_file)
-    (tmp_path / "mine.json").write_text(text)
-    assert list_models(at(tmp_path)) == []
-    with pytest.raises(ValueError, match=rf"mine.safetensors cannot be used: .*{reason}"):
-        find_model(at(tmp_path), "mine")
+def test_a_wrong_value_in_studio_json_costs_that_value(copied_model, text, note):
+    (copied_model / "studio.json").write_text(text)
+    (info,) = list_models(at(copied_model.parent))
+    assert (info.title, info.native_size, info.note) == ("Mine", 64, note)
 
 
 def test_a_folder_and_a_file_of_one_name_are_both_there(copied_model, sd1_file):
@@ -380,8 +415,6 @@ def test_a_folder_with_thousands_of_files_is_listed_quickly(copied_model, sd1_fi
         ("text_encoder/model.safetensors.index.json", '{"weight_map": {"a": "%s"}}' % ("a" * 5000)),
         ("text_encoder/model.safetensors.index.json", '{"weight_map": {"a": "pytorch_model.bin"}}'),
         ("text_encoder/model.safetensors.index.json", '{"weight_map": {"a": "../unet/x.safetensors"}}'),
-        ("studio.json", '{"native_size": Infinity}'),
-        ("studio.json", '{"native_size": 1e999}'),
         ("unet/config.json", '{"sample_size": Infinity}'),
         ("vae/config.json", '{"block_out_channels": 5}'),
     ],

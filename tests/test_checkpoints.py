@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from sd_app.catalog import describe_file
-from sd_app.checkpoints import identify, inspect, make_configs, read_header
+from sd_app.checkpoints import file_scheduler, find_parts, inspect, read_header
+from sd_app.checkpoints.networks import text_shapes
 from tests.checkpoint_files import (
     original_shapes,
     text_configs,
@@ -33,11 +34,11 @@ def facts_of(path, shapes, metadata=None):
 @pytest.mark.parametrize("family", ["sd1", "sd2", "sdxl"])
 def test_the_configuration_read_off_the_shapes_is_the_familys_own(tmp_path, shapes, family):
     path = write_hollow(tmp_path / "a.safetensors", shapes[family])
-    header, facts = read_header(path), inspect(path)
-    assert facts.family == family
-    configs = make_configs(header, facts)
+    facts = inspect(path)
+    configs = find_parts(read_header(path), path)
+    assert facts.family == configs.family == family
     for made, expected in (
-        (configs.unet, unet_config(family, full=True)),
+        (configs.unet | {"sample_size": facts.native_size // 8}, unet_config(family, full=True)),
         (configs.vae, vae_config(full=True)),
         *zip(configs.text_encoders, text_configs(family, full=True), strict=True),
     ):
@@ -45,7 +46,35 @@ def test_the_configuration_read_off_the_shapes_is_the_familys_own(tmp_path, shap
             expected["num_hidden_layers"] = 23  # of open_clip's 24
         assert {key: made[key] for key in expected} == expected
     assert configs.vae["scaling_factor"] == (0.13025 if family == "sdxl" else 0.18215)
-    assert (configs.scheduler["beta_start"], configs.scheduler["beta_end"]) == (0.00085, 0.012)
+    assert (file_scheduler(facts)["beta_start"], file_scheduler(facts)["beta_end"]) == (0.00085, 0.012)
+
+
+CLIP, OPEN_CLIP = "cond_stage_model.transformer.text_model.", "cond_stage_model.model."
+
+
+@pytest.mark.parametrize("blocks", [23, 24])
+@pytest.mark.parametrize("naming", ["open_clip", "transformers"])
+@pytest.mark.parametrize("whole", [True, False])
+def test_of_stable_diffusion_2_the_23_layers_that_it_reads_are_taken(tmp_path, shapes, blocks, naming, whole):
+    """Whatever the naming, and whether the projection of the whole encoder is there or not."""
+    kept = dict(shapes["sd2"])
+    if not whole:
+        kept = {
+            name: shape for name, shape in kept.items() if "text_proj" not in name and "logit" not in name
+        }
+    if blocks == 23:
+        kept = {name: shape for name, shape in kept.items() if "resblocks.23." not in name}
+    if naming == "transformers":
+        known = {"hidden_size": 1024, "intermediate_size": 4096, "num_attention_heads": 16}
+        clip = text_shapes(known | {"num_hidden_layers": blocks}, projects=False)
+        kept = {name: shape for name, shape in kept.items() if not name.startswith(OPEN_CLIP)}
+        kept |= {CLIP + name: shape for name, shape in clip.items()}
+    path = write_hollow(tmp_path / "a.safetensors", kept)
+    parts = find_parts(read_header(path), path)
+    (config,) = parts.text_encoders
+    assert (parts.family, config["hidden_act"]) == ("sd2", "gelu")
+    assert (config["num_hidden_layers"], config["pad_token_id"]) == (23, 0)
+    assert inspect(path).left_out == ""
 
 
 @pytest.mark.parametrize(
@@ -70,7 +99,7 @@ def test_the_configuration_read_off_the_shapes_is_the_familys_own(tmp_path, shap
 def test_what_is_no_checkpoint_is_refused_by_what_it_is(tmp_path, names, words):
     path = write_hollow(tmp_path / "a.safetensors", names)
     with pytest.raises(ValueError, match=f"it is {words}"):
-        identify(read_header(path))
+        find_parts(read_header(path), path)
 
 
 @pytest.mark.parametrize(
@@ -81,7 +110,7 @@ def test_what_is_no_checkpoint_is_refused_by_what_it_is(tmp_path, names, words):
         ({"control_model.x": (1,)}, "it is a ControlNet"),
         ({UNET + "label_emb.0.0.weight": (1280, 2048)}, "unCLIP"),
         ({UNET + "input_blocks.0.0.weight": (320, 5, 3, 3)}, "its U-Net takes 5 channels"),
-        ({UNET + "input_blocks.0.0.weight": ()}, "its U-Net takes  channels"),
+        ({UNET + "input_blocks.0.0.weight": ()}, "its U-Net takes no channels"),
     ],
 )
 def test_a_checkpoint_of_another_kind_is_refused_by_what_it_is(tmp_path, shapes, change, words):
@@ -222,7 +251,7 @@ def test_whatever_is_wrong_with_the_shapes_is_said_in_words(tmp_path, shapes, fa
             changed[name] = chance.choice([(), (3,), (5, 7), (64, 64, 1), changed[name][::-1]])
         path = write_hollow(tmp_path / f"{number}.safetensors", changed)
         try:
-            make_configs(read_header(path), inspect(path))
+            inspect(path)
         except ValueError as error:
             refused += bool(str(error))
     assert refused > 10
@@ -281,7 +310,7 @@ def test_what_a_file_says_of_itself_needs_no_assumption(
     facts = facts_of(path, shapes[family] | extra, metadata)
     assert (facts.prediction_type, facts.assumed) == (prediction_type, "")
     assert facts.zero_snr == ("ztsnr" in extra)
-    schedule = make_configs(read_header(path), facts).scheduler
+    schedule = file_scheduler(facts)
     assert schedule.get("rescale_betas_zero_snr", False) == facts.zero_snr
 
 

@@ -102,11 +102,36 @@ def test_chunks_breaks_and_clip_skip_work_around_a_slot(pipe):
     assert torch.equal(blended[0, :row], plain[0, :row])
 
 
-def test_phrases_of_different_length_are_padded_to_the_longest(pipe):
+@pytest.mark.parametrize("words", [80, 160])
+def test_phrases_that_need_different_numbers_of_windows_are_not_added_up(pipe, words):
+    long = "cat " * words
+    for expression in (f'dog + "{long}"', f'lerp(dog, "{long}", 0.5)', f'mean("{long}", dog)'):
+        with pytest.raises(ValueError, match=r"with “dog” it needs 1, with “cat cat .*” [23], and tables"):
+            encode(pipe, f"{{{expression}}}")
+    around = "a " * 75  # the phrase alone makes the difference
+    with pytest.raises(ValueError, match="different heights cannot be added up"):
+        encode(pipe, around + "{lerp(cat, big orange cat, 0.5)}".replace("cat,", '"",', 1))
+
+
+@pytest.mark.parametrize("words", [80, 160])
+def test_what_counts_for_nothing_changes_no_bit_however_long_it_is(pipe, words):
+    long = "cat " * words
+    for expression in (
+        f'dog*1 + "{long}"*0',
+        f'lerp(dog, "{long}", 0)',
+        f'slerp("{long}", dog, 1)',
+        f'dog + 0*("{long}" - bird)',
+        f'lerp(dog + 0*"{long}", dog, 0.5)',
+    ):
+        assert torch.equal(encode(pipe, f"{{{expression}}}"), encode_plain(pipe, "dog")), expression
+    ends = encode(pipe, f'{{lerp(dog, "{long}", 1)}}'), encode_plain(pipe, long)
+    assert torch.equal(*ends)
+
+
+def test_in_the_row_space_other_phrases_add_no_window(pipe):
     long = "cat " * 80
-    embeds = encode(pipe, f'{{dog + "{long}"}}')
-    padded = torch.cat([encode_plain(pipe, "dog"), encode_plain(pipe, "")], dim=1)
-    assert torch.equal(embeds, padded + encode_plain(pipe, long))
+    assert torch.equal(encode(pipe, f'{{row: dog*1 + "{long}"*0}}'), encode_plain(pipe, "dog"))
+    assert encode(pipe, f'{{input: dog + "{long}"}}').shape == encode_plain(pipe, "dog").shape
 
 
 def test_two_slots_are_worked_out_from_left_to_right(pipe):

@@ -24,11 +24,13 @@ def test_a_picture_of_another_program_is_read_back(form: Form, number: int, tmp_
     assert text, carrier
     reading = read_parameters(text)
     request = reading.request
-    assert (reading.prompt, request.negative_prompt) == (given.prompt, given.negative_prompt)
+    squares = form.name in ("ComfyUI", "InvokeAI") and "[" in given.prompt  # plain there
+    words = given.prompt.replace("[", "\\[").replace("]", "\\]") if squares else given.prompt
+    assert (reading.prompt, request.negative_prompt) == (words, given.negative_prompt)
     for name in ("num_inference_steps", "guidance_scale", "seed", "width", "height", "model"):
         assert getattr(request, name) == getattr(given, name), name
     assert request.sampling == given.full_name
-    assert reading.is_complete, reading.notes
+    assert reading.notes == ["Square brackets, AND and BREAK in its prompt stay plain words."] * squares
     assert reading.program in ("", form.name)
 
 
@@ -113,6 +115,59 @@ def test_a_sampler_of_several_nodes_is_read() -> None:
     assert "ControlNetApplyAdvanced" in " ".join(reading.notes)
 
 
+def test_words_put_together_by_other_nodes_are_read_in_order() -> None:
+    nodes = graph(n6_text=["50", 0])
+    nodes["50"] = {"class_type": "Text Concatenate", "inputs": {"text_a": ["13", 0], "text_b": "at night"}}
+    nodes["13"]["inputs"] = {"value": "a cat"}
+    nodes["7"] = {"class_type": "ConditioningZeroOut", "inputs": {"conditioning": ["6", 0]}}
+    reading = read_parameters(json.dumps(nodes))
+    assert (reading.prompt, reading.request.negative_prompt) == ("a cat, at night", "")
+    del nodes["13"], nodes["50"]
+    both = {"text_g": "a cat", "text_l": "in oil", "width": 4096, "height": 4096, "clip": ["4", 1]}
+    nodes["6"] = {"class_type": "CLIPTextEncodeSDXL", "inputs": both}
+    reading = read_parameters(json.dumps(nodes))
+    assert reading.prompt == "a cat, in oil"
+    assert reading.request.width != 4096
+
+
+def test_a_loader_that_holds_everything_is_read() -> None:
+    loader = {"ckpt_name": "m.safetensors", "positive": "a cat", "negative": "bad", "empty_latent_width": 512}
+    loader |= {"empty_latent_height": 768, "vae_name": "Baked VAE", "clip_skip": -2}
+    sampling = {
+        "steps": 9,
+        "cfg": 4.0,
+        "sampler_name": "euler",
+        "scheduler": "karras",
+        "seed": 5,
+        "denoise": 1,
+    }
+    nodes = {
+        "1": {"class_type": "easy fullLoader", "inputs": loader},
+        "2": {"class_type": "easy preSampling", "inputs": {**sampling, "pipe": ["1", 0]}},
+        "3": {"class_type": "easy kSampler", "inputs": {"pipe": ["2", 0], "image_output": "Preview"}},
+    }
+    efficient = {
+        "1": {"class_type": "Efficient Loader", "inputs": loader},
+        "2": {
+            "class_type": "KSampler (Efficient)",
+            "inputs": {
+                **sampling,
+                "model": ["1", 0],
+                "positive": ["1", 1],
+                "negative": ["1", 2],
+                "latent_image": ["1", 3],
+            },
+        },
+    }
+    for given in (nodes, efficient):
+        reading = read_parameters(json.dumps(given))
+        request = reading.request
+        assert (reading.prompt, request.negative_prompt, request.model) == ("a cat", "bad", "m")
+        assert (request.width, request.height, request.num_inference_steps) == (512, 768, 9)
+        assert (request.sampling, request.seed, request.clip_skip) == ("Euler Karras", 5, 2)
+        assert reading.is_complete, reading.notes
+
+
 @pytest.mark.parametrize("wanted", ["circle", "missing", "text"])
 def test_a_graph_that_leads_nowhere_gives_what_it_has(wanted: str) -> None:
     nodes = graph(n6_text=["6", 0]) if wanted == "circle" else graph(n6_text=["404", 0])
@@ -179,6 +234,33 @@ def test_loras_of_other_forms_become_tags() -> None:
     invoke["loras"] = [{"model": {"name": "sdxl_offset"}, "weight": 0.1}]  # type: ignore[assignment]
     for form in (fooocus, older, swarm, draw, easy, invoke):
         assert read_parameters(json.dumps(form)).prompt == "a cat <lora:sdxl_offset:0.1>", form
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        {"negative": "negative_prompt", "steps": "steps", "cfg": "cfg_scale", "sampler": "sampler_name"},
+        {"negative": "negativePrompt", "steps": "steps", "cfg": "cfgScale", "sampler": "sampler"},
+        {
+            "negative": "negative_prompt",
+            "steps": "num_inference_steps",
+            "cfg": "guidance_scale",
+            "sampler": "scheduler",
+        },
+    ],
+)
+@pytest.mark.parametrize("within", ["", "meta", "params"])
+def test_json_of_no_program_in_particular_is_read_by_the_usual_names(
+    names: dict[str, str], within: str
+) -> None:
+    data: dict[str, object] = {"prompt": "a cat", names["negative"]: "bad", names["steps"]: 20, "width": 512}
+    data |= {names["cfg"]: 6.5, names["sampler"]: "Euler a", "height": 768, "seed": 5, "tiling": False}
+    reading = read_parameters(json.dumps({within: data} if within else data))
+    request = reading.request
+    assert (reading.prompt, request.negative_prompt, request.scheduler) == ("a cat", "bad", "Euler a")
+    assert (request.num_inference_steps, request.guidance_scale, request.seed) == (20, 6.5, 5)
+    assert (request.width, request.height) == (512, 768)
+    assert reading.is_complete, reading.notes
 
 
 def test_an_unknown_form_is_said_by_what_it_holds() -> None:

@@ -22,6 +22,7 @@ from sd_app import Settings, Studio, Txt2ImgRequest
 from sd_app.speed import Captured, FastUNet, Graphs
 from sd_app.speed.graphs import MAX_KNOWN, PAYS_FROM, WARM_UPS
 from sd_app.weights.memory_plan import FRUGAL, Plan
+from tests.memory.steps import free_for, free_needed
 
 REQUEST = Txt2ImgRequest(prompt="a red cat", negative_prompt="blue", seed=7, num_inference_steps=14)
 
@@ -395,6 +396,24 @@ def test_recordings_make_room_before_another_model_does_or_a_job_turns_frugal(re
     assert same(picture, expected)
     recorded.txt2img(REQUEST, save=False)
     assert capture.recorded == 1
+
+
+@pytest.mark.parametrize("change", [{}, {"guidance_scale": 1.0}])
+def test_a_job_whose_recording_is_there_is_planned_with_it(recorded, capture, monkeypatch, change):
+    request = replace(REQUEST, num_images=2, **change)
+    expected = recorded.txt2img(request, save=False).images
+    manager = recorded._ready_manager()
+    # Enough for the VAE, one picture at a time, and not for the U-Net, two together.
+    free_for(manager, monkeypatch, free_needed(manager, 64 * 64, decoded=1))
+    replays = capture.replays
+    told: list[str] = []
+    images = recorded.txt2img(request, lambda step: told.append(step.text), save=False).images
+    assert all(map(same, images, expected))
+    assert (capture.recorded, capture.released, capture.replays) == (1, 0, replays + 14)
+    assert not any(text.startswith("Short of memory") for text in told)
+    recorded.txt2img(replace(request, width=128), lambda step: told.append(step.text), save=False)
+    assert any(text.startswith("Short of memory") for text in told)  # that size was never recorded
+    assert capture.released == 1
 
 
 def test_a_dropped_checkpoint_takes_its_recordings_along(recorded, capture):

@@ -1,16 +1,20 @@
 """Parameters made to do harm: an answer in words, and soon."""
 
 import json
+import tempfile
 import time
 import zlib
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from PIL import Image
 
 from sd_app.metadata import read_infotext, read_parameters
-from tests.foreign_forms import chunk, hidden_png, png_with
+from sd_app.metadata.text_decoding import decode_comment
+from tests.foreign_forms import chunk, hidden_png, plain_png, png_with
 
 LINE = "Steps: 22, Sampler: Euler a, CFG scale: 6.5, Seed: 5, Size: 512x768"
 SOON = 5  # seconds of this process; the honest ones take milliseconds
@@ -81,6 +85,86 @@ def test_a_hostile_text_gets_words_soon(text: str) -> None:
     assert "Traceback" not in said
     assert "recursion" not in said
     assert "object" not in said
+
+
+KEYS = (
+    *("prompt", "workflow", "class_type", "inputs", "positive", "negative", "text", "seed", "steps", "model"),
+    *("latent_image", "lora_name", "1", "2", "sui_image_params", "loras", "loraweights", "width", "height"),
+    *(
+        "invokeai_metadata",
+        "sd-metadata",
+        "image",
+        "Dream",
+        "Comment",
+        "uc",
+        "sampler",
+        "v4_prompt",
+        "caption",
+    ),
+    *(
+        "caption",
+        "char_captions",
+        "c",
+        "lora",
+        "base_model",
+        "resolution",
+        "lora_combined_1",
+        "performance",
+        "vae",
+    ),
+    *(
+        "use_stable_diffusion_model",
+        "sampler_name",
+        "use_lora_model",
+        "positive_prompt",
+        "app_version",
+        "meta",
+    ),
+    *(
+        "app_version",
+        "num_inference_steps",
+        "clip_skip",
+        "clipstopatlayer",
+        "guider",
+        "sigmas",
+        "cfg",
+        "nodes",
+        "links",
+    ),
+)
+LEAVES = st.one_of(
+    *(st.none(), st.booleans(), st.integers(), st.floats(), st.text(max_size=8)),
+    st.sampled_from(["1", ["1", 0], ["2", 1], "<lora:a:1>", '{"image": 3}', '"a" -s 3', "[1, 2]", "euler"]),
+)
+OBJECTS = st.recursive(
+    LEAVES,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(KEYS), inner, max_size=6),
+    max_leaves=25,
+)
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.dictionaries(st.sampled_from(KEYS), OBJECTS, max_size=8))
+def test_any_object_with_the_forms_own_keys_gets_words(value: dict[str, object]) -> None:
+    assert answer(json.dumps(value))
+    within = {key: json.dumps(one) for key, one in value.items()}
+    assert answer(json.dumps(within))
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.binary(max_size=200), st.sampled_from(["tEXt", "zTXt", "iTXt", "eXIf"]))
+def test_any_bytes_in_a_chunk_or_comment_are_text_or_nothing(data: bytes, kind: str) -> None:
+    plain = plain_png()
+    for body in (data, b"parameters\0" + data):
+        png = plain[:33] + chunk(kind.encode(), body) + plain[33:]
+        with tempfile.NamedTemporaryFile(suffix=".png") as file:
+            Path(file.name).write_bytes(png)
+            try:
+                text = read_infotext(file.name)
+            except ValueError as error:
+                text = str(error)
+        assert text is None or isinstance(text, str)
+    assert isinstance(decode_comment(data), str)
 
 
 def test_brackets_by_the_thousand_in_a_prompt_are_a_prompt() -> None:

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from sd_app.images import _to_rgb, enlarge, image_grid, open_image, open_mask
+from sd_app.image_colors import to_rgb
+from sd_app.images import enlarge, image_grid, open_image, open_mask
 
 LIMIT = 1_000_000
 RED = (255, 0, 0)
@@ -64,7 +65,7 @@ def test_the_format_is_told_from_the_content_not_from_the_name(tmp_path: Path) -
 
 
 @pytest.mark.parametrize(
-    "junk", [b"", b"hello", b"<svg xmlns='http://www.w3.org/2000/svg'/>", b"\x89PNG\r\n\x1a\n"]
+    "junk", [b"hello", b"<svg xmlns='http://www.w3.org/2000/svg'/>", b"\x89PNG\r\n\x1a\n"]
 )
 def test_what_is_no_picture_is_refused_in_clear_words(junk: bytes) -> None:
     with pytest.raises(ValueError, match="is not a picture this app can read"):
@@ -92,18 +93,19 @@ def test_a_flipped_byte_in_a_png_is_noticed() -> None:
         open_image(bytes(data), max_pixels=LIMIT)
 
 
-def test_the_pixel_limit_is_exact_and_says_the_size() -> None:
-    data = encode(Image.new("RGB", (100, 10)))
+def test_more_pixels_than_are_wanted_are_scaled_down_at_the_same_shape() -> None:
+    data = encode(Image.new("RGB", (100, 10), RED))
     assert open_image(data, max_pixels=1000).size == (100, 10)
-    with pytest.raises(ValueError, match=r"at most 999 pixels, got 100x10 \(scale it down first\)"):
-        open_image(data, max_pixels=999)
+    small = open_image(data, max_pixels=999)
+    assert small.size == (99, 9)
+    assert small.getpixel((50, 5)) == RED
+    assert open_image(data).size == (100, 10)
 
 
-@pytest.mark.parametrize("side", [2_000, 12_000, 60_000, 2**31 - 1])
-@pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")
-def test_the_pixel_limit_holds_before_a_single_pixel_is_decoded(side: int) -> None:
+@pytest.mark.parametrize("side", [13_378, 20_000, 60_000, 2**31 - 1])
+def test_bombs_are_refused_before_a_single_pixel_is_decoded(side: int) -> None:
     lying = png(side, side, 8, 2, b"no rows at all: decoding them would say damaged")
-    with pytest.raises(ValueError, match=r"at most|far too many pixels"):
+    with pytest.raises(ValueError, match=r"at most 178,956,970"):
         open_image(lying, max_pixels=LIMIT)
 
 
@@ -231,7 +233,7 @@ def test_lab_colours_become_rgb() -> None:
 
 def test_a_kind_of_colour_pillow_cannot_convert_is_named() -> None:
     with pytest.raises(ValueError, match=r"La \(save it as RGB\)"):
-        _to_rgb(Image.new("La", (4, 4)), "the picture")
+        to_rgb(Image.new("La", (4, 4)), "the picture")
 
 
 def test_the_file_is_closed_and_can_be_deleted(tmp_path: Path) -> None:
@@ -282,5 +284,3 @@ def test_a_mask_is_grey_and_black_where_it_is_transparent(tmp_path: Path) -> Non
     mask = open_mask(tmp_path / "mask.png", max_pixels=100)
     assert (mask.mode, mask.tobytes()) == ("L", bytes([255, 0, 90]))
     assert open_image(tmp_path / "mask.png", max_pixels=100).getpixel((1, 0)) == (255, 255, 255)
-    with pytest.raises(ValueError, match="must have at most 2 pixels"):
-        open_mask(tmp_path / "mask.png", max_pixels=2)

@@ -140,9 +140,11 @@ def test_two_parameters_are_not_a_parameter_line() -> None:
     assert parse_infotext("a cat\nSteps: 20, Seed: 1, Size: 8x8").prompt == "a cat"
 
 
-def test_a_text_without_a_prompt_is_refused() -> None:
-    with pytest.raises(ValueError, match="prompt must not be empty"):
-        from_infotext("Steps: 20, Sampler: Euler, Seed: 1")
+@pytest.mark.parametrize("negative", ["", "a dog, [blue:red:3]"])
+def test_a_text_without_a_prompt_is_a_picture_of_no_words(negative) -> None:
+    request = replace(PLAIN, prompt="", negative_prompt=negative)
+    assert from_infotext(to_infotext(request)) == request
+    assert from_infotext("Steps: 20, Sampler: Euler, Seed: 1").prompt == ""
 
 
 @pytest.mark.parametrize(
@@ -202,3 +204,19 @@ def test_a1111s_inpainting_is_read() -> None:
     )
     request = from_infotext(text, InpaintRequest, init_image=PICTURE, mask_image=PICTURE.convert("L"))
     assert (request.strength, request.feather, request.masked_content) == (0.75, 4, "original")
+
+
+@pytest.mark.parametrize(
+    ("version", "prompt", "negative"),
+    [
+        ("sd_app 0.2.0", r"a [cat\:dog\:0.5] and [a\|b]", r"[x\:3] AND"),
+        ("sd_app 0.1.0", r"a [cat\:dog\:0.5] and [a\|b]", r"[x\:3] AND"),
+        ("sd_app 0.3.0", "a [cat:dog:0.5] AND [a|b]", "[x:3] AND"),
+        ("v1.10.1", "a [cat:dog:0.5] AND [a|b]", "[x:3] AND"),
+    ],
+)
+def test_what_an_older_version_wrote_is_read_as_it_read_it(version, prompt, negative) -> None:
+    request = replace(PLAIN, prompt="a [cat:dog:0.5] AND [a|b]", negative_prompt="[x:3] AND")
+    read = from_infotext(to_infotext(request, version=version))
+    assert (read.prompt, read.negative_prompt) == (prompt, negative)
+    assert from_infotext(to_infotext(request)) == request

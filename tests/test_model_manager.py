@@ -10,11 +10,11 @@ from sd_app import Cancelled, Settings, Studio, Txt2ImgRequest
 from sd_app.weights.device_memory import (
     LARGE_BYTES,
     choose_budget,
-    choose_device,
     choose_dtype,
     has_native_bf16,
     is_out_of_memory,
 )
+from sd_app.weights.devices import choose_device
 from sd_app.weights.model_manager import ModelManager
 
 CPU = torch.device("cpu")

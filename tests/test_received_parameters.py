@@ -91,6 +91,11 @@ def test_one_notice_names_everything_that_was_not_taken(tab: MakingTabEvents, tm
     assert not {"guidance_scale", "model", "scheduler", "vae"} & set(filled)
 
 
+def test_a_random_seed_is_asked_for_again(tab: MakingTabEvents, tmp_path: Path) -> None:
+    filled, told = dropped(tab, picture(tmp_path, f"a cat\n{LINE.replace('Seed: 5', 'Seed: -1')}"))
+    assert (filled["seed"], told) == (-1, WHOLE)
+
+
 def test_whose_form_it_is_is_told_where_something_is_missing(tab: MakingTabEvents) -> None:
     filled, told = dropped(tab, CASES / "fooocus_json.png")
     assert told.split("\n")[:2] == [PART, "They are in Fooocus's form."]

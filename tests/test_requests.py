@@ -28,8 +28,6 @@ NAN, INF = float("nan"), float("inf")
 @pytest.mark.parametrize(
     ("field", "value"),
     [
-        ("prompt", ""),
-        ("prompt", " \n"),
         ("prompt", None),
         ("prompt", 3),
         ("prompt", "x" * 100_000),
@@ -216,9 +214,13 @@ def test_a_bad_value_of_inpainting_is_refused_in_words(field, value, words):
         InpaintRequest(**{**fields, field: value})
 
 
-def test_a_picture_without_a_prompt_or_a_mask_without_a_picture_is_refused():
-    with pytest.raises(ValueError, match="prompt must not be empty"):
-        Img2ImgRequest(prompt="", init_image=PICTURE)
+def test_a_prompt_may_be_empty_and_is_kept_as_it_is():
+    for prompt in ("", " \n"):
+        assert Txt2ImgRequest(prompt=prompt).prompt == prompt
+        assert Img2ImgRequest(prompt=prompt, init_image=PICTURE).prompt == prompt
+
+
+def test_a_mask_without_a_picture_is_refused():
     with pytest.raises(ValueError, match="init_image must be a picture"):
         InpaintRequest(prompt="a", init_image=None, mask_image=MASK)  # type: ignore[arg-type]
 

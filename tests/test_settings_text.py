@@ -2,7 +2,7 @@
 
 import pytest
 
-from sd_app.metadata import parse_infotext, read_parameters
+from sd_app.metadata import from_infotext, parse_infotext, read_parameters
 from sd_app.metadata.settings_text import holds_settings
 from sd_app.requests import MAX_SEED, Img2ImgRequest
 from tests.infotexts import PICTURE
@@ -24,6 +24,8 @@ EXPECTED = {"Steps": "22", "Sampler": "Euler a", "CFG scale": "6.5", "Seed": "5"
         f"a cat\nNegative Prompt: bad\n{LINE}",
         "a cat\nNegative prompt: bad\n" + LINE.replace(", ", "\n"),
         f"a cat\nNegative prompt: bad\n{LINE}\n\n",
+        f"Prompt: a cat\nNegative prompt: bad\n{LINE}",
+        "a cat\nNegative prompt: bad\n" + LINE.replace(", ", ",\n"),
         "a cat\nNegative prompt: bad\nSampler: Euler a, Steps: 22, CFG scale: 6.5, Seed: 5, Size: 512x768",
     ],
 )
@@ -63,6 +65,8 @@ def test_lines_of_a_prompt_that_look_like_settings_stay_in_it() -> None:
     assert (info.prompt, info.negative_prompt, info.fields) == (trap, "Size: big", EXPECTED)
     inline = parse_infotext(f"cats in Steps: 3 and more {LINE}")
     assert (inline.prompt, inline.fields) == ("cats in Steps: 3 and more", EXPECTED)
+    both = parse_infotext(f"{trap}\nNegative prompt: bad {LINE}")
+    assert (both.prompt, both.negative_prompt, both.fields) == (trap, "bad", EXPECTED)
     for words in ("photo: a cat, style: oil, light: soft", "Size: large, a cat", "Seed: of doubt"):
         assert parse_infotext(words).prompt == words
         assert not holds_settings(words)
@@ -167,3 +171,32 @@ def test_keys_in_other_programs_spelling_are_known() -> None:
     request = read_parameters("a\nsteps: 9, Sampler: euler, cfg scale: 3, SEED: 4, Scheduler: karras").request
     assert (request.num_inference_steps, request.guidance_scale, request.seed) == (9, 3.0, 4)
     assert request.sampling == "Euler Karras"
+
+
+def test_a_line_in_lower_case_and_sides_apart_are_read() -> None:
+    request = read_parameters(
+        "a cat\nsteps: 9, sampler: euler a, seed: 4, cfg scale: 3, width: 832, height: 1216, draft: false"
+    )
+    assert (request.request.num_inference_steps, request.request.width, request.request.height) == (
+        9,
+        832,
+        1216,
+    )
+    assert request.is_complete, request.notes
+
+
+def test_a_thousand_unknown_settings_do_not_flood_the_notice() -> None:
+    text = f"a cat\n{LINE}, " + ", ".join(f"key {number}: {'x' * 500}" for number in range(1000))
+    (note,) = read_parameters(text).notes
+    assert "; and 940 more (no such field here)." in note
+    assert len(note) < 10_000
+
+
+def test_a_prompt_that_cannot_be_drawn_is_filled_in_and_said() -> None:
+    words = "cat AND " * 20 + "dog"
+    reading = read_parameters(f"{words}\n{LINE}")
+    assert reading.prompt == words
+    assert reading.request.seed == 5
+    assert reading.notes == ["Prompt must join at most 16 prompts by AND: change it before you generate."]
+    with pytest.raises(ValueError, match="prompt must join at most 16 prompts by AND"):
+        from_infotext(f"{words}\n{LINE}")

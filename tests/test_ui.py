@@ -58,8 +58,6 @@ def test_browser_numbers_become_the_requests_types() -> None:
 @pytest.mark.parametrize(
     ("field", "value"),
     [
-        ("prompt", None),
-        ("prompt", "  "),
         ("prompt", "x" * 100_000),
         ("prompt", ["a"]),
         ("guidance_scale", math.nan),
@@ -80,6 +78,11 @@ def test_browser_numbers_become_the_requests_types() -> None:
 def test_a_bad_value_is_refused_by_the_fields_name(field: str, value: object) -> None:
     with pytest.raises(ValueError, match=field):
         build_request({"prompt": "a cat", field: value}, Txt2ImgRequest)
+
+
+@pytest.mark.parametrize("prompt", [None, "", "  "])
+def test_a_prompt_without_words_may_be_asked_for(prompt: str | None) -> None:
+    assert build_request({"prompt": prompt}, Txt2ImgRequest).prompt == (prompt or "")
 
 
 def test_a_saved_form_keeps_its_good_fields_and_loses_the_rest() -> None:

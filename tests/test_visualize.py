@@ -1,7 +1,8 @@
 import numpy as np
 import torch
+from PIL import Image
 
-from sd_app.probes.previews import latents_to_images, preview_image
+from sd_app.probes.previews import latents_to_images, preview_sheet
 
 RED_IS_CHANNEL_0 = (((0.5, 0, 0), (0, 0.5, 0), (0, 0, 0.5), (0, 0, 0)), (0.5, 0.5, 0.5))
 
@@ -22,5 +23,8 @@ def test_broken_latents_are_shown_as_grey():
 
 
 def test_a_preview_keeps_the_pictures_shape_and_shows_the_whole_batch():
-    assert preview_image(torch.zeros(1, 4, 8, 16), RED_IS_CHANNEL_0).size == (256, 128)
-    assert preview_image(torch.zeros(3, 4, 16, 8), RED_IS_CHANNEL_0).size == (256, 512)
+    def sheet(latents: torch.Tensor) -> Image.Image:
+        return preview_sheet(latents_to_images(latents, RED_IS_CHANNEL_0))
+
+    assert sheet(torch.zeros(1, 4, 8, 16)).size == (256, 128)
+    assert sheet(torch.zeros(3, 4, 16, 8)).size == (256, 512)

@@ -4,6 +4,12 @@ from functools import lru_cache
 from pathlib import Path
 
 from ..checkpoints import VAE, Header, Stamp, read_header
+from ..checkpoints.config_values import read_values
+from ..checkpoints.configs import vae_leaves_out
+from ..checkpoints.names import name_vae
+from ..checkpoints.networks import vae_shapes
+from ..checkpoints.stored import fit
+from ..checkpoints.weight_files import read_sources
 from ..settings import Settings
 from ..user_files import SUFFIX, read_object, readable
 from .addon_files import AddonFile, pick_file, scan, stamp_files
@@ -69,6 +75,8 @@ def _check_folder(path: Path) -> None:
         raise ValueError(
             f"its config.json has block_out_channels that are not numbers from 1 to {MAX_CHANNELS}"
         )
+    found = name_vae(read_sources(path))
+    fit(vae_shapes(read_values(config, "vae") | vae_leaves_out(found)), found, "VAE")
 
 
 def _check_header(header: Header) -> None:

@@ -1,10 +1,12 @@
 """Single-file checkpoints, known from their headers alone: names and shapes of tensors. No torch."""
 
-from .configs import SCALING_FACTORS, Configs, TextConfig, make_configs
-from .file_facts import PREDICTIONS, FileFacts, Stamp, inspect, stamp
+from .configs import SCALING_FACTORS, TextConfig
+from .file_facts import PREDICTIONS, FileFacts, Stamp, file_scheduler, inspect, mark_broken, stamp
 from .header import Header, read_header
 from .header_cache import open_header_cache
-from .kinds import TEXT_ENCODERS, TEXT_WIDTHS, TITLES, UNET, VAE, identify
+from .kinds import TEXT_ENCODERS, TEXT_WIDTHS, TITLES, UNET, VAE
+from .parts import FileParts, find_parts
+from .stored import Source, Sources
 
 __all__ = [
     "PREDICTIONS",
@@ -14,14 +16,17 @@ __all__ = [
     "TITLES",
     "UNET",
     "VAE",
-    "Configs",
     "FileFacts",
+    "FileParts",
     "Header",
+    "Source",
+    "Sources",
     "Stamp",
     "TextConfig",
-    "identify",
+    "file_scheduler",
+    "find_parts",
     "inspect",
-    "make_configs",
+    "mark_broken",
     "open_header_cache",
     "read_header",
     "stamp",

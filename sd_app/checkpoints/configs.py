@@ -3,12 +3,11 @@
 What shapes cannot say are facts of each family: heads, activations, the VAE's factor, the noise schedule.
 """
 
-from dataclasses import dataclass
+import re
+from collections import defaultdict
 from typing import TypedDict
 
-from .file_facts import FileFacts
-from .header import Header
-from .kinds import TEXT_ENCODERS, UNET, VAE
+from .stored import Sources
 
 Config = dict[str, object]  # keywords of diffusers' class of a part
 
@@ -33,6 +32,7 @@ TEXT_POSITIONS = 77
 HEAD_SIZE = 64  # channels of an attention head: of all text encoders, and of SD 2's and SDXL's U-Net
 SD1_HEADS = 8  # of every attention in Stable Diffusion 1's U-Net
 GROUPS = 32  # of the group norms
+SD2_LAYERS = 23  # of its text encoder's 24, Stable Diffusion 2 reads the last but one
 SCALING_FACTORS = {"sd1": 0.18215, "sd2": 0.18215, "sdxl": 0.13025}
 
 # Stable Diffusion's noise (Rombach et al. 2022), the same for all families.
@@ -49,86 +49,166 @@ SCHEDULER: Config = {
 # What a U-Net trained up to pure noise needs (Lin et al. 2023, arXiv 2305.08891).
 ZERO_SNR: Config = {"rescale_betas_zero_snr": True, "timestep_spacing": "trailing"}
 
-
-@dataclass(frozen=True, kw_only=True)
-class Configs:
-    """The configurations of a checkpoint's parts."""
-
-    unet: Config
-    vae: Config
-    text_encoders: tuple[TextConfig, ...]  # one for each of TEXT_ENCODERS[family]
-    scheduler: Config
+_BLOCK = re.compile(
+    r"(down_blocks|up_blocks)\.(\d{1,3})\.(resnets|attentions)\.(\d{1,3})\.(?:transformer_blocks\.(\d{1,3})\.)?"
+)
+_MIDDLE = re.compile(r"mid_block\.attentions\.0\.transformer_blocks\.(\d{1,3})\.")
+_LAYER = re.compile(r"encoder\.layers\.(\d{1,3})\.")
 
 
-def make_configs(header: Header, facts: FileFacts) -> Configs:
-    """Return the configurations of a checkpoint's parts. Raise ValueError where a tensor is missing."""
-    return Configs(
-        unet=unet_config(header, facts),
-        vae=vae_config(header, facts.family),
-        text_encoders=tuple(
-            text_config(header, prefix, facts.family) for prefix in TEXT_ENCODERS[facts.family]
-        ),
-        scheduler=SCHEDULER
-        | {"prediction_type": facts.prediction_type}
-        | (ZERO_SNR if facts.zero_snr else {}),
-    )
+def unet_structure(found: Sources) -> Config:
+    """Read a U-Net's levels, blocks and depths off its tensors. Raise ValueError for what cannot be one.
 
-
-def unet_config(header: Header, facts: FileFacts) -> Config:
-    """Read the U-Net's levels off input_blocks: blocks with or without attention, then a step down."""
-    blocks = header.count(UNET + "input_blocks.{}.")
-    levels: list[list[int]] = [[]]  # of each level, the blocks
-    for number in range(1, blocks):
-        if f"{UNET}input_blocks.{number}.0.op.weight" in header.shapes:
-            levels.append([])
-        else:
-            levels[-1].append(number)
-    if not all(levels):
+    Pruned ones, SSD-1B or KOALA say, have fewer blocks, attention of unequal depths, or no middle.
+    """
+    layers: dict[str, dict[int, int]] = {"down_blocks": defaultdict(int), "up_blocks": defaultdict(int)}
+    deep: dict[str, dict[int, dict[int, int]]] = {side: defaultdict(dict) for side in layers}
+    for name in found:
+        if match := _BLOCK.match(name):
+            side, level, kind, layer = match[1], int(match[2]), match[3], int(match[4])
+            if kind == "resnets":
+                layers[side][level] = max(layers[side][level], layer + 1)
+            else:
+                depth = 0 if match[5] is None else int(match[5]) + 1
+                deep[side][level][layer] = max(deep[side][level].get(layer, 0), depth)
+    count = len(layers["down_blocks"])
+    if not count or any(sorted(side) != list(range(count)) for side in layers.values()):
         raise ValueError("its U-Net has a level without a block, which no Stable Diffusion has")
-    depths = [header.count(f"{UNET}input_blocks.{level[0]}.1.transformer_blocks.{{}}.") for level in levels]
-    channels = [header.side(f"{UNET}input_blocks.{level[0]}.0.out_layers.3.weight", 0) for level in levels]
-    attention = f"{UNET}middle_block.1."
+    down = [_depths(deep["down_blocks"][level], layers["down_blocks"][level]) for level in range(count)]
+    up = [_depths(deep["up_blocks"][level], layers["up_blocks"][level]) for level in range(count)]
+    numbers = [layers["down_blocks"][level] for level in range(count)]
+    if [layers["up_blocks"][level] for level in range(count)] != [one + 1 for one in reversed(numbers)]:
+        raise ValueError("its U-Net has other numbers of blocks on the way up than a Stable Diffusion")
+    middle = max((int(match[1]) + 1 for name in found if (match := _MIDDLE.match(name))), default=0)
+    return {
+        "in_channels": side_of(found, "conv_in.weight", 1),
+        "out_channels": side_of(found, "conv_out.weight", 0),
+        "block_out_channels": tuple(
+            side_of(found, f"down_blocks.{level}.resnets.0.conv1.weight", 0) for level in range(count)
+        ),
+        "layers_per_block": numbers[0] if len(set(numbers)) == 1 else numbers,
+        "down_block_types": tuple("CrossAttnDownBlock2D" if level else "DownBlock2D" for level in down),
+        "up_block_types": tuple("CrossAttnUpBlock2D" if level else "UpBlock2D" for level in up),
+        "mid_block_type": _middle_kind(found),
+        **_depth_config(down, up, middle),
+        "cross_attention_dim": context_width(found),
+        "use_linear_projection": is_linear(found),
+    }
+
+
+def _depths(attentions: dict[int, int], layers: int) -> list[int]:
+    """Return the depths of a level's attentions; none for a level without. Raise ValueError for a mixture."""
+    if attentions and sorted(attentions) != list(range(layers)):
+        raise ValueError("its U-Net attends to the text in some blocks of a level only")
+    return [attentions[layer] for layer in sorted(attentions)]
+
+
+def _depth_config(down: list[list[int]], up: list[list[int]], middle: int) -> Config:
+    """Word depths as diffusers does: a number for each level if all of a level are alike both ways."""
+    alike = [level[0] if level else 1 for level in down]
+    if not down[-1]:  # the middle is made as deep as the last entry says
+        alike[-1] = middle or 1
+    turned = reversed(alike)
+    if all(set(level) <= {depth} for level, depth in zip(down, alike, strict=True)) and all(
+        set(level) <= {depth} for level, depth in zip(up, turned, strict=True)
+    ):
+        if middle in (0, alike[-1]):
+            return {"transformer_layers_per_block": alike}
+        raise ValueError("its U-Net's middle is of another depth than its last level, which cannot be built")
+    nested = [level or [1] for level in down]
+    if not down[-1]:
+        nested[-1] = [middle or 1]
+    if middle not in (0, nested[-1][0]):
+        raise ValueError("its U-Net's middle is of another depth than its last level, which cannot be built")
+    return {
+        "transformer_layers_per_block": nested,
+        "reverse_transformer_layers_per_block": [level or [1] for level in up],
+    }
+
+
+def _middle_kind(found: Sources) -> str | None:
+    if "mid_block.attentions.0.norm.weight" in found:
+        return "UNetMidBlock2DCrossAttn"
+    return "UNetMidBlock2D" if "mid_block.resnets.0.conv1.weight" in found else None
+
+
+def context_width(found: Sources) -> int:
+    """Return how many columns of the prompt's embedding a U-Net reads. Raise ValueError if it reads none."""
+    for name in found:
+        if name.endswith("transformer_blocks.0.attn2.to_k.weight"):
+            return side_of(found, name, 1)
+    raise ValueError("its U-Net attends to no text, which no Stable Diffusion does")
+
+
+def is_linear(found: Sources) -> bool:
+    """Tell whether a U-Net's attention is entered by a matrix, as SD 2's and SDXL's, or by a convolution."""
+    return any(name.endswith(".proj_in.weight") and len(found[name].shape) == 2 for name in found)
+
+
+def unet_config(found: Sources, family: str, native_size: int = 512) -> Config:
+    """Return the configuration of a U-Net known by its tensors alone."""
+    structure = unet_structure(found)
+    channels = structure["block_out_channels"]
+    assert isinstance(channels, tuple)
     config: Config = {
-        "sample_size": facts.native_size // 8,
-        "in_channels": facts.in_channels,
-        "out_channels": header.side(f"{UNET}out.2.weight", 0),
-        "block_out_channels": tuple(channels),
-        "layers_per_block": len(levels[0]),
-        "down_block_types": tuple("CrossAttnDownBlock2D" if depth else "DownBlock2D" for depth in depths),
-        "up_block_types": tuple("CrossAttnUpBlock2D" if depth else "UpBlock2D" for depth in reversed(depths)),
-        # The middle block is made as deep as the last entry says.
-        "transformer_layers_per_block": [
-            *(depth or 1 for depth in depths[:-1]),
-            header.count(attention + "transformer_blocks.{}."),
-        ],
-        "cross_attention_dim": header.side(attention + "transformer_blocks.0.attn2.to_k.weight", 1),
+        "sample_size": native_size // 8,
+        **structure,
         # diffusers calls the number of heads so.
         "attention_head_dim": SD1_HEADS
-        if facts.family == "sd1"
+        if family == "sd1"
         else [max(1, count // HEAD_SIZE) for count in channels],
-        "use_linear_projection": len(header.shape(attention + "proj_in.weight")) == 2,
         "norm_num_groups": GROUPS,
     }
-    if facts.family == "sdxl":
+    if "time_embedding.cond_proj.weight" in found:
+        config["time_cond_proj_dim"] = side_of(found, "time_embedding.cond_proj.weight", 1)
+    if family == "sdxl":
         # Sizes and crop are six numbers of 256 channels each, beside the pooled prompt (Podell et al. 2023).
         config |= {
             "addition_embed_type": "text_time",
             "addition_time_embed_dim": 256,
-            "projection_class_embeddings_input_dim": header.side(f"{UNET}label_emb.0.0.weight", 1),
+            "projection_class_embeddings_input_dim": side_of(found, "add_embedding.linear_1.weight", 1),
         }
     return config
 
 
-def vae_config(header: Header, family: str) -> Config:
-    """Read the VAE's levels off the encoder."""
-    levels = header.count(VAE + "encoder.down.{}.")
-    channels = [header.side(f"{VAE}encoder.down.{level}.block.0.conv2.weight", 0) for level in range(levels)]
+def vae_structure(found: Sources) -> Config:
+    """Read a VAE's levels and layers off its encoder, and what some leave out."""
+    blocks = [
+        (int(match[1]), int(match[2]))
+        for name in found
+        if (match := re.match(r"encoder\.down_blocks\.(\d{1,3})\.resnets\.(\d{1,3})\.", name))
+    ]
+    levels = max((level for level, _ in blocks), default=-1) + 1
+    if not levels:
+        raise ValueError("its VAE lacks the encoder")
     return {
-        "block_out_channels": tuple(channels),
+        "in_channels": side_of(found, "encoder.conv_in.weight", 1),
+        "out_channels": side_of(found, "decoder.conv_out.weight", 0),
+        "block_out_channels": tuple(
+            side_of(found, f"encoder.down_blocks.{level}.resnets.0.conv1.weight", 0)
+            for level in range(levels)
+        ),
         "down_block_types": ("DownEncoderBlock2D",) * levels,
         "up_block_types": ("UpDecoderBlock2D",) * levels,
-        "layers_per_block": header.count(VAE + "encoder.down.0.block.{}."),
-        "latent_channels": header.side(f"{VAE}post_quant_conv.weight", 0),
+        "layers_per_block": max(layer for _, layer in blocks) + 1,
+        "latent_channels": side_of(found, "decoder.conv_in.weight", 1),
+        **vae_leaves_out(found),
+    }
+
+
+def vae_leaves_out(found: Sources) -> Config:
+    """Return which of the optional parts a VAE has."""
+    return {
+        "mid_block_add_attention": any(name.startswith("decoder.mid_block.attentions.") for name in found),
+        "use_quant_conv": "quant_conv.weight" in found,
+        "use_post_quant_conv": "post_quant_conv.weight" in found,
+    }
+
+
+def vae_config(found: Sources, family: str) -> Config:
+    """Return the configuration of a VAE known by its tensors alone."""
+    return {
+        **vae_structure(found),
         "sample_size": 1024 if family == "sdxl" else 512,
         "scaling_factor": SCALING_FACTORS[family],
         "force_upcast": True,  # SDXL's overflows in fp16; the other families' pipelines do not ask
@@ -136,74 +216,50 @@ def vae_config(header: Header, family: str) -> Config:
     }
 
 
-def text_config(header: Header, prefix: str, family: str) -> TextConfig:
-    """Read a text encoder's size, under transformers' names or open_clip's."""
-    if prefix.endswith(".transformer."):
-        return clip_config(header, prefix)
-    config = open_clip_config(header, prefix)
-    # Stable Diffusion 2 reads the last layer but one, so its encoder ends there.
-    config["num_hidden_layers"] -= family == "sd2"
-    return config
-
-
-def clip_config(header: Header, prefix: str) -> TextConfig:
-    """Read a text encoder under transformers' names; some trainers leave "text_model." out."""
-    inner = prefix if f"{prefix}final_layer_norm.weight" in header.shapes else f"{prefix}text_model."
-    layers = inner + "encoder.layers.{}."
-    tokens = f"{inner}embeddings.token_embedding.weight"
-    hidden_size = header.side(tokens, 1)
-    return _text_config(
-        vocab_size=header.side(tokens, 0),
-        hidden_size=hidden_size,
-        positions=header.side(f"{inner}embeddings.position_embedding.weight", 0),
-        intermediate_size=header.side(layers.format(0) + "mlp.fc1.weight", 0),
-        num_hidden_layers=header.count(layers),
-        hidden_act="quick_gelu",
-        projection_dim=hidden_size,
-    )
-
-
-def open_clip_config(header: Header, prefix: str) -> TextConfig:
-    """Read a text encoder under open_clip's names."""
-    layers = prefix + "transformer.resblocks.{}."
-    tokens = f"{prefix}token_embedding.weight"
-    projection = f"{prefix}text_projection"
-    hidden_size = header.side(tokens, 1)
-    return _text_config(
-        vocab_size=header.side(tokens, 0),
-        hidden_size=hidden_size,
-        positions=header.side(f"{prefix}positional_embedding", 0),
-        intermediate_size=header.side(layers.format(0) + "mlp.c_fc.weight", 0),
-        num_hidden_layers=header.count(layers),
-        hidden_act="gelu",
-        projection_dim=header.side(projection, 1) if projection in header.shapes else hidden_size,
-    )
-
-
-def _text_config(
-    *,
-    vocab_size: int,
-    hidden_size: int,
-    positions: int,
-    intermediate_size: int,
-    num_hidden_layers: int,
-    hidden_act: str,
-    projection_dim: int,
-) -> TextConfig:
+def text_config(found: Sources, family: str, number: int) -> TextConfig:
+    """Return the configuration of a family's text encoder of that number, 0 or 1."""
+    hidden_size = side_of(found, "embeddings.token_embedding.weight", 1)
+    positions = side_of(found, "embeddings.position_embedding.weight", 0)
     if positions != TEXT_POSITIONS:
         raise ValueError(
             f"its text encoder reads {positions} tokens at once (only {TEXT_POSITIONS} are known)"
         )
+    # OpenAI's CLIP, which Stable Diffusion 1 has and SDXL has first, or one of open_clip's.
+    is_openai = family == "sd1" or (family == "sdxl" and number == 0)
+    projection = found.get("text_projection.weight")
     return {
-        "vocab_size": vocab_size,
+        "vocab_size": side_of(found, "embeddings.token_embedding.weight", 0),
         "hidden_size": hidden_size,
-        "intermediate_size": intermediate_size,
-        "num_hidden_layers": num_hidden_layers,
+        "intermediate_size": side_of(found, "encoder.layers.0.mlp.fc1.weight", 0),
+        "num_hidden_layers": text_layers(found, family),
         "num_attention_heads": max(1, hidden_size // HEAD_SIZE),
         "max_position_embeddings": positions,
-        "projection_dim": projection_dim,
-        "hidden_act": hidden_act,
+        "projection_dim": projection.shape[0] if projection and projection.shape else hidden_size,
+        "hidden_act": "quick_gelu" if is_openai else "gelu",
         "bos_token_id": 49406,
         "eos_token_id": 49407,
-        "pad_token_id": 49407 if hidden_act == "quick_gelu" else 0,
+        "pad_token_id": 49407 if is_openai else 0,
     }
+
+
+def text_layers(found: Sources, family: str) -> int:
+    """Return how many of a text encoder's layers are read.
+
+    Stable Diffusion 2 reads the last but one of open_clip's. Some files hold all of that encoder, its
+    projection too; converters write the 23 that are read, and those stay.
+    """
+    layers = max((int(match[1]) + 1 for name in found if (match := _LAYER.match(name))), default=0)
+    if family != "sd2" or layers == SD2_LAYERS:
+        return layers
+    is_whole = layers == SD2_LAYERS + 1 or "text_projection.weight" in found or "logit_scale" in found
+    return layers - is_whole
+
+
+def side_of(found: Sources, name: str, index: int) -> int:
+    """Return one side of a tensor, counted from 0. Raise ValueError if there is none."""
+    if name not in found:
+        raise ValueError(f"it lacks the tensor {name}")
+    shape = found[name].shape
+    if index >= len(shape):
+        raise ValueError(f"its tensor {name} has the shape {shape}, which no known model has")
+    return shape[index]

@@ -3,13 +3,16 @@
 import json
 import os
 import re
+from collections.abc import Hashable
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
-from ..user_files import JsonObject
+from ..user_files import JsonObject, read_text
+from .configs import SCHEDULER, ZERO_SNR, Config
 from .header import Header, read_header, read_raw_header
-from .kinds import TEXT_ENCODERS, UNET, VAE, identify
+from .parts import UNET_MARKS, find_parts
+from .stored import size_of
 
 PREDICTIONS = ("epsilon", "v_prediction")
 SIDES = {"sd1": 512, "sdxl": 1024}  # pixels a family was trained on
@@ -18,7 +21,8 @@ SD2_SIDES = {"epsilon": 512, "v_prediction": 768}
 _SPEC = "modelspec."  # metadata that trainers write, github.com/Stability-AI/ModelSpec
 _V_NAME = re.compile(r"v[-_ .]?pred", re.IGNORECASE)
 _EPSILON_NAME = re.compile(r"512|base|turbo|eps", re.IGNORECASE)
-_V_CONFIG = re.compile(r"^\s*parameterization:\s*[\"']?v[\"']?\s*$", re.MULTILINE)
+MAX_TEXT = 1_000_000  # bytes of a file beside it
+MAX_LAYOUTS = 64  # remembered: half a megabyte each
 
 Stamp = tuple[int, int]  # modified (ns), bytes
 NO_FILE: Stamp = (0, 0)
@@ -37,6 +41,7 @@ class FileFacts:
     native_size: int  # pixels of a side
     sidecar: JsonObject  # what NAME.json says
     assumed: str  # what nothing in the file says, in words; empty if nothing
+    left_out: str = ""  # what of the file and those beside it is not read, in words; empty if nothing
 
 
 def inspect(path: Path) -> FileFacts:
@@ -76,25 +81,45 @@ def stamps_of(path: Path) -> tuple[Stamp, ...]:
 @lru_cache(maxsize=16384)
 def _names_unet(path: Path, _file: Stamp) -> bool:
     try:
-        return f'"{UNET}'.encode() in read_raw_header(path)
+        raw = read_raw_header(path)
+        return any(mark in raw for mark in UNET_MARKS)
     except ValueError:
         return False
 
 
 @lru_cache(maxsize=16384)
 def _inspect(path: Path, _files: tuple[Stamp, ...]) -> FileFacts | str:
+    if reason := found_broken(path):
+        return reason
     try:
-        return describe(path, read_header(path), read_sidecar(path))
+        return describe(path, read_header(path))
     except ValueError as error:
         return str(error)
 
 
-def describe(path: Path, header: Header, sidecar: JsonObject) -> FileFacts:
-    """Describe a checkpoint by its header. Raise ValueError for another kind of file or a wrong sidecar."""
-    family = identify(header)
-    channels = header.shape(f"{UNET}input_blocks.0.0.weight")[1]
-    prediction_type, why = _prediction(path, header, sidecar, family, channels)
-    sides = SD2_SIDES if family == "sd2" else {prediction_type: SIDES[family]}
+_broken: dict[tuple[Path, Stamp], str] = {}  # files whose numbers turned out to be none
+
+
+def mark_broken(path: Path, reason: str) -> None:
+    """Remember why a file could not be loaded though its header is sound, until it changes."""
+    _broken[path, stamp(path)] = reason
+    _inspect.cache_clear()
+
+
+def found_broken(path: Path) -> str:
+    """Return why a file could not be loaded when it was tried; empty if it was not."""
+    return _broken.get((path, stamp(path)), "") if _broken else ""
+
+
+def describe(path: Path, header: Header) -> FileFacts:
+    """Describe a checkpoint by its header and the files beside it. Raise ValueError for another kind of file.
+
+    What is wrong with a file beside it is said and not read: no model is lost to it.
+    """
+    told = _tell(header, path)
+    sidecar, fault = read_sidecar(path)
+    prediction_type, why, more = _prediction(path, header, sidecar, told.family, told.in_channels)
+    sides = SD2_SIDES if told.family == "sd2" else {prediction_type: SIDES[told.family]}
     native_size = _spec_side(header) or sides[prediction_type]
     assumed = (
         f"Assumed {why}: {prediction_type}, {native_size} pixels; {path.stem}.json can say otherwise."
@@ -103,71 +128,142 @@ def describe(path: Path, header: Header, sidecar: JsonObject) -> FileFacts:
     )
     return FileFacts(
         path=path,
-        family=family,
-        in_channels=channels,
-        size_bytes=header.size_bytes(UNET, VAE, *TEXT_ENCODERS[family]),
+        family=told.family,
+        in_channels=told.in_channels,
+        size_bytes=told.size_bytes,
         prediction_type=prediction_type,
         zero_snr="ztsnr" in header.shapes,
         native_size=native_size,
         sidecar=sidecar,
         assumed=assumed,
+        left_out=" ".join(filter(None, (fault, more, _say_unread(told.unread)))),
     )
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Told:
+    """What names, shapes and formats of tensors tell."""
+
+    family: str
+    in_channels: int
+    size_bytes: int
+    unread: tuple[str, ...]
+
+
+# Most checkpoints of a family hold the very same tensors, and to see that they are whole takes a while.
+_layouts: dict[Hashable, _Told] = {}
+
+
+def _tell(header: Header, path: Path) -> _Told:
+    """Tell what a checkpoint's tensors are; remembered by all of their names, shapes and formats."""
+    layout = (tuple(header.shapes.items()), tuple(header.dtypes.values()))
+    if layout in _layouts:
+        return _layouts[layout]
+    parts = find_parts(header, path)
+    channels = parts.unet["in_channels"]
+    assert isinstance(channels, int)
+    sources = (parts.unet_sources, parts.vae_sources, *parts.text_sources)
+    if len(_layouts) >= MAX_LAYOUTS:
+        _layouts.clear()
+    told = _layouts[layout] = _Told(
+        family=parts.family,
+        in_channels=channels,
+        size_bytes=size_of(source for part in sources for source in part.values()),
+        unread=parts.unread,
+    )
+    return told
+
+
+def file_scheduler(facts: FileFacts) -> Config:
+    """Return the configuration of the scheduler that a checkpoint file was trained with."""
+    zero_snr = ZERO_SNR if facts.zero_snr else {}
+    return SCHEDULER | {"prediction_type": facts.prediction_type} | zero_snr
+
+
+def _say_unread(names: tuple[str, ...]) -> str:
+    if not names:
+        return ""
+    count = "1 tensor belongs" if len(names) == 1 else f"{len(names):,} tensors belong"
+    return f"In the file {count} to no part of it and are not read, {names[0][:80]} for one."
 
 
 def _prediction(
     path: Path, header: Header, sidecar: JsonObject, family: str, channels: int
-) -> tuple[str, str]:
-    """Return what the U-Net predicts, and on what grounds that is assumed; "" if something says so.
+) -> tuple[str, str, str]:
+    """Return what the U-Net predicts, on what grounds that is assumed ("" if something says so), and a note.
 
     A file's tensors are the same either way. Signs, surest first: NAME.json; NAME.yaml as AUTOMATIC1111 reads
     it; an empty tensor "v_pred", which trainers add; metadata. Then the name, then what is usual.
     """
-    if (given := sidecar.get("prediction_type")) is not None:
-        if given not in PREDICTIONS:
-            raise ValueError(f"prediction_type must be one of {', '.join(PREDICTIONS)}, got {given!r}")
-        return str(given), ""
+    given, note = sidecar.get("prediction_type"), ""
+    if given in PREDICTIONS:
+        return str(given), "", ""
+    if given is not None:
+        note = (
+            f"prediction_type in {path.stem}.json beside it is not read: it must be"
+            f" {' or '.join(PREDICTIONS)}."
+        )
+    said, fault = _read_yaml(path)
+    note = " ".join(filter(None, (note, fault)))
     spec = header.metadata.get(f"{_SPEC}prediction_type", "").lower()
     architecture = header.metadata.get(f"{_SPEC}architecture", "").lower()
-    if "v_pred" in header.shapes or spec.startswith("v") or "-768-v" in architecture or _yaml_says_v(path):
-        return "v_prediction", ""
-    if spec.startswith("eps") or "-v2-512" in architecture:
-        return "epsilon", ""
+    if said == "v" or "v_pred" in header.shapes or spec.startswith("v") or "-768-v" in architecture:
+        return "v_prediction", "", note
+    if said == "eps" or spec.startswith("eps") or "-v2-512" in architecture:
+        return "epsilon", "", note
     if _V_NAME.search(path.stem):
-        return "v_prediction", "from the file's name"
+        return "v_prediction", "from the file's name", note
     if family != "sd2":
-        return "epsilon", ""  # so were they all trained; the exceptions carry a sign
+        return "epsilon", "", note  # so were they all trained; the exceptions carry a sign
     if channels != 4:
-        return "epsilon", "because Stable Diffusion 2's inpainting model is such a one"
+        return "epsilon", "because Stable Diffusion 2's inpainting model is such a one", note
     if _EPSILON_NAME.search(path.stem):
-        return "epsilon", "from the file's name"
-    return "v_prediction", "because most Stable Diffusion 2 models are such ones"
+        return "epsilon", "from the file's name", note
+    return "v_prediction", "because most Stable Diffusion 2 models are such ones", note
 
 
-def _yaml_says_v(path: Path) -> bool:
+def _read_yaml(path: Path) -> tuple[str, str]:
+    """Return the parameterization that NAME.yaml names, "" if none, and what is wrong with it in words."""
+    file = path.with_suffix(".yaml")
     try:
-        return bool(_V_CONFIG.search(path.with_suffix(".yaml").read_text(encoding="utf-8")))
-    except (OSError, ValueError):
-        return False
+        if file.stat().st_size > MAX_TEXT:
+            return "", f"{file.name} beside it is not read: it is larger than {MAX_TEXT // 1_000_000} MB."
+        text = read_text(file)
+    except OSError:
+        return "", ""
+    import yaml
+
+    try:
+        value: object = yaml.safe_load(text)
+    except (yaml.YAMLError, ValueError, RecursionError):
+        return "", f"{file.name} beside it is not read: it is no YAML."
+    for key in ("model", "params", "parameterization"):
+        value = value.get(key) if isinstance(value, dict) else None
+    return (value, "") if isinstance(value, str) else ("", "")
 
 
 def _spec_side(header: Header) -> int | None:
-    """Return the side of the pictures a file says it was trained on, if it says one that can be."""
+    """Return the side the file's metadata names, if it is one that can be asked for."""
     numbers = re.findall(r"\d{1,5}", header.metadata.get(f"{_SPEC}resolution", ""))
     side = max(map(int, numbers), default=0)
     return side if 64 <= side <= 2048 and side % 8 == 0 else None
 
 
-def read_sidecar(path: Path) -> JsonObject:
+def read_sidecar(path: Path) -> tuple[JsonObject, str]:
     """Read NAME.json beside NAME.safetensors: the fields of a folder's studio.json, and prediction_type.
 
-    Other tools write a file of that name too; what they put in it is left alone. Raise ValueError for broken
-    JSON.
+    Other tools write a file of that name too; what they put in it is left alone. Return what is wrong with it
+    in words, too; empty if nothing is.
     """
     file = path.with_suffix(".json")
     try:
-        value = json.loads(file.read_text(encoding="utf-8"))
+        if file.stat().st_size > MAX_TEXT:
+            return {}, f"{file.name} beside it is not read: it is larger than {MAX_TEXT // 1_000_000} MB."
+        value = json.loads(read_text(file))
     except OSError:
-        return {}
-    except (ValueError, RecursionError) as error:
-        raise ValueError(f"{file.name} beside it is no JSON: {error}") from error
-    return value if isinstance(value, dict) else {}
+        return {}, ""
+    except (ValueError, RecursionError):
+        return {}, f"{file.name} beside it is not read: it is no JSON."
+    if not isinstance(value, dict):
+        return {}, f"{file.name} beside it is not read: it holds no JSON object."
+    return value, ""

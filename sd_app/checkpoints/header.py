@@ -10,6 +10,8 @@ from math import prod
 from pathlib import Path
 from typing import TypeGuard
 
+from ..user_files import JsonObject
+
 FORMAT_LIMIT = 100_000_000  # bytes of a header
 MAX_HEADER = 20_000_000  # bytes; SDXL's has 0.3 million, and what takes more is slow to read
 MAX_TENSORS = 100_000  # SDXL has 2,500
@@ -32,6 +34,8 @@ class Header:
     shapes: dict[str, tuple[int, ...]]
     dtypes: dict[str, str]  # the format's names: F16, BF16, F32, ...
     metadata: dict[str, str]
+    offsets: dict[str, tuple[int, int]]  # from where to where its bytes are, counted from `begin`
+    begin: int  # where the tensors' bytes begin in the file
 
     @cached_property
     def _lines(self) -> str:
@@ -127,11 +131,14 @@ def _parse(raw: bytes) -> tuple[Header, int]:
         shapes={name: _shape(name, entry) for name, entry in entries.items()},
         dtypes={name: entry["dtype"] for name, entry in entries.items()},
         metadata={str(key): str(value) for key, value in metadata.items()},
+        offsets={name: _offsets(name, entry) for name, entry in entries.items()},
+        begin=8 + len(raw),
     )
     for text in (*header.shapes, *header.metadata, *header.metadata.values()):
         text.encode()  # a half of a surrogate pair is a ValueError here: no page can carry it
-    ends = (_end(name, entry.get("data_offsets"), header) for name, entry in entries.items())
-    return header, max(ends, default=0)
+    for name in header.offsets:
+        _check_length(name, header)
+    return header, max((end for _, end in header.offsets.values()), default=0)
 
 
 def _shape(name: str, entry: object) -> tuple[int, ...]:
@@ -144,16 +151,21 @@ def _shape(name: str, entry: object) -> tuple[int, ...]:
     return tuple(shape)
 
 
-def _end(name: str, offsets: object, header: Header) -> int:
-    """Return where a tensor's bytes end; raise ValueError if they are not what its shape needs."""
+def _offsets(name: str, entry: JsonObject) -> tuple[int, int]:
+    """Return from where to where a tensor's bytes are; raise ValueError if it does not say so."""
+    offsets = entry.get("data_offsets")
     if not _are_counts(offsets) or len(offsets) != 2 or offsets[0] > offsets[1]:
         raise ValueError(f"{_shown(name)} does not say from where to where its bytes are")
-    begin, end = offsets
+    return offsets[0], offsets[1]
+
+
+def _check_length(name: str, header: Header) -> None:
+    """Raise ValueError if a tensor's bytes are not as many as its shape needs."""
+    begin, end = header.offsets[name]
     if (dtype := header.dtypes[name]) in BITS:  # newer formats pack several numbers into a byte
         needed = prod(header.shapes[name]) * BITS[dtype] // 8
         if end - begin != needed:
             raise ValueError(f"{_shown(name)} has {end - begin} bytes, and its shape needs another number")
-    return end
 
 
 def _are_counts(value: object) -> TypeGuard[list[int]]:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from ..user_files import read_object
-from .file_facts import FileFacts, Stamp, inspect, may_be_checkpoint, stamps_of
+from .file_facts import FileFacts, Stamp, found_broken, inspect, may_be_checkpoint, stamps_of
 
 NAME = "checkpoints.json"  # in cache_dir; may be deleted
 WORTH = 20  # headers read anew from which on it is written
@@ -34,6 +34,8 @@ class HeaderCache:
         """
         stamps = stamps_of(path)
         known = self._found.get(str(path))
+        if reason := found_broken(path):
+            raise ValueError(reason)
         if known is not None and known[0] == stamps:
             return known[1]
         if not may_be_checkpoint(path):

@@ -1,8 +1,8 @@
-"""What a file is, by the names and shapes of its tensors: a checkpoint of some family, or something else."""
+"""What a file is, by the names of its tensors: a checkpoint, or something that is refused by its name."""
 
 from collections.abc import Callable
 
-from .header import FLOATS, Header
+from .header import Header
 
 UNET = "model.diffusion_model."
 VAE = "first_stage_model."
@@ -14,17 +14,17 @@ REFINER = "conditioner.embedders.0.model."
 TEXT_ENCODERS = {"sd1": (CLIP_L,), "sd2": (OPEN_CLIP,), "sdxl": (XL_CLIP_L, CLIP_G)}
 TITLES = {"sd1": "Stable Diffusion 1", "sd2": "Stable Diffusion 2", "sdxl": "SDXL"}
 TEXT_WIDTHS = {768: "sd1", 1024: "sd2"}  # families whose one text encoder has that many columns
+REFINER_WIDTH = 1280  # columns that the refiner's U-Net reads
 CHANNELS = (4, 9)  # of the U-Net's input; 9 with the mask and the masked picture
+OTHER_CHANNELS = {
+    5: ", as Stable Diffusion 2's depth model's does",
+    7: ", as an upscaler's does",
+    8: ", as InstructPix2Pix's and some upscalers' do",
+}
 
 _LORA = (
-    ".lora_up.",
-    ".lora_down.",
-    ".lora_A.",
-    ".lora_B.",
-    ".lora.up.",
-    ".lora.down.",
-    ".hada_w1",
-    ".lokr_w1",
+    *(".lora_up.", ".lora_down.", ".lora_A.", ".lora_B.", ".lora.up.", ".lora.down."),
+    *(".hada_w1", ".lokr_w1"),
 )
 
 Test = Callable[[Header], bool]
@@ -38,25 +38,49 @@ def _holds(*parts: str) -> Test:
     return lambda header: header.holds(*parts)
 
 
+def _inside(*names: str) -> Test:
+    """Look for names at the top of a file or of its U-Net."""
+    return _has(*names, *(UNET + name for name in names), *(f"diffusion_model.{name}" for name in names))
+
+
 def _is_embedding(header: Header) -> bool:
     """Tell a textual-inversion file: a few vectors, with one of the names in use or a single tensor."""
     known = {"emb_params", "clip_l", "clip_g"} & set(header.shapes)
     return bool(known) or (len(header.shapes) == 1 and len(next(iter(header.shapes.values()))) <= 2)
 
 
-# The first that fits says what a file is. Those above the line are looked for in checkpoints too.
-_OTHERS: tuple[tuple[str, Test], ...] = (
-    ("a LoRA: it changes a checkpoint and is none itself", _holds(*_LORA)),
+# The first that fits says what a file is.
+_ALWAYS: tuple[tuple[str, Test], ...] = (
     (
         "a ControlNet: it guides a checkpoint and is none itself",
         _has("control_model.", "controlnet_cond_emb"),
     ),
-    ("a Stable Diffusion 3 model", _has("joint_blocks.", UNET + "joint_blocks.")),
-    ("a Flux model", _has("double_blocks.", UNET + "double_blocks.")),
+    ("a Stable Diffusion 3 model", _inside("joint_blocks.")),
+    ("a Chroma model", _inside("distilled_guidance_layer.")),
+    ("a Flux model", _inside("double_blocks.")),
+    ("an AuraFlow model", _inside("double_layers.")),
+    ("a Stable Video Diffusion model", _holds(".time_stack.", ".time_mixer.")),
+    (
+        "a model of moving pictures",
+        _holds(".temopral_conv.", ".temporal_conv.", ".temporal_transformer_block"),
+    ),
+    ("a Stable Cascade model", _inside("clip_txt_mapper.", "clip_txt_pooled_mapper.")),
+    ("a PixArt model", _inside("caption_projection.", "adaln_single.", "y_embedder.y_embedding")),
+    ("a Hunyuan model", _inside("mlp_t5.", "txt_in.individual_token_refiner.")),
+    ("a Lumina model", _inside("cap_embedder.")),
+    ("a Wan model", _inside("head.modulation")),
+    ("a Qwen-Image model", _inside("transformer_blocks.0.img_mod.")),
+    ("a Kolors model, whose text encoder is another one", _inside("encoder_hid_proj.")),
+    ("a Zero123 model, which turns pictures and reads no text", _has("cc_projection.")),
+    ("an AltDiffusion model, whose text encoder is another one", _holds(".roberta.")),
+    ("a GLIGEN model, which reads boxes beside the prompt", _holds(".fuser.", "position_net.")),
     ("Playground 2.5, which needs a schedule of its own", _has("edm_mean")),
+    ("CosXL, which needs a schedule of its own", _has("edm_vpred.")),
     ("the SDXL refiner, which only finishes what SDXL base began", _has(REFINER)),
     ("a motion module of AnimateDiff", _holds("motion_modules.")),
-    # ---- without a U-Net under Stable Diffusion's names
+)
+_WITHOUT_UNET: tuple[tuple[str, Test], ...] = (
+    ("a LoRA: it changes a checkpoint and is none itself", _holds(*_LORA)),
     ("an embedding (textual inversion): it adds a word and is no checkpoint", _is_embedding),
     (
         "a U-Net alone, a part of a diffusers folder",
@@ -70,49 +94,21 @@ _OTHERS: tuple[tuple[str, Test], ...] = (
     ("an IP-Adapter: it guides a checkpoint and is none itself", _has("image_proj.", "ip_adapter.")),
     ("a CLIP in open_clip's layout", _has("visual.")),
 )
-_ALWAYS = 7  # so many of them are looked for in every file
 
 
-def identify(header: Header) -> str:
-    """Return the family of a checkpoint: "sd1", "sd2" or "sdxl".
-
-    Raise ValueError saying what the file is instead, or what it lacks.
-    """
-    is_checkpoint = header.has(UNET + "input_blocks.")
-    for words, test in _OTHERS[: _ALWAYS if is_checkpoint else None]:
+def check_kind(header: Header, *, has_unet: bool) -> None:
+    """Raise ValueError saying what a file is instead of a checkpoint."""
+    for words, test in _ALWAYS if has_unet else (*_WITHOUT_UNET[:1], *_ALWAYS, *_WITHOUT_UNET[1:]):
         if test(header):
             raise ValueError(f"it is {words}")
-    if not is_checkpoint:
+    if not has_unet:
         raise ValueError("its tensors are those of no known model (Stable Diffusion 1, 2 and XL can be used)")
-    family = _family(header)
-    for what, prefix in (("VAE", VAE), *(("text encoder", prefix) for prefix in TEXT_ENCODERS[family])):
-        if not header.has(prefix):
-            raise ValueError(f"it lacks the {what} of {TITLES[family]} (no tensor is named {prefix}...)")
-    _check_weights(header, family)
-    return family
 
 
-def _family(header: Header) -> str:
-    for family, prefixes in TEXT_ENCODERS.items():
-        if header.has(*prefixes):
-            return family
-    raise ValueError("it lacks the text encoder (a checkpoint has U-Net, VAE and text encoder in one file)")
-
-
-def _check_weights(header: Header, family: str) -> None:
-    channels = header.shape(f"{UNET}input_blocks.0.0.weight")[1:2]
-    if channels not in [(count,) for count in CHANNELS]:
+def check_channels(channels: object) -> None:
+    """Raise ValueError unless a U-Net's input has a known number of channels."""
+    if channels not in CHANNELS:
+        like = OTHER_CHANNELS.get(channels, "") if isinstance(channels, int) else ""
         raise ValueError(
-            f"its U-Net takes {', '.join(map(str, channels))} channels"
-            " (only 4 and, for inpainting, 9 are known)"
+            f"its U-Net takes {channels} channels{like} (only 4 and, for inpainting, 9 are known)"
         )
-    if family != "sdxl" and header.has(UNET + "label_emb."):
-        raise ValueError("its U-Net reads pictures beside the prompt (unCLIP), which is not known here")
-    prefixes = (UNET, VAE, *TEXT_ENCODERS[family])
-    kinds = {
-        dtype
-        for name, dtype in header.dtypes.items()
-        if name.startswith(prefixes) and not name.endswith(".position_ids")
-    }
-    if odd := sorted(kinds - set(FLOATS)):
-        raise ValueError(f"its weights are quantised ({', '.join(odd)}); get the fp16 file instead")

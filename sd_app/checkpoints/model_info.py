@@ -18,6 +18,21 @@ LATENT_RGB: dict[float, LatentRgb] = {
 }
 
 
+# What strangers' JSON raises where it holds other things than it should: all of it means "cannot be used".
+ODD_VALUES = (KeyError, IndexError, TypeError, AttributeError, ValueError, OverflowError)
+# What an owner may say of a model, and what each must be.
+FIELDS = {
+    "title": "a text",
+    "native_size": "a number of pixels",
+    "default_steps": "a whole number",
+    "default_guidance_scale": "a number",
+    "default_scheduler": "a sampler's name",
+    "example_prompts": "a list of texts",
+    "note": "a text",
+    "latent_rgb": "an object with 4 rows of 3 factors and a bias of 3",
+}
+
+
 @dataclass(frozen=True, kw_only=True)
 class ModelInfo:
     """One model that can be asked for by name, and the defaults of a request that leaves fields out."""
@@ -41,13 +56,27 @@ class ModelInfo:
 
 
 def apply_overrides(
-    info: ModelInfo, overrides: Mapping[str, object], *, scaling_factor: object = None
+    info: ModelInfo, overrides: Mapping[str, object], *, scaling_factor: object = None, where: str
 ) -> ModelInfo:
     """Return what is implied of a model with what its owner says instead, in studio.json or NAME.json.
 
-    Without a latent_rgb there the VAE's scaling factor chooses one. Raise TypeError, KeyError, ValueError or
-    OverflowError for a value that cannot be.
+    Without a latent_rgb there the VAE's scaling factor chooses one. A value that cannot be is left out and
+    said in the model's note. Raise one of ODD_VALUES for a scaling factor that cannot be.
     """
+    sound, notes = {}, []
+    for name in FIELDS:
+        if name in overrides:
+            try:
+                _overridden(info, {name: overrides[name]}, scaling_factor)
+            except ODD_VALUES:
+                notes.append(f"The {name} in {where} is not read: it must be {FIELDS[name]}.")
+            else:
+                sound[name] = overrides[name]
+    told = _overridden(info, sound, scaling_factor)
+    return replace(told, note=" ".join(filter(None, (told.note, *notes))))
+
+
+def _overridden(info: ModelInfo, overrides: Mapping[str, object], scaling_factor: object) -> ModelInfo:
 
     def number(name: str, implied: float) -> float | str:
         return _number(overrides.get(name, implied))

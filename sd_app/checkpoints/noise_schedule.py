@@ -8,15 +8,6 @@ from collections.abc import Mapping
 
 from ..user_files import JsonObject
 
-# diffusers' classes whose noise is Stable Diffusion's: betas at whole timesteps. Others (EDM, flow matching,
-# consistency models) mean other noise levels by the same words.
-CLASSES = (
-    *("DDIMScheduler", "DDPMScheduler", "PNDMScheduler", "LMSDiscreteScheduler", "EulerDiscreteScheduler"),
-    *("EulerAncestralDiscreteScheduler", "HeunDiscreteScheduler", "KDPM2DiscreteScheduler"),
-    *("KDPM2AncestralDiscreteScheduler", "DPMSolverMultistepScheduler", "DPMSolverSinglestepScheduler"),
-    *("DPMSolverSDEScheduler", "DEISMultistepScheduler", "UniPCMultistepScheduler", "LCMScheduler"),
-    *("TCDScheduler", "SASolverScheduler", "DDIMParallelScheduler", "DDPMParallelScheduler"),
-)
 BETA_SCHEDULES = ("scaled_linear", "linear", "squaredcos_cap_v2")
 SPACINGS = ("leading", "linspace", "trailing")
 PREDICTIONS = ("epsilon", "v_prediction", "sample")
@@ -39,13 +30,8 @@ def noise_schedule(config: Mapping[str, object]) -> dict[str, object]:
     return {name: config[name] for name in KEPT if name in config and name not in unsaid}
 
 
-def why_no_noise_schedule(class_name: object, config: JsonObject) -> str:
+def why_no_noise_schedule(config: JsonObject) -> str:
     """Say why a checkpoint's scheduler cannot be used, in words for its owner; empty when it can."""
-    if class_name not in CLASSES:
-        return (
-            f"it is made for {_named(class_name)}, whose noise is another than Stable Diffusion's"
-            " (only models of Stable Diffusion's own noise schedule can be drawn with)"
-        )
     if str(config.get("prediction_type")).startswith("flow") or config.get("use_flow_sigmas"):
         return "it was trained by flow matching, whose noise is another than Stable Diffusion's"
     for name, choices in (

@@ -12,11 +12,11 @@ from typing import TextIO
 from ..requests import Cancelled, InterrogateRequest, InterrogateResult, Step, make_request
 from ..studio import Studio
 from .flags import FlagOptions, given_fields
+from .picture_folders import list_pictures
 from .progress import FAILED, INTERRUPTED, progress_bar, stop_on_ctrl_c
 
 SUMMARY = "find the words for a picture"
 DESCRIPTION = "Find the words that raise a picture's CLIP similarity, not what a model makes of them."
-SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".avif")
 SCORES = ("prompt", "caption", "similarity", "percentile", "chance", "clip_model", "seconds")
 COLUMNS = ("file", "mode", *SCORES, "error")
 POSITIONAL: dict[str, FlagOptions] = {"image": {"nargs": "+", "type": Path, "metavar": "PICTURE"}}
@@ -72,7 +72,7 @@ def find_pictures(given: Sequence[Path]) -> list[Path]:
     paths: list[Path] = []
     for path in given:
         if path.is_dir():
-            paths += sorted(file for file in path.iterdir() if file.suffix.lower() in SUFFIXES)
+            paths += _pictures_of(path)
         elif path.exists():
             paths.append(path)
         else:
@@ -80,6 +80,16 @@ def find_pictures(given: Sequence[Path]) -> list[Path]:
     if not paths:
         raise ValueError(f"image must name a picture, {given[0]} holds none (PNG, JPEG, WebP, ...)")
     return paths
+
+
+def _pictures_of(folder: Path) -> list[Path]:
+    try:
+        return list_pictures(folder)
+    except OSError as error:
+        reason = error.strerror or "it cannot be read"
+        raise ValueError(
+            f"image must be a folder that can be read, {folder} cannot: {reason} (check its permissions)"
+        ) from error
 
 
 def check_output(output: Path | None) -> None:

@@ -15,7 +15,19 @@ from .escaping import escape, escape_braces
 from .expression_error import ExpressionError
 from .parser import METHODS, SPACES
 from .template import Template, has_slots, parse_expression, parse_prompt, place_text
-from .tree import Interpolation, Mean, Node, Scaled, Slot, Sum, Words, iterate_words
+from .tree import (
+    Interpolation,
+    Mean,
+    Node,
+    Scaled,
+    Slot,
+    Sum,
+    Words,
+    iterate_words,
+    needed,
+    phrases_of,
+    sum_of_weights,
+)
 
 __all__ = [
     "METHODS",
@@ -33,7 +45,10 @@ __all__ = [
     "escape_braces",
     "has_slots",
     "iterate_words",
+    "needed",
     "parse_expression",
     "parse_prompt",
+    "phrases_of",
     "place_text",
+    "sum_of_weights",
 ]

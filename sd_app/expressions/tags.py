@@ -1,7 +1,8 @@
 """`<lora:name:0.8>` in a prompt: found, checked, and taken out before the words are read.
 
 As in AUTOMATIC1111 the first number is the text encoders' scale, and the U-Net's too unless a second one
-follows; `te=` and `unet=` name them.
+follows; `te=` and `unet=` name them. `<lyco:name>`, from the time when some kinds of LoRA had a tag of their
+own, is the same. `<hypernet:name>` is taken out too, and does nothing: remarks.py says so.
 """
 
 import re
@@ -10,7 +11,7 @@ from math import isfinite
 
 MAX_SCALE = 10.0
 MAX_TAGS = 32
-TAG = re.compile(r"<lora:([^<>]*)>", re.IGNORECASE)
+TAG = re.compile(r"<(lora|lyco|hypernet):([^<>]*)>", re.IGNORECASE)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,7 +30,9 @@ def find_tags(prompt: str) -> tuple[LoraTag, ...]:
     """
     found: dict[str, LoraTag] = {}
     for match in TAG.finditer(prompt):
-        tag = _read_tag(match[0], match[1])
+        if not is_lora(match):
+            continue
+        tag = _read_tag(match[0], match[2])
         if before := found.get(tag.name):
             tag = add_tags(before, tag)
         found[tag.name] = tag
@@ -38,6 +41,11 @@ def find_tags(prompt: str) -> tuple[LoraTag, ...]:
     if len(found) > MAX_TAGS:
         raise ValueError(f"prompt must ask for at most {MAX_TAGS} LoRAs, got {len(found)} (leave some out)")
     return tuple(found[name] for name in sorted(found))
+
+
+def is_lora(tag: re.Match[str]) -> bool:
+    """Tell whether a match of TAG asks for a LoRA; the other kind does nothing."""
+    return tag[1].lower() != "hypernet"
 
 
 def add_tags(first: LoraTag, second: LoraTag) -> LoraTag:
@@ -60,13 +68,13 @@ def check_scales(tag: LoraTag) -> None:
 
 
 def remove_tags(prompt: str) -> str:
-    """Return a prompt without its LoRA tags: the words that are read."""
+    """Return a prompt without its tags: the words that are read."""
     return TAG.sub("", prompt) if "<" in prompt else prompt
 
 
 def refuse_tags(name: str, prompt: str) -> None:
     """Raise ValueError if a negative prompt holds a tag: weights are the same for both prompts."""
-    if match := TAG.search(prompt):
+    if match := next(filter(is_lora, TAG.finditer(prompt)), None):
         raise ValueError(
             f"{name} must not hold a LoRA, got {match[0][:80]} (put it into the prompt; a scale below 0 turns"
             " it around)"

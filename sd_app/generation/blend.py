@@ -10,6 +10,7 @@ from ..catalog import find_model
 from ..checkpoints.model_info import ModelInfo
 from ..checks import check_int, check_text
 from ..expressions import parse_prompt
+from ..expressions.editing import readings, refuse_changing
 from ..expressions.tags import find_tags
 from ..requests import (
     MAX_PROMPT,
@@ -23,14 +24,13 @@ from ..requests import (
     request_fields,
 )
 from ..text import embeddings, prompts
-from ..text.embeddings import PromptEmbeds
 from ..weights.model_manager import ModelManager
 from ..weights.pipeline import Pipeline
 from .frames import SeedFrames
 from .job import JobParts, OnStep
-from .prompt_embeds import SharedPrompt
+from .prompt_embeds import SharedPrompt, Steps
 from .run import RunOptions, run_job
-from .starts import FromNoise
+from .starts import FromNoise, steps_of
 
 READING = "Reading the vocabulary"
 
@@ -51,7 +51,7 @@ def blend(manager: ModelManager, request: BlendRequest, options: RunOptions) -> 
 
 
 class ExplainedPrompt(SharedPrompt):
-    """A prompt for all pictures that also keeps what it became."""
+    """A prompt for all pictures that also keeps what it became: the text of the first step."""
 
     def __init__(self, model: str) -> None:
         super().__init__()
@@ -59,11 +59,12 @@ class ExplainedPrompt(SharedPrompt):
         self.encoding: Encoding | None = None
         self.near: tuple[tuple[NearWord, ...], ...] = ()
 
-    def encode(self, pipe: Pipeline, requests: Sequence[Txt2ImgRequest]) -> PromptEmbeds:
+    def encode(self, pipe: Pipeline, requests: Sequence[Txt2ImgRequest]) -> Steps:
         if self.encoding is None:
             request = requests[0]
-            self.encoding = encoding_of(pipe, request.prompt, self._model, request.clip_skip)
-            self.near = near_tokens(pipe, request)
+            text = readings(request.prompt, steps_of(request))[0].texts[0]
+            self.encoding = encoding_of(pipe, text, self._model, request.clip_skip)
+            self.near = near_tokens(pipe, text, request.clip_skip)
         return super().encode(pipe, requests)
 
 
@@ -117,6 +118,7 @@ def check_prompt(prompt: str, clip_skip: int) -> None:
     """Refuse what is no prompt; the empty one is."""
     check_text("prompt", prompt, MAX_PROMPT)
     find_tags(prompt)
+    refuse_changing("prompt", prompt)
     parse_prompt(prompt)
     request_fields(Txt2ImgRequest)["clip_skip"].checked(clip_skip)
 
@@ -136,10 +138,10 @@ def encoding_of(pipe: Pipeline, prompt: str, model: str, clip_skip: int) -> Enco
     )
 
 
-def near_tokens(pipe: Pipeline, request: Txt2ImgRequest) -> tuple[tuple[NearWord, ...], ...]:
+def near_tokens(pipe: Pipeline, prompt: str, clip_skip: int) -> tuple[tuple[NearWord, ...], ...]:
     """Return the tokens nearest to a blended word's vectors, an entry for each row of the prompt's slots."""
-    template = parse_prompt(request.prompt)
-    encoder = embeddings.Encoder(pipe, request.clip_skip)
+    template = parse_prompt(prompt)
+    encoder = embeddings.Encoder(pipe, clip_skip)
     return tuple(
         embeddings.nearest_tokens(pipe, vector)
         for slot in range(len(template.slots))

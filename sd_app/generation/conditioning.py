@@ -1,12 +1,26 @@
 """What the U-Net reads beside latents and timestep, put together for one batch."""
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
+from ..expressions.editing import parse_joined
 from ..requests import Txt2ImgRequest
 from ..speed import Conditioning
-from ..text.embeddings import PromptEmbeds
+from ..text.prompt_embeds import PromptEmbeds
 from ..weights.pipeline import Pipeline
+
+
+def make_conditionings(
+    pipe: Pipeline,
+    request: Txt2ImgRequest,
+    steps: Sequence[PromptEmbeds],
+    channels: Tensor | None = None,
+) -> tuple[Conditioning, ...]:
+    """Return the conditioning of every step; steps that share their embeds share it too, tensors and all."""
+    made = {id(embeds): make_conditioning(pipe, request, embeds, channels) for embeds in dict.fromkeys(steps)}
+    return tuple(made[id(embeds)] for embeds in steps)
 
 
 def make_conditioning(
@@ -16,13 +30,35 @@ def make_conditioning(
 
     `channels`, (B, C, h, w), are what a U-Net made for inpainting reads below the latents.
     """
-    guided = is_guided(pipe, request)
-    tensors = {"encoder_hidden_states": _rows(embeds.positive, embeds.negative if guided else None)}
-    count = len(embeds.positive)
+    joined = len(embeds.weights)
+    count = len(embeds.positive) // joined
+    guided = embeds.negative is not None and not pipe.reads_guidance
+    positive = embeds.positive.split(count)
+    pooled = embeds.pooled.split(count) if embeds.pooled is not None else (None,) * joined
+    parts = list(zip(positive, pooled, strict=True))
+    first, others = parts[0], parts[1:]
+    if guided:
+        assert embeds.negative is not None
+        tables = [[(embeds.negative, embeds.negative_pooled), first]]
+    else:
+        tables = [[first]]
+    # Two at a time: no call needs more memory than that of one guided prompt.
+    tables += [others[at : at + 2] for at in range(0, len(others), 2)]
+    tensors, *more = (_arguments(pipe, request, table) for table in tables)
+    return Conditioning(
+        tensors=tensors, is_guided=guided, channels=channels, more=tuple(more), weights=embeds.weights
+    )
+
+
+def _arguments(
+    pipe: Pipeline, request: Txt2ImgRequest, parts: Sequence[tuple[Tensor, Tensor | None]]
+) -> dict[str, Tensor]:
+    """Return the U-Net's arguments for texts, (B, 77*n, D) and of SDXL (B, P) each, one below the other."""
+    texts, vectors = zip(*parts, strict=True)
+    tensors = {"encoder_hidden_states": _below(texts)}
+    dtype = texts[0].dtype
     if pipe.is_xl:
-        assert embeds.pooled is not None
-        dtype = embeds.positive.dtype
-        pooled = _rows(embeds.pooled, embeds.negative_pooled if guided else None)
+        pooled = _below(vectors)
         # Micro-conditioning (Podell et al. 2023): size of the original, corner of the crop, size wanted.
         size = (request.height, request.width)
         time_ids = torch.tensor([[*size, 0, 0, *size]], dtype=dtype).to(pipe.device)
@@ -32,19 +68,24 @@ def make_conditioning(
         }
     if pipe.reads_guidance:
         assert request.guidance_scale is not None
-        scale = torch.tensor(request.guidance_scale - 1).repeat(count)
+        scale = torch.tensor(request.guidance_scale - 1).repeat(len(texts[0]))
         embedded = embed_guidance(scale, pipe.unet.config.time_cond_proj_dim)
-        tensors["timestep_cond"] = embedded.to(pipe.device, embeds.positive.dtype)
-    return Conditioning(
-        tensors={name: tensor.to(pipe.device) for name, tensor in tensors.items()},
-        is_guided=guided,
-        channels=channels,
-    )
+        tensors["timestep_cond"] = embedded.to(pipe.device, dtype)
+    return {name: tensor.to(pipe.device) for name, tensor in tensors.items()}
+
+
+def _below(parts: Sequence[Tensor]) -> Tensor:
+    return parts[0] if len(parts) == 1 else torch.cat(list(parts))
 
 
 def is_guided(pipe: Pipeline, request: Txt2ImgRequest) -> bool:
-    """Tell whether the U-Net runs with both prompts: at w = 1, eps_n + w (eps_c - eps_n) is eps_c alone."""
-    return request.guidance_scale != 1 and not pipe.reads_guidance
+    """Tell whether the U-Net runs with both prompts: at w = 1, eps_n + w (eps_c - eps_n) is eps_c alone.
+
+    Not so of prompts joined by AND, which are always compared with the negative one.
+    """
+    if pipe.reads_guidance:
+        return False
+    return request.guidance_scale != 1 or len(parse_joined(request.prompt)) > 1
 
 
 def embed_guidance(scale: Tensor, dimensions: int) -> Tensor:
@@ -58,8 +99,3 @@ def embed_guidance(scale: Tensor, dimensions: int) -> Tensor:
     angles = (scale * 1000.0)[:, None] * frequencies[None]
     embedded = torch.cat([torch.sin(angles), torch.cos(angles)], dim=1)
     return torch.nn.functional.pad(embedded, (0, dimensions % 2))
-
-
-def _rows(positive: Tensor, negative: Tensor | None) -> Tensor:
-    """Put the unconditional rows before the conditional ones."""
-    return positive if negative is None else torch.cat([negative, positive])

@@ -13,6 +13,7 @@ from torch import Generator, Tensor
 
 from ..probes.observers import Observers, StepTaken, UNetCall
 from ..speed import Prediction
+from ..text.prompt_embeds import PromptEmbeds
 from ..weights.scheduling import Scheduler
 
 UNet = Callable[[Tensor, Tensor], Prediction]  # scaled x_t and t -> both predictions
@@ -26,6 +27,7 @@ def denoise(
     latents: Tensor,
     timesteps: Tensor,
     *,
+    prompts: Sequence[PromptEmbeds],
     guidance_scale: float,
     generators: Sequence[Generator],
     put_back: PutBack | None = None,
@@ -33,8 +35,8 @@ def denoise(
 ) -> Tensor:
     """Take noise away step by step: from x_T to x_0, both (B, 4, h, w).
 
-    `put_back` replaces what an inpainting keeps; `generators`, one a picture, give the noise that some
-    schedulers add on the way.
+    `prompts` are what `unet` reads at each step, for whoever watches. `put_back` replaces what an inpainting
+    keeps; `generators`, one a picture, give the noise that some schedulers add on the way.
     """
     fresh_noise = noise_options(scheduler, generators)
     for index, t in enumerate(timesteps):  # t = T, ..., 1
@@ -42,7 +44,8 @@ def denoise(
         model_input = scheduler.scale_model_input(x_t, t)  # x_t at the spread that the U-Net knows
 
         both = unet(model_input, t)  # eps_c = eps(x_t, t, c) and eps_n = eps(x_t, t, n)
-        call = UNetCall(index=index, timestep=t, model_input=model_input, **vars(both))
+        read = prompts[min(index // scheduler.order, len(prompts) - 1)]
+        call = UNetCall(index=index, timestep=t, model_input=model_input, prompts=read, **vars(both))
         observers.tell("on_unet_call", call)
 
         noise_pred = both.guided(guidance_scale)  # eps = eps_n + w (eps_c - eps_n)

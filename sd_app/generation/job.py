@@ -100,11 +100,6 @@ class Job:
         """Return how many pictures the whole job makes."""
         return self.parts.frames.count
 
-    def add_remark(self, text: str) -> None:
-        """Keep what the user should know when it is done, once; nothing is no remark."""
-        if text and text not in self.remarks:
-            self.remarks = (*self.remarks, text)
-
     def tell(self, text: str, **known: Unpack[Progress]) -> None:
         """Call on_step, which may raise Cancelled. Raise OSError if a picture could not be saved."""
         self.saver.check()
@@ -123,6 +118,11 @@ class Job:
             paths=paths,
         )
         self.on_step(step)
+
+    def remark(self, sentence: str) -> None:
+        """Keep a sentence for the result's notice, once."""
+        if sentence not in self.remarks:
+            self.remarks = (*self.remarks, sentence)
 
     def finish(self, images: Sequence[Image.Image]) -> None:
         """Keep finished pictures and save them, so that a later stop or error cannot lose them.

@@ -22,7 +22,7 @@ def plane(manager: ModelManager, request: PlaneRequest, options: RunOptions) -> 
 
     def compose(request: PlaneRequest, _: ModelInfo) -> JobParts:
         cells = [request.picture_of(prompt) for prompt in request.prompts]
-        return JobParts(frames=ListedFrames(cells), start=FromNoise(), prompts=PromptEach())
+        return JobParts(frames=ListedFrames(cells), start=FromNoise(), prompts=PromptEach(cells))
 
     job = run_job(manager, request, compose, options)
     prompts = tuple(job.request_of(index).prompt for index in range(len(job.images)))

@@ -8,10 +8,11 @@ from PIL import Image
 from ..checkpoints.model_info import LatentRgb
 from ..full_memory import is_out_of_memory
 from ..probes.observers import LoopStart, Observer, StepTaken
-from ..probes.previews import preview_image, preview_sheet
+from ..probes.pace import Arrivals, Pace
+from ..probes.previews import latents_to_pixels, preview_sheet
 from ..weights.device_memory import OUT_OF_MEMORY
 from ..weights.pipeline import Pipeline
-from ..weights.taesd import decode_latents
+from ..weights.taesd import decode_to_pixels
 from .job import Job, Progress
 
 
@@ -22,6 +23,7 @@ class ProgressObserver(Observer):
         self._job = job
         self._preview = Previews(pipe, job.info.latent_rgb) if preview_every and job.info.latent_rgb else None
         self._preview_every = preview_every
+        self._pace = Pace(pipe.device)
         self._known: Progress = {}
         self._started = 0.0
 
@@ -32,12 +34,16 @@ class ProgressObserver(Observer):
             "batch_images": len(start.latents),
         }
         self._started = time.perf_counter()
+        if self._preview:
+            self._preview.forget()
 
     def on_step(self, step: StepTaken) -> None:
+        # On a card the step may still run while it is told; its preview then comes with a later one.
         known = self._known | Progress(step=step.step + 1, batch_seconds=time.perf_counter() - self._started)
-        preview = None
         if self._preview and (step.index + 1) % self._preview_every == 0:
-            preview = self._preview.draw(step.predicted_x0)
+            self._preview.begin(step.predicted_x0)
+        self._pace.step()
+        preview = self._preview.take() if self._preview else None
         self._job.tell("Denoising", **(known | Progress(preview=preview)))
         if step.index == step.num_calls - 1:
             self._job.tell("Decoding", **known)
@@ -49,15 +55,29 @@ class Previews:
     def __init__(self, pipe: Pipeline, latent_rgb: LatentRgb) -> None:
         self._pipe = pipe
         self._latent_rgb = latent_rgb
+        self._arrivals: Arrivals[torch.Tensor] = Arrivals(pipe.device)
 
-    def draw(self, latents: torch.Tensor) -> Image.Image:
-        """Draw a batch's latents, (B, 4, h, w), side by side."""
+    def begin(self, latents: torch.Tensor) -> None:
+        """Have the device draw a batch's latents, (B, 4, h, w); a card is not waited for."""
+        pixels = self._pixels(latents)
+        self._arrivals.ask(pixels.to("cpu", non_blocking=pixels.device.type == "cuda"))
+
+    def take(self) -> Image.Image | None:
+        """Return the latest that is there, the batch side by side, if it was not taken before."""
+        pixels = self._arrivals.take()
+        return None if pixels is None else preview_sheet([Image.fromarray(one) for one in pixels.numpy()])
+
+    def forget(self) -> None:
+        """Forget what is still to come: it is another batch's."""
+        self._arrivals = Arrivals(self._pipe.device)
+
+    def _pixels(self, latents: torch.Tensor) -> torch.Tensor:
         decoder = self._pipe.preview_decoder
         if decoder is not None:
             try:
-                return preview_sheet(decode_latents(decoder, latents))
+                return decode_to_pixels(decoder, latents)
             except OUT_OF_MEMORY as error:
                 if not is_out_of_memory(error):
                     raise
                 self._pipe.preview_decoder = None  # for the rest of the job
-        return preview_image(latents, self._latent_rgb)
+        return latents_to_pixels(latents, self._latent_rgb)

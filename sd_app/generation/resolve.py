@@ -9,8 +9,8 @@ from PIL import Image
 
 from ..checkpoints.model_info import ModelInfo
 from ..checks import MAX_RANDOM_SEED
-from ..images import open_image, open_mask
-from ..pictures.placement import round_size, round_up_size
+from ..images import look_at_image, open_image, open_mask
+from ..pictures.placement import round_size, round_up_size, working_size
 from ..requests import Img2ImgRequest, InpaintRequest, Txt2ImgRequest, WalkRequest, check_limits
 from ..schedulers import SchedulerInfo, find_scheduler
 from ..settings import Settings
@@ -24,7 +24,7 @@ def resolve(request: RequestT, info: ModelInfo, settings: Settings) -> RequestT:
     Raise ValueError over the limits and for a file that is no picture.
     """
     scheduler = find_scheduler(request.scheduler or info.default_scheduler, request.schedule_type)
-    request = open_pictures(request, settings)
+    request = open_pictures(fit_photo(request, info, settings), settings)
     random_seed = secrets.randbelow(MAX_RANDOM_SEED - request.num_images + 2)
     width, height = default_size(request, info, settings)
     resolved = replace(
@@ -66,11 +66,14 @@ def canvas_size(request: InpaintRequest) -> tuple[int, int]:
 
 
 def check_canvas(request: InpaintRequest, settings: Settings) -> None:
-    """Refuse a result larger than the owner allows."""
+    """Refuse to add more to a picture than the owner allows; the picture itself may be larger."""
+    assert isinstance(request.init_image, Image.Image)
     width, height = canvas_size(request)
-    if width * height > settings.max_pixels:
+    pixels = request.init_image.width * request.init_image.height
+    limit = settings.max_pixels + (pixels if pixels > settings.max_pixels else 0)
+    if any(request.outpaint) and width * height > limit:
         raise ValueError(
-            f"outpaint must leave at most {settings.max_pixels:,} pixels here, got {width}x{height}"
+            f"outpaint must leave at most {limit:,} pixels here, got {width}x{height}"
             " (add less, or scale the picture down first)"
         )
 
@@ -87,14 +90,56 @@ def check_model(request: Txt2ImgRequest, info: ModelInfo) -> None:
         raise ValueError(f"soft_mask must be False with {info.name}, which knows hard masks only")
 
 
+def fit_photo(request: RequestT, info: ModelInfo, settings: Settings) -> RequestT:
+    """Choose the model's own area for a file of more pixels than may be made, unless the request says.
+
+    A phone's photo has ten times what a model can draw at once.
+    """
+    size = _file_size(request)
+    if size is None or request.width is not None or request.height is not None:
+        return request
+    if isinstance(request, InpaintRequest):
+        if request.only_masked:
+            return request
+        left, top, right, bottom = request.outpaint
+        size = size[0] + left + right, size[1] + top + bottom
+    if size[0] * size[1] <= settings.max_pixels:
+        return request
+    width, height = working_size(*size, info.native_size)
+    return replace(request, width=width, height=height)
+
+
+def remark_on_picture(request: Txt2ImgRequest, settings: Settings) -> str:
+    """Say what of the file to start from is not used as it is: other frames, too many pixels."""
+    if _file_size(request) is None:
+        return ""
+    assert isinstance(request, Img2ImgRequest | WalkRequest)
+    assert isinstance(request.init_image, str | Path)
+    keeps_size = isinstance(request, InpaintRequest)
+    return look_at_image(request.init_image).remark(None if keeps_size else settings.max_pixels)
+
+
+def _file_size(request: Txt2ImgRequest) -> tuple[int, int] | None:
+    """Return width and height of the file to start from, None without one."""
+    image = request.init_image if isinstance(request, Img2ImgRequest | WalkRequest) else None
+    if not isinstance(image, str | Path):
+        return None
+    facts = look_at_image(image)
+    return facts.width, facts.height
+
+
 def open_pictures(request: RequestT, settings: Settings) -> RequestT:
-    """Open the files a request names. Raise ValueError for what is no picture."""
+    """Open the files a request names. Raise ValueError for what is no picture.
+
+    What is repainted keeps its size; elsewhere a picture is scaled down to what may be made.
+    """
     if isinstance(request, Img2ImgRequest | WalkRequest) and isinstance(request.init_image, str | Path):
-        request = replace(request, init_image=open_image(request.init_image, max_pixels=settings.max_pixels))
+        limit = None if isinstance(request, InpaintRequest) else settings.max_pixels
+        request = replace(request, init_image=open_image(request.init_image, max_pixels=limit))
     if isinstance(request, InpaintRequest) and not isinstance(request.mask_image, Image.Image):
         assert isinstance(request.init_image, Image.Image)
         if request.mask_image is not None:
-            mask_image = open_mask(request.mask_image, max_pixels=settings.max_pixels)
+            mask_image = open_mask(request.mask_image)
         else:  # only what outpaint adds is repainted
             mask_image = Image.new("L", request.init_image.size, 255 * request.invert_mask)
         request = replace(request, mask_image=mask_image)

@@ -19,14 +19,15 @@ from ..weights.loaders import download_snapshot
 from ..weights.model_manager import ModelManager
 from ..weights.pipeline import Pipeline
 from ..weights.scheduling import weak_start
-from .conditioning import is_guided, make_conditioning
+from .black_pictures import why_black
+from .conditioning import is_guided, make_conditionings
 from .denoise import denoise
 from .job import Job, JobParts, OnStep
 from .out_of_memory import run_batch
 from .progress import ProgressObserver
-from .resolve import resolve
+from .resolve import remark_on_picture, resolve
 from .starts import make_generators, steps_run
-from .vae import decode_latents
+from .vae import decode_pixels, to_images
 
 RequestT = TypeVar("RequestT", bound=Txt2ImgRequest)
 Compose = Callable[[RequestT, ModelInfo], JobParts]  # of a resolved request
@@ -46,6 +47,7 @@ def run_job(manager: ModelManager, request: RequestT, compose: Compose[RequestT]
     """Make the pictures of a request, settings.batch_size at a time; return the job with what is finished."""
     settings, on_step = manager.settings, options.on_step
     info = find_model(settings, request.model)
+    remark = remark_on_picture(request, settings)
     resolved = resolve(request, info, settings)
     refuse_unwatchable(resolved, settings, Observers(options.observers))
     job = Job(
@@ -69,8 +71,8 @@ def run_job(manager: ModelManager, request: RequestT, compose: Compose[RequestT]
             settings, info, resolved.prompt, resolved.vae, previews=bool(preview_every)
         )
         with manager.pipeline(info.name, resolved.sampling, job.tell, additions) as pipe:
-            job.remarks = pipe.remarks
-            fit_job(manager, job)
+            job.remarks = (*filter(None, [remark]), *pipe.remarks)
+            fit_job(manager, pipe, job)
             progress = [ProgressObserver(job, pipe, preview_every)] if on_step else []
             observers = Observers([*job.parts.observers, *options.observers, *progress])
             draw = partial(draw_batch, pipe, job, observers)
@@ -101,12 +103,13 @@ def refuse_unwatchable(request: Txt2ImgRequest, settings: Settings, observers: O
         )
 
 
-def fit_job(manager: ModelManager, job: Job) -> None:
+def fit_job(manager: ModelManager, pipe: Pipeline, job: Job) -> None:
     """Choose the plan by which the job fits into the memory, and say so if it is short."""
     width, height = job.request.width, job.request.height
     assert width is not None and height is not None  # noqa: PT018 - one thought
     together = min(manager.settings.batch_size, job.num_images)
-    job.plan = manager.fit(width=width, height=height, num_images=together)
+    guided = is_guided(pipe, job.request)
+    job.plan = manager.fit(width=width, height=height, num_images=together, is_guided=guided)
     if job.plan.tight:
         job.tell(f"Short of memory: {job.plan.words}")
 
@@ -116,12 +119,12 @@ def draw_batch(pipe: Pipeline, job: Job, observers: Observers, first: int, count
     requests = tuple(job.request_of(first + offset) for offset in range(count))
     request, parts = requests[0], job.parts
     generators = make_generators(requests)
-    embeds = parts.prompts.encode(pipe, requests)
+    steps = parts.prompts.encode(pipe, requests)  # what is read at each
     start = parts.start.begin(pipe, request, generators)
-    if len(start.timesteps) == len(pipe.scheduler.timesteps):
-        job.add_remark(weak_start(pipe.scheduler))
+    if len(start.timesteps) == len(pipe.scheduler.timesteps) and (weak := weak_start(pipe.scheduler)):
+        job.remark(weak)
     channels = parts.kept.channels(pipe, count) if parts.kept else None
-    conditioning = make_conditioning(pipe, request, embeds, channels)
+    conditionings = make_conditionings(pipe, request, steps, channels)
     plan = plan_calls(
         request, steps_run(request), order=pipe.scheduler.order, is_guided=is_guided(pipe, request)
     )
@@ -132,25 +135,29 @@ def draw_batch(pipe: Pipeline, job: Job, observers: Observers, first: int, count
         timesteps=start.timesteps,
         latents=start.latents,
         noise=start.noise,
-        prompt_embeds=embeds.positive,
-        negative_prompt_embeds=embeds.negative if conditioning.is_guided else None,
+        prompt_embeds=steps[0].positive,
+        negative_prompt_embeds=steps[0].negative if conditionings[0].is_guided else None,
     )
     observers.tell("before_loop", begun)
     with ExitStack() as stack:
         if observers.needs_every_part:
             stack.enter_context(pipe.fast_unet.bypass())
         stack.enter_context(observers.listening(pipe.unet))
-        unet = stack.enter_context(pipe.fast_unet.running(plan, conditioning, job.tell))
+        unet = stack.enter_context(pipe.fast_unet.running(plan, conditionings, job.tell))
         latents = denoise(
             unet,
             pipe.scheduler,
             start.latents,
             start.timesteps,
+            prompts=steps,
             guidance_scale=request.guidance_scale or 0.0,
             generators=generators,
             put_back=parts.kept.putting_back(pipe, start) if parts.kept else None,
             observers=observers,
         )
-    images = decode_latents(pipe, latents)
+    pixels = decode_pixels(pipe, latents)
+    if sentence := why_black(pipe, steps, start, latents, pixels):
+        job.remark(sentence)
+    images = to_images(pipe, pixels)
     observers.tell("after_decoding", latents, images)
     return images

@@ -1,8 +1,9 @@
 """Pictures to latents and back, by the VAE (Kingma & Welling 2013; Rombach et al. 2022, section 3.1)."""
 
-from collections.abc import Hashable, Iterator
+import logging
+from collections.abc import Callable, Hashable, Iterator
 from contextlib import contextmanager
-from functools import lru_cache
+from functools import lru_cache, partial
 
 import torch
 from diffusers import AutoencoderKL
@@ -12,6 +13,9 @@ from torch import Tensor
 
 from ..weights.caches import fingerprint, recall
 from ..weights.pipeline import Pipeline
+from ..weights.vae_format import note_overflow, works_in
+
+log = logging.getLogger(__name__)
 
 
 def encode_image(pipe: Pipeline, image: Image.Image) -> Tensor:
@@ -40,20 +44,60 @@ def round_trip(pipe: Pipeline, image: Image.Image) -> Image.Image:
 def encode_pixels(pipe: Pipeline, pixels: Tensor) -> Tensor:
     """Encode (1, 3, H, W) pixels in -1..1; see encode_image. Pixels met before are not encoded again."""
 
-    @torch.no_grad()
     def encode() -> Tensor:
-        with exact_vae(pipe) as vae:
-            latents: Tensor = vae.encode(pixels.to(pipe.device, vae.dtype)).latent_dist.mode()
-        if statistics := _statistics(pipe, latents):
-            latents = (latents - statistics[0]) / statistics[1]
-        return (latents * vae.config.scaling_factor).to(vae.dtype)
+        return once_more_in_float32(pipe, partial(_encode, pipe, pixels), pixels)
 
     return recall(pipe.vae, ("latents", *_vae_key(pipe, pixels)), encode)
 
 
-@torch.no_grad()
 def decode_latents(pipe: Pipeline, latents: Tensor) -> list[Image.Image]:
     """Decode (B, 4, h, w) latents, as the U-Net sees them, to B pictures."""
+    return to_images(pipe, decode_pixels(pipe, latents))
+
+
+def decode_pixels(pipe: Pipeline, latents: Tensor) -> Tensor:
+    """Decode (B, 4, h, w) latents, as the U-Net sees them, to (B, 3, H, W) pixels, about -1..1."""
+    return once_more_in_float32(pipe, partial(_decode, pipe, latents), latents)
+
+
+def to_images(pipe: Pipeline, pixels: Tensor) -> list[Image.Image]:
+    """Return (B, 3, H, W) pixels as pictures; what is no number is black."""
+    processor = _processor(pipe.vae_scale_factor)
+    images: list[Image.Image] = processor.postprocess(pixels.nan_to_num(-1.0), output_type="pil")
+    return images
+
+
+def once_more_in_float32(pipe: Pipeline, work: Callable[[], Tensor], given: Tensor) -> Tensor:
+    """Return what the VAE makes of a tensor; if that is no numbers, have it work in float32 from now on.
+
+    Where it is given none, or works in float32 already, that would not help.
+    """
+    made = work()
+    in_float32 = works_in(pipe.vae, is_xl=pipe.is_xl) == torch.float32
+    if is_finite(made) or in_float32 or not is_finite(given):
+        return made
+    log.warning("The VAE overflowed in %s; it works in float32 from now on", pipe.vae.dtype)
+    note_overflow(pipe.vae)
+    del made  # before twice as much is asked for
+    return work()
+
+
+def is_finite(tensor: Tensor) -> bool:
+    """Tell whether a tensor holds numbers alone, neither infinity nor NaN."""
+    return bool(tensor.isfinite().all())
+
+
+@torch.no_grad()
+def _encode(pipe: Pipeline, pixels: Tensor) -> Tensor:
+    with exact_vae(pipe) as vae:
+        latents: Tensor = vae.encode(pixels.to(pipe.device, vae.dtype)).latent_dist.mode()
+    if statistics := _statistics(pipe, latents):
+        latents = (latents - statistics[0]) / statistics[1]
+    return (latents * vae.config.scaling_factor).to(vae.dtype)
+
+
+@torch.no_grad()
+def _decode(pipe: Pipeline, latents: Tensor) -> Tensor:
     with exact_vae(pipe) as vae:
         latents = latents.to(vae.dtype)
         statistics = _statistics(pipe, latents)
@@ -62,18 +106,16 @@ def decode_latents(pipe: Pipeline, latents: Tensor) -> list[Image.Image]:
         latents = latents / vae.config.scaling_factor
         if statistics:
             latents = latents + statistics[0]
-        pixels = vae.decode(latents, return_dict=False)[0]
-    images: list[Image.Image] = _processor(pipe.vae_scale_factor).postprocess(pixels, output_type="pil")
-    return images
+        pixels: Tensor = vae.decode(latents, return_dict=False)[0]
+    return pixels
 
 
 @contextmanager
 def exact_vae(pipe: Pipeline) -> Iterator[AutoencoderKL]:
-    """Lend the VAE; SDXL's in float32 where it would overflow in float16."""
+    """Lend the VAE; in float32 where it would overflow in its own format."""
     vae, dtype = pipe.vae, pipe.vae.dtype
-    if dtype == torch.float16 and vae.config.force_upcast and pipe.is_xl:
-        _cast(vae, torch.float32)
     try:
+        _cast(vae, works_in(vae, is_xl=pipe.is_xl))  # memory may run out half-way
         yield vae
     finally:
         _cast(vae, dtype)  # float16 comes back from float32 as it was

@@ -50,7 +50,7 @@ class WalkParts:
         self.job_parts = JobParts(
             frames=self._search or self._frames,
             start=self._start(),
-            prompts=PromptEach(),
+            prompts=PromptEach(self._to_check()),
             on_kept=self._neighbours.measure,
             observers=[trajectories],
         )
@@ -58,6 +58,11 @@ class WalkParts:
     def _start(self) -> StartsFrom:
         first = self._request.frame_at(0.0)
         return from_init_image(first) if isinstance(first, Img2ImgRequest) else FromNoise()
+
+    def _to_check(self) -> list[Txt2ImgRequest]:
+        """Return the frames whose prompts must be possible, with one between the ends if some may follow."""
+        places = {*self._request.places, *([0.5] if self._request.bisect else [])}
+        return [self._request.frame_at(place) for place in sorted(places)]
 
     def _is_atomic(self, left: Txt2ImgRequest, right: Txt2ImgRequest) -> bool:
         """Tell frames that differ in strength alone, by one step: no picture lies between them."""

@@ -2,6 +2,7 @@
 
 import re
 import shutil
+from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,11 +10,12 @@ from pathlib import Path
 from ..checkpoints.folders import (
     INPAINT_CHANNELS,
     PARTS,
-    XL_PIPELINES,
+    is_xl,
     native_size,
     tell_family,
     why_not_pipeline,
 )
+from ..checkpoints.weight_files import VARIANTS, variant_of
 from ..requests import DownloadPlan, HubFile, format_bytes
 from ..user_files import JsonObject
 from .config_checks import PLAIN, brief, is_index, why_unsound, why_unsound_shards
@@ -101,7 +103,7 @@ def _plan(hub_id: str, stop: Stop) -> DownloadPlan:
     if reason := why_unsound(index, unet, vae) or why_not_pipeline(index, unet):
         raise ValueError(f"{hub_id} cannot be used: {reason}")
     pipeline = str(index["_class_name"])
-    paths = choose_files(hub_id, list(siblings), is_xl=pipeline in XL_PIPELINES)
+    paths = choose_files(hub_id, list(siblings), has_second=is_xl(index))
     files = tuple(describe(path) for path in paths)
     for path in filter(is_index, paths):
         if reason := why_unsound_shards(path, read(path), paths):
@@ -121,11 +123,11 @@ def _plan(hub_id: str, stop: Stop) -> DownloadPlan:
     )
 
 
-def choose_files(hub_id: str, paths: list[str], *, is_xl: bool) -> list[str]:
+def choose_files(hub_id: str, paths: list[str], *, has_second: bool) -> list[str]:
     """Choose what a load reads: configurations and tokenizers first, then the weights of each part."""
-    parts = PARTS if is_xl else PARTS[:-1]
+    parts = PARTS if has_second else PARTS[:-1]
     weights = choose_weights(hub_id, paths, parts)
-    folders = (*parts, "scheduler", "tokenizer", *(("tokenizer_2",) if is_xl else ()))
+    folders = (*parts, "scheduler", "tokenizer", *(("tokenizer_2",) if has_second else ()))
     small = [path for path in paths if _is_small(path, folders, weights)]
     return ["model_index.json", *sorted(small), *weights]
 
@@ -136,22 +138,25 @@ def _is_small(path: str, folders: tuple[str, ...], weights: list[str]) -> bool:
         return False
     if ".index." in name:  # which shard holds what: only that of the weights we take
         shards = [weight for weight in weights if weight.startswith(f"{folder}/") and "-of-" in weight]
-        return ".safetensors" in name and bool(shards) and (".fp16" in name) == (".fp16" in shards[0])
+        return ".safetensors" in name and bool(shards) and variant_of(name) == variant_of(shards[0])
     return name.endswith(".json") or (folder.startswith("tokenizer") and name.endswith(".txt"))
 
 
 def choose_weights(hub_id: str, paths: list[str], parts: tuple[str, ...]) -> list[str]:
-    """Choose the weight files of each part: the fp16 ones, else the plain ones.
+    """Choose the weight files of each part: the fp16 ones, else the plain ones, else those there are.
 
     Raise ValueError if a part has none in safetensors.
     """
     chosen: list[str] = []
     for part in parts:
         stem = "model" if part.startswith("text_encoder") else "diffusion_pytorch_model"
-        shape = re.compile(rf"{part}/{stem}(?P<half>\.fp16)?(-\d+-of-\d+)?(?P<late>\.fp16)?\.safetensors")
-        found = {path: match for path in paths if (match := shape.fullmatch(path))}
-        half = [path for path, match in found.items() if match["half"] or match["late"]]
-        files = half or list(found)
+        kinds = r"\.(?:fp16|bf16|fp32)"
+        shape = re.compile(rf"{part}/{stem}(?P<early>{kinds})?(-\d+-of-\d+)?(?P<late>{kinds})?\.safetensors")
+        found: dict[str, list[str]] = defaultdict(list)
+        for path in paths:
+            if match := shape.fullmatch(path):
+                found[(match["early"] or match["late"] or "").removeprefix(".")].append(path)
+        files = next((found[variant] for variant in VARIANTS if variant in found), [])
         if not files:
             raise ValueError(
                 f"{hub_id} holds no safetensors weights for its {part}, and pickles (.bin, .ckpt) are refused"

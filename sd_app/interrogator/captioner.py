@@ -13,7 +13,7 @@ from transformers import BlipForConditionalGeneration, BlipProcessor
 from transformers.utils import logging as transformers_logging
 
 from ..catalog import is_hub_id
-from ..checkpoints.folders import shards_of
+from ..checkpoints.weight_files import shards_of
 from ..hub.hub_cache import repo_folder
 from ..user_files import PICKLES, read_object
 from ..weights.loaders import fetch, find_safe_revision

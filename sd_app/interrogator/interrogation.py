@@ -12,8 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from ..checks import shown
-from ..full_memory import is_out_of_memory
-from ..images import open_image
+from ..images import look_at_image, open_image
 from ..requests import (
     Accepted,
     Cancelled,
@@ -24,10 +23,11 @@ from ..requests import (
     RankedPhrase,
     Score,
 )
-from ..weights.device_memory import OUT_OF_MEMORY
+from ..weights.device_memory import try_twice
 from ..weights.model_manager import Get, ModelManager
 from . import modes, rarity, search
 from .clip import Clip, PictureEncoder, load_clip
+from .lending import ran_out_of_memory, with_clip
 from .models import ClipName, find_captioner, find_clip
 from .phrases import PhraseGroup, load_groups
 from .scoring import make_score
@@ -38,6 +38,7 @@ OnStep = Callable[[InterrogateStep], None]
 
 TOP_OF_GROUP = 10  # phrases of each list in the result
 PULSE_SECONDS = 0.1  # between signs of life while nothing new is found
+AGAIN = "Out of memory: once more, without other models"
 NO_CAPTIONER = "There is no caption model here, so the prompt begins with nothing (type a caption)."
 
 
@@ -48,33 +49,34 @@ def interrogate(
     settings = manager.settings
     found = find_clip(settings, request.clip_model)
     groups = load_groups(settings, found.folder, request.groups, negative=request.mode == "negative")
-    image = request.image
+    image, remark = request.image, ""
     if not isinstance(image, Image.Image):
+        remark = look_at_image(image).remark()
         image = open_image(image, max_pixels=settings.max_pixels)
     resolved = replace(request, image=image, clip_model=found.name, groups=tuple(g.name for g in groups))
-    job = Interrogation(resolved, found, on_step)
-    try:
-        with suppress(Cancelled), manager.lend(job.tell) as get:
-            job.write_caption(manager, get)
-            job.search(manager, get, groups)
-    except OUT_OF_MEMORY as error:
-        if not is_out_of_memory(error):
-            raise
-        raise MemoryError(
-            f"{found.name} ran out of the memory of {manager.device}"
-            " (choose a smaller clip_model, or close other programs)"
-        ) from error
+    job = Interrogation(resolved, found, on_step, notice=remark)
+
+    def make_room() -> None:
+        manager.drop_others()
+        job.tell(AGAIN)
+
+    words = ran_out_of_memory(manager, found)
+    with suppress(Cancelled), manager.lend(job.tell) as get:
+        try_twice(partial(job.write_caption, manager, get), make_room, words)
+        try_twice(partial(job.search, manager, get, groups), make_room, words)
     return job.result()
 
 
 class Interrogation:
     """What a running interrogation has found so far, and the one channel to who asked for it."""
 
-    def __init__(self, request: InterrogateRequest, found: ClipName, on_step: OnStep | None) -> None:
+    def __init__(
+        self, request: InterrogateRequest, found: ClipName, on_step: OnStep | None, *, notice: str = ""
+    ) -> None:
         self._request, self._found, self._on_step = request, found, on_step
         self._started = self._told = time.perf_counter()
         self._sign = modes.SIGNS[request.mode]
-        self._notice = ""
+        self._notice = notice
         self._chain = Chain(base="" if request.mode == "negative" else (request.caption or "").strip())
         self._picture = np.empty(0, np.float32)
         self._ranking: modes.Ranking | None = None
@@ -114,7 +116,7 @@ class Interrogation:
             return
         source = find_captioner(manager.settings, self._request.caption_model)
         if source is None:
-            self._notice = NO_CAPTIONER
+            self._notice = f"{self._notice} {NO_CAPTIONER}".strip()
             return
         from .captioner import load_captioner
 
@@ -190,9 +192,7 @@ def score_phrases(manager: ModelManager, result: InterrogateResult, keep: Sequen
         raise ValueError("keep must leave something of the prompt (keep a phrase, or type a caption)")
     picture = np.array(result.image_features, np.float32)
     found = find_clip(manager.settings, result.clip_model)
-    with manager.lend() as get:
-        clip: Clip = get(found.label, partial(load_clip, found))
-        cosine = float(clip.text_features([prompt])[0] @ picture)
+    cosine = with_clip(manager, found, lambda clip: float(clip.text_features([prompt])[0] @ picture))
     return make_score(prompt, cosine, result.random_similarities, result.dimensions)
 
 

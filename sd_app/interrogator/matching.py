@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Sequence
-from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +12,8 @@ from ..requests import MatchRequest, MatchResult, Score
 from ..settings import Settings
 from ..weights.model_manager import ModelManager
 from . import rarity
-from .clip import Clip, load_clip
+from .clip import Clip
+from .lending import with_clip
 from .models import ClipName, find_clip
 from .phrases import load_groups
 from .scoring import make_score
@@ -29,11 +29,15 @@ def match(manager: ModelManager, request: MatchRequest) -> MatchResult:
         image if isinstance(image, Image.Image) else open_image(image, max_pixels=settings.max_pixels)
         for image in request.images
     ]
-    with manager.lend() as get:
-        clip: Clip = get(found.label, partial(load_clip, found))
+
+    def compare(
+        clip: Clip,
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32], float, tuple[PhraseTable, ...]]:
         pictures = clip.picture_features(images)
         cosines = pictures @ clip.text_features(request.texts).T
-        scale, tables = clip.scale, random_phrases(settings, found, clip)
+        return pictures, cosines, clip.scale, random_phrases(settings, found, clip)
+
+    pictures, cosines, scale, tables = with_clip(manager, found, compare)
     return MatchResult(
         scores=tuple(
             score_row(request.texts, row, picture, tables)
@@ -56,9 +60,7 @@ def compare_pictures(
     if not others:
         return ()
     found = find_clip(manager.settings, clip_model)
-    with manager.lend() as get:
-        clip: Clip = get(found.label, partial(load_clip, found))
-        first, *rest = clip.picture_features([image, *others])
+    first, *rest = with_clip(manager, found, lambda clip: clip.picture_features([image, *others]))
     return tuple(float(features @ first) for features in rest)
 
 

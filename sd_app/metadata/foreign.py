@@ -30,7 +30,11 @@ class Infotext:
 
 def is_off(value: object) -> bool:
     """Tell whether a value says that something is not used."""
-    return value is None or value is False or value in ("", 0, [], {}, "[]", "None", "none", "False")
+    return (
+        value is None
+        or value is False
+        or value in ("", 0, [], {}, "[]", "None", "none", "False", "false", "null")
+    )
 
 
 def as_text(value: object) -> str:

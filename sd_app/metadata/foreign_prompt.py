@@ -7,13 +7,20 @@ from ..expressions.tags import TAG, find_tags
 
 _ANY_TAG = re.compile(r"<(\w[\w\-]*):([^<>]*)>")
 _EMBEDDING = re.compile(r"\bembedding:\s*([\w\-. ]+?)(?=[,:()\[\]\n]|\Z)")
+# Programs whose prompts know round brackets alone.
+_ROUND_ONLY = {"ComfyUI", "InvokeAI"}
+_SQUARE = re.compile(r"\\.|[\[\]]", re.DOTALL)
+_ORDER = re.compile(r"\b(?:AND|BREAK)\b")
 _WILDCARD = re.compile(r"(?<!\w)__[\w\-/]+__(?!\w)")
 _MAX_SHOWN = 80  # characters of a tag
 
 
-def translate_prompt(prompt: str, *, negative: bool = False) -> tuple[str, list[str]]:
+def translate_prompt(prompt: str, *, negative: bool = False, program: str = "") -> tuple[str, list[str]]:
     """Return a prompt that our grammar reads as its program meant it, and remarks on what is not read."""
     remarks: list[str] = []
+    if program in _ROUND_ONLY and (plain := _plain_squares(prompt)) != prompt:
+        prompt = plain
+        remarks.append("Square brackets, AND and BREAK in its prompt stay plain words.")
     text = _ANY_TAG.sub(lambda tag: _read_tag(tag, negative, remarks), prompt)
     text = _check_all_tags(text, remarks)
     text = text.strip() if text != prompt else text
@@ -26,6 +33,12 @@ def translate_prompt(prompt: str, *, negative: bool = False) -> tuple[str, list[
     if _WILDCARD.search(text):
         remarks.append(f"{_WILDCARD.search(text)[0][:_MAX_SHOWN]} is plain text here.")  # type: ignore[index]
     return escaped, remarks
+
+
+def _plain_squares(prompt: str) -> str:
+    """Escape square brackets, and write AND and BREAK small, which to CLIP is the same word."""
+    text = _SQUARE.sub(lambda mark: mark[0] if len(mark[0]) > 1 else f"\\{mark[0]}", prompt)
+    return _ORDER.sub(lambda order: order[0].lower(), text)
 
 
 def _stem(name: str) -> str:

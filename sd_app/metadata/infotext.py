@@ -11,8 +11,10 @@ holds both prompts exactly.
 """
 
 import json
+import re
 from collections.abc import Mapping
 
+from ..expressions.editing import keep_old_reading
 from ..requests import RequestField, Txt2ImgRequest, request_fields
 from ..schedulers import AUTOMATIC, SCHEDULERS, UNIFORM
 from .bounded_json import load_json
@@ -60,6 +62,8 @@ def parse_infotext(text: str) -> Infotext:
         return found
     taken = take_settings_apart(text)
     prompts = _exact_prompts(taken.fields.get(EXACT_PROMPTS)) or (taken.prompt, taken.negative_prompt)
+    if _is_before_editing(taken.fields.get("Version", "")):
+        prompts = _as_before(prompts[0]), _as_before(prompts[1], joins=False)
     left = tuple(f"Not understood: {piece[:80]}." for piece in taken.unread)
     return Infotext(
         prompt=prompts[0],
@@ -68,6 +72,19 @@ def parse_infotext(text: str) -> Infotext:
         is_ours=taken.is_ours,
         remarks=left,
     )
+
+
+def _is_before_editing(version: str) -> bool:
+    """Tell whether a version of ours wrote a text that did not know [from:to:when], [a|b] and AND yet."""
+    numbers = re.match(rf"{OUR_VERSION}(\d+)\.(\d+)", version)
+    return numbers is not None and (int(numbers[1]), int(numbers[2])) < (0, 3)
+
+
+def _as_before(prompt: str, *, joins: bool = True) -> str:
+    try:
+        return keep_old_reading(prompt, joins=joins)
+    except ValueError:  # a bad slot: who asks for a picture of it hears why
+        return prompt
 
 
 def _version() -> str:

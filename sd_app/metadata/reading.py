@@ -8,8 +8,8 @@ from typing import Generic, TypeVar, overload
 
 from PIL import Image
 
-from ..checks import MAX_SIDE, MIN_SIDE
-from ..requests import RequestField, Txt2ImgRequest, make_request, request_fields
+from ..checks import MAX_SIDE, MIN_SIDE, check_text
+from ..requests import MAX_PROMPT, RequestField, Txt2ImgRequest, make_request, request_fields
 from ..schedulers import UNIFORM, find_sampler, find_scheduler
 from .foreign import Infotext, is_off, without_ending
 from .foreign_prompt import translate_prompt
@@ -21,16 +21,16 @@ RequestT_co = TypeVar("RequestT_co", bound=Txt2ImgRequest, covariant=True)
 Picture = Image.Image | str | Path
 
 _PROMPT_KEYS = {"prompt": "Prompt", "negative_prompt": "Negative prompt"}
-_ANY_WORDS = "a"  # in the place of a prompt that is empty or cannot be taken
 NO_FIELD = "no such field here"
 _SAMPLER_KEYS = (SAMPLER, SCHEDULE)
 _SIZE = re.compile(r"\D*(\d{1,6})\s*[x×*, ]\s*(\d{1,6})\D*")
-_MAX_SHOWN = 60  # characters of a value
+_MAX_SHOWN, _MAX_NAMED = 60, 60  # characters of a value; settings of one reason
 # Keys that say nothing of how the picture is drawn, in lower case.
 _INFORMATION = {
     *("version", "app", "app_version", "software", "hashes", "user", "created date", "backend", "pipeline"),
     *("operations", "parser", "time", "created_by", "metadata_scheme", "comment", "civitai resources"),
     *("civitai metadata", "lora hashes", "ti hashes", "model hash", "vae hash", "date", "imported"),
+    *("process", "quantity", "basemodel", "time taken", "a", "r", "sys"),  # the last three: memory
 }
 
 
@@ -47,11 +47,14 @@ class Untaken:
 class Reading(Generic[RequestT_co]):
     """What parameters asked for. `request` holds what was taken; the rest of it is None or usual.
 
-    `prompt` is None where it could not be taken; the request then holds any words.
+    A prompt is None where it could not be taken. One that can be, but not drawn as it stands, is in `prompt`
+    or `negative_prompt` and not in the request.
     """
 
     request: RequestT_co
     prompt: str | None = ""
+    negative_prompt: str | None = ""
+    has_random_seed: bool = False  # it asks for one with -1; the request's is then None
     program: str = ""  # whose form it is, where that can be told
     untaken: tuple[Untaken, ...] = ()
     remarks: tuple[str, ...] = ()  # what was taken otherwise than it stands there, a sentence each
@@ -66,8 +69,8 @@ class Reading(Generic[RequestT_co]):
         """Return what to tell of it, a sentence each: what was not taken, grouped by reason, and remarks."""
         groups: dict[str, list[str]] = {}
         for one in self.untaken:
-            groups.setdefault(one.reason, []).append(f"{one.key}: {_shown(one.value)}")
-        told = [f"Not taken: {'; '.join(named)} ({reason})." for reason, named in groups.items()]
+            groups.setdefault(one.reason, []).append(f"{_shown(one.key)}: {_shown(one.value)}")
+        told = [f"Not taken: {_listed(named)} ({reason})." for reason, named in groups.items()]
         return [*told, *self.remarks]
 
 
@@ -86,8 +89,9 @@ def read_parameters(
     if not (info.prompt or info.negative_prompt or info.fields or info.remarks):
         raise ValueError("there are no parameters in it (it must be the text as the program wrote it)")
     prompts, remarks = _prompts_of(info)
-    request = make_request(request_type, {"prompt": _ANY_WORDS, **pictures})
-    request, untaken = _with_prompts(request, prompts)
+    request = make_request(request_type, {"prompt": "", **pictures})
+    request, untaken, refused = _with_prompts(request, prompts)
+    lost = {one.key for one in untaken}
     fields = info.fields if info.is_ours else _usual_keys(info.fields, request_type)
     request, not_fitting, changed = _with_fields(request, fields, info)
     read = {
@@ -101,10 +105,11 @@ def read_parameters(
     ]
     return Reading(
         request=request,
-        prompt=None if any(one.key == _PROMPT_KEYS["prompt"] for one in untaken) else prompts["prompt"],
+        **{name: None if key in lost else prompts[name] for name, key in _PROMPT_KEYS.items()},
+        has_random_seed=fields.get("Seed", "").strip() == "-1",
         program=info.program,
         untaken=(*untaken, *not_fitting, *unknown),
-        remarks=(*info.remarks, *remarks, *changed),
+        remarks=(*info.remarks, *remarks, *refused, *changed),
     )
 
 
@@ -114,20 +119,38 @@ def _prompts_of(info: Infotext) -> tuple[dict[str, str], list[str]]:
     remarks: list[str] = []
     if not info.is_ours:
         for name, words in prompts.items():
-            prompts[name], said = translate_prompt(words, negative=name == "negative_prompt")
+            if len(words) > 2 * MAX_PROMPT:  # it is not taken, whatever it holds
+                continue
+            prompts[name], said = translate_prompt(
+                words, negative=name == "negative_prompt", program=info.program
+            )
             remarks += [one for one in said if one not in remarks]
     return prompts, remarks
 
 
-def _with_prompts(request: RequestT, prompts: Mapping[str, str]) -> tuple[RequestT, list[Untaken]]:
-    """Return a request with those of the prompts that it may hold, and the others."""
+def _with_prompts(request: RequestT, prompts: Mapping[str, str]) -> tuple[RequestT, list[Untaken], list[str]]:
+    """Return a request with those of the prompts that it may hold, the others, and remarks on its grammar."""
     untaken: list[Untaken] = []
+    refused: list[str] = []
     for name, words in prompts.items():
         try:
             request = make_request(type(request), vars(request) | ({name: words} if words else {}))
         except ValueError as error:
-            untaken.append(Untaken(key=_PROMPT_KEYS[name], value=words, reason=_reason(name, error)))
-    return request, untaken
+            key, reason = _PROMPT_KEYS[name], _reason(name, error)
+            if _is_text(name, words):
+                refused.append(f"{key} {reason}: change it before you generate.")
+            else:
+                untaken.append(Untaken(key=key, value=words, reason=reason))
+    return request, untaken, refused
+
+
+def _is_text(name: str, words: str) -> bool:
+    """Tell whether a prompt is one that a form may hold, whatever its grammar."""
+    try:
+        check_text(name, words, MAX_PROMPT)
+    except ValueError:
+        return False
+    return True
 
 
 def _with_fields(
@@ -172,6 +195,11 @@ def _usual_keys(fields: Mapping[str, str], request_type: type) -> dict[str, str]
     """Bring keys that other programs write otherwise to AUTOMATIC1111's: case, and a few names."""
     known = {key.lower(): key for field in request_fields(request_type).values() for key in _keys_of(field)}
     known |= {"sampler sigma": SCHEDULE, "scheduler": SCHEDULE, "cfg": "CFG scale", "resolution": SIZE}
+    if SIZE not in fields and {"width", "height"} <= set(fields):  # Civitai
+        sides = f"{fields['width']}x{fields['height']}"
+        fields = {key: value for key, value in fields.items() if key not in ("width", "height")} | {
+            SIZE: sides
+        }
     found: dict[str, str] = {}
     for key, value in fields.items():
         usual = known.get(key.lower(), key)
@@ -249,6 +277,11 @@ def _reason(name: str, error: ValueError) -> str:
     return re.sub(r"\s*\([^()]*\)$", "", rule) or "it cannot be read"
 
 
+def _listed(named: list[str]) -> str:
+    more = f"; and {len(named) - _MAX_NAMED} more" if len(named) > _MAX_NAMED else ""
+    return "; ".join(named[:_MAX_NAMED]) + more
+
+
 def _shown(value: str) -> str:
     text = " ".join(value.split())
     return text if len(text) <= _MAX_SHOWN else f"{text[: _MAX_SHOWN - 1]}…"
@@ -269,7 +302,8 @@ def from_infotext(
     cannot be read at all, or for a bad picture.
     """
     reading = read_parameters(text, request_type, **pictures)
+    prompts = {name: getattr(reading, name) for name in _PROMPT_KEYS}
     for one in reading.untaken:
         if one.key in _PROMPT_KEYS.values():
             raise ValueError(f"{one.key.lower().replace(' ', '_')} {one.reason}")
-    return make_request(request_type, vars(reading.request) | {"prompt": reading.prompt})
+    return make_request(request_type, vars(reading.request) | prompts)

@@ -17,6 +17,7 @@ EXACT_PROMPTS = "Exact prompts"  # our own key: JSON [prompt, negative prompt]
 OUR_VERSION = "sd_app "  # with which our value of Version begins
 MIN_SETTINGS = 3  # as AUTOMATIC1111: fewer are words of the prompt
 _ALWAYS = ("Steps", "Sampler", "CFG scale", "Seed", "Size")  # what any program writes
+_LOWER = {key.lower() for key in _ALWAYS}
 # Keys with which a line of settings begins. Others may begin a line of a prompt: "photo: ...".
 _FIRST = (*_ALWAYS, "Schedule type", "Scheduler", "Model", "Model hash", "VAE", "Clip skip", "Parser")
 _FIRST_KEY = re.compile(rf"(?m)^[ \t]*(?:{'|'.join(_FIRST)}):", re.IGNORECASE)
@@ -27,7 +28,9 @@ _QUOTED = re.compile(r'"(?:\\.|[^\\"])*+"(?=[ \t]*(?:[,\n]|\Z))', re.DOTALL)
 _END = re.compile(r"[ \t]*+(?:[,\n]|\Z)")
 _PLAIN = re.compile(r"[^,\n]*+")
 _NEGATIVE_LINE = re.compile(r"\Anegative prompt:", re.IGNORECASE)
+_LINE_OF_NEGATIVE = re.compile(r"^[ \t]*negative prompt:", re.IGNORECASE | re.MULTILINE)
 _NEGATIVE_INLINE = re.compile(r"[ \t,]*+(?<![\w\-])Negative [Pp]rompt:\s*")
+_PROMPT_LABEL = re.compile(r"\A(?:Positive )?Prompt:\s*", re.IGNORECASE)
 _LOOKED_AT, _TRIES = 20_000, 30  # characters and places that are tried for the beginning of the settings
 
 
@@ -109,7 +112,7 @@ def _add_gap(gap: str, key: str, fields: dict[str, str], unread: list[str]) -> N
     rest = gap.strip(", \t\r\n")
     if not rest:
         return
-    if not key or key in _ALWAYS:
+    if not key or key.lower() in _LOWER:
         unread.append(rest)
     else:
         fields[key] = f"{fields[key]}{gap.rstrip(', ')}"
@@ -124,13 +127,20 @@ def _start_of_settings(text: str) -> int:
     starts = [match.start() for match in _FIRST_KEY.finditer(text)]
     for count, start in enumerate(reversed(starts[-_TRIES:]), 1):
         fields = _fields_in(text[start : start + _LOOKED_AT])
-        if len(fields) >= MIN_SETTINGS and any(known in fields for known in _ALWAYS):
+        if _LINE_OF_NEGATIVE.search(text, start):  # which stands before the settings, never behind
+            break
+        if len(fields) >= MIN_SETTINGS and _usual_in(fields):
             return _with_lines_above(text, starts[:-count], start, set(fields))
     for match in reversed(list(_INLINE_KEY.finditer(text))[-_TRIES:]):
         fields = _fields_in(text[match.start() : match.start() + _LOOKED_AT])
-        if len(fields) >= MIN_SETTINGS and sum(known in fields for known in _ALWAYS) > 1:
+        if len(fields) >= MIN_SETTINGS and _usual_in(fields) > 1:
             return _earliest_inline(text, match.start(), set(fields))
     return len(text)
+
+
+def _usual_in(fields: dict[str, str]) -> int:
+    """Return how many of the settings that any program writes are there, in any spelling."""
+    return len(_LOWER.intersection(key.lower() for key in fields))
 
 
 def _fields_in(text: str) -> dict[str, str]:
@@ -164,6 +174,8 @@ def _earliest_inline(text: str, start: int, seen: set[str]) -> int:
 def _on_lines(text: str) -> str:
     """Put another program's negative prompt on a line of its own that begins as AUTOMATIC1111's does."""
     text = text.rstrip(" ,\n")
+    if _PROMPT_LABEL.match(text) and NEGATIVE.lower() in text.lower():
+        text = _PROMPT_LABEL.sub("", text, count=1)
     if any(_NEGATIVE_LINE.match(line.strip()) for line in text.split("\n")):
         return "\n".join(_NEGATIVE_LINE.sub(NEGATIVE, line.strip(), count=1) for line in text.split("\n"))
     return _NEGATIVE_INLINE.sub(f"\n{NEGATIVE} ", text, count=1)

@@ -1,13 +1,16 @@
 """What inpainting changed outside its mask, in numbers and as heat maps. Pure PIL, NumPy and OpenCV."""
 
+from math import ceil, sqrt
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
 from ..requests import Drift, DriftReport
-from .masks import Painted, edge_steps
+from .masks import Painted, bands, edge_steps, pool_largest
 
+MOST_HEAT = 2048 * 2048  # pixels of a map
 HEAT_FULL = 32  # a difference of so much, of 255, and more has the hottest colour
 PAINTED_GREY = 128
 
@@ -25,27 +28,35 @@ def report_drift(
 
     `plain_composite` is re-masked without feather, colour match and blending.
     """
+    raw_change, composite_change = difference(original, raw), difference(original, composite)
     return DriftReport(
-        raw=measure_drift(original, raw, painted),
-        composite=measure_drift(original, composite, painted),
+        raw=_measure(raw_change, painted),
+        composite=_measure(composite_change, painted),
         roundtrip=measure_drift(original, roundtrip, painted),
         seam_input=measure_seam(original, painted),
         seam_before=measure_seam(plain_composite, painted),
         seam_after=measure_seam(composite, painted),
-        raw_heat=draw_heat(original, raw, painted),
-        composite_heat=draw_heat(original, composite, painted),
+        raw_heat=_draw(raw_change, painted),
+        composite_heat=_draw(composite_change, painted),
     )
 
 
-def difference(first: Image.Image, second: Image.Image) -> NDArray[np.int16]:
+def difference(first: Image.Image, second: Image.Image) -> NDArray[np.uint8]:
     """Return per pixel the largest absolute difference of a channel, (H, W) 0..255."""
-    pixels = np.asarray(first, np.int16) - np.asarray(second, np.int16)
-    return np.abs(pixels).max(axis=2)
+    largest = np.empty((first.height, first.width), np.uint8)
+    for box in bands(*first.size):
+        red, green, blue = cv2.split(cv2.absdiff(np.asarray(first.crop(box)), np.asarray(second.crop(box))))
+        largest[box[1] : box[3]] = cv2.max(cv2.max(red, green), blue)
+    return largest
 
 
 def measure_drift(original: Image.Image, changed: Image.Image, painted: Painted) -> Drift:
     """Measure how far the kept pixels moved; nothing is kept: nothing moved."""
-    kept = difference(original, changed)[~painted]
+    return _measure(difference(original, changed), painted)
+
+
+def _measure(change: NDArray[np.uint8], painted: Painted) -> Drift:
+    kept = change[~painted]
     if not kept.size:
         return Drift(mean=0.0, maximum=0, changed_share=0.0)
     return Drift(mean=float(kept.mean()), maximum=int(kept.max()), changed_share=float((kept > 0).mean()))
@@ -58,8 +69,17 @@ def measure_seam(image: Image.Image, painted: Painted) -> float:
 
 
 def draw_heat(original: Image.Image, changed: Image.Image, painted: Painted) -> Image.Image:
-    """Draw what changed outside the mask, black for nothing to bright for 32 of 255; painted is grey."""
-    scaled = np.clip(difference(original, changed) * (255 / HEAT_FULL), 0, 255).astype(np.uint8)
+    """Draw what changed outside the mask, black for nothing to bright for 32 of 255; painted is grey.
+
+    Of a photo the map is smaller: each of its pixels shows the largest change of those it stands for.
+    """
+    return _draw(difference(original, changed), painted)
+
+
+def _draw(change: NDArray[np.uint8], painted: Painted) -> Image.Image:
+    factor = ceil(sqrt(painted.size / MOST_HEAT))
+    heats = np.clip(np.arange(256) * (255 / HEAT_FULL), 0, 255).astype(np.uint8)  # of each change
+    scaled = heats[pool_largest(change, factor)]
     heat = cv2.cvtColor(cv2.applyColorMap(scaled, cv2.COLORMAP_INFERNO), cv2.COLOR_BGR2RGB)
-    heat[painted] = PAINTED_GREY
+    heat[pool_largest(painted.view(np.uint8), factor) > 0] = PAINTED_GREY
     return Image.fromarray(heat)

@@ -4,7 +4,8 @@ A mask is (H, W) uint8: 0 is kept to the last bit, everything else is repainted,
 same as (H, W) bool. White is repainted.
 """
 
-from math import log2
+from collections.abc import Iterator
+from math import ceil, log2, sqrt
 from typing import TypeAlias
 
 import cv2
@@ -21,7 +22,9 @@ Colors: TypeAlias = NDArray[np.float32]  # (H, W, 3)
 HALF = 128  # from here on grey counts as white in a hard mask
 ENDS = ((None, -1), (1, None))  # all pixels of a side but the last, and all but the first: neighbours
 EMPTY = 1e-6  # a weight that counts as none
+BAND_PIXELS = 4_000_000
 MAX_LEVELS = 6  # of the pyramid
+MOST_FILLED = 2048 * 2048  # pixels of the picture whose gaps are filled
 MARGIN = 4  # pixels around the picture that OpenCV's clone needs
 
 
@@ -30,11 +33,13 @@ def read_mask(mask_image: Image.Image, *, invert: bool = False, soft: bool = Fal
     mask = np.array(mask_image.convert("L"))
     if invert:
         mask = 255 - mask
-    return mask if soft else np.where(mask >= HALF, 255, 0).astype(np.uint8)
+    return mask if soft else (mask >= HALF) * np.uint8(255)
 
 
 def extend_mask(mask: Mask, margins: Box) -> Mask:
     """Return the mask of a picture extended by (left, top, right, bottom) pixels: the border is white."""
+    if not any(margins):
+        return mask
     left, top, right, bottom = margins
     return np.pad(mask, ((top, bottom), (left, right)), constant_values=255)
 
@@ -56,9 +61,30 @@ def fill_painted(image: Image.Image, painted: Painted) -> Image.Image:
     """
     if painted.all():
         return Image.new("RGB", image.size, (HALF, HALF, HALF))
+    if painted.size > MOST_FILLED:
+        return _fill_smaller(image, painted)
     weight = (~painted).astype(np.float32)[..., None].repeat(3, axis=2)
     filled = _pull_push(np.asarray(image, np.float32) * weight, weight)
     return Image.composite(_to_image(filled), image, as_image(painted))
+
+
+def _fill_smaller(image: Image.Image, painted: Painted) -> Image.Image:
+    """Do as fill_painted at a smaller size: smooth colours need no photo's pixels, and little memory."""
+    factor = ceil(sqrt(painted.size / MOST_FILLED))
+    size = ceil(image.width / factor), ceil(image.height / factor)
+    touched = Image.fromarray(pool_largest(painted.astype(np.uint8), factor) > 0)
+    reduced = image.resize(size, Image.Resampling.BOX)
+    filled = fill_painted(reduced, np.asarray(touched.resize(size, Image.Resampling.NEAREST)))
+    return Image.composite(filled.resize(image.size, Image.Resampling.BICUBIC), image, as_image(painted))
+
+
+def pool_largest(values: NDArray[np.uint8], factor: int) -> NDArray[np.uint8]:
+    """Return the largest of each factor x factor values, (ceil(H / factor), ceil(W / factor))."""
+    if factor == 1:
+        return values
+    rows = np.maximum.reduceat(values, np.arange(0, values.shape[0], factor), axis=0)
+    columns: NDArray[np.uint8] = np.maximum.reduceat(rows, np.arange(0, values.shape[1], factor), axis=1)
+    return columns
 
 
 def _pull_push(weighted: Colors, weight: Colors) -> Colors:
@@ -109,6 +135,21 @@ def composite(
     `feather` fades over so many pixels, from the edge inwards; `color_match` and `blend` ("poisson",
     "pyramid") change painted pixels only. With none of them every painted pixel is the raw one.
     """
+    if painted.size > MOST_FILLED and (box := painted_box(painted, margin=2 ** (MAX_LEVELS + 1))):
+        # Of a photo only the painted part and its surroundings are worked on.
+        left, top, right, bottom = box
+        if (right - left) * (bottom - top) < painted.size:
+            inside = composite(
+                original.crop(box),
+                raw.crop(box),
+                painted[top:bottom, left:right],
+                feather=feather,
+                color_match=color_match,
+                blend=blend,
+            )
+            result = original.copy()
+            result.paste(inside, box[:2])
+            return result
     if color_match:
         raw = match_colors(original, raw, painted)
     if blend == "poisson":
@@ -120,8 +161,15 @@ def composite(
 
 def feather_alpha(painted: Painted, feather: int) -> Mask:
     """Return how much of the new part shows, (H, W) uint8: 0 outside, rising for `feather` pixels inwards."""
-    depth = cv2.distanceTransform(painted.astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
-    return np.rint(np.clip(depth / (feather + 1), 0, 1) * 255).astype(np.uint8)
+    if not feather:
+        return painted * np.uint8(255)
+    depth: NDArray[np.float32] = cv2.distanceTransform(  # type: ignore[assignment]
+        painted.astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE
+    )
+    depth /= feather + 1  # in place: a photo's depths take as much as its colours
+    np.minimum(depth, 1, out=depth)
+    depth *= 255
+    return np.rint(depth, out=depth).astype(np.uint8)
 
 
 def match_colors(original: Image.Image, raw: Image.Image, painted: Painted) -> Image.Image:
@@ -131,19 +179,48 @@ def match_colors(original: Image.Image, raw: Image.Image, painted: Painted) -> I
     things crossing the edge do not move.
     """
     steps = edge_steps(original, raw, painted)
-    return _to_image(np.asarray(raw, np.float32) + np.median(steps, axis=0)) if len(steps) else raw
+    if not len(steps):
+        return raw
+    shift = np.median(steps, axis=0)
+    shifted = Image.new("RGB", raw.size)
+    for box in bands(*raw.size):
+        shifted.paste(_to_image(np.asarray(raw.crop(box), np.float32) + shift), box[:2])
+    return shifted
 
 
 def edge_steps(outer: Image.Image, inner: Image.Image, painted: Painted) -> NDArray[np.int16]:
     """Return the steps from each painted pixel of `inner` to each kept one of `outer` beside it, (N, 3)."""
-    kept, new = np.asarray(outer, np.int16), np.asarray(inner, np.int16)
+    box = painted_box(painted, margin=1)
+    if box is None:
+        return np.zeros((0, 3), np.int16)
+    left, top, right, bottom = box
+    painted = painted[top:bottom, left:right]
+    new = np.asarray(inner.crop(box))
+    kept = new if inner is outer else np.asarray(outer.crop(box))
     steps = []
     for axis in (0, 1):
         before, after = (tuple(slice(*ends) if a == axis else slice(None) for a in (0, 1)) for ends in ENDS)
         for here, there in ((before, after), (after, before)):
             at = painted[here] & ~painted[there]
-            steps.append(kept[there][at] - new[here][at])
+            steps.append(kept[there][at].astype(np.int16) - new[here][at])
     return np.concatenate(steps)
+
+
+def painted_box(painted: Painted, margin: int) -> Box | None:
+    """Return the box around the painted part, `margin` pixels wider within the picture, None without."""
+    rows, columns = np.flatnonzero(painted.any(axis=1)), np.flatnonzero(painted.any(axis=0))
+    if not len(rows):
+        return None
+    height, width = painted.shape
+    left, right = max(0, int(columns[0]) - margin), min(width, int(columns[-1]) + 1 + margin)
+    return left, max(0, int(rows[0]) - margin), right, min(height, int(rows[-1]) + 1 + margin)
+
+
+def bands(width: int, height: int) -> Iterator[Box]:
+    """Yield boxes of whole rows that cover a picture: working on one after the other needs little memory."""
+    rows = max(1, BAND_PIXELS // width)
+    for top in range(0, height, rows):
+        yield 0, top, width, min(top + rows, height)
 
 
 def blend_poisson(original: Image.Image, raw: Image.Image, painted: Painted) -> Image.Image:

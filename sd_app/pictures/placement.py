@@ -1,7 +1,7 @@
 """A picture's place in the frame the model works in, and the way back. Pure PIL and NumPy."""
 
 from dataclasses import dataclass, replace
-from math import ceil
+from math import ceil, sqrt
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,6 +9,8 @@ from PIL import Image
 
 from ..checks import MAX_SIDE, MIN_SIDE
 
+# A picture is worked on at its own size while its area is so many times the model's own.
+LEAST_AREA, MOST_AREA = 0.5, 2.25
 CELL = 8  # pixels: sides are multiples of it, and in both directions so many become one latent
 
 Box = tuple[int, int, int, int]  # left, top, right, bottom; the last two are outside
@@ -31,7 +33,12 @@ class Placement:
 
     def place(self, image: Image.Image) -> Image.Image:
         """Return the frame; where the source does not reach, its edge is continued."""
-        inner = _resize(image.crop(self.box), self.inner_width, self.inner_height)
+        is_scaled_whole = self.box == (0, 0, *image.size) and image.size != (
+            self.inner_width,
+            self.inner_height,
+        )
+        source = image if is_scaled_whole else image.crop(self.box)  # no copy of a photo only to scale it
+        inner = _resize(source, self.inner_width, self.inner_height)
         right = self.width - self.left - self.inner_width
         bottom = self.height - self.top - self.inner_height
         if not (self.left or self.top or right or bottom):
@@ -118,6 +125,20 @@ def round_size(width: int, height: int, max_pixels: int) -> tuple[int, int]:
     if sides[0] * sides[1] <= max_pixels:
         return sides[0], sides[1]
     return _round_down_size(width, height, max_pixels)
+
+
+def working_size(width: int, height: int, native_size: int) -> tuple[int, int]:
+    """Return the size at which a model of that native size works on a picture, multiples of 8.
+
+    That is the picture's own while it is near the model's, else the model's area at the picture's shape.
+    """
+    share = width * height / native_size**2
+    scale = 1.0 if LEAST_AREA <= share <= MOST_AREA else sqrt(1 / share)
+    return _nearest_cell(width * scale), _nearest_cell(height * scale)
+
+
+def _nearest_cell(pixels: float) -> int:
+    return max(MIN_SIDE, min(MAX_SIDE, round(pixels / CELL) * CELL))
 
 
 def _round_down_size(width: int, height: int, max_pixels: int) -> tuple[int, int]:

@@ -16,6 +16,7 @@ from PIL import Image
 from torch import Tensor
 
 from ..requests import Txt2ImgRequest
+from ..text.prompt_embeds import PromptEmbeds
 from ..weights.scheduling import Scheduler, predict_x0
 
 
@@ -29,6 +30,7 @@ class LoopStart:
     timesteps: Tensor  # (calls,): when the U-Net will be called
     latents: Tensor  # x_T, (B, 4, h, w)
     noise: Tensor  # (B, 4, h, w), of unit variance: what is in x_T beside a start picture
+    # What the first step reads; each call tells its own. Of k prompts joined by AND there are k*B rows.
     prompt_embeds: Tensor  # (B, 77*n, D)
     negative_prompt_embeds: Tensor | None  # the same; None without guidance
 
@@ -46,8 +48,11 @@ class UNetCall:
     timestep: Tensor  # t, a number
     model_input: Tensor  # x_t as the scheduler scales it for the U-Net, (B, 4, h, w)
     conditional: Tensor  # eps(x_t, t, prompt), (B, 4, h, w), or v; see the scheduler's prediction_type
-    unconditional: Tensor | None  # of the negative prompt; None: this half was not run
+    unconditional: Tensor | None  # of the negative prompt; None: this half was not run, or does not count
     is_full: bool  # False: deep features of an earlier step stood in for the deep blocks (cache_interval)
+    prompts: PromptEmbeds  # the texts read at this call, and what they became
+    # Of prompts joined by AND each one's own; `conditional` is then what their weights make of them.
+    conditionals: tuple[Tensor, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -1,5 +1,7 @@
 """Numbers of the model made visible."""
 
+from functools import lru_cache
+
 import torch
 from PIL import Image
 from torch import Tensor
@@ -7,17 +9,23 @@ from torch import Tensor
 from ..checkpoints.model_info import LatentRgb
 
 
+def latents_to_pixels(latents: Tensor, latent_rgb: LatentRgb) -> Tensor:
+    """Map (B, 4, h, w) latents, as the U-Net sees them, to (B, h, w, 3) numbers 0..255 on their device."""
+    factors, bias = _linear_map(latent_rgb, latents.device)
+    rgb = torch.einsum("bchw,cr->bhwr", latents.float(), factors) + bias
+    return (rgb.nan_to_num(0.5).clamp(0, 1) * 255).round().to(torch.uint8)
+
+
 def latents_to_images(latents: Tensor, latent_rgb: LatentRgb) -> list[Image.Image]:
     """Draw (B, 4, h, w) latents, as the U-Net sees them, as B pictures of w x h pixels: a linear map."""
-    factors, bias = (torch.tensor(part, device=latents.device, dtype=torch.float32) for part in latent_rgb)
-    rgb = torch.einsum("bchw,cr->bhwr", latents.float(), factors) + bias
-    pixels = (rgb.nan_to_num(0.5).clamp(0, 1) * 255).round().to(torch.uint8).cpu().numpy()
-    return [Image.fromarray(picture) for picture in pixels]
+    return [Image.fromarray(picture) for picture in latents_to_pixels(latents, latent_rgb).cpu().numpy()]
 
 
-def preview_image(latents: Tensor, latent_rgb: LatentRgb) -> Image.Image:
-    """Draw a batch of latents side by side by a linear map; see preview_sheet."""
-    return preview_sheet(latents_to_images(latents, latent_rgb))
+@lru_cache(maxsize=8)
+def _linear_map(latent_rgb: LatentRgb, device: torch.device) -> tuple[Tensor, Tensor]:
+    """Put a map's factors, (4, 3), and bias, (3,), on a device; a card would be waited for each time."""
+    factors, bias = (torch.tensor(part, device=device, dtype=torch.float32) for part in latent_rgb)
+    return factors, bias
 
 
 def preview_sheet(images: list[Image.Image], *, side: int = 256) -> Image.Image:

@@ -8,9 +8,10 @@ from PIL import Image
 
 from ..checks import check_float, shown
 from ..expressions import METHODS, SPACES, Words, parse_expression, parse_prompt
+from ..expressions.editing import check_texts
 from ..expressions.tags import TAG, remove_tags
 from .fields import request_class, request_field, request_fields, same_field
-from .making import Img2ImgRequest, Txt2ImgRequest, check_runs_a_step
+from .making import USUAL_STEPS, Img2ImgRequest, Txt2ImgRequest, check_runs_a_step
 
 PLACE = "{}"  # where the expression goes in a prompt
 MAX_FRAMES = 400
@@ -75,8 +76,9 @@ class ArithmeticRequest(Txt2ImgRequest):
                 f"prompt must hold {PLACE} once, where the words go, got {shown(self.prompt)}"
                 " (for instance: a drawing of {})"
             )
-        parse_prompt(self.prompt.replace(PLACE, ""))
-        parse_prompt(self.negative_prompt, "negative_prompt")
+        steps = self.num_inference_steps or USUAL_STEPS
+        check_texts(self.prompt.replace(PLACE, ""), steps)
+        check_texts(self.negative_prompt, steps, "negative_prompt", joins=False)
 
     def prompt_of(self, expression: str) -> str:
         """Return the prompt with an expression in its place: what txt2img is asked."""
@@ -101,7 +103,7 @@ class BlendRequest(ArithmeticRequest):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        parse_prompt(self.blended_prompt)
+        check_texts(self.blended_prompt, self.num_inference_steps or USUAL_STEPS)
 
     @property
     def blended_prompt(self) -> str:
@@ -187,7 +189,7 @@ class WalkRequest(ArithmeticRequest):
             check_runs_a_step("to_strength", self.to_strength, self.num_inference_steps)
         if self.bisect and self.ts and self.ts[0] == self.ts[-1]:
             raise ValueError(f"ts must hold two places to look for a jump between, got {shown(self.ts)}")
-        parse_prompt(self.frame_prompt(0.5))
+        check_texts(self.frame_prompt(0.5), self.num_inference_steps or USUAL_STEPS)
 
     def _check_start(self) -> None:
         """Refuse what says how a picture is started from where there is none: it would count for nothing."""
@@ -278,7 +280,7 @@ class PlaneRequest(ArithmeticRequest):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        parse_prompt(self.cell_prompt(0, 0))
+        check_texts(self.cell_prompt(0, 0), self.num_inference_steps or USUAL_STEPS)
 
     @property
     def num_pictures(self) -> int:

@@ -9,7 +9,7 @@ the infotext in a picture is written and read with it. A subclass that only has 
 
 from collections.abc import Callable, Mapping
 from dataclasses import MISSING, Field, dataclass, field, fields, replace
-from functools import lru_cache
+from functools import cache, lru_cache
 from types import NoneType, UnionType
 from typing import (
     Any,
@@ -270,5 +270,6 @@ def capitalized(text: str) -> str:
     return text[:1].upper() + text[1:]
 
 
-def _types_in(hint: object) -> set[object]:
-    return {hint}.union(*map(_types_in, get_args(hint)))
+@cache
+def _types_in(hint: object) -> frozenset[object]:
+    return frozenset({hint}).union(*map(_types_in, get_args(hint)))

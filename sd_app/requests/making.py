@@ -12,7 +12,7 @@ from ..checks import (
     check_side,
     check_text,
 )
-from ..expressions import parse_prompt
+from ..expressions.editing import check_texts
 from ..expressions.tags import find_tags, refuse_tags
 from ..schedulers import AUTOMATIC, SCHEDULE_TYPES, UNIFORM, find_scheduler, name_sampling
 from ..settings import Settings
@@ -20,6 +20,7 @@ from .fields import InfotextKey, check_fields, request_class, request_field, req
 
 MAX_PROMPT = 20_000  # characters
 MAX_STEPS = 1000  # the number of steps a model was trained on
+USUAL_STEPS = 50  # to see what a prompt becomes while the steps are left to the model
 MAX_NUM_IMAGES = 1000
 THE_MODELS_OWN = "the model's own"
 SIDE = "in pixels, a multiple of 8"
@@ -47,8 +48,6 @@ def parse_seed(value: object) -> int | None:
 def _check_prompt(name: str, value: object) -> None:
     check_text(name, value, MAX_PROMPT)
     assert isinstance(value, str)
-    if not value.strip():
-        raise ValueError(f"{name} must not be empty (say what the picture should show)")
     find_tags(value)
 
 
@@ -219,8 +218,9 @@ class Txt2ImgRequest:
 
     def _check_slots(self) -> None:
         """Refuse arithmetic that cannot be read, before anything is loaded."""
-        parse_prompt(self.prompt)
-        parse_prompt(self.negative_prompt, "negative_prompt")
+        steps = self.num_inference_steps or USUAL_STEPS
+        check_texts(self.prompt, steps)
+        check_texts(self.negative_prompt, steps, "negative_prompt", joins=False)
 
     @property
     def sampling(self) -> str:

@@ -7,7 +7,7 @@ ends early, deep features that are reused, torch.compile.
 import torch
 from diffusers import UNet2DConditionModel
 
-from ..settings import Settings
+from ..settings import Settings, on_zero_gpu
 from .call_plan import CallPlan, plan_calls
 from .calls import Conditioning, Prediction
 from .capture import Capture, Captured, CudaCapture
@@ -40,4 +40,5 @@ def make_fast_unet(
             unet, compiler=Compiler(settings.cache_dir / "compiled", device=device, family=family)
         )
     graphs = settings.cuda_graphs and device.type == "cuda" and not settings.lowvram
+    graphs = graphs and not on_zero_gpu()  # where a process ends with its job
     return FastUNet(unet, graphs=Graphs(CudaCapture(device)) if graphs else None)

@@ -1,6 +1,6 @@
 """A U-Net call as a flat table of tensors: what can be halved, compared, copied and replayed."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -13,16 +13,21 @@ Nested = dict[str, Tensor | Tensors | bool]
 
 @dataclass(frozen=True, kw_only=True)
 class Conditioning:
-    """What the U-Net reads beside latents and timestep, the same at every step of a batch of B pictures.
+    """What the U-Net reads beside latents and timestep at a step of a batch of B pictures.
 
     `tensors` are its arguments by name, those of a dict as "dict.key": "encoder_hidden_states" (R, 77*n, D)
     and so on, with R = 2B rows, the unconditional ones first, where the batch is guided, else R = B.
     `channels`, (B, C, h, w), are what U-Nets made for inpainting read below the latents.
+    Of prompts joined by AND, `tensors` hold the first; `more` hold the others, up to two of them in a table,
+    so that no call is larger than that of one prompt. `weights` has one of each. They need the unconditional
+    half at every step.
     """
 
     tensors: Tensors
     is_guided: bool
     channels: Tensor | None = None
+    more: tuple[Tensors, ...] = ()
+    weights: tuple[float, ...] = (1.0,)
 
     @cached_property
     def conditional(self) -> Tensors:
@@ -40,15 +45,27 @@ class Conditioning:
 class Prediction:
     """What the U-Net answered to x_t, (B, 4, h, w) each, and how it came about."""
 
-    conditional: Tensor  # eps(x_t, t, prompt), or v
-    unconditional: Tensor | None  # eps(x_t, t, negative prompt); None: that half was not run
+    conditional: Tensor  # eps(x_t, t, prompt), or v; of prompts joined by AND what compose makes of theirs
+    unconditional: Tensor | None  # eps(x_t, t, negative prompt); None: not run, or guidance has ended
     is_full: bool = True  # False: deep features of an earlier step stood in for the deep blocks
+    conditionals: tuple[Tensor, ...] = ()  # of prompts joined by AND: each one's own
 
     def guided(self, guidance_scale: float) -> Tensor:
         """Return eps_uncond + w (eps_cond - eps_uncond) (Ho & Salimans 2022, eq. 6 with w there w - 1)."""
         if self.unconditional is None:
             return self.conditional
         return self.unconditional + guidance_scale * (self.conditional - self.unconditional)
+
+
+def compose(unconditional: Tensor, conditionals: Sequence[Tensor], weights: Sequence[float]) -> Tensor:
+    """Return eps_uncond + sum_i w_i (eps_i - eps_uncond): prompts joined by AND (Liu et al. 2022, eq. 11).
+
+    Guided by w as if it were one prompt's, that is eps_uncond + w sum_i w_i (eps_i - eps_uncond).
+    """
+    total = unconditional
+    for conditional, weight in zip(conditionals, weights, strict=True):
+        total = total + weight * (conditional - unconditional)
+    return total
 
 
 def unflatten(tensors: Mapping[str, Tensor]) -> Nested:

@@ -60,6 +60,10 @@ class Graphs:
     def __len__(self) -> int:
         return len(self._recordings)
 
+    def holds(self, name: str, shape: tuple[int, ...]) -> bool:
+        """Tell whether a call is recorded whose tensor of that name has that shape."""
+        return any(name in places and places[name].shape == shape for places, _ in self._recordings.values())
+
     @property
     def off(self) -> str:
         """Return why every call is run as it is from now on; empty while all is well."""

@@ -4,6 +4,7 @@ They depend on the text alone: K = W_K c, V = W_V c (Rombach et al. 2022, sectio
 same, to the bit.
 """
 
+from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -13,19 +14,25 @@ from torch import Tensor, nn
 
 from .reuse import replaced_forwards
 
+MAX_TEXTS = 8  # whose answers a layer keeps; prompts may take turns, step by step
+
 
 class Remembered:
-    """A layer's forward that knows its last answer, as long as it is asked about the same tensor."""
+    """A layer's forward that knows its answers to the last few texts: the same tensors, not equal ones."""
 
     def __init__(self, forward: Callable[[Tensor], Tensor]) -> None:
         self._forward = forward
-        self._text: Tensor | None = None
-        self._answer: Tensor | None = None
+        # By id, beside the tensor itself: while it is kept, no other can have its id.
+        self._known: OrderedDict[int, tuple[Tensor, Tensor]] = OrderedDict()
 
     def __call__(self, text: Tensor) -> Tensor:
-        if text is not self._text or self._answer is None:
-            self._text, self._answer = text, self._forward(text)
-        return self._answer
+        known = self._known.get(id(text))
+        if known is None:
+            known = self._known[id(text)] = text, self._forward(text)
+            if len(self._known) > MAX_TEXTS:
+                self._known.popitem(last=False)
+        self._known.move_to_end(id(text))
+        return known[1]
 
 
 @contextmanager

@@ -1,7 +1,7 @@
 """One checkpoint's U-Net as jobs call it: by plan, and by recordings or compiled code where they serve."""
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 
 import torch
@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from . import reuse
 from .call_plan import CallPlan
-from .calls import Conditioning, Prediction, Tensors, as_timestep, unflatten
+from .calls import Conditioning, Prediction, Tensors, as_timestep, compose, unflatten
 from .compiling import Compiler, Tell
 from .graphs import Graphs, places_of
 from .reuse import Forward
@@ -40,8 +40,13 @@ class FastUNet:
         self._places: tuple[int, ...] = ()
 
     @contextmanager
-    def running(self, plan: CallPlan, conditioning: Conditioning, tell: Tell) -> Iterator["UNetCalls"]:
-        """Lend the calls of one batch. `tell` hears of what takes a while, and may raise."""
+    def running(
+        self, plan: CallPlan, conditionings: Sequence[Conditioning], tell: Tell
+    ) -> Iterator["UNetCalls"]:
+        """Lend the calls of one batch, with a conditioning for each step or one for all.
+
+        `tell` hears of what takes a while, and may raise.
+        """
         if self.graphs is not None:
             self._check_places()
             self.graphs.begin_job()
@@ -49,7 +54,7 @@ class FastUNet:
         is_plain = self.graphs is None and self.compiler is None
         try:
             with kept_keys(self.unet) if is_plain else nullcontext():
-                yield UNetCalls(self, plan, conditioning, tell)
+                yield UNetCalls(self, plan, conditionings, tell)
         finally:
             if self.compiler:
                 self.compiler.save()
@@ -70,6 +75,11 @@ class FastUNet:
             self.graphs.drop()
         if self.compiler:
             self.compiler.drop()
+
+    def is_recorded(self, rows: int, height: int, width: int) -> bool:
+        """Tell whether a call on latents of that size, twice as many rows as pictures if guided, is there."""
+        shape = rows, self.unet.config.in_channels, height, width
+        return self.graphs is not None and not self.graphs.off and self.graphs.holds("sample", shape)
 
     def give_up(self) -> bool:
         """Forget the graphs, and never again record their shapes: memory is short. Tell if there were any."""
@@ -101,46 +111,73 @@ class FastUNet:
 class UNetCalls:
     """The U-Net for the length of one batch: latents and timestep in, a Prediction out."""
 
-    def __init__(self, fast_unet: FastUNet, plan: CallPlan, conditioning: Conditioning, tell: Tell) -> None:
+    def __init__(
+        self, fast_unet: FastUNet, plan: CallPlan, conditionings: Sequence[Conditioning], tell: Tell
+    ) -> None:
         self._fast = fast_unet
         self._unet = fast_unet.unet
         self._plan = plan
-        self._conditioning = conditioning
+        self._conditionings = conditionings
         self._tell = tell
         # Listed once: a job calls often, and the parts of a U-Net are many.
         self._parts = list(fast_unet.unet.modules())
         self._attentions = [part for part in self._parts if hasattr(part, "processor")]
         self._reuses = plan.cache_interval > 1 and reuse.can_reuse(fast_unet.unet)
-        self._deep: Tensor | None = None
+        self._read: Conditioning | None = None  # at the last call
+        self._deep: dict[int, Tensor] = {}  # by table: of AND several are run at a step
         self._calls = 0
 
     def __call__(self, latents: Tensor, timestep: Tensor) -> Prediction:
         """Predict at a timestep, of scaled latents, (B, 4, h, w), the noise of both halves, or of one."""
-        given, channels = self._conditioning, self._conditioning.channels
+        given = self._conditioning()
+        channels = given.channels
         sample = latents if channels is None else torch.cat([latents, channels], dim=1)
-        both = given.is_guided and not self._plan.halves(self._calls)
-        tensors: Tensors = {
-            "sample": torch.cat([sample] * 2) if both else sample,
-            "timestep": as_timestep(timestep, latents.device),
-            **(given.tensors if both else given.conditional),
-        }
-        noise_pred, is_full = self._predict(tensors)
+        composed = given.weights != (1.0,)
+        ended = self._plan.halves(self._calls)
+        both = given.is_guided and (composed or not ended)
+        outputs: list[Tensor] = []
+        for number, table in enumerate([given.tensors if both else given.conditional, *given.more]):
+            copies = len(table["encoder_hidden_states"]) // len(latents)
+            tensors: Tensors = {
+                "sample": torch.cat([sample] * copies) if copies > 1 else sample,
+                "timestep": as_timestep(timestep, latents.device),
+                **table,
+            }
+            noise_pred, is_full = self._predict(number, tensors)
+            outputs += noise_pred.chunk(copies)
         self._calls += 1
         if not both:
-            return Prediction(conditional=noise_pred, unconditional=None, is_full=is_full)
-        unconditional, conditional = noise_pred.chunk(2)
-        return Prediction(conditional=conditional, unconditional=unconditional, is_full=is_full)
+            return Prediction(conditional=outputs[0], unconditional=None, is_full=is_full)
+        unconditional, *conditionals = outputs
+        if not composed:
+            return Prediction(conditional=conditionals[0], unconditional=unconditional, is_full=is_full)
+        return Prediction(
+            conditional=compose(unconditional, conditionals, given.weights),
+            unconditional=None if ended else unconditional,
+            is_full=is_full,
+            conditionals=tuple(conditionals),
+        )
 
-    def _predict(self, tensors: Tensors) -> tuple[Tensor, bool]:
+    def _conditioning(self) -> Conditioning:
+        """Return what is read at this call; what was kept of another text's features is forgotten."""
+        step = min(self._calls // self._plan.order, len(self._conditionings) - 1)
+        given = self._conditionings[step]
+        if given is not self._read:
+            self._deep.clear()
+            self._read = given
+        return given
+
+    def _predict(self, number: int, tensors: Tensors) -> tuple[Tensor, bool]:
         """Return the U-Net's output, and whether all of its blocks were run for it."""
         if not self._reuses:
             return self._execute("whole", whole, tensors)[0], True
-        stale = self._deep is None or len(self._deep) != len(tensors["sample"])
+        deep = self._deep.get(number)
+        stale = deep is None or len(deep) != len(tensors["sample"])
         if stale or self._plan.is_full(self._calls):
-            noise_pred, self._deep = self._execute("full", reuse.full, tensors)
+            noise_pred, self._deep[number] = self._execute("full", reuse.full, tensors)
             return noise_pred, True
-        assert self._deep is not None
-        return self._execute("shallow", reuse.shallow, {**tensors, reuse.DEEP: self._deep})[0], False
+        assert deep is not None
+        return self._execute("shallow", reuse.shallow, {**tensors, reuse.DEEP: deep})[0], False
 
     def _execute(self, kind: str, part: Part, tensors: Tensors) -> tuple[Tensor, ...]:
         fast = self._fast

@@ -9,15 +9,27 @@ In the last two a slot has as many rows as its first phrase has tokens. A phrase
 token by token; one of another number counts with the mean of its rows.
 """
 
-from collections.abc import Callable, Hashable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Hashable, Iterator, Mapping
 from itertools import product
+from typing import NoReturn
 from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor, nn
 
-from ..expressions import Interpolation, Mean, Node, Scaled, Sum, Template, Words, has_slots, parse_prompt
+from ..expressions import (
+    Interpolation,
+    Mean,
+    Node,
+    Scaled,
+    Sum,
+    Template,
+    Words,
+    has_slots,
+    needed,
+    parse_prompt,
+    phrases_of,
+)
 from ..requests import NearWord, Token
 from ..weights.pipeline import Pipeline
 from . import prompts
@@ -46,83 +58,52 @@ def encode_pair(
         return prompts.encode_pair(pipe, prompt, negative_prompt, clip_skip=clip_skip)
     encoder = Encoder(pipe, clip_skip)
     templates = parse_prompt(prompt), parse_prompt(negative_prompt)
-    encoder.num_chunks = max(map(encoder.count_chunks, templates))
-    positive, negative = map(encoder.encode, templates)
+    num_chunks = max(map(encoder.count_chunks, templates))
+    positive, negative = (encoder.encode(template, num_chunks) for template in templates)
     return positive, negative
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class PromptEmbeds:
-    """Prompts as the U-Net reads them, a row for each of B pictures. Without guidance nothing is negative."""
-
-    positive: Tensor  # (B, 77*n, D)
-    negative: Tensor | None = None
-    pooled: Tensor | None = None  # (B, P): what SDXL reads beside them
-    negative_pooled: Tensor | None = None
-
-    def repeat(self, count: int) -> "PromptEmbeds":
-        """Return the same for so many pictures of each row."""
-        if count == 1:
-            return self
-        rows = {
-            name: value.repeat(count, *[1] * (value.ndim - 1))
-            for name, value in vars(self).items()
-            if value is not None
-        }
-        return PromptEmbeds(**rows)
-
-
-def complete(
-    encoder: "Encoder", embeds: PromptEmbeds, texts: Sequence[str], negative_prompt: str
-) -> PromptEmbeds:
-    """Add to the embeds of these prompts what SDXL reads beside them.
-
-    An empty negative prompt is all zeros to SDXL, as it was when it was trained.
-    """
-    if not encoder.pipe.is_xl:
-        return embeds
-    pooled = torch.cat([encoder.pool(parse_prompt(prompt)) for prompt in texts])
-    if embeds.negative is None:
-        return replace(embeds, pooled=pooled)
-    negative, vector = embeds.negative, encoder.pool(parse_prompt(negative_prompt)).expand(len(texts), -1)
-    if not negative_prompt.strip():
-        negative, vector = torch.zeros_like(negative), torch.zeros_like(vector)
-    return PromptEmbeds(positive=embeds.positive, negative=negative, pooled=pooled, negative_pooled=vector)
 
 
 MAX_WINDOWS = 1024  # that one prompt may need: some hundred MB of what Stable Diffusion 1 reads
 
 
 class Encoder:
-    """Encode prompts with slots; a text met twice is encoded once. `num_chunks` is the least number."""
+    """Encode prompts with slots; a text met twice is encoded once."""
 
     def __init__(self, pipe: Pipeline, clip_skip: int = 1) -> None:
         self.pipe, self.clip_skip = pipe, clip_skip
-        self.num_chunks = 1
         self._texts: dict[tuple[str, int], Tensor] = {}
 
     def count_chunks(self, template: Template) -> int:
-        """Return how many windows the longest filling of a template needs."""
+        """Return how many windows a template needs.
+
+        Raise ValueError for tables of different heights where they would be added up: an empty window to
+        fill one up with is read like any other, so it would make another picture of the shorter text.
+        """
         prompts.check_marked(template, self.pipe.words)
-        texts = self._fillings(template)
-        count = max(len(self._chunk(text)) for text in texts)
-        if count * len(texts) > MAX_WINDOWS:
+        counts = {phrases: len(self._chunk(text)) for phrases, text in self._fillings(template)}
+        longest = max(counts.values())
+        if longest * len(counts) > MAX_WINDOWS:
             raise ValueError(
                 f"prompt must need at most {MAX_WINDOWS} windows of {prompts.CHUNK_TOKENS} tokens, and"
-                f" {len(texts)} texts of {count} each are {count * len(texts):,} (use fewer phrases, or"
-                " shorten it)"
+                f" {len(counts)} texts of up to {longest} each are {longest * len(counts):,} (use fewer"
+                " phrases, or shorten it)"
             )
-        return count
+        if template.slots and template.space != "all":
+            # Rows or vectors are put into the text of the first phrases, which alone is read as a whole.
+            return len(self._chunk(template.fill(template.first_phrases)))
+        if min(counts.values()) != longest:
+            refuse_unequal(counts)
+        return longest
 
-    def encode(self, template: Template) -> Tensor:
-        """Encode a template to (1, 77*n, D)."""
-        num_chunks = max(self.num_chunks, self.count_chunks(template))
+    def encode(self, template: Template, num_chunks: int = 1) -> Tensor:
+        """Encode a template to (1, 77*n, D), n being num_chunks or what it needs."""
+        num_chunks = max(num_chunks, self.count_chunks(template))
         if not template.slots:
             return self._text(template.fill(()), num_chunks)
-        if template.space != "all" and self.pipe.is_xl:
+        if template.space == "input" and self.pipe.is_xl:
             raise ValueError(
-                f"prompt must not compute in the {template.space} space with SDXL,"
-                " whose two text encoders have one each (use all:)"
+                "prompt must not compute in the input space with SDXL, whose two text encoders have one each"
+                " (use all: or row:)"
             )
         work = {"all": self._in_all, "row": self._in_rows, "input": self._in_input}[template.space]
         return work(template, num_chunks).to(self.pipe.text_encoder.dtype)
@@ -141,15 +122,16 @@ class Encoder:
 
         return evaluate(template.slots[slot].expression, vectors_of)
 
-    def _fillings(self, template: Template) -> list[str]:
-        """Return every text that encoding the template reads."""
+    def _fillings(self, template: Template) -> Iterator[tuple[tuple[str, ...], str]]:
+        """Yield phrases and the text they make, for every text that encoding the template reads."""
         if template.space == "all":
-            return [template.fill(phrases) for phrases in product(*(slot.phrases for slot in template.slots))]
-        return [
-            self._swapped(template, slot, phrase)
-            for slot in range(len(template.slots))
-            for phrase in template.slots[slot].phrases
-        ]
+            needed_phrases = [phrases_of(needed(slot.expression)) for slot in template.slots]
+            for phrases in product(*needed_phrases):
+                yield phrases, template.fill(phrases)
+            return
+        for slot in range(len(template.slots)):
+            for phrase in template.slots[slot].phrases:
+                yield (str(slot), phrase), self._swapped(template, slot, phrase)
 
     def _in_all(self, template: Template, num_chunks: int) -> Tensor:
         return self._fill(template, lambda text: self._text(text, num_chunks).float())
@@ -161,7 +143,7 @@ class Encoder:
             if len(chosen) == len(template.slots):
                 return value_of(template.fill(chosen))
             slot = template.slots[len(chosen)]
-            return evaluate(slot.expression, lambda phrase: fill((*chosen, phrase)))
+            return evaluate(needed(slot.expression), lambda phrase: fill((*chosen, phrase)))
 
         return fill(())
 
@@ -227,6 +209,18 @@ class Encoder:
                 " (put spaces around the slot, or use all:)"
             )
         return tokens[len(start) : len(end)]
+
+
+def refuse_unequal(counts: Mapping[tuple[str, ...], int]) -> NoReturn:
+    """Refuse phrases with which a prompt needs different numbers of windows."""
+    short, long = min(counts, key=counts.__getitem__), max(counts, key=counts.__getitem__)
+    names = [f"“{', '.join(phrases)[:60]}”" for phrases in (short, long)]
+    raise ValueError(
+        f"prompt must need as many windows of {prompts.CHUNK_TOKENS} tokens with each phrase in its place:"
+        f" with {names[0]} it needs {counts[short]}, with {names[1]} {counts[long]}, and tables of different"
+        " heights cannot be added up (shorten or lengthen the prompt around them, or compute in the row or"
+        " input space)"
+    )
 
 
 def _flat_ids(chunks: list[list[Token]]) -> list[tuple[int, str, int]]:

@@ -16,7 +16,7 @@ from .shared.scripts import routes
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 LOOPBACK_NAMES = ["127.0.0.1", "localhost", "[::1]"]  # as a browser writes them into Host
 MAX_QUEUE = 64  # events waiting in Gradio's own queue
-MAX_UPLOAD = "50mb"
+MAX_UPLOAD = "100mb"  # a photo of 50 megapixels has 25 as JPEG, one of 24 as PNG twice that
 SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
 
 

@@ -1,21 +1,27 @@
-"""Which device there is, what it has free, what a model needs of it, and how a full one is told."""
+"""What a device has free, what a model needs of it, and how a full one is told."""
 
 import ctypes
 import gc
 import sys
 from collections.abc import Callable, Iterable
 from typing import TypeVar
+from weakref import WeakKeyDictionary
 
 import psutil
 import torch
 
 from ..full_memory import is_out_of_memory
 from .components import Components
-from .memory_plan import GUIDED, UNET_TENSORS, VAE_TENSORS, Demand
+from .devices import CPU, is_lent_elsewhere
+from .memory_plan import GUIDED, UNET_TENSORS, VAE_TENSORS, VAE_TENSORS_ON_CARDS, Demand
+from .vae_format import works_in
 
 T = TypeVar("T")
 
+_sizes: WeakKeyDictionary[torch.nn.Module, tuple[torch.dtype | None, int]] = WeakKeyDictionary()
+
 NATIVE_BF16 = ("avx512_bf16", "amx_bf16", "bf16")  # Intel and AMD, Intel's tiles, ARM, in torch's words
+UNKNOWN_BYTES = 2**40  # of a device that is not here yet: planned with as if all fitted
 LARGE_BYTES = 500 * 10**6  # of weights on disk: Stable Diffusion 1.5 has 2 GB
 
 M_ARENA_MAX = -8  # of glibc's malloc.h
@@ -45,6 +51,8 @@ def try_twice(attempt: Callable[[], T], make_room: Callable[[], object], words: 
 def free_bytes(device: torch.device) -> int:
     """Return what a job can still take of a device's memory."""
     if device.type == "cuda":
+        if is_lent_elsewhere():
+            return UNKNOWN_BYTES
         free, _ = torch.cuda.mem_get_info(device)
         # What torch holds and nobody uses is free for us, and taken in the driver's eyes.
         unused = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
@@ -70,21 +78,20 @@ def kept_by_graphs(device: torch.device) -> int:
     )
 
 
-def demand_of(components: Components) -> Demand:
+def demand_of(components: Components, device: torch.device = CPU) -> Demand:
     """Estimate what running a model takes beside its weights, from its U-Net's and VAE's first levels."""
+    vae_tensors = VAE_TENSORS_ON_CARDS if device.type == "cuda" else VAE_TENSORS
     unet, vae = components["unet"], components["vae"]
     channels = vae.config.block_out_channels
     latent_pixels = 4 ** (len(channels) - 1)
-    # SDXL's VAE runs in float32 where it would overflow in float16.
-    upcasts = vae.config.force_upcast and "text_encoder_2" in components
-    vae_bytes = 4 if upcasts else vae.dtype.itemsize
+    vae_bytes = works_in(vae, is_xl="text_encoder_2" in components).itemsize
     return Demand(
         denoise=GUIDED
         * UNET_TENSORS
         * unet.config.block_out_channels[0]
         * unet.dtype.itemsize
         / latent_pixels,
-        decode=VAE_TENSORS * max(channels[:2]) * vae_bytes,
+        decode=vae_tensors * max(channels[:2]) * vae_bytes,
     )
 
 
@@ -99,6 +106,11 @@ def lies_on(network: torch.nn.Module, device: torch.device) -> bool:
     return any(weight.device.type == device.type for weight in network.parameters())
 
 
+def lies_wholly_on(network: torch.nn.Module, device: torch.device) -> bool:
+    """Tell whether all that a network consists of is in a device's memory, and nothing elsewhere."""
+    return all(part.device.type == device.type for part in (*network.parameters(), *network.buffers()))
+
+
 def count_bytes(parts: Iterable[torch.nn.Module | torch.Tensor]) -> int:
     """Return what networks, weights and buffers, and tensors take together; what they share counts once."""
     tensors: list[torch.Tensor] = []
@@ -108,17 +120,13 @@ def count_bytes(parts: Iterable[torch.nn.Module | torch.Tensor]) -> int:
     return sum(sizes.values())
 
 
-def choose_device(name: str) -> torch.device:
-    """Return the device to run on: cuda before mps before cpu; raise ValueError if it is not there."""
-    mps = torch.backends.mps.is_available()
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "mps" if mps else "cpu")
-    device = torch.device(name)
-    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
-        raise ValueError(f"device {name} is not there: {torch.cuda.device_count()} CUDA devices (try auto)")
-    if device.type == "mps" and not mps:
-        raise ValueError("device mps is not there: it needs a Mac with Apple's GPU (try auto)")
-    return device
+def size_of(network: torch.nn.Module) -> int:
+    """Return a network's bytes. Jobs ask often: they are counted again only if its format has changed."""
+    dtype = next((weight.dtype for weight in network.parameters()), None)
+    known = _sizes.get(network)
+    if known is None or known[0] != dtype:
+        known = _sizes[network] = dtype, count_bytes([network])
+    return known[1]
 
 
 def choose_dtype(name: str, device: torch.device, *, size_bytes: int = 0) -> torch.dtype:
@@ -146,7 +154,7 @@ def choose_budget(gigabytes: float | None, device: torch.device) -> int:
     """Return the bytes that kept weights may take: by default half of the device's memory."""
     if gigabytes is not None:
         return int(gigabytes * 1e9)
-    if device.type == "cuda":
+    if device.type == "cuda" and not is_lent_elsewhere():
         return torch.cuda.get_device_properties(device).total_memory // 2
     return psutil.virtual_memory().total // 2
 
@@ -156,6 +164,8 @@ def collect_memory() -> None:
     gc.collect()
     if torch.cuda.is_available():
         torch.cuda.empty_cache()
+    if torch.backends.mps.is_available():
+        torch.mps.empty_cache()
     if libc := _glibc():
         libc.malloc_trim(0)
 

@@ -1,17 +1,17 @@
 """Read a checkpoint from disk or the hub into a pipeline's parts. Safetensors only, nobody else's code."""
 
 from collections.abc import Mapping
-from inspect import signature
+from contextlib import suppress
 from pathlib import Path
 
 import diffusers
 import torch
-from diffusers import SchedulerMixin, StableDiffusionPipeline, StableDiffusionXLPipeline
-from diffusers.utils import logging as diffusers_logging
+from diffusers import DDIMScheduler, SchedulerMixin
 from transformers import CLIPTokenizer
-from transformers.utils import logging as transformers_logging
 
-from ..checkpoints.folders import describe_folder, parts_of, weight_files, why_unusable
+from ..checkpoints.configs import SCHEDULER
+from ..checkpoints.folder_parts import FolderParts, has_tokenizer
+from ..checkpoints.folders import find_parts_of
 from ..checkpoints.model_info import ModelInfo
 from ..checkpoints.noise_schedule import noise_schedule
 from ..hub.download import OnProgress, download
@@ -19,12 +19,11 @@ from ..hub.http_client import hub_api
 from ..hub.hub_cache import find_snapshot, hub_cache
 from ..hub.hub_errors import hub_errors
 from ..hub.plan import list_files, plan_download
-from ..user_files import read_object
+from ..user_files import read_object, reason_of
 from .components import Components, LoadedParts
-from .single_file import build_tokenizers, load_file
+from .single_file import build_networks, build_tokenizers, load_file
 
-SCHEDULER_CONFIG = "scheduler/scheduler_config.json"
-NO_CHECKER = {"requires_safety_checker": False, "safety_checker": None}
+V_SAMPLE_SIZE = 96  # latents of a side, of Stable Diffusion 2's models of 768 pixels, which predict v
 # Hugging Face's service that turns pickles into safetensors, and the title of what it proposes.
 CONVERTER = "SFconvertbot"
 CONVERTED_TITLE = "Adding `safetensors` variant of this model"
@@ -46,61 +45,55 @@ def load_components(info: ModelInfo, dtype: torch.dtype) -> tuple[Components, Ma
 
 def load_folder(folder: Path, dtype: torch.dtype) -> LoadedParts:
     """Load a diffusers folder of Stable Diffusion 1, 2 or XL."""
-    if reason := why_unusable(folder):
-        raise ValueError(f"{folder.name} cannot be used: {reason}")
-    diffusers_logging.disable_progress_bar()
-    transformers_logging.disable_progress_bar()
-    # A variant is asked for as a whole; a part without an fp16 file falls back to its plain one.
-    is_fp16 = any(".fp16" in file.name for part in parts_of(folder) for file in weight_files(folder / part))
-    is_xl = describe_folder(folder).family == "sdxl"
-    pipeline_class = StableDiffusionXLPipeline if is_xl else StableDiffusionPipeline
-    options = {"add_watermarker": False} if is_xl else NO_CHECKER
-    if (folder / SCHEDULER_CONFIG).is_file():
-        options = {**options, "scheduler": load_scheduler(folder)}
-    pipe = pipeline_class.from_pretrained(
-        folder,
-        dtype=dtype,
-        variant="fp16" if is_fp16 else None,
-        use_safetensors=True,
-        local_files_only=True,
-        feature_extractor=None,
-        image_encoder=None,
-        **options,
-    )
-    loaded = pipe.components
-    parts: LoadedParts = {
-        "tokenizer": loaded["tokenizer"],
-        "text_encoder": loaded["text_encoder"],
-        "unet": loaded["unet"],
-        "vae": loaded["vae"],
-        "scheduler": loaded["scheduler"],
+    try:
+        parts = find_parts_of(folder)
+        networks = build_networks(
+            parts.unet,
+            parts.vae,
+            parts.text_encoders,
+            (parts.unet_sources, parts.vae_sources, *parts.text_sources),
+            dtype,
+        )
+    except ValueError as error:
+        raise ValueError(f"{folder.name} cannot be used: {error}") from error
+    except OSError as error:
+        raise OSError(f"{folder.name} cannot be read: {reason_of(error, folder)}") from error
+    loaded: LoadedParts = {
+        **load_tokenizers(folder, parts.family),
+        **networks,
+        "scheduler": _load_scheduler(folder, parts),
     }
-    if is_xl:
-        parts["tokenizer_2"], parts["text_encoder_2"] = loaded["tokenizer_2"], loaded["text_encoder_2"]
-    return parts
+    return loaded
 
 
-def load_scheduler(folder: Path) -> SchedulerMixin:
-    """Load the scheduler of a usable folder: the noise it says, under its own class's defaults.
+def _load_scheduler(folder: Path, parts: FolderParts) -> SchedulerMixin:
+    """Make a folder's scheduler; one that is missing is Stable Diffusion's own."""
+    if not parts.scheduler:
+        is_v = parts.family == "sd2" and parts.unet.get("sample_size") == V_SAMPLE_SIZE
+        prediction_type = "v_prediction" if is_v else "epsilon"
+        return DDIMScheduler(**(SCHEDULER | {"prediction_type": prediction_type}))
+    config = noise_schedule(read_object(folder / "scheduler/scheduler_config.json"))
+    # It needs a library that we do without; another with the same defaults stands in for it.
+    name = {"DPMSolverSDEScheduler": "LMSDiscreteScheduler"}.get(parts.scheduler, parts.scheduler)
+    return getattr(diffusers, name).from_config(config)
 
-    One class needs a library that we do without; another with the same defaults stands in for it.
-    """
-    entry = read_object(folder / "model_index.json").get("scheduler")
-    name = str(entry[1]) if isinstance(entry, list) else ""
-    scheduler_class = getattr(diffusers, {"DPMSolverSDEScheduler": "LMSDiscreteScheduler"}.get(name, name))
-    config = noise_schedule(read_object(folder / SCHEDULER_CONFIG))
-    if "clip_sample" in signature(scheduler_class).parameters:
-        config |= {"clip_sample": False}  # as latents want it; diffusers warns otherwise
-    scheduler: SchedulerMixin = scheduler_class.from_config(config)
-    return scheduler
+
+def load_tokenizers(folder: Path, family: str) -> Components:
+    """Load a folder's tokenizers; one that is missing or damaged is CLIP's own."""
+    loaded = build_tokenizers(family)
+    for name in loaded:
+        if has_tokenizer(folder / name):
+            # The library raises whatever its reader of strangers' JSON does.
+            with suppress(Exception):
+                loaded[name] = CLIPTokenizer.from_pretrained(folder / name, local_files_only=True)  # type: ignore[literal-required]
+    return loaded
 
 
 def load_tokenizer(info: ModelInfo) -> CLIPTokenizer:
     """Load a model's tokenizer alone; for a hub model that is not there yet, fetch that alone."""
     if info.kind == "file":
         return build_tokenizers(info.family)["tokenizer"]
-    folder = info.path or fetch(info.name, ["tokenizer/*"])
-    return CLIPTokenizer.from_pretrained(folder / "tokenizer", local_files_only=True)
+    return load_tokenizers(info.path or fetch(info.name, ["tokenizer/*"]), info.family)["tokenizer"]
 
 
 def download_snapshot(hub_id: str, on_progress: OnProgress | None = None) -> Path:

@@ -8,6 +8,7 @@ SHARE = 0.85  # of the free memory is planned with; kernels' workspaces and frag
 
 # Measured on SD 1.5 and SDXL, 256 to 1024 pixels: the most numbers that live at once beside the weights.
 VAE_TENSORS = 3  # full-size pictures of the channels that the decoder's last level begins with
+VAE_TENSORS_ON_CARDS = 5  # there convolutions also copy what they read and write into another order of memory
 UNET_TENSORS = 26  # latents of the channels of the U-Net's first level
 GUIDED = 2  # passes of the U-Net side by side: with the prompt and with the negative one
 
@@ -53,6 +54,7 @@ def choose_plan(
     width: int,
     height: int,
     num_images: int,
+    is_recorded: bool = False,
     can_offload: bool = True,
     tile_above: int | None = None,
     lowvram: bool = False,
@@ -62,8 +64,9 @@ def choose_plan(
     `weights` are the bytes of each part. Tried in this order: everything at once; one picture at a time
     through the VAE; fewer pictures together; parts one by one on the device, where that is another memory;
     the VAE in tiles, which alone changes the picture. Above tile_above pixels it works in tiles anyway, and
-    with `lowvram` all these savings are there from the start. Where nothing fits, return FRUGAL: the estimate
-    may be wrong, and a failure is told in words.
+    with `lowvram` all these savings are there from the start. `is_recorded`: the U-Net's calls for all of
+    them are replayed from a CUDA graph, whose memory is no part of what is free. Where nothing fits, return
+    FRUGAL: the estimate may be wrong, and a failure is told in words.
     """
     free = SHARE * free_bytes
     pixels = width * height
@@ -72,6 +75,8 @@ def choose_plan(
 
     def denoised_together(offloads: bool) -> int:
         held = max(weights) if offloads else sum(weights)
+        if is_recorded and not offloads and held <= free:
+            return num_images
         return min(num_images, int((free - held) / (demand.denoise * pixels)))
 
     def decodes(count: int, *, offloads: bool, tiles: bool) -> bool:

@@ -12,7 +12,6 @@ from dataclasses import replace
 from functools import partial
 from typing import Protocol, TypeVar, cast
 
-import psutil
 import torch
 from transformers import CLIPTokenizer
 
@@ -30,17 +29,17 @@ from .components import Components
 from .device_memory import (
     OUT_OF_MEMORY,
     choose_budget,
-    choose_device,
     choose_dtype,
     collect_memory,
-    count_bytes,
     demand_of,
     free_bytes,
     lies_on,
     limit_arenas,
     networks_in,
+    size_of,
     try_twice,
 )
+from .devices import choose_device, computing_on, describe
 from .loaders import download_snapshot, load_components, load_tokenizer
 from .memory_plan import FRUGAL, Plan, choose_plan
 from .offloading import offload, remove_hooks, take_back
@@ -145,7 +144,7 @@ class ModelManager:
         with self._exclusive(on_event or _tell_nobody):
             self._drop([name] if name else list(self._checkpoints))
 
-    def fit(self, *, width: int, height: int, num_images: int) -> Plan:
+    def fit(self, *, width: int, height: int, num_images: int, is_guided: bool = True) -> Plan:
         """Choose by the memory now free how the lent pipeline runs a job, and place its parts accordingly.
 
         num_images are to be denoised together, if they fit. CUDA graphs, then models that are not in use make
@@ -154,8 +153,9 @@ class ModelManager:
         checkpoint, pipe = self._in_use()
         components: Components = {**checkpoint.components, "vae": pipe.vae}  # perhaps not its own
         choose = partial(self._choose_plan, components, width, height, num_images)
-        plan = choose()
-        if plan.tight and checkpoint.fast_unet and checkpoint.fast_unet.give_up():
+        rows, side = num_images * (1 + is_guided), pipe.vae_scale_factor
+        plan = choose(is_recorded=pipe.fast_unet.is_recorded(rows, height // side, width // side))
+        if plan.tight and pipe.fast_unet.give_up():
             collect_memory()
             plan = choose()
         while plan.tight and (others := self._others_on_device(checkpoint)):
@@ -184,17 +184,18 @@ class ModelManager:
             checkpoint.addons.trim(pipe)
         self._drop([name for name in self._checkpoints if name != checkpoint.name])
         plan = replace(FRUGAL, offloads=self._can_offload, last=True)
+        checkpoint.offloads = None  # memory may have run out while a part moved: each is placed anew
         self._place(checkpoint, plan)
         return plan
 
+    def drop_others(self) -> None:
+        """Drop every model but the one used last. Only for the job that holds the models."""
+        assert self._owner == threading.get_ident()
+        self._drop(list(self._checkpoints)[:-1])
+
     def status(self) -> Status:
         """Tell device, memory and loaded models, without waiting."""
-        if self.device.type == "cuda":
-            free, total = torch.cuda.mem_get_info(self.device)
-            used, name = total - free, torch.cuda.get_device_name(self.device)
-        else:
-            total, used = psutil.virtual_memory().total, psutil.Process().memory_info().rss
-            name = "Apple GPU" if self.device.type == "mps" else f"CPU, {torch.get_num_threads()} threads"
+        name, used, total = describe(self.device, self.settings.device)
         checkpoints = tuple(self._checkpoints.values())
         return Status(
             device=str(self.device),
@@ -223,7 +224,8 @@ class ModelManager:
             tell("Waiting")
         self._owner = threading.get_ident()
         try:
-            yield
+            with computing_on(self.device, self.dtype):
+                yield
         except OUT_OF_MEMORY as error:
             if isinstance(error, MemoryError) or not is_out_of_memory(error):
                 raise
@@ -305,9 +307,17 @@ class ModelManager:
         """Tell whether the device has a memory of its own, so that parts can wait outside it."""
         return self.device.type == "cuda"
 
-    def _choose_plan(self, components: Components, width: int, height: int, num_images: int) -> Plan:
+    def _choose_plan(
+        self,
+        components: Components,
+        width: int,
+        height: int,
+        num_images: int,
+        *,
+        is_recorded: bool = False,
+    ) -> Plan:
         networks = [network for part in components.values() for network in networks_in(part)]
-        weights = [count_bytes([network]) for network in networks]
+        weights = [size_of(network) for network in networks]
         # Weights that lie on the device are no longer free, and need no more room.
         there = sum(
             size for size, network in zip(weights, networks, strict=True) if lies_on(network, self.device)
@@ -315,10 +325,11 @@ class ModelManager:
         return choose_plan(
             free_bytes=free_bytes(self.device) + there,
             weights=weights,
-            demand=demand_of(components),
+            demand=demand_of(components, self.device),
             width=width,
             height=height,
             num_images=num_images,
+            is_recorded=is_recorded,
             can_offload=self._can_offload,
             tile_above=self.settings.tile_above,
             lowvram=self.settings.lowvram,

@@ -102,7 +102,7 @@ def set_steps(scheduler: Scheduler, num_inference_steps: int, device: torch.devi
             scheduler.set_timesteps(num_inference_steps, device=device)
             if _are_sound(scheduler, num_inference_steps, timesteps):
                 return
-    if num_inference_steps == timesteps and "timestep_spacing" not in scheduler.config:
+    if num_inference_steps == timesteps and not _takes(type(scheduler), "timestep_spacing"):
         scheduler.set_timesteps(timesteps=list(reversed(range(timesteps))), device=device)  # all there are
         return
     raise ValueError(

@@ -1,28 +1,18 @@
-"""Load a checkpoint from one .safetensors file with the original names. Offline: its shapes say the rest.
+"""Load a checkpoint from one .safetensors file. Offline: its tensors say how it is built."""
 
-diffusers' own tables turn the original names of U-Net, VAE and open_clip's text encoder into its own.
-"""
-
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
 from accelerate import init_empty_weights
 from diffusers import AutoencoderKL, DDIMScheduler, UNet2DConditionModel
-from diffusers.loaders.single_file_utils import (
-    convert_ldm_unet_checkpoint,
-    convert_ldm_vae_checkpoint,
-    convert_open_clip_checkpoint,
-)
-from safetensors import SafetensorError, safe_open
-from torch import Tensor, nn
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection
 
-from ..checkpoints import TEXT_ENCODERS, UNET, VAE, TextConfig, inspect, make_configs, read_header
-from ..full_memory import is_out_of_memory
+from ..checkpoints import Sources, file_scheduler, find_parts, inspect, read_header
+from ..user_files import reason_of
 from .clip_tokenizer import EOS_TOKEN, OPEN_CLIP_PAD, build_tokenizer
 from .components import Components, LoadedParts
-
-Weights = dict[str, Tensor]
+from .tensor_files import Reader, fill_module
 
 
 def load_file(path: Path, dtype: torch.dtype) -> LoadedParts:
@@ -32,17 +22,48 @@ def load_file(path: Path, dtype: torch.dtype) -> LoadedParts:
     with the file, OSError if it cannot be read.
     """
     try:
-        return _load_parts(path, dtype)
+        facts, parts = inspect(path), find_parts(read_header(path), path)
+        networks = build_networks(
+            parts.unet | {"sample_size": facts.native_size // 8},
+            parts.vae,
+            parts.text_encoders,
+            (parts.unet_sources, parts.vae_sources, *parts.text_sources),
+            dtype,
+        )
     except ValueError as error:
         raise ValueError(f"{path.name} cannot be used: {error}") from error
-    except KeyError as error:  # of diffusers' conversion
-        raise ValueError(f"{path.name} cannot be used: it lacks the tensor {error}") from error
-    except IndexError as error:
-        raise ValueError(
-            f"{path.name} cannot be used: it has a tensor of another shape than its family's: {error}"
-        ) from error
-    except (SafetensorError, OSError) as error:
-        raise OSError(f"{path.name} cannot be read: {error}") from error
+    except OSError as error:
+        raise OSError(f"{path.name} cannot be read: {reason_of(error, path)}") from error
+    loaded: LoadedParts = {
+        **build_tokenizers(facts.family),
+        **networks,
+        "scheduler": DDIMScheduler(**file_scheduler(facts)),
+    }
+    return loaded
+
+
+def build_networks(
+    unet: Mapping[str, object],
+    vae: Mapping[str, object],
+    text_encoders: tuple[Mapping[str, object], ...],
+    sources: tuple[Sources, ...],
+    dtype: torch.dtype,
+) -> Components:
+    """Build a checkpoint's networks and fill them: U-Net, VAE, then one text encoder or SDXL's two."""
+    reader = Reader()
+    with init_empty_weights():
+        empty_unet, empty_vae = UNet2DConditionModel.from_config(unet), AutoencoderKL.from_config(vae)
+        encoders = [
+            made(CLIPTextConfig.from_dict(dict(config)))
+            for made, config in zip((CLIPTextModel, CLIPTextModelWithProjection), text_encoders, strict=False)
+        ]
+    filled: Components = {}
+    # SDXL's second encoder also gives the whole prompt as one vector.
+    for name, encoder, found in zip(("text_encoder", "text_encoder_2"), encoders, sources[2:], strict=False):
+        filled[name] = fill_module(encoder, found, "text encoder", dtype, reader)  # type: ignore[literal-required]
+    filled["vae"] = fill_module(empty_vae, sources[1], "VAE", dtype, reader)
+    filled["unet"] = fill_module(empty_unet, sources[0], "U-Net", dtype, reader)
+    return filled
 
 
 def build_tokenizers(family: str) -> Components:
@@ -52,66 +73,3 @@ def build_tokenizers(family: str) -> Components:
     if len(pads) > 1:
         tokenizers["tokenizer_2"] = build_tokenizer(pads[1])
     return tokenizers
-
-
-def _load_parts(path: Path, dtype: torch.dtype) -> LoadedParts:
-    facts, header = inspect(path), read_header(path)
-    configs = make_configs(header, facts)
-    components: LoadedParts = {
-        **build_tokenizers(facts.family),
-        "scheduler": DDIMScheduler(**configs.scheduler),
-    }
-    with safe_open(path, framework="pt") as file:
-        prefixes, text_configs = TEXT_ENCODERS[facts.family], configs.text_encoders
-        components["text_encoder"] = _load_text_encoder(
-            CLIPTextModel, text_configs[0], _read(file, prefixes[0]), prefixes[0], dtype
-        )
-        if facts.family == "sdxl":  # whose second encoder also gives the whole prompt as one vector
-            components["text_encoder_2"] = _load_text_encoder(
-                CLIPTextModelWithProjection, text_configs[1], _read(file, prefixes[1]), prefixes[1], dtype
-            )
-        with init_empty_weights():
-            vae, unet = AutoencoderKL(**configs.vae), UNet2DConditionModel(**configs.unet)
-        weights = convert_ldm_vae_checkpoint(_read(file, VAE), configs.vae)
-        components["vae"] = fill_module(vae, weights, "VAE", dtype)
-        weights = convert_ldm_unet_checkpoint(_read(file, UNET), configs.unet)
-        components["unet"] = fill_module(unet, weights, "U-Net", dtype)
-    return components
-
-
-def _read(file: safe_open, prefix: str) -> Weights:
-    """Map the tensors under a prefix; their bytes are read when they are copied."""
-    return {name: file.get_tensor(name) for name in file.keys() if name.startswith(prefix)}  # noqa: SIM118
-
-
-def _load_text_encoder(
-    model_class: type[nn.Module], config: TextConfig, weights: Weights, prefix: str, dtype: torch.dtype
-) -> nn.Module:
-    with init_empty_weights():
-        model = model_class(CLIPTextConfig(**config))
-    if f"{prefix}positional_embedding" in weights:
-        # Stable Diffusion 2 ends before open_clip's last layer.
-        unread = f"{prefix}transformer.resblocks.{config['num_hidden_layers']}."
-        weights = {name: weight for name, weight in weights.items() if not name.startswith(unread)}
-        weights = convert_open_clip_checkpoint(model, weights, prefix=prefix)
-    # transformers' class with a projection keeps its encoder under "text_model.", the other one does not.
-    names = {name.removeprefix("text_model."): name for name in model.state_dict()}
-    plain = {name.removeprefix(prefix).removeprefix("text_model."): weights[name] for name in weights}
-    known = {names[name]: weight for name, weight in plain.items() if name in names}  # not position_ids, say
-    return fill_module(model, known, "text encoder", dtype)
-
-
-def fill_module(model: nn.Module, weights: Weights, part: str, dtype: torch.dtype) -> nn.Module:
-    """Give an empty model copies of its weights. Raise ValueError if they are not exactly those it needs."""
-    copies = {name: weight.to(dtype, copy=True) for name, weight in weights.items()}
-    try:
-        wrong = model.load_state_dict(copies, strict=False, assign=True)
-    except RuntimeError as error:
-        if is_out_of_memory(error):
-            raise
-        first = str(error).split("\n\t")[1]
-        raise ValueError(f"its {part} has a tensor of another shape than its family's: {first}") from error
-    for word, names in (("lacks", wrong.missing_keys), ("has too many:", wrong.unexpected_keys)):
-        if names:
-            raise ValueError(f"its {part} {word} {len(names)} tensors, {names[0]} for one")
-    return model.eval()

@@ -48,15 +48,19 @@ def _check_decoder(decoder: nn.Module) -> None:
 
 
 @torch.no_grad()
-def decode_latents(decoder: nn.Module, latents: Tensor) -> list[Image.Image]:
-    """Decode (B, 4, h, w) latents, as the U-Net sees them, to B pictures of 8w x 8h pixels."""
+def decode_to_pixels(decoder: nn.Module, latents: Tensor) -> Tensor:
+    """Decode (B, 4, h, w) latents, as the U-Net sees them, to (B, 8h, 8w, 3) numbers 0..255."""
     weight = next(decoder.parameters())
-    images = []
+    pictures = []
     for one in latents.nan_to_num():  # one at a time takes less memory
         pixels = decoder(one[None].to(weight))[0].float() / 2 + 0.5
-        values = (pixels.clamp(0, 1) * 255).round().to(torch.uint8).permute(1, 2, 0).cpu().numpy()
-        images.append(Image.fromarray(values))
-    return images
+        pictures.append((pixels.clamp(0, 1) * 255).round().to(torch.uint8).permute(1, 2, 0))
+    return torch.stack(pictures)
+
+
+def decode_latents(decoder: nn.Module, latents: Tensor) -> list[Image.Image]:
+    """Decode (B, 4, h, w) latents, as the U-Net sees them, to B pictures of 8w x 8h pixels."""
+    return [Image.fromarray(picture) for picture in decode_to_pixels(decoder, latents).cpu().numpy()]
 
 
 def _renamed(weights: dict[str, Tensor]) -> Iterator[tuple[str, Tensor]]:

@@ -25,7 +25,8 @@ def main() -> None:
     import torch
     from diffusers import UNet2DConditionModel
 
-    from sd_app.weights.device_memory import choose_device, count_bytes, has_native_bf16
+    from sd_app.weights.device_memory import count_bytes, has_native_bf16
+    from sd_app.weights.devices import choose_device
     from tests.checkpoint_files import unet_config
 
     device = choose_device(options.device)

@@ -1,5 +1,6 @@
 """The tab "Inpaint", as a person uses it."""
 
+import base64
 import io
 from pathlib import Path
 
@@ -9,7 +10,9 @@ from numpy.typing import NDArray
 from PIL import Image
 from playwright.sync_api import Locator, Page, expect
 
+from sd_app.images import open_image
 from tests.browser.steps import choose, done, drawn, fill_in, generate, open_picture, painted, stroke
+from tests.photos import take_photo
 
 
 @pytest.fixture
@@ -163,3 +166,45 @@ def test_on_a_phone_a_finger_paints_and_nothing_sticks_out(page: Page, photo: Pa
     expect(done(tab)).to_be_visible()
     expect(tab.locator(".result-picture")).to_be_in_viewport()
     assert page.evaluate("document.documentElement.scrollWidth") == 390
+
+
+DROP = """async (room, [data, name]) => {
+    const bytes = await (await fetch(data)).arrayBuffer();
+    const files = new DataTransfer();
+    files.items.add(new File([bytes], name, { type: "image/jpeg" }));
+    room.dispatchEvent(new DragEvent("drop", { dataTransfer: files, bubbles: true, cancelable: true }));
+}"""
+
+
+@pytest.mark.timeout(240)
+def test_a_phones_photo_comes_back_at_its_size_and_unpainted_to_the_byte(
+    tab: Locator, tmp_path: Path, outputs_dir: Path
+) -> None:
+    """12 megapixels, held upright: dropped, painted on, repainted."""
+    before = set(outputs_dir.rglob("*.png"))
+    photo = take_photo(tmp_path / "IMG_0001.JPG", 4032, 3024, orientation=6)
+    url = "data:image/jpeg;base64," + base64.b64encode(photo.read_bytes()).decode()
+    tab.locator(".canvas-room").evaluate(DROP, [url, photo.name])
+    expect(drawn(tab)).to_be_visible(timeout=30_000)
+    assert tab.locator(".canvas-paint").evaluate("c => [c.width, c.height]") == [1773, 2364]
+    stroke(tab, (0.3, 0.4), (0.6, 0.5))
+    generate(tab)
+    expect(done(tab)).to_be_visible(timeout=120_000)
+
+    raw, _, result = (np.asarray(Image.open(path)) for path in newest(outputs_dir, before))
+    original = np.asarray(open_image(photo))
+    assert result.shape == original.shape == (4032, 3024, 3)
+    changed = (result != original).any(axis=2)
+    layer = Image.fromarray(painted_photo(tab)).resize((3024, 4032), Image.Resampling.NEAREST)
+    mask = np.asarray(layer) >= 128
+    assert 0.01 < mask.mean() < 0.5
+    assert not changed[~mask].any()
+    assert (result[mask] == raw[mask]).all()
+    assert changed[mask].any()
+
+
+def painted_photo(tab: Locator) -> NDArray[np.uint8]:
+    """Return the opacity of what is painted, by way of a PNG: a list of its values would be too long."""
+    url: str = tab.locator(".canvas-paint").evaluate("c => c.toDataURL()")
+    image = Image.open(io.BytesIO(base64.b64decode(url.partition(",")[2])))
+    return np.asarray(image.getchannel("A"))

@@ -6,7 +6,8 @@ from torch._subclasses import FakeTensorMode
 
 from sd_app import Settings
 from sd_app.weights.caches import cached_bytes
-from sd_app.weights.device_memory import demand_of, free_bytes, is_out_of_memory, networks_in
+from sd_app.weights.components import Components
+from sd_app.weights.device_memory import demand_of, free_bytes, is_out_of_memory, networks_in, size_of
 from sd_app.weights.memory_plan import GUIDED
 from sd_app.weights.model_manager import ModelManager
 from tests.checkpoint_files import make_parts
@@ -97,3 +98,17 @@ def test_what_cuda_graphs_keep_for_themselves_is_not_free(monkeypatch):
     for name, function in known.items():
         monkeypatch.setattr(torch.cuda, name, function)
     assert free_bytes(torch.device("cuda:1")) == 1000 + 40
+
+
+def test_on_a_card_decoding_takes_the_copies_that_its_convolutions_make():
+    parts = make_parts("sd1")
+    components: Components = {"unet": parts.unet, "vae": parts.vae}
+    plain, card = demand_of(components), demand_of(components, torch.device("cuda"))
+    assert card.decode / plain.decode == pytest.approx(5 / 3)  # measured there: 4.0 to 5.0 tensors, not 3
+    assert card.denoise == plain.denoise
+
+
+def test_a_networks_bytes_are_counted_anew_when_its_format_changes():
+    network = torch.nn.Linear(10, 20)
+    assert [size_of(network), size_of(network)] == [4 * 220, 4 * 220]
+    assert size_of(network.half()) == 2 * 220

@@ -88,6 +88,15 @@ def test_more_memory_never_makes_a_plan_slower(can_offload):
     assert costs[-1] == (False, False, False, -4, False)
 
 
+def test_what_is_recorded_needs_no_more_memory_for_denoising():
+    enough = WEIGHTS + DECODE
+    assert plan(enough).splits
+    assert plan(enough, is_recorded=True) == Plan(batch_size=4, decodes_singly=True)
+    assert plan(WEIGHTS, is_recorded=True).offloads  # the VAE still needs its own
+    assert plan(WEIGHTS - 3, is_recorded=True).offloads  # and so do the weights
+    assert plan(enough, is_recorded=True, lowvram=True) == plan(enough, lowvram=True)
+
+
 @pytest.mark.parametrize(
     ("chosen", "words"),
     [

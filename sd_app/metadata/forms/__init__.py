@@ -10,7 +10,7 @@ from collections.abc import Callable
 from ..bounded_json import UnreadableFormError, load_json
 from ..foreign import Infotext
 from ..settings_text import holds_settings
-from . import comfyui, draw_things, easy_diffusion, fooocus, invokeai, novelai, swarmui
+from . import comfyui, draw_things, easy_diffusion, fooocus, invokeai, novelai, plain, swarmui
 
 Reader = Callable[[dict[str, object]], Infotext | None]
 # The first that knows an object reads it.
@@ -22,6 +22,7 @@ _READERS: tuple[Reader, ...] = (
     draw_things.read,
     fooocus.read,
     easy_diffusion.read,
+    plain.read,
 )
 # Keywords of PNG's texts that belong together.
 CARRIED_AS_JSON = (invokeai.KEYWORDS, novelai.KEYWORDS, comfyui.KEYWORDS)

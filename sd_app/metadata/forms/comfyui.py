@@ -4,6 +4,7 @@ A graph may be anything. What is read is the sampler that begins from noise, and
 of the rest the kinds of nodes are named.
 """
 
+import re
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -24,7 +25,8 @@ _SETTINGS = {  # our key -> the inputs that may hold it, on the sampler or on wh
 }
 _PARTS = ("guider", "sampler", "sigmas", "noise")  # of a sampler whose settings are nodes of their own
 _VALUES = ("value", "seed", "noise_seed", "int", "float", "number", "string", "text", "Text", "prompt")
-_TEXTS = ("text", "text_g", "text_l", "clip_l", "t5xxl", "prompt", "string", "value")
+_TEXT = re.compile(r"(?:text|string|prompt)(?:_?\w)?|clip_l|t5xxl|value", re.IGNORECASE)
+_EMPTIED = ("ConditioningZeroOut",)  # hands on no words, whatever it is given
 _NO_WORDS = {
     *("model", "clip", "vae", "image", "images", "pixels", "control_net", "mask", "latent_image", "samples"),
     *("latent", "ckpt_name"),
@@ -39,6 +41,7 @@ _PLAIN = (
     *("SamplerCustom", "BasicScheduler", "KSamplerSelect", "RandomNoise", "CFGGuider", "BasicGuider"),
     *("Primitive", "Reroute", "Note", "UNETLoader", "CLIPLoader", "DualCLIPLoader", "Seed", "String", "Text"),
     *("Int", "Float", "Show", "Image Saver", "Image Save", "KarrasScheduler", "Efficient Loader"),
+    *("ConditioningZeroOut", "easy fullLoader", "easy preSampling", "easy kSampler", "easy comfyLoader"),
 )
 
 
@@ -118,12 +121,10 @@ def _read_graph(graph: Graph) -> Infotext:
     }
     if fields.get("Denoising strength") == "1":
         del fields["Denoising strength"]
-    given = graph.inputs(main)
-    guider = graph.inputs(graph.target(given.get("guider")) or "")
-    positive = given.get("positive") or guider.get("positive") or guider.get("conditioning")
-    negative = given.get("negative") or guider.get("negative")
-    chain = list(graph.back(given.get("model") or guider.get("model"), {"clip", "vae"}))
-    fields |= _size(graph, given.get("latent_image")) | _files(graph, chain, positive)
+    given = _given(graph, main)
+    positive, negative = given.get("positive") or given.get("conditioning"), given.get("negative")
+    chain = list(graph.back(given.get("model") or [main, 0], {"clip", "vae"}))
+    fields |= _size(graph, given.get("latent_image") or [main, 0]) | _files(graph, chain, positive)
     remarks = [f"{len(samplers) - 1} more samplers of its graph are not read."] if len(samplers) > 1 else []
     return Infotext(
         prompt=add_loras(_words(graph, positive, "positive"), _loras(graph, chain)),
@@ -135,10 +136,20 @@ def _read_graph(graph: Graph) -> Infotext:
 
 
 def _samples(graph: Graph, node: str) -> bool:
-    inputs = graph.inputs(node)
-    if {"guider", "sigmas"} <= set(inputs):
+    inputs = set(graph.inputs(node))
+    if {"guider", "sigmas"} <= inputs or {"sampler_name", "steps", "cfg"} <= inputs:
         return True
     return "positive" in inputs and not _OF_A_SAMPLER.isdisjoint(inputs)
+
+
+def _given(graph: Graph, main: str) -> dict[str, object]:
+    """Return a sampler's inputs with those of its guider, or of the node that hands it all of them in one."""
+    given = graph.inputs(main)
+    given = {**graph.inputs(graph.target(given.get("guider")) or ""), **given}
+    if "positive" not in given and "conditioning" not in given:
+        behind = (graph.inputs(node) for node in graph.back([main, 0]))
+        given = {**next((inputs for inputs in behind if "positive" in inputs), {}), **given}
+    return given
 
 
 def _goes_on(graph: Graph, node: str, samplers: list[str]) -> bool:
@@ -159,23 +170,24 @@ def _words(graph: Graph, link: object, side: str) -> str:
 
     Nodes that change both conditionings hand on each by its name, `side`.
     """
+    if isinstance(link, str):
+        return link.strip()
     found: list[str] = []
     waiting = deque([link])
     seen: set[str] = set()
     while waiting and len(seen) < MAX_HOPS:
         node = graph.target(waiting.popleft())
-        if node is None or node in seen:
+        if node is None or node in seen or graph.nodes.get(node, {}).get("class_type") in _EMPTIED:
             continue
         seen.add(node)
         inputs = graph.inputs(node)
-        names = [name for name in (side, *_TEXTS) if name in inputs]
-        texts = [text for name in names if isinstance(text := graph.value(node, name), str) and text.strip()]
-        found += [text.strip() for text in texts[:2] if text.strip() not in found]
-        if names and not texts and graph.target(inputs.get(names[0])) is None:
-            continue  # words, and none of them
-        if not texts:
-            on = [inputs[side]] if side in inputs else [v for k, v in inputs.items() if k not in _NO_WORDS]
-            waiting.extend(on)
+        names = [name for name in inputs if name == side or _TEXT.fullmatch(name)]
+        texts = [text.strip() for name in names if isinstance(text := graph.value(node, name), str)]
+        found += dict.fromkeys(text for text in texts if text and text not in found)
+        if side in inputs and not texts:
+            waiting.append(inputs[side])
+        elif not texts:
+            waiting.extend(value for name, value in inputs.items() if name not in _NO_WORDS)
     return ", ".join(found)
 
 
@@ -196,8 +208,8 @@ def _files(graph: Graph, chain: list[str], positive: object) -> dict[str, str]:
         vae = graph.value(node, "vae_name")
         if isinstance(vae, str) and vae != "Baked VAE":
             fields["VAE"] = file_name(vae)
-    for node in graph.back(positive):
-        layer = graph.value(node, "stop_at_clip_layer")
+    for node in (*graph.back(positive), *chain):
+        layer = _first(graph, [node], ("stop_at_clip_layer", "clip_skip"))
         if isinstance(layer, int) and layer < -1:  # -2 is what others call 2
             fields.setdefault("Clip skip", str(-layer))
     return fields

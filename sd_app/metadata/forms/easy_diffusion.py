@@ -40,14 +40,15 @@ _READ = (
     "lora_alpha",
     *_MODELS,
 )
-_OWN = {"use_stable_diffusion_model", "num_inference_steps", "guidance_scale", "sampler_name"}
+_NAMED = {"use_stable_diffusion_model", "sampler_name"}
+_OWN = {*_NAMED, "num_inference_steps", "guidance_scale"}
 NAMES = frozenset({*_LABELS, *_LABELS.values(), "tiling", "use_controlnet_model", "control_alpha"})
 
 
 def read(data: dict[str, object]) -> Infotext | None:
     """Read Easy Diffusion's object, None for another one."""
     values = {_LABELS.get(key, key): value for key, value in data.items()}
-    if "prompt" not in values or len(_OWN & set(values)) < 2:
+    if "prompt" not in values or len(_OWN & set(values)) < 2 or _NAMED.isdisjoint(values):
         return None
     fields = rename(values, _NAMES, _READ) | size_text(values.get("width"), values.get("height"))
     for name, key in _MODELS.items():

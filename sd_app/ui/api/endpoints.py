@@ -28,7 +28,7 @@ from ..shared.job_queue import JobQueue, Run
 from ..shared.studio_protocol import PageStudio
 from ..shared.toasts import client_error
 from .answers import Answer, Result, answer_of
-from .uploads import PICTURE_HINTS, open_pictures
+from .uploads import PICTURE_HINTS, find_pictures
 
 Request = Txt2ImgRequest | InterrogateRequest | MatchRequest
 
@@ -102,7 +102,7 @@ def job_endpoint(
         values = dict(zip(parameters, given, strict=True))
 
         def call() -> Answer:
-            pictures = open_pictures(values, files, studio.settings.max_pixels)
+            pictures = find_pictures(values, files)
             request = build_request({**values, **pictures}, request_type)
             return answer_of(_run(queue, str(browser.session_hash), partial(make, request)), files)
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ...images import open_image, open_mask
+from ...images import look_at_image
 from ...requests import MAX_MATCHES
 from ..shared.files import PictureFiles
 
@@ -20,18 +20,21 @@ PICTURE_HINTS: dict[str, Any] = {
 }
 
 
-def open_pictures(values: Mapping[str, object], files: PictureFiles, max_pixels: int) -> dict[str, object]:
-    """Open the uploaded files of a call; one that is not given stays out."""
-    opened: dict[str, object] = {}
+def find_pictures(values: Mapping[str, object], files: PictureFiles) -> dict[str, object]:
+    """Return the uploaded files of a call, opened when their turn comes; one that is not given stays out.
+
+    Raise ValueError for what was not uploaded, and for a file that is no picture.
+    """
+    found: dict[str, object] = {}
     for name in ("init_image", "mask_image", "image"):
         if values.get(name) is not None:
-            open_file = open_mask if name == "mask_image" else open_image
-            opened[name] = open_file(_path(name, values[name], files), max_pixels=max_pixels)
+            path = _path(name, values[name], files)
+            look_at_image(path)
+            found[name] = path
     uploads = values.get("images")
     if isinstance(uploads, list) and len(uploads) <= MAX_MATCHES:
-        # Opened when their turn comes, since there may be many.
-        opened["images"] = [_path(f"images {k}", file, files) for k, file in enumerate(uploads, 1)]
-    return opened
+        found["images"] = [_path(f"images {k}", file, files) for k, file in enumerate(uploads, 1)]
+    return found
 
 
 def _path(name: str, file: object, files: PictureFiles) -> Path:

@@ -44,7 +44,7 @@ class Uploads:
                 break
             try:
                 path, name = file.get("path"), file.get("name")
-                image = open_image(self.files.uploaded(path).read_bytes(), max_pixels=self.max_pixels)
+                image = open_image(self.files.uploaded(path), max_pixels=self.max_pixels)
                 pictures.append(picture_entry(self.files, image, name))
             except (ValueError, OSError) as error:
                 errors.append(error)

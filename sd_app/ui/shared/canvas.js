@@ -1,5 +1,6 @@
 // A picture to draw on (see canvas.py). The value is what the server knows: {picture, blank, paint, text}.
-// The painted layer has the picture's own pixels; as a mask, its opacity says how white a pixel is.
+// The painted layer has the picture's own pixels, over a photo fewer; as a mask, its opacity says how white
+// a pixel is.
 
 import { brushRange, clampZoom, displayScale } from "./canvas_geometry.js";
 import { Scenes, sceneOf, sheetKey, sizeOf } from "./canvas_scene.js";
@@ -54,7 +55,7 @@ class Canvas {
       if (this.scenes.now !== scene) return;
     }
     if (size) [this.paint.width, this.paint.height] = size;
-    if (size && scene.base) this.ink.drawImage(this.layers.get(scene.base), 0, 0);
+    if (size && scene.base) this.ink.drawImage(this.layers.get(scene.base), 0, 0, ...size);
     for (const stroke of scene.strokes) drawStroke(this.ink, stroke);
     this.showPicture(scene);
     this.layout();
@@ -126,7 +127,7 @@ class Canvas {
 
   receive() {
     const value = this.props.value || {};
-    this.say(value.text || "");
+    this.say(value.text || value.remark || "", !value.text);
     const sheet = sheetKey(value);
     const paint = value.paint ?? null;
     const first = this.known.sheet === undefined;
@@ -148,8 +149,10 @@ class Canvas {
     Object.assign(this.find("size"), { max: most, value: first });
   }
 
-  say(text) {
+  // Say what went wrong or, calmly, what should be known.
+  say(text, calm = false) {
     const message = this.find("message");
+    message.classList.toggle("calm", calm);
     message.textContent = text;
     message.hidden = !text;
   }

@@ -3,14 +3,13 @@
 import base64
 import io
 from dataclasses import dataclass
-from math import sqrt
 from pathlib import Path
 from typing import TypedDict
 
 import gradio as gr
 from PIL import Image
 
-from ...images import lay_over, open_image, open_layer, open_mask
+from ...images import lay_over, look_at_image, open_image, open_layer, open_mask, scaled_size
 from .components import NamedFile
 from .files import PictureFiles
 from .scripts import script_of
@@ -19,7 +18,10 @@ ASSETS = Path(__file__).parent
 
 
 class CanvasPicture(NamedFile):
-    """The picture on the canvas, made by the one safe decoder: what is shown is what the model gets."""
+    """The picture on the canvas, made by the one safe decoder: what is shown is what the model gets.
+
+    Width and height are those of the layer that is painted on: a photo's own are larger.
+    """
 
     width: int
     height: int
@@ -32,15 +34,14 @@ class CanvasValue(TypedDict):
     blank: list[int | str] | None  # width, height and colour of an empty canvas
     paint: str | None  # what was drawn: a PNG of the same size, as a data URL
     text: str  # what went wrong with the last file
+    remark: str  # what of the picture is not used as it is
 
 
-EMPTY: CanvasValue = {"picture": None, "blank": None, "paint": None, "text": ""}
+EMPTY: CanvasValue = {"picture": None, "blank": None, "paint": None, "text": "", "remark": ""}
 EVENTS = ("picked", "mask_picked", "painted", "blank", "resized")
 WHITE = "#ffffff"
+MOST_PAINTED = 2048 * 2048  # pixels: a browser keeps several copies of what is painted
 PNG_URL = "data:image/png;base64,"
-CELL = 8  # pixels; the sides of what a model makes are multiples of it
-# A picture is worked on at its own size while its area is so many times the model's own.
-LEAST_AREA, MOST_AREA = 0.5, 2.25
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,26 +55,32 @@ class Canvas:
 
     def take(self, path: object, name: object) -> CanvasValue:
         """Return the value that shows an uploaded file. Raise ValueError for what is no picture."""
-        image = open_image(self.files.uploaded(path).read_bytes(), max_pixels=self.max_pixels)
-        return self.show(image, name)
+        file = self.files.uploaded(path)
+        remark = look_at_image(file).remark(self.limit)
+        return {**self.show(open_image(file, max_pixels=self.limit), name), "remark": remark}
+
+    @property
+    def limit(self) -> int | None:
+        """Return how many pixels a picture may have here; None where it comes back at its own size."""
+        return None if self.kind == "mask" else self.max_pixels
 
     def show(self, image: Image.Image, name: object) -> CanvasValue:
         """Return the value that shows a picture, with nothing painted."""
-        entry = picture_entry(self.files, image, name)
-        return {**EMPTY, "picture": {**entry, "width": image.width, "height": image.height}}
+        return {**EMPTY, "picture": _sheet(picture_entry(self.files, image, name), image.size)}
 
     def take_mask(self, value: object, path: object) -> CanvasValue:
         """Return the value with an uploaded mask painted. Raise ValueError if it does not fit the picture."""
-        base = self._base(value)
+        base = self.size(value)
         if base is None:
             raise ValueError("mask_image needs a picture first (open the one it belongs to)")
-        mask = open_mask(self.files.uploaded(path).read_bytes(), max_pixels=self.max_pixels)
-        if mask.size != base.size:
+        facts = look_at_image(self.files.uploaded(path))
+        if (facts.width, facts.height) != base:
             raise ValueError(
-                f"mask_image must have the size of the picture, {base.width}x{base.height},"
-                f" got {mask.width}x{mask.height} (scale it, or draw it on the picture)"
+                f"mask_image must have the size of the picture, {base[0]}x{base[1]},"
+                f" got {facts.width}x{facts.height} (scale it, or draw it on the picture)"
             )
-        layer = Image.merge("RGBA", [Image.new("L", mask.size, 255)] * 3 + [mask])
+        mask = open_mask(self.files.uploaded(path))
+        layer = Image.merge("LA", [Image.new("L", mask.size, 255), mask])
         return {**self.restore(value), "paint": _png_url(layer)}
 
     def pictures(self, value: object) -> dict[str, Image.Image | None]:
@@ -97,8 +104,12 @@ class Canvas:
 
     def size(self, value: object) -> tuple[int, int] | None:
         """Return width and height of the canvas, None without one."""
-        base = self._base(value)
-        return base.size if base else None
+        match value:
+            case {"picture": {"file": {"path": path}}}:
+                facts = look_at_image(self.files.uploaded(path))
+                return facts.width, facts.height
+        blank = self._base(value)
+        return blank.size if blank else None
 
     def restore(self, value: object) -> CanvasValue:
         """Return the value as a reloaded page may have it, if its files are still there.
@@ -106,31 +117,26 @@ class Canvas:
         It is made anew, part by part: Gradio serves any file that a value it hands out names.
         """
         try:
-            base = self._base(value)
+            size = self.size(value)
         except ValueError:
             return EMPTY
-        if base is None:
+        if size is None:
             return EMPTY
         assert isinstance(value, dict)
         paint = value.get("paint")
         kept = paint if isinstance(paint, str) and paint.startswith(PNG_URL) else None
         picture = value.get("picture")
         if not isinstance(picture, dict):
-            return {**EMPTY, "paint": kept, "blank": [base.width, base.height, WHITE]}
+            return {**EMPTY, "paint": kept, "blank": [*size, WHITE]}
         name = picture.get("name")
         file = self.files.file(self.files.uploaded(picture["file"]["path"]))
-        shown: CanvasPicture = {
-            "file": file,
-            "name": name[:100] if isinstance(name, str) else "picture",
-            "width": base.width,
-            "height": base.height,
-        }
-        return {**EMPTY, "paint": kept, "picture": shown}
+        entry: NamedFile = {"file": file, "name": name[:100] if isinstance(name, str) else "picture"}
+        return {**EMPTY, "paint": kept, "picture": _sheet(entry, size)}
 
     def _base(self, value: object) -> Image.Image | None:
         match value:
             case {"picture": {"file": {"path": path}}}:
-                return open_image(self.files.uploaded(path).read_bytes(), max_pixels=self.max_pixels)
+                return open_image(self.files.uploaded(path), max_pixels=self.limit)
             case {"blank": [int(width), int(height), _]} if width > 0 and height > 0:
                 if width * height > self.max_pixels:
                     raise ValueError(
@@ -150,10 +156,25 @@ class Canvas:
             data = base64.b64decode(url.removeprefix(PNG_URL), validate=True)
         except ValueError as error:
             raise ValueError("what was painted arrived damaged (paint it again)") from error
-        layer = open_layer(data, max_pixels=self.max_pixels)
-        if layer.size != base.size:
+        facts = look_at_image(data)
+        if (facts.width, facts.height) not in (base.size, paint_size(*base.size)):
             raise ValueError("what was painted has another size than the picture (clear it, paint it again)")
-        return layer
+        layer = open_layer(data)
+        if layer.size == base.size:
+            return layer
+        # Photos are painted on at a smaller size. A mask's edge stays sharp: its pixels are kept or are not.
+        smooth = Image.Resampling.NEAREST if self.kind == "mask" else Image.Resampling.BILINEAR
+        return layer.resize(base.size, smooth)
+
+
+def paint_size(width: int, height: int) -> tuple[int, int]:
+    """Return the size of the layer that is painted on: the picture's own, or a smaller one over a photo."""
+    return scaled_size(width, height, MOST_PAINTED) if width * height > MOST_PAINTED else (width, height)
+
+
+def _sheet(entry: NamedFile, size: tuple[int, int]) -> CanvasPicture:
+    width, height = paint_size(*size)
+    return {**entry, "width": width, "height": height}
 
 
 def canvas_block(kind: str, files: PictureFiles, max_pixels: int) -> Canvas:
@@ -177,20 +198,6 @@ def upload_of(event: gr.EventData) -> tuple[object, object]:
     """Return path and name of the file that a canvas's event is about."""
     data = event._data if isinstance(event._data, dict) else {}
     return data.get("path"), data.get("name")
-
-
-def working_size(width: int, height: int, native_size: int) -> tuple[int, int]:
-    """Return the size at which a model of that native size works on a picture, multiples of 8.
-
-    That is the picture's own while it is near the model's, else the model's area at the picture's shape.
-    """
-    share = width * height / native_size**2
-    scale = 1.0 if LEAST_AREA <= share <= MOST_AREA else sqrt(1 / share)
-    return _round(width * scale), _round(height * scale)
-
-
-def _round(pixels: float) -> int:
-    return max(64, round(pixels / CELL) * CELL)
 
 
 def _png_url(image: Image.Image) -> str:

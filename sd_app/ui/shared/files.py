@@ -82,7 +82,10 @@ class PictureFiles:
     def read_entry(self, path: Path) -> ImageEntry:
         """Return the gallery entry of a saved picture by what its file says."""
         infotext = read_infotext(path) or ""
-        seed = parse_infotext(infotext).fields.get("Seed", "") if infotext else ""
+        try:
+            seed = parse_infotext(infotext).fields.get("Seed", "")
+        except ValueError:  # the file was replaced by another program's
+            seed = ""
         return self.entry(path, infotext, int(seed) if seed.isdecimal() else seed)
 
     def note(self, paths: tuple[Path, ...]) -> list[list[str]]:

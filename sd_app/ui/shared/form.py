@@ -42,6 +42,7 @@ FIELDS = {name: known for request in REQUESTS for name, known in request_fields(
 LABELS = {name: known.label for name, known in FIELDS.items()} | {"keep": "Phrases"}
 # What is kept between visits as it was typed, half an expression too. The last two are no request's.
 TEXTS = (*(name for name, known in FIELDS.items() if known.is_words), "text", "other")
+PROMPTS = ("prompt", "negative_prompt")
 MODES = ("tokens", "blend", "walk", "plane")  # of the tab that has several
 MARGINS = tuple(f"outpaint_{side}" for side in SIDES)  # outpaint's components
 RANDOM_SEED = -1
@@ -81,7 +82,7 @@ def build_request(values: Mapping[str, object], request_type: type[RequestT]) ->
     }
     for name, field in known.items():
         if field.is_required and not field.is_picture:
-            checked.setdefault(name, "")  # an empty text, which the request refuses in words
+            checked.setdefault(name, "")  # an empty text, which some requests refuse in words
         if field.parse and name in checked:
             checked[name] = field.parse(checked[name])
     if any(name in values for name in MARGINS):
@@ -182,12 +183,14 @@ def fields_of(
     request, remarks = reading.request, reading.notes
     found: dict[str, object] = {}
     for name, field in request_fields(saved_type).items():
-        value = reading.prompt if name == "prompt" else getattr(request, name)
+        value = getattr(reading if name in PROMPTS else request, name)
         if name == "outpaint":
             found |= dict(zip(MARGINS, getattr(request, name), strict=True))
         elif value is not None and not field.is_picture:
             found[name] = value
     found["vae"] = request.vae or OWN_VAE
+    if reading.has_random_seed:
+        found["seed"] = RANDOM_SEED
     if arithmetic and reading.prompt:
         try:
             found |= {**take_apart(reading.prompt), "mode": "blend"}

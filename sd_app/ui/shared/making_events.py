@@ -6,12 +6,13 @@ from dataclasses import dataclass
 import gradio as gr
 
 from ...checkpoints.model_info import ModelInfo
+from ...pictures.placement import working_size
 from ...requests import FramesResult, Txt2ImgRequest, Txt2ImgResult
 from . import frames, views
 from . import result as drawing
 from .addon_picker import AddonPicker
 from .browser_state import QUIET, browser_state, keep_form, keep_pictures, read_pictures
-from .canvas import Canvas, working_size
+from .canvas import Canvas
 from .components import Component, Form, Updates, Values
 from .controls import (
     USUAL_STEPS,
@@ -145,8 +146,6 @@ class MakingTabEvents:
     def fill(self, fields: Mapping[str, object]) -> Updates:
         """Return the updates that put these fields into the form; the others stay as they are."""
         updates: Updates = {self.form[n]: value for n, value in fields.items() if n in self.form}
-        if "seed" in fields:  # as text: browsers round whole numbers beyond 2**53
-            updates[self.form["seed"]] = str(fields["seed"])
         steps = fields.get("num_inference_steps")
         if isinstance(steps, int):
             slider = self.form["num_inference_steps"]

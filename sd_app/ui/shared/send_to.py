@@ -174,7 +174,7 @@ class Receiver:
         if not infotext:
             return {}
         fields, _ = fields_of(infotext, [], (), self.tab.request_type)
-        return {name: str(fields[name]) for name in ("prompt", "negative_prompt")}
+        return {name: str(fields[name]) for name in ("prompt", "negative_prompt") if name in fields}
 
     # -- words that were found for a picture
 
