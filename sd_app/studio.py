@@ -4,7 +4,7 @@ import threading
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-from .addons import Addon, AddonFacts, describe_addon, list_addons, list_vaes, words_of
+from .addons import Addon, AddonFacts, describe_addon, list_addons, list_vaes
 from .catalog import ModelInfo, find_model, list_downloaded, list_models
 from .checks import check_text
 from .hub.curated import CURATED, CuratedModel
@@ -45,6 +45,8 @@ if TYPE_CHECKING:
     from PIL import Image
 
     from .weights.model_manager import ModelManager
+
+RunOf = tuple[int, int]  # steps run, and steps of the schedule
 
 
 class Studio:
@@ -229,22 +231,20 @@ class Studio:
     def token_table(self, prompt: str, model: str | None = None) -> TokenTable:
         """List all rows the model reads for a prompt. Loads no weights; does not wait for a running job."""
         check_text("prompt", prompt, MAX_PROMPT)
-        info = find_model(self.settings, model)
-        manager = self._ready_manager()
-        from .text import prompts
+        info, manager = find_model(self.settings, model), self._ready_manager()
+        from .text import token_reports
 
-        words = words_of(self.settings, info.family, prompt)
-        return prompts.token_table(manager.tokenizer(info.name), prompt, words)
+        return token_reports.table(manager, info, prompt)
 
-    def tokens(self, prompt: str, model: str | None = None) -> TokenReport:
-        """Cut a prompt into the model's tokens. Loads no weights and does not wait for a running job."""
+    def tokens(
+        self, prompt: str, model: str | None = None, *, steps: RunOf | None = None, negative: bool = False
+    ) -> TokenReport:
+        """Tell how a prompt is read when `steps`, run and in all, are taken; as token_table."""
         check_text("prompt", prompt, MAX_PROMPT)
-        info = find_model(self.settings, model)
-        manager = self._ready_manager()
-        from .text import prompts
+        info, manager = find_model(self.settings, model), self._ready_manager()
+        from .text import token_reports
 
-        words = words_of(self.settings, info.family, prompt)
-        return prompts.tokenize(manager.tokenizer(info.name), prompt, words)
+        return token_reports.report(manager, info, prompt, steps=steps, negative=negative)
 
     def interrogate(
         self, request: InterrogateRequest, on_step: Callable[[Step], None] | None = None

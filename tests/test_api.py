@@ -222,10 +222,25 @@ def test_the_api_refuses_bad_matches_in_words(
 
 def test_the_api_blends_as_txt2img_does_with_the_expression_in_the_prompt(api: Client) -> None:
     answer = api.predict("cat + 0.43*tabby", prompt="a drawing of {}", seed=7, api_name="/blend")
-    plain = api.predict("a drawing of {cat + 0.43*tabby}", seed=7, api_name="/txt2img")
+    plain = api.predict("a drawing of {row: cat + 0.43*tabby}", seed=7, api_name="/txt2img")
     assert answer["infotexts"] == plain["infotexts"]
     assert Path(answer["images"][0]).read_bytes() == Path(plain["images"][0]).read_bytes()
     assert [row[0]["text"] for row in answer["near"]] == ["cat"]
+
+
+def test_the_api_says_what_is_read_when_and_divides_by_the_weights_sum(api: Client) -> None:
+    tokens = api.predict("[cat:dog:0.5] <foo:bar>", num_inference_steps=4, api_name="/tokens")
+    assert [(text["text"], text["steps"]) for text in tokens["texts"]] == [
+        ("cat <foo:bar>", [[1, 2]]),
+        ("dog <foo:bar>", [[3, 4]]),
+    ]
+    assert "read as plain words" in tokens["remarks"][0]
+    asked: dict[str, object] = {"prompt": "a {}", "space": "all", "seed": 7, "num_inference_steps": 1}
+    spoiled = api.predict("cat + 0.43*dog", **asked, api_name="/blend")
+    assert "add up to 1.43" in spoiled["notice"]
+    divided = api.predict("cat + 0.43*dog", **asked, normalize=True, api_name="/blend")
+    assert divided["infotexts"][0].startswith("a {(cat + 0.43*dog)/1.43}\n")
+    assert not divided["notice"]
 
 
 def test_the_api_walks_and_finds_the_jump(api: Client) -> None:
@@ -259,7 +274,7 @@ def test_the_api_makes_a_plane(api: Client) -> None:
     asked: dict[str, object] = {"rows": 2, "columns": 3, "num_inference_steps": 1, "seed": 7}
     answer = api.predict("cat", "kitten", "tabby", **asked, api_name="/plane")
     assert len(answer["images"]) == 6
-    assert answer["prompts"][0].startswith("{lerp(cat, kitten, 0.0) + -0.42")
+    assert answer["prompts"][0].startswith("{row: lerp(cat, kitten, 0.0) + -0.42")
     assert Image.open(answer["sheet"]).size == (3 * 64, 2 * 64)
 
 

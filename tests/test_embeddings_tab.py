@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from sd_app import BlendRequest, PlaneRequest, Studio, Txt2ImgRequest, WalkRequest
+from sd_app.expressions.remarks import remarks_on
 from sd_app.requests import take_apart
-from sd_app.ui.embeddings.controls import BLENDS, PLANES, WAYS, plane_of, way_of
+from sd_app.ui.embeddings.controls import BLENDS, PLANES, WAYS, plane_of, usual_space, way_of
 from sd_app.ui.embeddings.expression_lines import expression_line, prompt_line
 from sd_app.ui.embeddings.tab import EmbeddingsEvents, embeddings_tab
 from sd_app.ui.embeddings.token_jobs import EMPTY, MAX_WINDOWS, numbers_of, side_of
@@ -73,6 +74,21 @@ def test_every_example_can_be_made() -> None:
     for text in PLANES:
         assert PlaneRequest(**plane_of(text)).num_pictures == 35  # type: ignore[arg-type]
     assert way_of("made up") == {}
+    assert [usual_space(mode) for mode in ("blend", "walk", "plane")] == ["row", "all", "row"]
+
+
+def test_a_shipped_blend_keeps_the_size_of_a_prompts_rows() -> None:
+    for text in BLENDS:
+        assert remarks_on(text, steps=20) == ()
+
+
+def test_weights_that_do_not_add_up_are_said_and_can_be_divided() -> None:
+    line = prompt_line("a {}", "cat + 0.43*dog", "all")
+    assert "add up to 1.43" in line
+    line = prompt_line("a {}", "cat + 0.43*dog", "all", True)
+    assert line == "<span>The prompt: <code>a {(cat + 0.43*dog)/1.43}</code></span>"
+    assert "add up" not in prompt_line("a {}", "cat + 0.43*dog", "row")
+    assert "must have weights that add up to something" in prompt_line("a {}", "cat - dog", "all", True)
 
 
 # -- what is read along
@@ -141,7 +157,7 @@ def test_an_expression_sent_on_replaces_the_prompt_and_can_be_undone(
         )
     form = ["mine" if name == "prompt" else component.value for name, component in there.form.items()]
     updates = Receiver(tab=there).receive(drawn["images"][0], *form)
-    assert updates[there.form["prompt"]] == "a {cat - dog}"
+    assert updates[there.form["prompt"]] == "a {row: cat - dog}"
     assert updates[there.prompts.notice]["before"]["prompt"] == "mine"
     assert there.canvas
     assert updates[there.canvas.view]["picture"]["width"] == 64

@@ -1,6 +1,7 @@
 """The grammar of slots: what they mean, and an error that points at the character."""
 
 import time
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -169,7 +170,8 @@ def test_requests_write_prompts_that_say_it_all():
     walk = WalkRequest(a="cat", b="dog", frames=4, method="slerp")
     slot = parse_prompt(walk.frame_prompt(walk.places[1])).slots[0]
     assert slot.expression == Interpolation(method="slerp", a=CAT, b=DOG, t=1 / 3)
-    plane = PlaneRequest(a="cat", b="dog", direction="x + y", rows=2, columns=3, low=-1, high=1)
+    shape: dict[str, Any] = {"rows": 2, "columns": 3, "low": -1, "high": 1, "space": "all"}
+    plane = PlaneRequest(a="cat", b="dog", direction="x + y", **shape)
     assert plane.prompts[0] == "{lerp(cat, dog, 0.0) + -1.0*(x + y)}"
     assert plane.prompts[-1] == "{lerp(cat, dog, 1.0) + 1.0*(x + y)}"
 

@@ -9,7 +9,7 @@ from sd_app.checkpoints.noise_schedule import noise_schedule, why_no_noise_sched
 from sd_app.schedulers import SCHEDULERS, find_scheduler
 from sd_app.weights.scheduling import check_first_signal, make_scheduler, set_steps, weak_start
 
-SD = {
+SD: dict[str, object] = {
     "num_train_timesteps": 1000,
     "beta_start": 0.00085,
     "beta_end": 0.012,
@@ -18,7 +18,7 @@ SD = {
     "timestep_spacing": "leading",
 }
 BOTH = [(name, kind) for name, info in SCHEDULERS.items() for kind in info.schedule_types]
-ODD = {
+ODD: dict[str, dict[str, object]] = {
     "as it is": {},
     "zero terminal SNR": {
         "rescale_betas_zero_snr": True,

@@ -45,7 +45,7 @@ def plain(studio, prompt: str, **fields) -> Image.Image:
 def test_a_blend_is_txt2img_of_its_prompt(studio):
     request = BlendRequest(expression="cat + 0.43*dog", prompt="a drawing of {}", **QUICK)
     result = studio.blend(request, save=False)
-    assert result.request.prompt == "a drawing of {cat + 0.43*dog}"
+    assert result.request.prompt == "a drawing of {row: cat + 0.43*dog}"
     assert result.images[0].tobytes() == plain(studio, result.request.prompt).tobytes()
     assert result.encoding.embeds.shape == (77, 96)
     assert [word.text for word in result.near[0][:2]] == ["cat", "dog"]
@@ -188,7 +188,8 @@ def test_guidance_of_one_and_second_order_schedulers_walk_too(random_studio):
 
 
 def test_a_plane_has_its_pictures_row_by_row(random_studio):
-    request = PlaneRequest(a="cat", b="kitten", direction="tabby", rows=2, columns=3, **QUICK)
+    asked: dict[str, Any] = {"rows": 2, "columns": 3, "space": "all", **QUICK}
+    request = PlaneRequest(a="cat", b="kitten", direction="tabby", **asked)
     result = random_studio.plane(request)
     assert len(result.images) == len(result.paths) == 6
     assert from_infotext(read_infotext(result.paths[4]) or "") == result.request_of(4)

@@ -275,6 +275,8 @@ class Parser:
                 self.token = _Token(kind="end", text="", at=at, end=at)
                 return
             remedy = "close it" if self.text[at] == '"' else "put what is no plain word in quotes"
+            if self.text[at] in "|$":  # alternatives in braces, as other programs have them
+                remedy = r"[a|b] takes turns, and \{ is a plain brace"
             raise self.error(at, f"must not have {self.text[at]!r} in an expression", remedy)
         kind = match.lastgroup
         assert kind is not None

@@ -11,6 +11,7 @@ from PIL import Image
 from ..addons import choose_additions
 from ..catalog import find_model
 from ..checkpoints.model_info import ModelInfo
+from ..expressions.remarks import remarks_on
 from ..probes.observers import LoopStart, Observers
 from ..requests import Cancelled, DownloadProgress, Txt2ImgRequest
 from ..settings import Settings
@@ -26,7 +27,7 @@ from .job import Job, JobParts, OnStep
 from .out_of_memory import run_batch
 from .progress import ProgressObserver
 from .resolve import remark_on_picture, resolve
-from .starts import make_generators, steps_run
+from .starts import make_generators, steps_of, steps_run
 from .vae import decode_pixels, to_images
 
 RequestT = TypeVar("RequestT", bound=Txt2ImgRequest)
@@ -71,7 +72,7 @@ def run_job(manager: ModelManager, request: RequestT, compose: Compose[RequestT]
             settings, info, resolved.prompt, resolved.vae, previews=bool(preview_every)
         )
         with manager.pipeline(info.name, resolved.sampling, job.tell, additions) as pipe:
-            job.remarks = (*filter(None, [remark]), *pipe.remarks)
+            job.remarks = (*filter(None, [remark]), *pipe.remarks, *remarks_of(job.request_of(0)))
             fit_job(manager, pipe, job)
             progress = [ProgressObserver(job, pipe, preview_every)] if on_step else []
             observers = Observers([*job.parts.observers, *options.observers, *progress])
@@ -80,6 +81,15 @@ def run_job(manager: ModelManager, request: RequestT, compose: Compose[RequestT]
                 for images in run_batch(manager, pipe, job, draw, first, count):
                     job.finish(images)
     return job
+
+
+def remarks_of(request: Txt2ImgRequest) -> tuple[str, ...]:
+    """Return what should be said of a resolved request's prompts, beside drawing them."""
+    steps, run = steps_of(request), steps_run(request)
+    return (
+        *remarks_on(request.prompt, steps=steps, steps_run=run),
+        *remarks_on(request.negative_prompt, steps=steps, steps_run=run, negative=True),
+    )
 
 
 def tell_download(job: Job, progress: DownloadProgress) -> None:

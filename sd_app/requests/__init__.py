@@ -68,7 +68,17 @@ from .making import (
 )
 from .making_results import Drift, DriftReport, Img2ImgResult, InpaintResult, Txt2ImgResult
 from .running import Cancelled, Status, Step
-from .text import CHUNK_TOKENS, Encoding, NearWord, RowReport, Token, TokenReport, TokenRow, TokenTable
+from .text import (
+    CHUNK_TOKENS,
+    Encoding,
+    NearWord,
+    RowReport,
+    TextRead,
+    Token,
+    TokenReport,
+    TokenRow,
+    TokenTable,
+)
 
 __all__ = [
     "BLENDS",
@@ -127,6 +137,7 @@ __all__ = [
     "Score",
     "Status",
     "Step",
+    "TextRead",
     "Token",
     "TokenReport",
     "TokenRow",

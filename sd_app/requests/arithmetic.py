@@ -7,7 +7,7 @@ from pathlib import Path
 from PIL import Image
 
 from ..checks import check_float, shown
-from ..expressions import METHODS, SPACES, Words, parse_expression, parse_prompt
+from ..expressions import METHODS, SPACES, Words, parse_expression, parse_prompt, sum_of_weights
 from ..expressions.editing import check_texts
 from ..expressions.tags import TAG, remove_tags
 from .fields import request_class, request_field, request_fields, same_field
@@ -95,6 +95,12 @@ class ArithmeticRequest(Txt2ImgRequest):
 class BlendRequest(ArithmeticRequest):
     """Ask for pictures of an expression, such as `cat + 0.43*tabby`, put where the prompt has `{}`."""
 
+    space: str = same_field(of=ArithmeticRequest, default="row")
+    normalize: bool = request_field(
+        default=False,
+        label="Make the weights add up to 1",
+        help="divide by the sum of the weights, so that a prompt's rows keep their size",
+    )
     expression: str = request_field(
         check=_check_expression,
         label="Expression",
@@ -107,7 +113,8 @@ class BlendRequest(ArithmeticRequest):
 
     @property
     def blended_prompt(self) -> str:
-        return self.prompt_of(self.expression)
+        """Return the prompt with the expression in it, divided by its weights' sum if that is asked."""
+        return self.prompt_of(normalized(self.expression) if self.normalize else self.expression)
 
 
 @request_class
@@ -244,6 +251,7 @@ class WalkRequest(ArithmeticRequest):
 class PlaneRequest(ArithmeticRequest):
     """Ask for a grid of pictures: rows go from `a` to `b`, columns add `low` to `high` times `direction`."""
 
+    space: str = same_field(of=ArithmeticRequest, default="row")
     a: str = same_field(of=WalkRequest)
     b: str = same_field(of=WalkRequest)
     direction: str = request_field(
@@ -315,6 +323,22 @@ class PlaneRequest(ArithmeticRequest):
         return tuple(
             self.cell_prompt(row, column) for row in range(self.rows) for column in range(self.columns)
         )
+
+
+def normalized(expression: str) -> str:
+    """Return an expression whose weights add up to 1: itself, or divided by their sum.
+
+    Raise ValueError if they add up to about 0, which nothing divides.
+    """
+    total = sum_of_weights(parse_expression(expression, "expression"))
+    if abs(total - 1) < 1e-9:
+        return expression
+    if abs(total) < 0.05:
+        raise ValueError(
+            f"expression must have weights that add up to something to be divided by it, got {total:.3g}"
+            " (leave normalize off)"
+        )
+    return f"({expression})/{total!r}"
 
 
 def take_apart(prompt: str) -> dict[str, str]:

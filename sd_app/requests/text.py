@@ -27,13 +27,30 @@ class Token:
 
 
 @dataclass(frozen=True, kw_only=True)
+class TextRead:
+    """One of the texts that a prompt becomes, and when it is read."""
+
+    text: str
+    steps: tuple[tuple[int, int], ...]  # first and last of each stretch of steps, counted from 1
+    weight: float = 1.0  # beside others joined by AND
+    count: int = 0  # tokens
+    num_chunks: int = 1
+
+
+@dataclass(frozen=True, kw_only=True)
 class TokenReport:
-    """A prompt cut into tokens, start mark, end mark and padding left out."""
+    """A prompt cut into tokens, start mark, end mark and padding left out.
+
+    Of a prompt that changes on the way or is joined by AND, the tokens are those of the text read first;
+    `texts` are all of them.
+    """
 
     tokens: tuple[Token, ...]
     num_chunks: int
     count: int  # tokens in all
     limit: int = CHUNK_TOKENS  # tokens a chunk holds
+    texts: tuple[TextRead, ...] = ()  # none for a prompt that is one text
+    remarks: tuple[str, ...] = ()  # what should be said of it, a sentence each
 
     def chunk_tokens(self, chunk: int) -> tuple[Token, ...]:
         """Return the tokens of one window; those of chunk 1 and later are past the model's 77 positions."""

@@ -80,20 +80,30 @@ def _load_scheduler(folder: Path, parts: FolderParts) -> SchedulerMixin:
 
 def load_tokenizers(folder: Path, family: str) -> Components:
     """Load a folder's tokenizers; one that is missing or damaged is CLIP's own."""
-    loaded = build_tokenizers(family)
-    for name in loaded:
-        if has_tokenizer(folder / name):
-            # The library raises whatever its reader of strangers' JSON does.
-            with suppress(Exception):
-                loaded[name] = CLIPTokenizer.from_pretrained(folder / name, local_files_only=True)  # type: ignore[literal-required]
+    names = ("tokenizer", "tokenizer_2") if family == "sdxl" else ("tokenizer",)
+    found = {name: _read_tokenizer(folder / name) for name in names}
+    loaded = Components() if all(one is not None for one in found.values()) else build_tokenizers(family)
+    for name, tokenizer in found.items():
+        if tokenizer is not None:
+            loaded[name] = tokenizer  # type: ignore[literal-required]
     return loaded
+
+
+def _read_tokenizer(folder: Path) -> CLIPTokenizer | None:
+    """Return the tokenizer in a folder; None if it cannot be read."""
+    if has_tokenizer(folder):
+        with suppress(Exception):  # the library raises whatever its reader of strangers' JSON does
+            return CLIPTokenizer.from_pretrained(folder, local_files_only=True)
+    return None
 
 
 def load_tokenizer(info: ModelInfo) -> CLIPTokenizer:
     """Load a model's tokenizer alone; for a hub model that is not there yet, fetch that alone."""
     if info.kind == "file":
         return build_tokenizers(info.family)["tokenizer"]
-    return load_tokenizers(info.path or fetch(info.name, ["tokenizer/*"]), info.family)["tokenizer"]
+    folder = info.path or fetch(info.name, ["tokenizer/*"])
+    tokenizer = _read_tokenizer(folder / "tokenizer")
+    return tokenizer if tokenizer is not None else build_tokenizers(info.family)["tokenizer"]
 
 
 def download_snapshot(hub_id: str, on_progress: OnProgress | None = None) -> Path:

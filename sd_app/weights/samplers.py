@@ -52,7 +52,7 @@ class EulerAncestralScheduler(EulerAncestralDiscreteScheduler):
         if config.use_karras_sigmas or config.use_exponential_sigmas or config.use_beta_sigmas:
             levels = EulerDiscreteScheduler.from_config(config)
             levels.set_timesteps(num_inference_steps, device=device)
-            # Exact ones: of 4096 and its neighbour, float32 can give a square below 0 in what step() works out.
+            # In float32 step() can come to a square below 0, of 4096 and its neighbour.
             self.timesteps, self.sigmas = levels.timesteps, levels.sigmas.double()
 
 

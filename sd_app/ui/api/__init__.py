@@ -16,16 +16,20 @@ def publish_api(studio: PageStudio, queue: JobQueue, files: PictureFiles) -> Non
         """List the models with native size and default steps, guidance and scheduler."""
         return [describe_model(model) for model in studio.models()]
 
-    def tokens(prompt: str, model: str | None = None) -> Answer:
+    def tokens(prompt: str, model: str | None = None, num_inference_steps: int | None = None) -> Answer:
         """Cut a prompt into the model's tokens and 75-token chunks.
 
         "rows" are all that the model reads, start mark, end mark and padding too; a single window of 77 rows
-        would keep "kept" tokens and cut the others.
+        would keep "kept" tokens and cut the others. Of a prompt that changes on the way or joins others by
+        AND "texts" are what it becomes, each with its steps; the tokens are the first one's, without "rows".
+        "remarks" are sentences on what is not read as it may be meant.
         """
 
         def report() -> Answer:
             text = _text(prompt)
-            return describe_tokens(studio.tokens(text, model), studio.token_table(text, model))
+            steps = num_inference_steps and (num_inference_steps, num_inference_steps)
+            read = studio.tokens(text, model, steps=steps or None)
+            return describe_tokens(read, None if read.texts else studio.token_table(text, model))
 
         return answer_or_error(studio, report)
 

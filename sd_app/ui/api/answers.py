@@ -139,8 +139,8 @@ def describe_model(model: ModelInfo) -> Answer:
     }
 
 
-def describe_tokens(report: TokenReport, table: TokenTable) -> Answer:
-    """Return a prompt's tokens, and all rows that the model reads."""
+def describe_tokens(report: TokenReport, table: TokenTable | None) -> Answer:
+    """Return a prompt's tokens, all rows that the model reads, and the texts it becomes if it is several."""
     rows = [
         {"text": t.text, "id": t.id, "position": t.position, "chunk": t.chunk, "weight": t.weight}
         for t in report.tokens
@@ -150,6 +150,8 @@ def describe_tokens(report: TokenReport, table: TokenTable) -> Answer:
         "limit": report.limit,
         "num_chunks": report.num_chunks,
         "tokens": rows,
-        "rows": [asdict(row) for row in table.rows],
-        "kept": table.kept,
+        "rows": [asdict(row) for row in table.rows] if table else [],
+        "kept": table.kept if table else None,
+        "texts": [asdict(text) for text in report.texts],
+        "remarks": list(report.remarks),
     }

@@ -4,15 +4,16 @@ from dataclasses import dataclass
 
 import gradio as gr
 
-from ...requests import BlendRequest, PlaneRequest, WalkRequest
+from ...requests import BlendRequest, PlaneRequest, WalkRequest, request_fields
 from ..shared.components import Fields
 from ..shared.controls import examples_block, panel_title, words_box
 from ..shared.field_controls import control
 from ..shared.form import MODES
 
-# One click each; the words are such that the embedded model knows them too.
+# One click each; the words are such that the embedded model knows them too. Each was looked at over eight
+# seeds: in the all space weights that add up to 1.43 left no animal in five of them.
 BLENDS = (
-    "a drawing of {cat + 0.43*dog}",
+    "a drawing of {row: cat + 0.43*dog}",
     "a big orange {lerp(cat, dog, 0.5)} in a meadow",
     "a big {mean(red, blue)} circle on the beach",
     "a big red {input: circle + 0.5*square} on the beach",
@@ -27,7 +28,9 @@ PLANES = {"cat → kitten, ± dog": ("cat", "kitten", "dog", "a drawing of {}")}
 
 def way_of(text: str) -> dict[str, str]:
     """Return the fields of one of WAYS."""
-    return dict(zip(("a", "b", "prompt"), WAYS.get(text, ()), strict=False))
+    if text not in WAYS:
+        return {}
+    return dict(zip(("a", "b", "prompt"), WAYS[text], strict=True)) | {"space": usual_space("walk")}
 
 
 def plane_of(text: str) -> dict[str, str]:
@@ -85,11 +88,20 @@ def line_block(*classes: str) -> gr.HTML:
     return gr.HTML("", elem_classes=["token-line", "spelling", *classes], apply_default_css=False)
 
 
-def space_block() -> gr.Radio:
-    """Make the choice of where to compute."""
+def space_block() -> Fields:
+    """Make the choice of where to compute, and whether a blend's weights shall add up to 1."""
     with gr.Group(elem_classes=["panel", *shown_when_making()]):
         panel_title("Where to compute")
-        return control(BlendRequest, "space", show_label=False, elem_classes=["choice", "spaces"])
+        return {
+            "space": control(BlendRequest, "space", show_label=False, elem_classes=["choice", "spaces"]),
+            "normalize": control(BlendRequest, "normalize", explained=True, elem_classes=shown_in("blend")),
+        }
+
+
+def usual_space(mode: str) -> str:
+    """Return the space that a mode of the tab begins with; a walk's ends are then the plain pictures."""
+    request_type = {"walk": WalkRequest, "plane": PlaneRequest}.get(mode, BlendRequest)
+    return str(request_fields(request_type)["space"].default)
 
 
 def walk_block() -> Fields:

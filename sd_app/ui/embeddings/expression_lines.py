@@ -4,6 +4,7 @@ import html
 from typing import Any
 
 from ...expressions import iterate_words, parse_expression
+from ...expressions.remarks import remarks_on
 from ...requests import MAX_PROMPT, BlendRequest
 from ..shared.errors import sentence
 
@@ -26,8 +27,11 @@ def expression_line(name: str, text: object) -> str:
     return f"<span>{len(phrases)} phrase{'' if len(phrases) == 1 else 's'}: {shown}{more}</span>"
 
 
-def prompt_line(prompt: object, expression: object, space: object) -> str:
-    """Return the line below the prompt around the words: the whole prompt once both can be read."""
+def prompt_line(prompt: object, expression: object, space: object, normalize: object = False) -> str:
+    """Return the line below the prompt around the words: the whole prompt once both can be read.
+
+    Weights that do not add up to about 1 are said, with the ways out.
+    """
     known = {"prompt": prompt, "space": space}
     given: dict[str, Any] = {
         name: value for name, value in known.items() if isinstance(value, str) and value.strip()
@@ -37,10 +41,14 @@ def prompt_line(prompt: object, expression: object, space: object) -> str:
     except ValueError as error:
         return mistake(error)
     try:
-        whole = BlendRequest(**{**given, "expression": expression}).blended_prompt
-    except ValueError:
-        return ""  # said below the expression, or when the job starts
-    return f"<span>The prompt: <code>{html.escape(whole)}</code></span>"
+        whole = BlendRequest(
+            **given | {"expression": expression, "normalize": normalize is True}
+        ).blended_prompt
+        remarks = remarks_on(whole, steps=1)
+    except ValueError as error:
+        return mistake(error) if normalize is True else ""  # said below the expression, or by the job
+    said = "".join(f" <span class='remark'>{html.escape(remark)}</span>" for remark in remarks)
+    return f"<span>The prompt: <code>{html.escape(whole)}</code></span>{said}"
 
 
 def mistake(error: ValueError) -> str:

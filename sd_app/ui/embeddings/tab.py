@@ -39,6 +39,7 @@ from .controls import (
     shown_in,
     shown_when_making,
     space_block,
+    usual_space,
     walk_block,
     way_of,
 )
@@ -73,10 +74,13 @@ class EmbeddingsEvents(MakingTabEvents):
         for name, line in self.spelling.items():
             field = self.form[name]
             field.change(partial(expression_line, name), inputs=field, outputs=line, **quick)
-        around = [self.form[name] for name in ("prompt", "expression", "space")]
+        around = [self.form[name] for name in ("prompt", "expression", "space", "normalize")]
         gr.on(
             [field.change for field in around], prompt_line, inputs=around, outputs=self.prompt_line, **quick
         )
+
+        # What the user chose by hand stays as long as the mode does.
+        self.form["mode"].input(usual_space, inputs=self.form["mode"], outputs=self.form["space"], **quick)
 
     @property
     def _filled(self) -> list[Component]:
@@ -118,7 +122,7 @@ def embeddings_tab(
             )
             generate, stop = go_row("Generate", *shown_when_making())
             addons = addon_block(studio, *shown_when_making())
-            space = space_block()
+            spaces = space_block()
             walk = walk_block()
             way = control(WalkRequest, "method", elem_classes=["choice", *shown_in("walk", "plane")])
             plane = plane_block()
@@ -138,7 +142,7 @@ def embeddings_tab(
         **texts,
         **asked.fields,
         "negative_prompt": negative,
-        "space": space,
+        **spaces,
         "model": picker,
         **walk,
         "method": way,

@@ -17,6 +17,7 @@ from .scripts import function_of, script_of
 # The slider's end; larger values arrive with a picture's parameters.
 USUAL_STEPS = int(request_fields(Txt2ImgRequest)["num_inference_steps"].ends[1])
 MAX_WORDS_SHOWN = 6
+MAX_TEXT_SHOWN = 80  # characters of a text in the line under a prompt
 WORDS_CLASS, MAX_LINES = "prompt-box", 8  # of texts in which the keyboard weighs words
 
 NO_NOTICE: Notice = {"text": "", "before": None}
@@ -241,11 +242,16 @@ def parameter_drop() -> gr.File:
 
 
 def token_line(report: TokenReport | None, *, empty: str = "0 / 75 tokens") -> str:
-    """Return the line below a prompt: how full each chunk is, and which words begin a new one."""
-    if report is None or not report.count:
+    """Return the line below a prompt: what is read when, how full each chunk is, and what should be said."""
+    if report is None:
         return f"<span>{empty}</span>"
+    remarks = "".join(f" <span class='remark'>{html.escape(remark)}</span>" for remark in report.remarks)
+    if report.texts:
+        return _texts_line(report) + remarks
+    if not report.count:
+        return f"<span>{empty}</span>{remarks}"
     if report.num_chunks == 1:
-        return f"<span>{report.count} / {report.limit} tokens</span>"
+        return f"<span>{report.count} / {report.limit} tokens</span>{remarks}"
     counts = [len(report.chunk_tokens(chunk)) for chunk in range(report.num_chunks)]
     full = ", ".join(f"{count} / {report.limit}" for count in counts)
     starts = "; ".join(
@@ -255,7 +261,25 @@ def token_line(report: TokenReport | None, *, empty: str = "0 / 75 tokens") -> s
     )
     more = "; …" if report.num_chunks > MAX_WORDS_SHOWN else ""
     total = f"{report.count} tokens in {report.num_chunks} chunks: {full}"
-    return f"<span>{total}</span> <span>{starts}{more}</span>"
+    return f"<span>{total}</span> <span>{starts}{more}</span>{remarks}"
+
+
+def _texts_line(report: TokenReport) -> str:
+    """Return which text is read at which steps, and how many tokens each has."""
+    shown = []
+    for text in report.texts[:MAX_WORDS_SHOWN]:
+        stretches = [str(a) if a == b else f"{a}–{b}" for a, b in text.steps[:MAX_WORDS_SHOWN]]
+        more = ", …" if len(text.steps) > MAX_WORDS_SHOWN else ""
+        one = len(text.steps) == 1 and text.steps[0][0] == text.steps[0][1]
+        when = f"step{'' if one else 's'} {', '.join(stretches)}{more}"
+        words = text.text if len(text.text) <= MAX_TEXT_SHOWN else f"{text.text[:MAX_TEXT_SHOWN]}…"
+        weight = f", weight {text.weight:g}" if text.weight != 1 else ""
+        chunks = f" in {text.num_chunks} chunks" if text.num_chunks > 1 else ""
+        shown.append(
+            f"<span>{when}: “<b>{html.escape(words)}</b>” ({text.count} tokens{chunks}{weight})</span>"
+        )
+    rest = len(report.texts) - MAX_WORDS_SHOWN
+    return " ".join(shown) + (f" <span>and {rest} more texts</span>" if rest > 0 else "")
 
 
 def _first_words(report: TokenReport, chunk: int) -> str:

@@ -7,7 +7,8 @@ import gradio as gr
 
 from ...checkpoints.model_info import ModelInfo
 from ...pictures.placement import working_size
-from ...requests import FramesResult, Txt2ImgRequest, Txt2ImgResult
+from ...requests import FramesResult, Txt2ImgRequest, Txt2ImgResult, count_steps
+from ...requests.making import MAX_STEPS
 from . import frames, views
 from . import result as drawing
 from .addon_picker import AddonPicker
@@ -176,16 +177,18 @@ class MakingTabEvents:
     # -- prompts, examples, model
 
     def _wire_tokens(self) -> None:
+        fields = ("model", "num_inference_steps", "strength")
+        known = [self.form[name] for name in fields if name in self.form]
         for name, line in self.prompts.lines.items():
-            empty = "0 / 75 tokens" if name == "prompt" else ""
+            negative = name == "negative_prompt"
 
-            def count(prompt: object, model: object, empty: str = empty) -> str:
-                return self.count_tokens(prompt, model, empty)
+            def count(prompt: object, model: object, *steps: object, negative: bool = negative) -> str:
+                return self.count_tokens(prompt, model, *steps, negative=negative)
 
             gr.on(
-                [self.form[name].change, self.form["model"].change],
+                [self.form[name].change, *(field.change for field in known)],
                 count,
-                inputs=[self.form[name], self.form["model"]],
+                inputs=[self.form[name], *known],
                 outputs=line,
                 preprocess=False,
                 trigger_mode="always_last",
@@ -217,15 +220,28 @@ class MakingTabEvents:
         """Return the components that follow the choice of a model."""
         return [*(self.form[name] for name in MODEL_FIELDS if name in self.form), self.prompts.examples]
 
-    def count_tokens(self, prompt: object, model: object, empty: str) -> str:
-        """Return the token line of a prompt."""
-        if not isinstance(prompt, str) or not prompt.strip():
-            return token_line(None, empty=empty)
+    def count_tokens(
+        self,
+        prompt: object,
+        model: object,
+        steps: object = None,
+        strength: object = None,
+        *,
+        negative: bool = False,
+    ) -> str:
+        """Return the line under a prompt, of a run of so many steps; from a picture, of strength's share."""
+        text = prompt if isinstance(prompt, str) else ""
+        empty = "" if negative else "0 / 75 tokens"
         try:
-            report = self.studio.tokens(prompt, model if isinstance(model, str) else None)
+            report = self.studio.tokens(
+                text,
+                model if isinstance(model, str) else None,
+                steps=_steps_run(steps, strength),
+                negative=negative,
+            )
         except (ValueError, OSError):
-            return token_line(None, empty="")  # the prompt or model is refused when the job starts
-        return token_line(report)
+            return token_line(None, empty="" if text else empty)  # refused in words when the job starts
+        return token_line(report, empty=empty)
 
     def choose_model(self, name: object, canvas_value: object = None) -> Updates:
         """Set size, steps, guidance and scheduler to what the model likes."""
@@ -283,3 +299,11 @@ class MakingTabEvents:
                 "note": drawing.size_note(model, self.studio.settings),
             }
         return updates
+
+
+def _steps_run(steps: object, strength: object) -> tuple[int, int] | None:
+    """Return the steps that are run and those of the schedule; None for what is no number of steps."""
+    if not isinstance(steps, int | float) or not 1 <= steps <= MAX_STEPS:
+        return None
+    share = strength if isinstance(strength, int | float) and 0 <= strength <= 1 else 1.0
+    return max(1, count_steps(int(steps), share)), int(steps)

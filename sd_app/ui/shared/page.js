@@ -28,9 +28,13 @@ forgetOldNames();
 function weighIn(area, change) {
   const changed = weigh(area.value, area.selectionStart, area.selectionEnd, change);
   if (!changed) return;
-  area.setRangeText(changed.text, changed.start, changed.end, "end");
+  // Typed for the user, so that the browser's own undo takes it back; setRangeText would empty its list.
+  area.setSelectionRange(changed.start, changed.end);
+  if (!document.execCommand("insertText", false, changed.text)) {
+    area.setRangeText(changed.text, changed.start, changed.end, "end");
+    area.dispatchEvent(new Event("input", { bubbles: true }));
+  }
   area.setSelectionRange(...changed.selection);
-  area.dispatchEvent(new Event("input", { bubbles: true }));
 }
 
 function isOpen(target) {

@@ -121,7 +121,14 @@ class PageStudio(Protocol):
 
     # -- what a prompt becomes
 
-    def tokens(self, prompt: str, model: str | None = None) -> TokenReport: ...
+    def tokens(
+        self,
+        prompt: str,
+        model: str | None = None,
+        *,
+        steps: tuple[int, int] | None = None,
+        negative: bool = False,
+    ) -> TokenReport: ...
     def token_table(self, prompt: str, model: str | None = None) -> TokenTable: ...
     def encode(self, prompt: str, model: str | None = None, *, clip_skip: int = 1) -> Encoding: ...
     def look_up(

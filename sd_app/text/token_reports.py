@@ -1,0 +1,66 @@
+"""How a prompt is read, for the line under it: tokens, texts and their steps, and what should be said."""
+
+from dataclasses import replace
+
+from ..addons import read_words
+from ..checkpoints.model_info import ModelInfo
+from ..expressions.editing import changes, readings, refuse_changing
+from ..expressions.remarks import remarks_on
+from ..requests import TextRead, TokenReport, TokenTable
+from ..weights.model_manager import ModelManager
+from . import prompts
+
+
+def table(manager: ModelManager, info: ModelInfo, prompt: str) -> TokenTable:
+    """List all rows a model reads for a prompt. Raise ValueError for one that is several texts."""
+    refuse_changing("prompt", prompt)
+    return prompts.token_table(
+        manager.tokenizer(info.name), prompt, read_words(manager.settings, info.family)
+    )
+
+
+def report(
+    manager: ModelManager,
+    info: ModelInfo,
+    prompt: str,
+    *,
+    steps: tuple[int, int] | None = None,
+    negative: bool = False,
+) -> TokenReport:
+    """Report on a prompt of a run of `steps`, (run, in all), by default the model's own."""
+    steps_run, in_all = steps or (info.default_steps, info.default_steps)
+    tokenizer, words = manager.tokenizer(info.name), read_words(manager.settings, info.family)
+    remarks = remarks_on(prompt, steps=in_all, steps_run=steps_run, negative=negative)
+    if not changes(prompt, joins=not negative):
+        return replace(prompts.tokenize(tokenizer, prompt, words), remarks=remarks)
+    read = readings(prompt, in_all, joins=not negative)[:steps_run]
+    at: dict[tuple[str, float], list[int]] = {}
+    for step, reading in enumerate(read, 1):
+        for part in zip(reading.texts, reading.weights, strict=True):
+            at.setdefault(part, []).append(step)
+    texts, first = [], None
+    for (text, weight), steps_of_text in at.items():
+        counted = prompts.tokenize(tokenizer, text, words)
+        first = first or counted
+        texts.append(
+            TextRead(
+                text=text.strip(),
+                steps=_stretches(steps_of_text),
+                weight=weight,
+                count=counted.count,
+                num_chunks=counted.num_chunks,
+            )
+        )
+    assert first
+    return replace(first, texts=tuple(texts), remarks=remarks)
+
+
+def _stretches(steps: list[int]) -> tuple[tuple[int, int], ...]:
+    """Return the first and last of each run of steps that follow one another; a text may stand twice."""
+    found: list[tuple[int, int]] = []
+    for step in dict.fromkeys(steps):
+        if found and found[-1][1] == step - 1:
+            found[-1] = found[-1][0], step
+        else:
+            found.append((step, step))
+    return tuple(found)
