@@ -29,7 +29,7 @@ def test_a_picture_of_another_program_is_read_back(form: Form, number: int, tmp_
     assert (reading.prompt, request.negative_prompt) == (words, given.negative_prompt)
     for name in ("num_inference_steps", "guidance_scale", "seed", "width", "height", "model"):
         assert getattr(request, name) == getattr(given, name), name
-    assert request.scheduler == given.full_name
+    assert request.sampling == given.full_name
     assert reading.notes == ["Square brackets, AND and BREAK in its prompt stay plain words."] * squares
     assert reading.program in ("", form.name)
 
@@ -109,7 +109,7 @@ def test_a_sampler_of_several_nodes_is_read() -> None:
     reading = read_parameters(json.dumps(nodes))
     request = reading.request
     assert (request.seed, request.num_inference_steps, request.guidance_scale) == (77, 12, 3.5)
-    assert request.scheduler == "DPM++ 2M Karras"
+    assert request.sampling == "DPM++ 2M Karras"
     assert (reading.prompt, request.negative_prompt) == (plain.prompt, plain.request.negative_prompt)
     assert (request.width, request.model) == (plain.request.width, plain.request.model)
     assert "ControlNetApplyAdvanced" in " ".join(reading.notes)
@@ -164,7 +164,7 @@ def test_a_loader_that_holds_everything_is_read() -> None:
         request = reading.request
         assert (reading.prompt, request.negative_prompt, request.model) == ("a cat", "bad", "m")
         assert (request.width, request.height, request.num_inference_steps) == (512, 768, 9)
-        assert (request.scheduler, request.seed, request.clip_skip) == ("Euler Karras", 5, 2)
+        assert (request.sampling, request.seed, request.clip_skip) == ("Euler Karras", 5, 2)
         assert reading.is_complete, reading.notes
 
 

@@ -287,7 +287,7 @@ def test_keys_in_other_programs_spelling_are_known() -> None:
     assert read_parameters(text).request.model == "dreamshaper_8"
     request = read_parameters("a\nsteps: 9, Sampler: euler, cfg scale: 3, SEED: 4, Scheduler: karras").request
     assert (request.num_inference_steps, request.guidance_scale, request.seed) == (9, 3.0, 4)
-    assert request.scheduler == "Euler Karras"
+    assert request.sampling == "Euler Karras"
 
 
 def test_a_line_in_lower_case_and_sides_apart_are_read() -> None:

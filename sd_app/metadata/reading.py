@@ -10,7 +10,7 @@ from PIL import Image
 
 from ..checks import MAX_SIDE, MIN_SIDE, check_text
 from ..requests import MAX_PROMPT, RequestField, Txt2ImgRequest, make_request, request_fields
-from ..schedulers import find_sampler, find_scheduler
+from ..schedulers import UNIFORM, find_sampler, find_scheduler
 from .foreign import Infotext, is_off, whole_characters, without_ending
 from .foreign_prompt import translate_prompt
 from .infotext import SAMPLER, SCHEDULE, SIZE, join_scheduler, parse_infotext
@@ -194,6 +194,8 @@ def _keys_of(known: RequestField) -> tuple[str, ...]:
         return (SIZE,)
     if known.name == "scheduler":
         return _SAMPLER_KEYS
+    if known.name == "schedule_type":
+        return (SAMPLER,)
     return (known.infotext.key,) if known.infotext else ()
 
 
@@ -232,6 +234,8 @@ def _read(known: RequestField, fields: Mapping[str, str], info: Infotext) -> tup
         if SAMPLER not in fields:
             raise ValueError("scheduler needs a sampler beside it")
         return _read_sampler(fields[SAMPLER], fields.get(SCHEDULE, ""), info)
+    if known.name == "schedule_type":  # in other programs' texts it is read with the sampler
+        return (fields.get(SCHEDULE) or UNIFORM if info.is_ours else None), ""
     infotext = known.infotext
     assert infotext
     text = fields[infotext.key]
@@ -249,7 +253,7 @@ def _read(known: RequestField, fields: Mapping[str, str], info: Infotext) -> tup
 def _read_sampler(sampler: str, schedule: str, info: Infotext) -> tuple[str, str]:
     """Return our name of a sampler with its schedule type; one that is not here keeps its name."""
     if info.is_ours:
-        return join_scheduler(sampler, schedule), ""
+        return sampler, ""
     if found := find_sampler(sampler, schedule):
         return find_scheduler(*found).full_name, ""
     if found := find_sampler(sampler):
