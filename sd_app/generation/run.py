@@ -19,6 +19,7 @@ from ..speed import plan_calls
 from ..weights.loaders import download_snapshot
 from ..weights.model_manager import ModelManager
 from ..weights.pipeline import Pipeline
+from ..weights.scheduling import weak_start
 from .black_pictures import why_black
 from .conditioning import is_guided, make_conditionings
 from .denoise import denoise
@@ -70,7 +71,7 @@ def run_job(manager: ModelManager, request: RequestT, compose: Compose[RequestT]
         additions = choose_additions(
             settings, info, resolved.prompt, resolved.vae, previews=bool(preview_every)
         )
-        with manager.pipeline(info.name, str(resolved.scheduler), job.tell, additions) as pipe:
+        with manager.pipeline(info.name, resolved.sampling, job.tell, additions) as pipe:
             job.remarks = (
                 *filter(None, [remark]),
                 *pipe.remarks,
@@ -131,6 +132,8 @@ def draw_batch(pipe: Pipeline, job: Job, observers: Observers, first: int, count
     generators = make_generators(requests)
     steps = parts.prompts.encode(pipe, requests)  # what is read at each
     start = parts.start.begin(pipe, request, generators)
+    if len(start.timesteps) == len(pipe.scheduler.timesteps) and (weak := weak_start(pipe.scheduler)):
+        job.remark(weak)
     channels = parts.kept.channels(pipe, count) if parts.kept else None
     conditionings = make_conditionings(pipe, request, steps, channels)
     plan = plan_calls(
