@@ -263,6 +263,62 @@ def test_json_of_no_program_in_particular_is_read_by_the_usual_names(
     assert reading.is_complete, reading.notes
 
 
+TEXT_NODES: dict[str, dict[str, object]] = {
+    "ImpactWildcardEncode": {"wildcard_text": "a __animal__", "populated_text": "a cat on a mat"},
+    "StringConcatenate": {"string_a": "a cat", "string_b": ["52", 0], "delimiter": " "},
+    "easy positive": {"positive": "a cat on a mat"},
+    "SDXLPromptStyler": {"text_positive": "a cat on a mat", "text_negative": "bad", "style": "base"},
+    "CR Text": {"text": "a cat on a mat"},
+}
+
+
+@pytest.mark.parametrize("kind", TEXT_NODES)
+def test_words_of_other_kinds_of_nodes_are_read(kind: str) -> None:
+    nodes = graph(n6_text=["51", 0])
+    nodes["51"] = {"class_type": kind, "inputs": TEXT_NODES[kind]}
+    nodes["52"] = {"class_type": "PrimitiveString", "inputs": {"value": "on a mat"}}
+    if kind == "SDXLPromptStyler":
+        nodes["7"]["inputs"]["text"] = ["51", 1]  # type: ignore[index]
+    reading = read_parameters(json.dumps(nodes))
+    assert reading.prompt == "a cat on a mat"
+    assert reading.is_complete == (kind != "SDXLPromptStyler")  # whose template is not known
+    if kind == "SDXLPromptStyler":
+        assert reading.request.negative_prompt == "bad"
+
+
+@pytest.mark.parametrize(
+    ("kind", "inputs"),
+    [
+        (
+            "Power Lora Loader (rgthree)",
+            {
+                "lora_1": {"on": True, "lora": "styles/x.safetensors", "strength": 0.75},
+                "lora_2": {"on": False, "lora": "y.safetensors", "strength": 1},
+            },
+        ),
+        (
+            "CR LoRA Stack",
+            {"switch_1": "On", "lora_name_1": "x.safetensors", "model_weight_1": 0.75, "clip_weight_1": 0.75}
+            | {"switch_2": "Off", "lora_name_2": "y.safetensors", "model_weight_2": 1},
+        ),
+        (
+            "LoRA Stacker",
+            {"input_mode": "simple", "lora_count": 1, "lora_name_1": "x.safetensors", "lora_wt_1": 0.75}
+            | {"model_str_1": 1.0, "clip_str_1": 1.0, "lora_name_2": "y.safetensors"},
+        ),
+        ("Lora Loader Stack (rgthree)", {"lora_01": "x.safetensors", "strength_01": 0.75, "lora_02": "None"}),
+    ],
+)
+def test_loras_of_nodes_that_hold_several_are_read(kind: str, inputs: dict[str, object]) -> None:
+    nodes = graph(n3_model=["40", 0])
+    nodes["40"] = {"class_type": kind, "inputs": {**inputs, "model": ["4", 0], "clip": ["4", 1]}}
+    reading = read_parameters(json.dumps(nodes))
+    assert reading.prompt
+    assert reading.prompt.endswith(" <lora:x:0.75>")
+    assert reading.prompt.count("<lora") == 1
+    assert reading.request.model is not None
+
+
 def test_an_unknown_form_is_said_by_what_it_holds() -> None:
     with pytest.raises(ValueError, match=r"JSON of a form that this app does not know \(it holds a, b\)"):
         read_parameters('{"a": 1, "b": [2]}')

@@ -91,6 +91,12 @@ def test_one_notice_names_everything_that_was_not_taken(tab: MakingTabEvents, tm
     assert not {"guidance_scale", "model", "scheduler", "vae"} & set(filled)
 
 
+def test_half_characters_of_a_models_name_do_not_end_the_event(tab: MakingTabEvents, tmp_path: Path) -> None:
+    text = f'a cat\n{LINE}, Model: "caf\\udce9, old", Version: sd_app 0.2.0'
+    _, told = dropped(tab, picture(tmp_path, text))
+    assert "The model caf?, old is not here" in told
+
+
 def test_a_random_seed_is_asked_for_again(tab: MakingTabEvents, tmp_path: Path) -> None:
     filled, told = dropped(tab, picture(tmp_path, f"a cat\n{LINE.replace('Seed: 5', 'Seed: -1')}"))
     assert (filled["seed"], told) == (-1, WHOLE)

@@ -1,6 +1,6 @@
 """The story every job shares: resolve, load, then batch by batch encode, denoise, decode and save."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
 from functools import partial
@@ -72,7 +72,11 @@ def run_job(manager: ModelManager, request: RequestT, compose: Compose[RequestT]
             settings, info, resolved.prompt, resolved.vae, previews=bool(preview_every)
         )
         with manager.pipeline(info.name, resolved.sampling, job.tell, additions) as pipe:
-            job.remarks = (*filter(None, [remark]), *pipe.remarks, *remarks_of(job.request_of(0)))
+            job.remarks = (
+                *filter(None, [remark]),
+                *pipe.remarks,
+                *remarks_of(job.request_of(0), pipe.words.names),
+            )
             fit_job(manager, pipe, job)
             progress = [ProgressObserver(job, pipe, preview_every)] if on_step else []
             observers = Observers([*job.parts.observers, *options.observers, *progress])
@@ -83,13 +87,10 @@ def run_job(manager: ModelManager, request: RequestT, compose: Compose[RequestT]
     return job
 
 
-def remarks_of(request: Txt2ImgRequest) -> tuple[str, ...]:
+def remarks_of(request: Txt2ImgRequest, known_words: Collection[str] | None = None) -> tuple[str, ...]:
     """Return what should be said of a resolved request's prompts, beside drawing them."""
-    steps, run = steps_of(request), steps_run(request)
-    return (
-        *remarks_on(request.prompt, steps=steps, steps_run=run),
-        *remarks_on(request.negative_prompt, steps=steps, steps_run=run, negative=True),
-    )
+    said = partial(remarks_on, steps=steps_of(request), steps_run=steps_run(request), known_words=known_words)
+    return *said(request.prompt), *said(request.negative_prompt, negative=True)
 
 
 def tell_download(job: Job, progress: DownloadProgress) -> None:

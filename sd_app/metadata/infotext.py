@@ -13,6 +13,7 @@ holds both prompts exactly.
 import json
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 
 from ..expressions.editing import keep_old_reading
 from ..requests import RequestField, Txt2ImgRequest, request_fields
@@ -20,6 +21,7 @@ from ..schedulers import AUTOMATIC, SCHEDULERS, UNIFORM
 from .bounded_json import load_json
 from .foreign import Infotext
 from .forms import read_form
+from .pasted_text import tidy
 from .settings_text import EXACT_PROMPTS, NEGATIVE, OUR_VERSION, take_settings_apart
 from .text_decoding import MAX_TEXT
 
@@ -61,16 +63,22 @@ def parse_infotext(text: str) -> Infotext:
     if found := read_form(text):
         return found
     taken = take_settings_apart(text)
+    remarks: list[str] = []
+    if not taken.is_ours:
+        tidied, remarks = tidy(text)
+        if found := read_form(tidied):
+            return replace(found, remarks=(*found.remarks, *remarks))
+        taken = take_settings_apart(tidied)
     prompts = _exact_prompts(taken.fields.get(EXACT_PROMPTS)) or (taken.prompt, taken.negative_prompt)
     if _is_before_editing(taken.fields.get("Version", "")):
         prompts = _as_before(prompts[0]), _as_before(prompts[1], joins=False)
-    left = tuple(f"Not understood: {piece[:80]}." for piece in taken.unread)
+    remarks += [f"Not understood: {piece[:80]}." for piece in taken.unread]
     return Infotext(
         prompt=prompts[0],
         negative_prompt=prompts[1],
         fields=taken.fields,
         is_ours=taken.is_ours,
-        remarks=left,
+        remarks=tuple(remarks),
     )
 
 

@@ -275,9 +275,8 @@ def _texts_line(report: TokenReport) -> str:
         words = text.text if len(text.text) <= MAX_TEXT_SHOWN else f"{text.text[:MAX_TEXT_SHOWN]}…"
         weight = f", weight {text.weight:g}" if text.weight != 1 else ""
         chunks = f" in {text.num_chunks} chunks" if text.num_chunks > 1 else ""
-        shown.append(
-            f"<span>{when}: “<b>{html.escape(words)}</b>” ({text.count} tokens{chunks}{weight})</span>"
-        )
+        count = f"{text.count} token{'' if text.count == 1 else 's'}"
+        shown.append(f"<span>{when}: “<b>{html.escape(words)}</b>” ({count}{chunks}{weight})</span>")
     rest = len(report.texts) - MAX_WORDS_SHOWN
     return " ".join(shown) + (f" <span>and {rest} more texts</span>" if rest > 0 else "")
 
