@@ -4,7 +4,8 @@ from pathlib import Path
 
 from PIL import Image
 
-MAX_SEED = 2**32 - 1
+MAX_SEED = 2**63 - 1
+MAX_RANDOM_SEED = 2**32 - 1  # of one that is drawn: short enough to be read out and typed
 MIN_SIDE, MAX_SIDE = 64, 8192  # pixels
 # What a picture may have that comes in: bounded by what it costs to decode, not by what a model makes.
 MAX_INPUT_PIXELS = 178_956_970  # width * height; Pillow's own bound against bombs

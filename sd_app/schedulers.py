@@ -18,7 +18,7 @@ class SchedulerInfo:
     """How to make one scheduler. `name` is AUTOMATIC1111's label and what the infotext says."""
 
     name: str
-    class_name: str  # in diffusers
+    class_name: str  # in weights/samplers.py, else in diffusers
     config: Mapping[str, object] = field(default_factory=dict)  # over the checkpoint's own configuration
     note: str = ""
     max_steps: int | None = None
@@ -57,10 +57,11 @@ _CONFIGS: dict[str, dict[str, object]] = {UNIFORM: {}, **_SIGMAS, **_SPACINGS}
 SCHEDULE_TYPES: tuple[str, ...] = tuple(_CONFIGS)
 
 _SPACED = (UNIFORM, *_SPACINGS)
+_STRIDES = (UNIFORM, "SGM Uniform", "DDIM")  # of what takes steps of one length in time, which Normal has not
 _ALL = SCHEDULE_TYPES
 _EVEN = {"use_karras_sigmas": False, "use_exponential_sigmas": False, "use_beta_sigmas": False}
 _DPM = {**_EVEN, "algorithm_type": "dpmsolver++", "solver_order": 2}
-_DPM_SDE = {**_EVEN, "algorithm_type": "sde-dpmsolver++", "solver_order": 2}
+_DPM_SDE = {**_DPM, "algorithm_type": "sde-dpmsolver++"}
 
 _TABLE = (
     SchedulerInfo(
@@ -69,7 +70,7 @@ _TABLE = (
         # Latents are not bounded by 1 as pixels are, so x0 must not be clipped.
         config={"clip_sample": False},
         note="Even steps, no added noise. The one textbooks explain.",
-        schedule_types=_SPACED,
+        schedule_types=_STRIDES,
     ),
     SchedulerInfo(
         name="DPM++ 2M",
@@ -106,7 +107,7 @@ _TABLE = (
     SchedulerInfo(
         name="DPM++ SDE",
         class_name="DPMSolverSinglestepScheduler",
-        config=_DPM_SDE,
+        config={**_DPM_SDE, "lower_order_final": True},
         note="Adds fresh noise on the way, and begins anew every two steps.",
         schedule_types=(UNIFORM, *_SIGMAS),  # its spacing cannot be chosen
         automatic="Karras",
@@ -114,7 +115,7 @@ _TABLE = (
     SchedulerInfo(
         name="DPM++ 2S",
         class_name="DPMSolverSinglestepScheduler",
-        config=_DPM,
+        config={**_DPM, "lower_order_final": True},
         note="Second order, begins anew every two steps.",
         schedule_types=(UNIFORM, *_SIGMAS),
     ),
@@ -127,9 +128,10 @@ _TABLE = (
     ),
     SchedulerInfo(
         name="Euler a",
-        class_name="EulerAncestralDiscreteScheduler",
+        class_name="EulerAncestralScheduler",
+        config=_EVEN,
         note="Adds fresh noise every step, so more steps change the picture.",
-        schedule_types=_SPACED,
+        schedule_types=_ALL,
     ),
     SchedulerInfo(
         name="Heun",
@@ -147,14 +149,14 @@ _TABLE = (
     ),
     SchedulerInfo(
         name="DEIS",
-        class_name="DEISMultistepScheduler",
+        class_name="DEISScheduler",
         config={**_EVEN, "solver_order": 2},
         note="Second order at one U-Net call a step: good from 15 steps.",
         schedule_types=_ALL,
     ),
     SchedulerInfo(
         name="LMS",
-        class_name="LMSDiscreteScheduler",
+        class_name="LMSScheduler",
         config=_EVEN,
         note="Fourth order at one U-Net call a step: 30 steps or more.",
         schedule_types=_ALL,
@@ -201,15 +203,11 @@ _TABLE = (
         class_name="PNDMScheduler",
         config={"skip_prk_steps": True},
         note="Stable Diffusion's first sampler.",
-        schedule_types=_SPACED,
     ),
 )
 
 SCHEDULERS: dict[str, SchedulerInfo] = {info.name: info for info in _TABLE}
-SCHEDULER_NAMES: tuple[str, ...] = (
-    *("DDIM", "DPM++ 2M", "DPM++ 2M Karras", "DPM++ 2M SDE Karras", "Euler", "Euler a", "Heun", "UniPC"),
-    *("LCM", "PLMS"),
-)
+SCHEDULER_NAMES: tuple[str, ...] = tuple(SCHEDULERS)
 
 
 def find_scheduler(name: str, schedule_type: str | None = None) -> SchedulerInfo:
@@ -218,25 +216,46 @@ def find_scheduler(name: str, schedule_type: str | None = None) -> SchedulerInfo
     Without a schedule type it is Uniform. Raise ValueError listing the valid names, for a schedule type that
     the sampler cannot follow too.
     """
-    sampler, said = split_name(name)
+    sampler, wanted = name_sampling(name, schedule_type)
     if sampler not in SCHEDULERS:
-        raise ValueError(f"scheduler must be one of {', '.join(SCHEDULER_NAMES)}, got {name!r}")
+        meant = find_sampler(name)
+        hint = f" ({meant.scheduler}, perhaps)" if meant else ""
+        raise ValueError(f"scheduler must be one of {', '.join(SCHEDULER_NAMES)}, got {name!r}{hint}")
     info = SCHEDULERS[sampler]
-    if said and schedule_type not in (None, AUTOMATIC, said):
-        raise ValueError(
-            f"schedule_type must be {said} with the sampler {name}, got {schedule_type!r}"
-            f" (leave it out, or choose {sampler})"
-        )
-    wanted = said or schedule_type or UNIFORM
     if wanted == AUTOMATIC:
         wanted = info.automatic
     if wanted not in info.schedule_types:
+        known = ", ".join(info.schedule_types)
+        rule = f"one of {known}" if len(info.schedule_types) > 1 else known
         raise ValueError(
-            f"schedule_type must be one of {', '.join(info.schedule_types)} with {sampler}, got {wanted!r}"
-            " (choose one of these, or another sampler)"
+            f"schedule_type must be {rule} with {sampler}, got {wanted!r} (choose that, or another sampler)"
         )
-    # diffusers keeps one spacing a class for what follows noise levels of its own.
     return replace(info, schedule_type=wanted, config={**info.config, **_CONFIGS[wanted]})
+
+
+def name_sampling(scheduler: str | None, schedule_type: str | None) -> tuple[str | None, str | None]:
+    """Return sampler and schedule type as a request keeps them.
+
+    A full name is split, if there is such a sampler; a sampler alone is Uniform; None stays for the model's
+    own. Raise ValueError for a full name and another schedule type.
+    """
+    if scheduler is None:
+        return None, schedule_type
+    sampler, said = split_name(scheduler)
+    if said is None or sampler not in SCHEDULERS:
+        return scheduler, schedule_type or UNIFORM
+    if schedule_type not in (None, UNIFORM, AUTOMATIC, said):
+        raise ValueError(
+            f"schedule_type must be {said} with the sampler {scheduler}, got {schedule_type!r}"
+            f" (leave it out, or choose {sampler})"
+        )
+    return sampler, said
+
+
+def schedule_types_of(scheduler: object) -> tuple[str, ...]:
+    """Return the schedule types that a sampler can follow, none of one that is not here."""
+    info = SCHEDULERS.get(scheduler) if isinstance(scheduler, str) else None
+    return info.schedule_types if info else ()
 
 
 def split_name(name: str) -> tuple[str, str | None]:

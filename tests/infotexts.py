@@ -12,6 +12,7 @@ from sd_app.requests import (
     InpaintRequest,
     Txt2ImgRequest,
 )
+from sd_app.schedulers import SCHEDULE_TYPES
 
 PLAIN = Txt2ImgRequest(
     prompt="an orange cat, on the beach",
@@ -63,9 +64,7 @@ def words() -> st.SearchStrategy[str]:
 
 
 def names() -> st.SearchStrategy[str]:
-    usual = st.sampled_from(
-        ["DPM++ 2M", "DPM++ 2M Karras", "Euler a", "LCM", "tiny-sd", "owner/name", "Karras"]
-    )
+    usual = st.sampled_from(["DPM++ 2M", "DPM++ 2M SDE", "Euler a", "LCM", "tiny-sd", "owner/name", "Karras"])
     return st.one_of(usual, words().map(lambda text: text[:500])).filter(str.strip)
 
 
@@ -78,6 +77,7 @@ def resolved_requests(draw: st.DrawFn) -> Txt2ImgRequest:
         negative_prompt=draw(words()),
         model=draw(names()),
         scheduler=draw(names()),
+        schedule_type=draw(st.sampled_from(SCHEDULE_TYPES)),
         num_inference_steps=draw(st.integers(1, 1000)),
         guidance_scale=draw(st.floats(0, 30)),
         seed=draw(st.integers(0, MAX_SEED - num_images + 1)),

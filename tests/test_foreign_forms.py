@@ -29,7 +29,7 @@ def test_a_picture_of_another_program_is_read_back(form: Form, number: int, tmp_
     assert (reading.prompt, request.negative_prompt) == (words, given.negative_prompt)
     for name in ("num_inference_steps", "guidance_scale", "seed", "width", "height", "model"):
         assert getattr(request, name) == getattr(given, name), name
-    assert request.scheduler == given.full_name
+    assert request.sampling == given.full_name
     assert reading.notes == ["Square brackets, AND and BREAK in its prompt stay plain words."] * squares
     assert reading.program in ("", form.name)
 
@@ -109,7 +109,7 @@ def test_a_sampler_of_several_nodes_is_read() -> None:
     reading = read_parameters(json.dumps(nodes))
     request = reading.request
     assert (request.seed, request.num_inference_steps, request.guidance_scale) == (77, 12, 3.5)
-    assert request.scheduler == "DPM++ 2M Karras"
+    assert request.sampling == "DPM++ 2M Karras"
     assert (reading.prompt, request.negative_prompt) == (plain.prompt, plain.request.negative_prompt)
     assert (request.width, request.model) == (plain.request.width, plain.request.model)
     assert "ControlNetApplyAdvanced" in " ".join(reading.notes)
@@ -164,7 +164,7 @@ def test_a_loader_that_holds_everything_is_read() -> None:
         request = reading.request
         assert (reading.prompt, request.negative_prompt, request.model) == ("a cat", "bad", "m")
         assert (request.width, request.height, request.num_inference_steps) == (512, 768, 9)
-        assert (request.scheduler, request.seed, request.clip_skip) == ("Euler Karras", 5, 2)
+        assert (request.sampling, request.seed, request.clip_skip) == ("Euler Karras", 5, 2)
         assert reading.is_complete, reading.notes
 
 
@@ -261,6 +261,62 @@ def test_json_of_no_program_in_particular_is_read_by_the_usual_names(
     assert (request.num_inference_steps, request.guidance_scale, request.seed) == (20, 6.5, 5)
     assert (request.width, request.height) == (512, 768)
     assert reading.is_complete, reading.notes
+
+
+TEXT_NODES: dict[str, dict[str, object]] = {
+    "ImpactWildcardEncode": {"wildcard_text": "a __animal__", "populated_text": "a cat on a mat"},
+    "StringConcatenate": {"string_a": "a cat", "string_b": ["52", 0], "delimiter": " "},
+    "easy positive": {"positive": "a cat on a mat"},
+    "SDXLPromptStyler": {"text_positive": "a cat on a mat", "text_negative": "bad", "style": "base"},
+    "CR Text": {"text": "a cat on a mat"},
+}
+
+
+@pytest.mark.parametrize("kind", TEXT_NODES)
+def test_words_of_other_kinds_of_nodes_are_read(kind: str) -> None:
+    nodes = graph(n6_text=["51", 0])
+    nodes["51"] = {"class_type": kind, "inputs": TEXT_NODES[kind]}
+    nodes["52"] = {"class_type": "PrimitiveString", "inputs": {"value": "on a mat"}}
+    if kind == "SDXLPromptStyler":
+        nodes["7"]["inputs"]["text"] = ["51", 1]  # type: ignore[index]
+    reading = read_parameters(json.dumps(nodes))
+    assert reading.prompt == "a cat on a mat"
+    assert reading.is_complete == (kind != "SDXLPromptStyler")  # whose template is not known
+    if kind == "SDXLPromptStyler":
+        assert reading.request.negative_prompt == "bad"
+
+
+@pytest.mark.parametrize(
+    ("kind", "inputs"),
+    [
+        (
+            "Power Lora Loader (rgthree)",
+            {
+                "lora_1": {"on": True, "lora": "styles/x.safetensors", "strength": 0.75},
+                "lora_2": {"on": False, "lora": "y.safetensors", "strength": 1},
+            },
+        ),
+        (
+            "CR LoRA Stack",
+            {"switch_1": "On", "lora_name_1": "x.safetensors", "model_weight_1": 0.75, "clip_weight_1": 0.75}
+            | {"switch_2": "Off", "lora_name_2": "y.safetensors", "model_weight_2": 1},
+        ),
+        (
+            "LoRA Stacker",
+            {"input_mode": "simple", "lora_count": 1, "lora_name_1": "x.safetensors", "lora_wt_1": 0.75}
+            | {"model_str_1": 1.0, "clip_str_1": 1.0, "lora_name_2": "y.safetensors"},
+        ),
+        ("Lora Loader Stack (rgthree)", {"lora_01": "x.safetensors", "strength_01": 0.75, "lora_02": "None"}),
+    ],
+)
+def test_loras_of_nodes_that_hold_several_are_read(kind: str, inputs: dict[str, object]) -> None:
+    nodes = graph(n3_model=["40", 0])
+    nodes["40"] = {"class_type": kind, "inputs": {**inputs, "model": ["4", 0], "clip": ["4", 1]}}
+    reading = read_parameters(json.dumps(nodes))
+    assert reading.prompt
+    assert reading.prompt.endswith(" <lora:x:0.75>")
+    assert reading.prompt.count("<lora") == 1
+    assert reading.request.model is not None
 
 
 def test_an_unknown_form_is_said_by_what_it_holds() -> None:

@@ -50,7 +50,8 @@ def test_what_was_made_faster_says_so() -> None:
 
 def test_what_says_nothing_is_left_out() -> None:
     text = to_infotext(
-        replace(PLAIN, negative_prompt="", scheduler="Euler a", guidance_scale=7.5), version="1"
+        replace(PLAIN, negative_prompt="", scheduler="Euler a", schedule_type="Uniform", guidance_scale=7.5),
+        version="1",
     )
     assert text == (
         "an orange cat, on the beach\n"
@@ -73,7 +74,7 @@ def test_only_an_ambiguous_prompt_gets_the_exact_key() -> None:
 def test_a_sampler_without_its_automatic_schedule_says_so() -> None:
     """Other tools take a missing schedule type for automatic, which is Karras for this sampler."""
     assert "Sampler: DPM++ 2M, Schedule type: Uniform, CFG" in to_infotext(
-        replace(PLAIN, scheduler="DPM++ 2M")
+        replace(PLAIN, schedule_type="Uniform")
     )
 
 
@@ -107,20 +108,24 @@ def test_unknown_keys_are_kept() -> None:
 
 
 @pytest.mark.parametrize(
-    ("written", "scheduler"),
+    ("written", "scheduler", "schedule_type"),
     [
-        ("Sampler: DPM++ 2M Karras", "DPM++ 2M Karras"),
-        ("Sampler: DPM++ 2M", "DPM++ 2M"),
-        ("Sampler: DPM++ 2M, Schedule type: Karras", "DPM++ 2M Karras"),
-        ("Sampler: DPM++ 2M, Schedule type: Uniform", "DPM++ 2M"),
-        ("Sampler: DPM++ 2M, Schedule type: Automatic", "DPM++ 2M Karras"),
-        ("Sampler: DPM++ 2M Karras, Schedule type: Karras", "DPM++ 2M Karras"),
-        ("Sampler: Euler a, Schedule type: Automatic", "Euler a"),
-        ("Sampler: DPM adaptive of tomorrow", "DPM adaptive of tomorrow"),
+        ("Sampler: DPM++ 2M Karras", "DPM++ 2M", "Karras"),
+        ("Sampler: DPM++ 2M", "DPM++ 2M", "Uniform"),
+        ("Sampler: DPM++ 2M, Schedule type: Karras", "DPM++ 2M", "Karras"),
+        ("Sampler: DPM++ 2M, Schedule type: Uniform", "DPM++ 2M", "Uniform"),
+        ("Sampler: DPM++ 2M, Schedule type: Automatic", "DPM++ 2M", "Karras"),
+        ("Sampler: DPM++ 2M SDE, Schedule type: Automatic", "DPM++ 2M SDE", "Exponential"),
+        ("Sampler: DPM++ 2M Karras, Schedule type: Karras", "DPM++ 2M", "Karras"),
+        ("Sampler: DPM++ 2M Karras, Schedule type: Automatic", "DPM++ 2M", "Karras"),
+        ("Sampler: Euler a, Schedule type: Automatic", "Euler a", "Uniform"),
+        ("Sampler: Euler, Schedule type: SGM Uniform", "Euler", "SGM Uniform"),
+        ("Sampler: DPM adaptive of tomorrow", "DPM adaptive of tomorrow", "Uniform"),
     ],
 )
-def test_old_and_new_names_of_samplers_are_read(written: str, scheduler: str) -> None:
-    assert from_infotext(f"a cat\nSteps: 20, {written}, CFG scale: 7").scheduler == scheduler
+def test_old_and_new_names_of_samplers_are_read(written: str, scheduler: str, schedule_type: str) -> None:
+    request = from_infotext(f"a cat\nSteps: 20, {written}, CFG scale: 7")
+    assert (request.scheduler, request.schedule_type) == (scheduler, schedule_type)
 
 
 def test_values_beyond_our_range_are_left_to_the_default() -> None:

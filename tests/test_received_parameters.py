@@ -77,18 +77,24 @@ def test_one_notice_names_everything_that_was_not_taken(tab: MakingTabEvents, tm
         )
     assert told.split("\n") == [
         PART,
+        "The model elsewhere is not here, so yours stays.",
+        "The sampler Nobody's is not here, so yours stays.",
+        "The VAE kl-f8 is not here, so yours stays.",
         "Not taken: CFG scale: 99 (must be a number from 0 to 30).",
-        "Not taken: Hires upscale: 2 (no such field here).",
         "The tag <hypernet:x:1> is not read here.",
         "Braces in its prompt stay plain text.",
         "Width 513 became 512, the nearest multiple of 8.",
-        "The model elsewhere is not here, so yours stays.",
-        "The scheduler Nobody's is not here, so yours stays.",
-        "The VAE kl-f8 is not here, so yours stays.",
+        "Not taken: Hires upscale: 2 (no such field here).",
     ]
     assert filled["prompt"] == "a \\{red|blue}  cat"
     assert (filled["width"], filled["height"]) == (512, 512)
     assert not {"guidance_scale", "model", "scheduler", "vae"} & set(filled)
+
+
+def test_half_characters_of_a_models_name_do_not_end_the_event(tab: MakingTabEvents, tmp_path: Path) -> None:
+    text = f'a cat\n{LINE}, Model: "caf\\udce9, old", Version: sd_app 0.2.0'
+    _, told = dropped(tab, picture(tmp_path, text))
+    assert "The model caf?, old is not here" in told
 
 
 def test_a_random_seed_is_asked_for_again(tab: MakingTabEvents, tmp_path: Path) -> None:

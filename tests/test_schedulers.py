@@ -19,7 +19,7 @@ ORIGINAL = {
 
 
 def test_the_names_people_know_are_there():
-    wanted = {"DDIM", "DPM++ 2M", "DPM++ 2M Karras", "Euler", "Euler a", "Heun", "UniPC", "LCM"}
+    wanted = {"DDIM", "DPM++ 2M", "DPM++ SDE", "Euler", "Euler a", "Heun", "UniPC", "LCM"}
     assert wanted <= set(SCHEDULER_NAMES)
 
 

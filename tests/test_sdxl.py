@@ -183,11 +183,28 @@ def test_arithmetic_works_on_rows_and_pooled_vector_alike(pipe):
     assert torch.equal(encoder.pool(mixed), encoder.pool(cat) + 0.5 * encoder.pool(dog))
 
 
-@pytest.mark.parametrize("space", ["row", "input"])
-def test_the_other_spaces_are_refused_in_words(studio, space):
-    with pytest.raises(ValueError, match=rf"in the {space} space with SDXL.*use all:"):
-        studio.txt2img(ask(prompt=f"a {{{space}: cat + dog}}", width=64, height=64))
+def test_in_the_row_space_the_slots_rows_of_both_encoders_are_computed_with(pipe):
+    encoder = Encoder(pipe)
+    cat, dog = (encoder.encode(parse_prompt(f"a {word} here")) for word in ("cat", "dog"))
+    mixed = encoder.encode(parse_prompt("a {row: cat + 0.5*dog} here"))
+    expected = cat.clone()
+    expected[0, 2] = cat[0, 2] + 0.5 * dog[0, 2]
+    assert torch.equal(mixed, expected)
+
+
+def test_the_input_space_is_refused_in_words(studio):
+    with pytest.raises(ValueError, match=r"in the input space with SDXL.*use all: or row:"):
+        studio.txt2img(ask(prompt="a {input: cat + dog}", width=64, height=64))
     assert studio.txt2img(ask(width=64, height=64), save=False).images
+
+
+def test_prompts_change_on_the_way_with_their_pooled_vectors(studio):
+    def drawn(prompt: str) -> bytes:
+        return studio.txt2img(ask(prompt=prompt, width=64, height=64), save=False).images[0].tobytes()
+
+    assert drawn("a [cat:dog:0]") == drawn("a dog")
+    assert drawn("a [cat:dog:1.0]") == drawn("a cat") != drawn("a [cat:dog:1]")
+    assert drawn("a cat AND a dog:0") == drawn("a cat ") != drawn("a cat AND a dog:0.5")
 
 
 def test_blends_and_walks_begin_at_the_plain_picture(studio):

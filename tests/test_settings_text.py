@@ -34,6 +34,114 @@ def test_the_settings_are_found_wherever_they_stand(text: str) -> None:
     assert (info.prompt, info.negative_prompt, info.fields) == ("a cat", "bad", EXPECTED)
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"\ufeffa cat\nNegative prompt: bad\n{LINE}",
+        f"\u200ba cat\n\u200bNegative prompt: bad\u2060\n\ufeff{LINE}\u200b",
+        f"a cat\nNegative prompt:\u00a0bad\n{LINE}".replace(" scale", "\u00a0scale"),
+        f"a cat\nNegative prompt\uff1abad\n{LINE}".replace(", S", "\uff0cS").replace(": ", "\uff1a"),
+        f"a cat\nNegative prompt: bad\n{LINE}".replace(": ", ":").replace(", ", ","),
+        f"a cat\nNegative prompt: bad\n{LINE}".replace(", ", "; "),
+        f"a cat\nNegative prompt: bad\n{LINE}".replace(", ", " | "),
+        f"a cat\nNegative prompt: bad\n{LINE}".replace(", ", "\t"),
+        f"a cat\rNegative prompt: bad\r{LINE}",
+        f"```\na cat\nNegative prompt: bad\n{LINE}\n```",
+        f"> a cat\n> Negative prompt: bad\n> {LINE}",
+        f"**Prompt:** a cat\n**Negative prompt**: bad\n{LINE}".replace("Seed:", "**Seed:**"),
+        f"Prompt\na cat\nNegative prompt\nbad\n{LINE}",
+        f"a cat\nNegative prompt: bad\n{LINE}".replace(" 6.5, ", " 6.5,\n"),
+        f"a cat\nNegative prompt: bad\n{LINE}".replace("a, ", "a,\n").replace("5, ", "5,\n"),
+    ],
+)
+def test_settings_that_websites_chats_and_mail_handed_on_are_read(text: str) -> None:
+    info = parse_infotext(text)
+    assert (info.prompt, info.negative_prompt, info.fields) == ("a cat", "bad", EXPECTED)
+    assert info.remarks == ()
+
+
+def test_signs_of_html_are_read_and_said() -> None:
+    reading = read_parameters(f"a &quot;big&quot; cat &amp; dog &lt;lora:x:0.5&gt;\n{LINE}")
+    assert reading.prompt == 'a "big" cat & dog <lora:x:0.5>'
+    assert reading.notes == ["Signs written as in HTML, such as &amp;, are read as what they stand for."]
+    ours = read_parameters(f"a &amp; b\n{LINE}, Version: sd_app 0.3.0")
+    assert (ours.prompt, ours.notes) == ("a &amp; b", [])
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "a “cat”, it’s",
+        "a **cat** and __dog__",
+        "猫、犬，鳥：大",
+        "> a cat",
+        "Model: a tall woman; Size: huge | pipes",
+        "می\u200cخواهم 👩\u200d🚀",
+        "big\u200bcat",
+        "a\u00a0cat",
+    ],
+)
+def test_the_words_of_a_prompt_stay_as_they_are(words: str) -> None:
+    info = parse_infotext(f"{words}\nNegative prompt: {words}\n{LINE}")
+    assert (info.prompt, info.negative_prompt, info.fields) == (words, words, EXPECTED)
+
+
+def test_numbers_are_read_as_people_write_them() -> None:
+    text = "a\nSteps: 20.0, Sampler: DDIM, CFG scale: 7,5, Seed: 42.0, Width: 512, Height: 768"
+    reading = read_parameters(f"{text}, Denoising strength: 0,4", Img2ImgRequest, init_image=PICTURE)
+    request = reading.request
+    assert (request.num_inference_steps, request.guidance_scale, request.seed) == (20, 7.5, 42)
+    assert (request.width, request.height, request.strength) == (512, 768, 0.4)
+    assert reading.is_complete, reading.notes
+    halves = read_parameters("a\nSteps: 9, Sampler: DDIM, Seed: 4, Size-1: 512, Size-2: 768").request
+    assert (halves.width, halves.height) == (512, 768)
+
+
+@pytest.mark.parametrize(
+    ("settings", "told"),
+    [
+        ("Steps: 9, Steps: 8, Seed: 1, Size: 512x512", "Not understood: Steps: 9."),
+        ("Steps: 9, Seed: 1, Size: 99999x99999", "must be a whole number from 64 to 8192"),
+        ("Steps: 9, Seed: 1, Size: large", "Not taken: Size: large (must be in a size such as 512x768)."),
+        ("Steps: 9, Seed: 1, Size: -512x768", "Not taken: Size: -512x768 (must be in"),
+        ("Steps: 9, Seed: 1, Model: m\n\nUploaded by me", "Not understood: Uploaded by me."),
+    ],
+)
+def test_what_is_twice_there_or_no_size_is_named_once(settings: str, told: str) -> None:
+    reading = read_parameters(f"a cat\n{settings}")
+    assert " ".join(reading.notes).count(told) == 1
+    assert reading.request.seed == 1
+
+
+def test_settings_that_are_there_and_empty_ask_for_nothing() -> None:
+    reading = read_parameters("a\nSteps: 20, Sampler: , CFG scale: , Seed: 5, Size: , Model: ")
+    assert (reading.request.seed, reading.request.model, reading.notes) == (5, None, [])
+
+
+def test_halves_of_characters_are_left_out_and_said() -> None:
+    reading = read_parameters(f"a \ud83d cat \ud83d\ude00\nNegative prompt: b\0ad\n{LINE}, Note: \udfff")
+    assert (reading.prompt, reading.request.negative_prompt) == ("a  cat 😀", "bad")
+    assert reading.notes[-1] == "Broken characters in its text are left out."
+    "".join(reading.notes).encode()
+
+
+def test_what_is_named_beside_the_prompt_is_taken_or_told() -> None:
+    resources = (
+        '[{"type":"checkpoint","modelVersionId":1,"modelName":"Some Model"},{"type":"lora","weight":0.8,'
+        '"modelVersionId":2,"modelName":"Detail"},{"type":"embed","modelVersionId":3}]'
+    )
+    reading = read_parameters(f"a cat\n{LINE}, Civitai resources: {resources}")
+    assert reading.request.model == "Some Model"
+    assert reading.notes == [
+        "Resources of Civitai that are not read: LoRA Detail (weight 0.8), embed number 3."
+    ]
+    assert read_parameters(f"a\n{LINE}, Civitai resources: [1]").request.seed == 5
+    weights = 'Lora weights: "offset: 0.1, detail.safetensors: -0.5"'
+    reading = read_parameters(f"a cat\n{LINE}, {weights}")
+    assert reading.prompt == "a cat <lora:offset:0.1> <lora:detail:-0.5>"
+    assert reading.is_complete, reading.notes
+
+
 RESOURCES = '[{"type":"a","id":1}, {"b": "c, d: e"}]'
 HASHES = '{"model": "6ce0", "vae": "1b2c"}'
 
@@ -90,7 +198,7 @@ def test_each_value_that_cannot_be_taken_is_named_with_its_reason() -> None:
         "Not taken: Face restoration: CodeFormer (no such field here).",
         f"Not taken: Seed: -5 (must be a whole number from 0 to {MAX_SEED}).",
         "Not taken: Steps: 5000 (must be a whole number from 1 to 1000).",
-        "Not taken: Width: 20x513 (must be a whole number from 64 to 8192).",
+        "Not taken: Width: 20 (must be a whole number from 64 to 8192).",
     ]
     assert reading.request.scheduler == "Nobody's"  # the page says that it is not here
     assert reading.request.height == 512
@@ -112,7 +220,10 @@ def test_a_side_becomes_the_nearest_multiple_of_8(side: int, nearest: int) -> No
     assert reading.is_complete == (side == nearest)
 
 
-@pytest.mark.parametrize("size", ["512 x 768", "512×768", "(512, 768)", "512*768"])
+@pytest.mark.parametrize(
+    "size",
+    ["512 x 768", "512×768", "(512, 768)", "512*768", "512X768", "512x768 px", "512 by 768", "512.0x768.0"],
+)
 def test_a_size_is_read_as_people_write_it(size: str) -> None:
     request = read_parameters(f'a\nSteps: 5, Seed: 1, Size: "{size}"').request
     assert (request.width, request.height) == (512, 768)
@@ -129,8 +240,8 @@ def test_a_size_is_read_as_people_write_it(size: str) -> None:
         ("<lora:s:lbw=ALL:x> a", "<lora:s> a", "only <lora:s> is read"),
         ("<lora:s:99> a", "<lora:s> a", "only <lora:s> is read"),
         ("<lora::1> a", " a", "<lora::1> is not read"),
-        ("(embedding:EasyNegative:1.2)", "(EasyNegative:1.2)", "without embedding:"),
-        ("a __color__ cat", "a __color__ cat", "__color__ is plain text"),
+        ("(embedding:EasyNegative:1.2)", "(EasyNegative:1.2)", "the word embedding: is left out"),
+        ("a __color__ cat", "a __color__ cat", "The wildcard __color__ stays plain text"),
     ],
 )
 def test_syntax_of_another_program_becomes_words_and_is_said(written: str, read: str, told: str) -> None:
@@ -168,9 +279,15 @@ def test_a_tab_with_a_picture_takes_its_strength() -> None:
 
 
 def test_keys_in_other_programs_spelling_are_known() -> None:
+    request = read_parameters(
+        "a\nSampling steps: 9, Sampling method: DDIM, Guidance scale: 3, Seed: 4"
+    ).request
+    assert (request.num_inference_steps, request.guidance_scale, request.scheduler) == (9, 3.0, "DDIM")
+    text = f"a\n{LINE}, Model: dreamshaper_8.safetensors [879db523c3]"
+    assert read_parameters(text).request.model == "dreamshaper_8"
     request = read_parameters("a\nsteps: 9, Sampler: euler, cfg scale: 3, SEED: 4, Scheduler: karras").request
     assert (request.num_inference_steps, request.guidance_scale, request.seed) == (9, 3.0, 4)
-    assert request.scheduler == "Euler Karras"
+    assert request.sampling == "Euler Karras"
 
 
 def test_a_line_in_lower_case_and_sides_apart_are_read() -> None:

@@ -97,7 +97,8 @@ def test_a_saved_form_keeps_its_good_fields_and_loses_the_rest() -> None:
     }
     assert valid_fields(saved, ["m"], SCHEDULERS) == {"prompt": "", "width": 512, "clip_skip": 2}
     assert valid_fields({"model": "gone", "scheduler": "Euler a"}, ["m"], SCHEDULERS) == {
-        "scheduler": "Euler a"
+        "scheduler": "Euler a",
+        "schedule_type": "Uniform",
     }
     strange: list[object] = [None, [], "text", {"prompt": {"a": 1}}, {1: 2}]
     for junk in strange:
@@ -114,6 +115,7 @@ def test_an_infotext_fills_the_form_and_names_what_is_not_here() -> None:
         "prompt": "a cat",
         "negative_prompt": "a dog",
         "scheduler": "Euler a",
+        "schedule_type": "Uniform",
         "num_inference_steps": 20,
         "guidance_scale": 7.0,
         "seed": 965400086,

@@ -76,6 +76,11 @@ class WordBook:
     family: str = ""
     files: tuple[WordFile, ...] = ()
 
+    @property
+    def names(self) -> frozenset[str]:
+        """Return the words' names, in small letters."""
+        return frozenset(file.name.lower() for file in self.files)
+
     def split(self, text: str) -> Iterator[str | tuple[LearnedWord, str]]:
         """Cut a text at its learned words: plain text, or a word and how it is written.
 
@@ -120,9 +125,8 @@ class WordBook:
 
     def check_marked(self, names: tuple[str, ...]) -> None:
         """Refuse `<names>` in an expression that no file is called by; elsewhere they are plain text."""
-        known = {file.name.lower() for file in self.files}
         for name in names:
-            if name.strip("<>").lower() not in known:
+            if name.strip("<>").lower() not in self.names:
                 some = ", ".join(f"<{file.name}>" for file in self.files[:MAX_NAMED])
                 hint = f"there are: {some}" if some else f"{EMBEDDINGS}/ is empty"
                 raise ValueError(

@@ -11,6 +11,7 @@ from .configs import Config, text_layers, unet_structure, vae_leaves_out, vae_st
 from .kinds import REFINER_WIDTH, TEXT_WIDTHS, check_channels
 from .names import name_text_encoder, name_unet, name_vae
 from .networks import Shapes, check_unet_kind, unet_shapes, vae_shapes
+from .noise_schedule import why_no_noise_schedule
 from .parts import XL_WIDTH, check_vae, check_widths, fit_text
 from .stored import Sources, fit
 from .weight_files import read_sources
@@ -224,6 +225,8 @@ def _scheduler(path: Path, index: JsonObject, notes: list[str]) -> str:
     found = said.get("_class_name", kind)
     if found not in SCHEDULERS:
         raise ValueError(_why_not_class("scheduler", found))
+    if reason := why_no_noise_schedule(said):
+        raise ValueError(reason)
     return str(kind)
 
 

@@ -33,13 +33,13 @@ def make_pictures(studio: Studio, options: argparse.Namespace, request_type: typ
         metadata.write_png(image, infotext, path)
     if isinstance(result, InpaintResult):
         write_companions(result, paths)
+    if result.notice:
+        print(result.notice, file=sys.stderr)
     for path in (paths or result.paths)[: len(result.images)]:
         print(path)
     for path in arithmetic.write_frames_companions(result, paths):
         print(path)
     arithmetic.tell_jump(result)
-    if result.notice:
-        print(result.notice, file=sys.stderr)
     if result.stopped:
         print(f"stopped: kept {len(result.images)} of {num_pictures}", file=sys.stderr)
         return INTERRUPTED

@@ -1,81 +1,98 @@
 """What is said of a prompt beside drawing it: what it holds that is read as plain words, or not at all."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Sequence
 
-from .editing import Pieces, Switch, changes, every_switch, readings
+from .editing import Joined, Pieces, Switch, every_switch, parse_joined, readings
+from .misread import cuts_brackets, is_wordless, misread, shown
 from .tags import TAG, is_lora, remove_tags
 from .template import parse_prompt
 from .tree import sum_of_weights
 
 NO_WORDS_GUIDE = "No words guide this picture: the prompt is empty."
+NO_WORDS_READ = "No words guide this picture: none of the prompt's is read."
 ABOUT_ONE = (0.9, 1.1)  # sums of weights at which a prompt's rows keep their size, more or less
-_MAX_SHOWN = 60  # characters of a prompt's piece
 _MAX_REMARKS = 8
-_ESCAPED = re.compile(r"\\.", re.DOTALL)
-_SLOT = re.compile(r"\{[^{}]*\}")
-
-# What other programs know and this one does not: a pattern, and what it is there.
-_STRANGE = (
-    (r"<\w[\w-]*:[^<>]*>", "a tag that is not known here"),
-    (r"(?<!\w)__[\w\-/*.]+__(?!\w)", "a wildcard in other programs"),
-    (r"\$\{[^{}]*\}|(?<!\w)\$\w+", "a variable in other programs"),
-    (r"(?<!\w)%[A-Za-z]\w*%(?!\w)", "a wildcard in other programs"),
-    (r"\bembedding:\s*[\w.-]+", "ComfyUI's way to name a learned word, which is <name> here"),
-    (r"(?<=[\w)])(?:\+{1,5}|-{2,5})(?=[\s,.)]|$)", "InvokeAI's weight, which is (word:1.1) here"),
-    (r"\)\.(?:swap|blend|and)\(|\)\d*\.\d+", "InvokeAI's syntax"),
-    (r"(?<!\S)--[a-z]\w*", "an option of other programs"),
-    (r"(?<=\w)::-?\d*\.?\d*", "another program's weight, which is (word:1.1) here"),
-    (r"\bAND_\w+|\bADD(?:COMM|BASE|ROW|COL)\b", "an extension's order"),
-)
+_BAR = re.compile(r"(?<!\\)\|")
+_ANY_STEPS = 100  # where it is not known how many a run has: shares of them are all told apart
 
 
 def remarks_on(
-    prompt: str, *, steps: int, steps_run: int | None = None, negative: bool = False
+    prompt: str,
+    *,
+    steps: int | None,
+    steps_run: int | None = None,
+    negative: bool = False,
+    known_words: Collection[str] | None = None,
 ) -> tuple[str, ...]:
     """Return sentences on a prompt that can be read, for a run of so many of `steps` steps; most have none.
 
-    Raise ValueError for one that cannot be read.
+    `steps` None: not known, so nothing is said of what is never reached. `known_words` are the names of the
+    learned words, in small letters, if they are known. Raise ValueError for a prompt that cannot be read.
     """
-    found = list(dict.fromkeys(_remarks(prompt, steps, steps_run or steps, negative)))
+    found = list(dict.fromkeys(_remarks(prompt, steps or _ANY_STEPS, negative, known_words)))
+    found += dict.fromkeys(_on_switches(prompt, steps, steps_run or steps, negative))
+    found += dict.fromkeys(_on_sums(prompt, steps or _ANY_STEPS, negative))
     if len(found) > _MAX_REMARKS:
         found[_MAX_REMARKS:] = [f"And {len(found) - _MAX_REMARKS} more of this kind."]
     return tuple(found)
 
 
-def _remarks(prompt: str, steps: int, steps_run: int, negative: bool) -> Iterator[str]:
-    words = remove_tags(prompt)
-    if not words.strip() and not negative:
-        yield NO_WORDS_GUIDE
+def _remarks(prompt: str, steps: int, negative: bool, known_words: Collection[str] | None) -> Iterator[str]:
     for tag in TAG.finditer(prompt):
         if not is_lora(tag):
-            yield f"{_shown(tag[0])} is not read: hypernetworks do nothing here."
-    plain = _ESCAPED.sub("  ", words)
-    # Of what stands in braces only a variable's own braces are looked at.
-    outside = re.sub(r"(?<!\$)" + _SLOT.pattern, " ", plain)
-    for pattern, what in _STRANGE:
-        for match in re.finditer(pattern, outside):
-            yield f"{_shown(match[0])} is read as plain words: it is {what}."
-    if negative and re.search(r"\bAND\b", plain):
+            yield f"{shown(tag[0])} is not read: hypernetworks do nothing here."
+    texts = dict.fromkeys(
+        text for reading in readings(prompt, steps, joins=not negative) for text in reading.texts
+    )
+    if all(map(is_wordless, texts)):
+        if not negative:
+            yield NO_WORDS_READ if remove_tags(prompt).strip() else NO_WORDS_GUIDE
+        return
+    if negative and any(re.search(r"\bAND\b", text) for text in texts):
         yield "AND joins prompts in the prompt only; in the negative one it is a word."
-    if not negative and (weight := re.search(r"(?<!\d):\s*-?\d*\.?\d+\s*$", outside)) and not changes(prompt):
-        yield f"{_shown(weight[0])} at the end is read as plain words: a prompt has a weight only beside AND."
-    yield from _on_switches(prompt, steps, steps_run, negative)
-    yield from _on_sums(prompt, steps, negative)
+    parts = () if negative else parse_joined(prompt)
+    is_cut = cuts_brackets(_flat(part.pieces) for part in parts)
+    if is_cut:
+        yield (
+            "AND stands in brackets, which it takes apart: give each prompt its own, as in (a cat:1.2) AND"
+            " (a dog:0.8)."
+        )
+    if len(parts) > 1:
+        yield from _on_parts(parts)
+    for text in texts:
+        yield from misread(text, known_words, check_brackets=not is_cut)
 
 
-def _on_switches(prompt: str, steps: int, steps_run: int, negative: bool) -> Iterator[str]:
+def _on_parts(parts: Sequence[Joined]) -> Iterator[str]:
+    for part in parts:
+        text = _flat(part.pieces)
+        if not part.weight:
+            yield f"{shown(text)} counts for nothing: its weight beside AND is 0."
+        elif is_wordless(text):
+            yield "One of the prompts that AND joins is empty: it pulls towards no words."
+
+
+def _on_switches(prompt: str, steps: int | None, steps_run: int | None, negative: bool) -> Iterator[str]:
     found = list(every_switch(prompt, joins=not negative))
     if any(is_lora(tag) for one in found for text in _texts(one) for tag in TAG.finditer(text)):
         yield "A LoRA in square brackets counts at all steps."
     for one in found:
         if not isinstance(one, Switch):
             continue
+        for text in _texts(one):
+            if _BAR.search(text):
+                yield (
+                    f"The bar in {shown(text)} is a plain sign: brackets with a number change once, those"
+                    " with bars alone take turns."
+                )
+        if steps is None or steps_run is None:
+            continue
         last = one.last_step(steps)
         if last >= steps_run and _flat(one.after).strip():
-            yield f"{_shown(_flat(one.after))} is never read: it begins after step {last} of {steps_run}."
+            yield f"{shown(_flat(one.after))} is never read: it begins after step {last} of {steps_run}."
         if not last and _flat(one.before).strip():
-            yield f"{_shown(_flat(one.before))} is never read: it ends before the first step."
+            yield f"{shown(_flat(one.before))} is never read: it ends before the first step."
 
 
 def _on_sums(prompt: str, steps: int, negative: bool) -> Iterator[str]:
@@ -108,8 +125,3 @@ def _texts(one: object) -> Iterator[str]:
 
 def _flat(pieces: Pieces) -> str:
     return "".join(piece if isinstance(piece, str) else "…" for piece in pieces)
-
-
-def _shown(text: str) -> str:
-    text = " ".join(text.split())
-    return f"“{text if len(text) <= _MAX_SHOWN else text[: _MAX_SHOWN - 1] + '…'}”"

@@ -24,10 +24,10 @@ from .job import JobParts
 from .kept_area import KeptArea
 from .prompt_embeds import SharedPrompt
 from .run import RunOptions, run_job
-from .starts import FromPicture
+from .starts import FromPicture, make_generator
 from .vae import encode_image
 
-CONTENT_STREAM = 2**32  # added to a seed, it is no other picture's: seeds are smaller
+CONTENT_STREAM = 1  # the noise of a seed that masked_content takes, beside the run's own
 NOTHING_PAINTED = "The mask is empty, so nothing was repainted: paint white what is to be made anew."
 
 
@@ -129,7 +129,7 @@ class FromScene(FromPicture):
         if self._masked_content != "noise":
             return init_latents
         # Noise of its own: the same as the run's would only make that stronger.
-        others = [torch.Generator().manual_seed(g.initial_seed() + CONTENT_STREAM) for g in generators]
+        others = [make_generator(generator.initial_seed(), CONTENT_STREAM) for generator in generators]
         noise = torch.cat([torch.randn(init_latents.shape, generator=other) for other in others])
         painted = (self.kept.latent_mask > 0).to(init_latents.device)
         return torch.where(painted, noise.to(init_latents), init_latents)

@@ -8,7 +8,7 @@ from typing import TypeVar
 from PIL import Image
 
 from ..checkpoints.model_info import ModelInfo
-from ..checks import MAX_SEED
+from ..checks import MAX_RANDOM_SEED
 from ..images import look_at_image, open_image, open_mask
 from ..pictures.placement import round_size, round_up_size, working_size
 from ..requests import Img2ImgRequest, InpaintRequest, Txt2ImgRequest, WalkRequest, check_limits
@@ -23,14 +23,15 @@ def resolve(request: RequestT, info: ModelInfo, settings: Settings) -> RequestT:
 
     Raise ValueError over the limits and for a file that is no picture.
     """
-    scheduler = find_scheduler(request.scheduler or info.default_scheduler)
+    scheduler = find_scheduler(request.scheduler or info.default_scheduler, request.schedule_type)
     request = open_pictures(fit_photo(request, info, settings), settings)
-    random_seed = secrets.randbelow(MAX_SEED - request.num_images + 2)
+    random_seed = secrets.randbelow(MAX_RANDOM_SEED - request.num_images + 2)
     width, height = default_size(request, info, settings)
     resolved = replace(
         request,
         model=info.name,
-        scheduler=request.scheduler or info.default_scheduler,
+        scheduler=scheduler.name,
+        schedule_type=scheduler.schedule_type,
         num_inference_steps=request.num_inference_steps or info.default_steps,
         guidance_scale=info.default_guidance_scale
         if request.guidance_scale is None

@@ -1,6 +1,6 @@
 """The story every job shares: resolve, load, then batch by batch encode, denoise, decode and save."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
 from functools import partial
@@ -19,6 +19,7 @@ from ..speed import plan_calls
 from ..weights.loaders import download_snapshot
 from ..weights.model_manager import ModelManager
 from ..weights.pipeline import Pipeline
+from ..weights.scheduling import weak_start
 from .black_pictures import why_black
 from .conditioning import is_guided, make_conditionings
 from .denoise import denoise
@@ -70,8 +71,12 @@ def run_job(manager: ModelManager, request: RequestT, compose: Compose[RequestT]
         additions = choose_additions(
             settings, info, resolved.prompt, resolved.vae, previews=bool(preview_every)
         )
-        with manager.pipeline(info.name, str(resolved.scheduler), job.tell, additions) as pipe:
-            job.remarks = (*filter(None, [remark]), *pipe.remarks, *remarks_of(job.request_of(0)))
+        with manager.pipeline(info.name, resolved.sampling, job.tell, additions) as pipe:
+            job.remarks = (
+                *filter(None, [remark]),
+                *pipe.remarks,
+                *remarks_of(job.request_of(0), pipe.words.names),
+            )
             fit_job(manager, pipe, job)
             progress = [ProgressObserver(job, pipe, preview_every)] if on_step else []
             observers = Observers([*job.parts.observers, *options.observers, *progress])
@@ -82,13 +87,10 @@ def run_job(manager: ModelManager, request: RequestT, compose: Compose[RequestT]
     return job
 
 
-def remarks_of(request: Txt2ImgRequest) -> tuple[str, ...]:
+def remarks_of(request: Txt2ImgRequest, known_words: Collection[str] | None = None) -> tuple[str, ...]:
     """Return what should be said of a resolved request's prompts, beside drawing them."""
-    steps, run = steps_of(request), steps_run(request)
-    return (
-        *remarks_on(request.prompt, steps=steps, steps_run=run),
-        *remarks_on(request.negative_prompt, steps=steps, steps_run=run, negative=True),
-    )
+    said = partial(remarks_on, steps=steps_of(request), steps_run=steps_run(request), known_words=known_words)
+    return *said(request.prompt), *said(request.negative_prompt, negative=True)
 
 
 def tell_download(job: Job, progress: DownloadProgress) -> None:
@@ -130,6 +132,8 @@ def draw_batch(pipe: Pipeline, job: Job, observers: Observers, first: int, count
     generators = make_generators(requests)
     steps = parts.prompts.encode(pipe, requests)  # what is read at each
     start = parts.start.begin(pipe, request, generators)
+    if len(start.timesteps) == len(pipe.scheduler.timesteps) and (weak := weak_start(pipe.scheduler)):
+        job.remark(weak)
     channels = parts.kept.channels(pipe, count) if parts.kept else None
     conditionings = make_conditionings(pipe, request, steps, channels)
     plan = plan_calls(

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+import numpy as np
 import torch
 from diffusers.utils.torch_utils import randn_tensor
 from PIL import Image
@@ -12,7 +13,12 @@ from torch import Generator, Tensor
 from ..pictures.placement import Placement
 from ..requests import Img2ImgRequest, Txt2ImgRequest
 from ..weights.pipeline import Pipeline
+from ..weights.scheduling import check_first_signal, set_steps
 from .vae import encode_image, round_trip
+
+# The state of torch's generator in bytes: the seed and two counters, then the Mersenne Twister's words of 32
+# bits in 64 each.
+_STATE_AT, _WORDS = 24, 624
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -39,9 +45,10 @@ class FromNoise:
         assert request.width is not None
         assert request.height is not None
         scheduler = pipe.scheduler
-        scheduler.set_timesteps(steps_of(request), device=pipe.device)
-        if pipe.is_xl:  # as diffusers does: another place in the schedule where a timestep stands twice
+        set_steps(scheduler, steps_of(request), pipe.device)
+        if pipe.is_xl or is_twice(scheduler.timesteps[:2]):  # else the second is found
             begin_at(pipe, 0)
+        check_first_signal(scheduler, scheduler.timesteps[0])
         side = pipe.vae_scale_factor
         shape = (
             len(generators),
@@ -97,10 +104,11 @@ def noised_start(
     """Noise x0, (1 or B, 4, h, w), as far as the request's strength says (SDEdit, Meng et al. 2022)."""
     scheduler, steps_run = pipe.scheduler, request.steps_run
     assert steps_run is not None
-    scheduler.set_timesteps(request.num_inference_steps or 0, device=pipe.device)
+    set_steps(scheduler, steps_of(request), pipe.device)
     skipped = (request.num_inference_steps or 0) - steps_run
     timesteps = scheduler.timesteps[skipped * scheduler.order :]
     begin_at(pipe, skipped * scheduler.order)
+    check_first_signal(scheduler, timesteps[0])
     shape = (len(generators), *x0.shape[1:])
     noise = draw_noise(shape, generators, pipe, x0.dtype)
     if not skipped:
@@ -109,6 +117,11 @@ def noised_start(
         x0 = x0.expand(len(generators), -1, -1, -1)
         latents = scheduler.add_noise(x0, noise, timesteps[:1].repeat(len(generators)))
     return Start(latents=latents, noise=noise, timesteps=timesteps)
+
+
+def is_twice(first: Tensor) -> bool:
+    """Tell whether a schedule's first two timesteps are the same one."""
+    return len(first) == 2 and bool(first[0] == first[1])
 
 
 def draw_noise(
@@ -142,4 +155,21 @@ def steps_run(request: Txt2ImgRequest) -> int:
 
 def make_generators(requests: Sequence[Txt2ImgRequest]) -> list[Generator]:
     """Return each picture's own source of noise, on the CPU: a seed means the same noise on every device."""
-    return [torch.Generator("cpu").manual_seed(request.seed or 0) for request in requests]
+    return [make_generator(request.seed or 0) for request in requests]
+
+
+def make_generator(seed: int, *stream: int) -> Generator:
+    """Return a source of noise on the CPU; another for every seed of 0..2**63-1 and every stream.
+
+    torch's own reads the low 32 bits of a seed, so that 2**32 would be 0 again. Beyond, and for a stream,
+    its Mersenne Twister begins with a state that numpy mixes of all the bits (O'Neill 2015).
+    """
+    generator = torch.Generator("cpu").manual_seed(seed % 2**32)
+    if seed < 2**32 and not stream:
+        return generator
+    mixed = np.random.SeedSequence(seed, spawn_key=stream).generate_state(_WORDS, np.uint32)
+    state = generator.get_state()
+    state[:8] = torch.tensor([seed]).view(torch.uint8)  # what initial_seed() tells
+    state[_STATE_AT : _STATE_AT + 8 * _WORDS] = torch.from_numpy(mixed.astype(np.int64)).view(torch.uint8)
+    generator.set_state(state)
+    return generator

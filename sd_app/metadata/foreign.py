@@ -5,7 +5,7 @@ Whatever a form calls them, settings end up under AUTOMATIC1111's keys; what has
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import PurePosixPath
 
 _WEIGHTS = (".safetensors", ".ckpt", ".pth", ".pt", ".sft", ".bin", ".gguf")
@@ -26,6 +26,25 @@ class Infotext:
     program: str = ""
     is_ours: bool = False
     remarks: tuple[str, ...] = ()  # what was not read and is no setting, a sentence each
+
+
+def whole_characters(info: Infotext) -> Infotext:
+    """Leave out NULs and halves of characters, which no text field and no browser can hold; say so."""
+
+    def whole(text: str) -> str:
+        paired = text.encode("utf-16", errors="surrogatepass").decode("utf-16", errors="ignore")
+        return paired.replace("\0", "")
+
+    kept = replace(
+        info,
+        prompt=whole(info.prompt),
+        negative_prompt=whole(info.negative_prompt),
+        fields={whole(key): whole(value) for key, value in info.fields.items()},
+        remarks=tuple(map(whole, info.remarks)),
+    )
+    if kept == info:
+        return info
+    return replace(kept, remarks=(*kept.remarks, "Broken characters in its text are left out."))
 
 
 def is_off(value: object) -> bool:

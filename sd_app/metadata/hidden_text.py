@@ -5,7 +5,6 @@ Chat programs strip the text chunks of a picture and leave its pixels alone.
 
 import zlib
 
-import numpy as np
 from PIL import Image
 
 from .text_decoding import MAX_TEXT, decode_text
@@ -22,6 +21,8 @@ def read_hidden_text(image: Image.Image) -> str | None:
     """
     if image.mode not in ("RGBA", "LA") or image.width * image.height > MAX_PIXELS:
         return None
+    import numpy as np  # here: the command line's help needs none
+
     bits = np.asarray(image.getchannel("A")).T.reshape(-1) & 1
     start = 8 * len(next(iter(_SIGNATURES)))
     signature = np.packbits(bits[:start]).tobytes()

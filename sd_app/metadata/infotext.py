@@ -13,12 +13,15 @@ holds both prompts exactly.
 import json
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 
 from ..expressions.editing import keep_old_reading
 from ..requests import RequestField, Txt2ImgRequest, request_fields
+from ..schedulers import AUTOMATIC, SCHEDULERS, UNIFORM
 from .bounded_json import load_json
 from .foreign import Infotext
 from .forms import read_form
+from .pasted_text import tidy
 from .settings_text import EXACT_PROMPTS, NEGATIVE, OUR_VERSION, take_settings_apart
 from .text_decoding import MAX_TEXT
 
@@ -26,21 +29,10 @@ SAMPLER, SCHEDULE, SIZE = "Sampler", "Schedule type", "Size"  # of scheduler, an
 
 # The order of AUTOMATIC1111: these fields first, then those named nowhere, these last.
 _FIRST = (
-    *("num_inference_steps", "scheduler", "guidance_scale", "seed", "width", "model", "vae"),
+    *("num_inference_steps", "scheduler", "schedule_type", "guidance_scale", "seed", "width", "model", "vae"),
     *("strength", "resize_mode", "feather", "invert_mask"),
 )
 _LAST = ("clip_skip", "guidance_end", "cache_interval", "num_images")
-
-# Since version 1.9 stable-diffusion-webui writes "Automatic" for these samplers' own schedule.
-_AUTOMATIC_SCHEDULES = {
-    "DPM++ 2M": "Karras",
-    "DPM++ SDE": "Karras",
-    "DPM++ 2M SDE": "Exponential",
-    "DPM++ 2M SDE Heun": "Exponential",
-    "DPM++ 3M SDE": "Exponential",
-    "DPM2": "Karras",
-    "DPM2 a": "Karras",
-}
 
 
 def to_infotext(request: Txt2ImgRequest, *, model_hash: str | None = None, version: str | None = None) -> str:
@@ -71,16 +63,22 @@ def parse_infotext(text: str) -> Infotext:
     if found := read_form(text):
         return found
     taken = take_settings_apart(text)
+    remarks: list[str] = []
+    if not taken.is_ours:
+        tidied, remarks = tidy(text)
+        if found := read_form(tidied):
+            return replace(found, remarks=(*found.remarks, *remarks))
+        taken = take_settings_apart(tidied)
     prompts = _exact_prompts(taken.fields.get(EXACT_PROMPTS)) or (taken.prompt, taken.negative_prompt)
     if _is_before_editing(taken.fields.get("Version", "")):
         prompts = _as_before(prompts[0]), _as_before(prompts[1], joins=False)
-    left = tuple(f"Not understood: {piece[:80]}." for piece in taken.unread)
+    remarks += [f"Not understood: {piece[:80]}." for piece in taken.unread]
     return Infotext(
         prompt=prompts[0],
         negative_prompt=prompts[1],
         fields=taken.fields,
         is_ours=taken.is_ours,
-        remarks=left,
+        remarks=tuple(remarks),
     )
 
 
@@ -103,22 +101,19 @@ def _version() -> str:
     return f"{OUR_VERSION}{__version__}"
 
 
-def _split_scheduler(scheduler: str) -> tuple[str, str | None]:
-    """Split our name of a scheduler into AUTOMATIC1111's sampler and schedule type.
+def _said_schedule(request: Txt2ImgRequest) -> str | None:
+    """Return the schedule type to write, None for what AUTOMATIC1111 takes where none is said.
 
     A sampler whose automatic schedule is another one says Uniform, or others would read that other one.
     """
-    sampler = scheduler.removesuffix(" Karras")
-    if sampler and sampler != scheduler and not sampler.endswith(" Karras"):
-        return sampler, "Karras"
-    return scheduler, "Uniform" if scheduler in _AUTOMATIC_SCHEDULES else None
+    info = SCHEDULERS.get(request.scheduler or "")
+    usual = info.automatic if info else UNIFORM
+    return None if request.schedule_type == usual == UNIFORM else request.schedule_type
 
 
 def join_scheduler(sampler: str, schedule: str) -> str:
-    """Undo _split_scheduler; also read the older form, where the sampler's name says it all."""
-    if schedule == "Automatic":
-        schedule = _AUTOMATIC_SCHEDULES.get(sampler, "")
-    if schedule in ("", "Uniform") or sampler.endswith(f" {schedule}"):
+    """Return a sampler that is not here with its schedule type, as one name."""
+    if schedule in ("", AUTOMATIC, UNIFORM) or sampler.endswith(f" {schedule}"):
         return sampler
     return f"{sampler} {schedule}"
 
@@ -130,8 +125,7 @@ def _parameters(request: Txt2ImgRequest, model_hash: str | None) -> dict[str, st
     parameters: dict[str, str | None] = {}
     for name in (*_FIRST, *others, *_LAST):
         if name == "scheduler":
-            sampler, schedule = _split_scheduler(request.scheduler or "")
-            parameters |= {SAMPLER: sampler, SCHEDULE: schedule}
+            parameters |= {SAMPLER: request.scheduler, SCHEDULE: _said_schedule(request)}
         elif name == "width":
             parameters[SIZE] = f"{request.width}x{request.height}"
         elif name in known:

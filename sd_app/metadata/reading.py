@@ -10,10 +10,11 @@ from PIL import Image
 
 from ..checks import MAX_SIDE, MIN_SIDE, check_text
 from ..requests import MAX_PROMPT, RequestField, Txt2ImgRequest, make_request, request_fields
-from ..schedulers import find_sampler, find_scheduler
-from .foreign import Infotext, is_off, without_ending
+from ..schedulers import UNIFORM, find_sampler, find_scheduler
+from .foreign import Infotext, is_off, whole_characters, without_ending
 from .foreign_prompt import translate_prompt
 from .infotext import SAMPLER, SCHEDULE, SIZE, join_scheduler, parse_infotext
+from .resources import read_resources
 from .settings_text import EXACT_PROMPTS
 
 RequestT = TypeVar("RequestT", bound=Txt2ImgRequest)
@@ -23,7 +24,13 @@ Picture = Image.Image | str | Path
 _PROMPT_KEYS = {"prompt": "Prompt", "negative_prompt": "Negative prompt"}
 NO_FIELD = "no such field here"
 _SAMPLER_KEYS = (SAMPLER, SCHEDULE)
-_SIZE = re.compile(r"\D*(\d{1,6})\s*[x×*, ]\s*(\d{1,6})\D*")
+_SIZE = re.compile(
+    r"[^\d\-]*(\d{1,6})(?:\.0+)?\s*(?:px)?\s*(?:[x×*, ]|by)\s*(\d{1,6})(?:\.0+)?\D*", re.IGNORECASE
+)
+_HALVES = (("width", "height"), ("size-1", "size-2"))  # of a size, as Civitai and AUTOMATIC1111's API have it
+_HASH = re.compile(r"\s*\[[0-9a-f]{8,10}\]\Z")  # behind a model's name
+_WHOLE = re.compile(r"(\d+)\.0+")
+_DECIMAL_COMMA = re.compile(r"\A(-?\d+),(\d+)\Z")
 _MAX_SHOWN, _MAX_NAMED = 60, 60  # characters of a value; settings of one reason
 # Keys that say nothing of how the picture is drawn, in lower case.
 _INFORMATION = {
@@ -31,6 +38,7 @@ _INFORMATION = {
     *("operations", "parser", "time", "created_by", "metadata_scheme", "comment", "civitai resources"),
     *("civitai metadata", "lora hashes", "ti hashes", "model hash", "vae hash", "date", "imported"),
     *("process", "quantity", "basemodel", "time taken", "a", "r", "sys"),  # the last three: memory
+    *("metadata scheme", "workflow", "_is_intermediate", "automaticvae", "model_hash"),
 }
 
 
@@ -66,12 +74,16 @@ class Reading(Generic[RequestT_co]):
 
     @property
     def notes(self) -> list[str]:
-        """Return what to tell of it, a sentence each: what was not taken, grouped by reason, and remarks."""
+        """Return what to tell of it, a sentence each: what was not taken, grouped by reason, and remarks.
+
+        What has no field here comes last, since it may be long.
+        """
         groups: dict[str, list[str]] = {}
         for one in self.untaken:
             groups.setdefault(one.reason, []).append(f"{_shown(one.key)}: {_shown(one.value)}")
+        last = groups.pop(NO_FIELD, None)
         told = [f"Not taken: {_listed(named)} ({reason})." for reason, named in groups.items()]
-        return [*told, *self.remarks]
+        return [*told, *self.remarks, *([f"Not taken: {_listed(last)} ({NO_FIELD})."] if last else [])]
 
 
 @overload
@@ -86,6 +98,7 @@ def read_parameters(
     Raise ValueError for JSON of an unknown form, or text that is too long or nested too deeply.
     """
     info = parse_infotext(text)
+    info = info if info.is_ours else read_resources(whole_characters(info))
     if not (info.prompt or info.negative_prompt or info.fields or info.remarks):
         raise ValueError("there are no parameters in it (it must be the text as the program wrote it)")
     prompts, remarks = _prompts_of(info)
@@ -163,18 +176,21 @@ def _with_fields(
     untaken: list[Untaken] = []
     remarks: list[str] = []
     for known in reversed(request_fields(type(request)).values()):
-        keys = [key for key in _keys_of(known) if key in fields]
-        if not keys:
+        keys = [key for key in _keys_of(known) if fields.get(key, "").strip()]
+        if not keys:  # one that is there and empty asks for nothing
             continue
         try:
             value, remark = _read(known, fields, info)
             request = make_request(type(request), vars(request) | {known.name: value})
         except ValueError as error:
             shown = ", ".join(fields[key] for key in keys)
-            untaken.append(Untaken(key=_key_shown(known), value=shown, reason=_reason(known.name, error)))
+            if known.name in ("width", "height") and (size := _SIZE.fullmatch(shown.strip())):
+                shown = size[1 if known.name == "width" else 2]
+            one = Untaken(key=_key_shown(known, shown), value=shown, reason=_reason(known.name, error))
+            untaken += [one] if one not in untaken else []
         else:
             remarks += [remark] if remark else []
-    return request, untaken, remarks
+    return request, untaken[::-1], remarks[::-1]
 
 
 def _keys_of(known: RequestField) -> tuple[str, ...]:
@@ -182,22 +198,31 @@ def _keys_of(known: RequestField) -> tuple[str, ...]:
         return (SIZE,)
     if known.name == "scheduler":
         return _SAMPLER_KEYS
+    if known.name == "schedule_type":
+        return (SAMPLER,)
     return (known.infotext.key,) if known.infotext else ()
 
 
-def _key_shown(known: RequestField) -> str:
-    return known.label if known.name in ("width", "height") else _keys_of(known)[0]
+def _key_shown(known: RequestField, shown: str) -> str:
+    return known.label if known.name in ("width", "height") and shown.isdecimal() else _keys_of(known)[0]
 
 
 def _usual_keys(fields: Mapping[str, str], request_type: type) -> dict[str, str]:
     """Bring keys that other programs write otherwise to AUTOMATIC1111's: case, and a few names."""
     known = {key.lower(): key for field in request_fields(request_type).values() for key in _keys_of(field)}
-    known |= {"sampler sigma": SCHEDULE, "scheduler": SCHEDULE, "cfg": "CFG scale", "resolution": SIZE}
-    if SIZE not in fields and {"width", "height"} <= set(fields):  # Civitai
-        sides = f"{fields['width']}x{fields['height']}"
-        fields = {key: value for key, value in fields.items() if key not in ("width", "height")} | {
-            SIZE: sides
-        }
+    known |= {
+        "sampler sigma": SCHEDULE,
+        "scheduler": SCHEDULE,
+        "sampling method": SAMPLER,
+        "resolution": SIZE,
+    }
+    known |= {"sampling steps": "Steps", "cfg": "CFG scale", "guidance scale": "CFG scale"}
+    small = {key.lower(): key for key in fields}
+    for halves in _HALVES:
+        if SIZE not in fields and set(halves) <= set(small):
+            sides = "x".join(fields[small[half]] for half in halves)
+            others = {key: value for key, value in fields.items() if key.lower() not in halves}
+            fields = {**others, SIZE: sides}
     found: dict[str, str] = {}
     for key, value in fields.items():
         usual = known.get(key.lower(), key)
@@ -213,16 +238,18 @@ def _read(known: RequestField, fields: Mapping[str, str], info: Infotext) -> tup
         if SAMPLER not in fields:
             raise ValueError("scheduler needs a sampler beside it")
         return _read_sampler(fields[SAMPLER], fields.get(SCHEDULE, ""), info)
+    if known.name == "schedule_type":  # in other programs' texts it is read with the sampler
+        return (fields.get(SCHEDULE) or UNIFORM if info.is_ours else None), ""
     infotext = known.infotext
     assert infotext
     text = fields[infotext.key]
     if known.name in ("model", "vae") and not info.is_ours:
-        text = without_ending(text)
+        text = without_ending(_HASH.sub("", text))
         return (None if is_off(text) or text == "Automatic" else text), ""
     try:
         return (infotext.read or known.from_text)(text), ""
     except ValueError as error:
-        if not known.is_number or known.parse:
+        if not known.is_number:
             raise
         return _read_number(known, text, error), ""
 
@@ -230,7 +257,7 @@ def _read(known: RequestField, fields: Mapping[str, str], info: Infotext) -> tup
 def _read_sampler(sampler: str, schedule: str, info: Infotext) -> tuple[str, str]:
     """Return our name of a sampler with its schedule type; one that is not here keeps its name."""
     if info.is_ours:
-        return join_scheduler(sampler, schedule), ""
+        return sampler, ""
     if found := find_sampler(sampler, schedule):
         return find_scheduler(*found).full_name, ""
     if found := find_sampler(sampler):
@@ -240,11 +267,17 @@ def _read_sampler(sampler: str, schedule: str, info: Infotext) -> tuple[str, str
 
 
 def _read_number(known: RequestField, text: str, error: ValueError) -> object:
-    """Read 20.0 as a whole number too; say in words what is none."""
+    """Read 20.0 as a whole number and 7,5 as 7.5 too; say in words what is none."""
+    if known.parse:
+        if not (whole := _WHOLE.fullmatch(text.strip())):
+            raise error
+        return known.parse(whole[1])
     try:
-        number = float(text)
+        number = float(_DECIMAL_COMMA.sub(r"\1.\2", text.strip()))
     except ValueError:
         raise ValueError(f"{known.name} must be a number, got {text[:_MAX_SHOWN]}") from error
+    if known.kind is float:
+        return number
     if not number.is_integer():
         raise ValueError(f"{known.name} must be a whole number, got {text[:_MAX_SHOWN]}") from error
     return int(number)

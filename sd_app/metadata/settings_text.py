@@ -19,13 +19,19 @@ MIN_SETTINGS = 3  # as AUTOMATIC1111: fewer are words of the prompt
 _ALWAYS = ("Steps", "Sampler", "CFG scale", "Seed", "Size")  # what any program writes
 _LOWER = {key.lower() for key in _ALWAYS}
 # Keys with which a line of settings begins. Others may begin a line of a prompt: "photo: ...".
-_FIRST = (*_ALWAYS, "Schedule type", "Scheduler", "Model", "Model hash", "VAE", "Clip skip", "Parser")
+_FIRST = (
+    *(*_ALWAYS, "Schedule type", "Scheduler", "Model", "Model hash", "VAE", "Clip skip", "Parser"),
+    *("Sampling steps", "Sampling method", "Guidance scale"),
+)
+# Keys whose values never go on on a further line.
+_ONE_LINE = {*_LOWER, *("model", "model hash", "vae", "vae hash", "clip skip", "version", "schedule type")}
 _FIRST_KEY = re.compile(rf"(?m)^[ \t]*(?:{'|'.join(_FIRST)}):", re.IGNORECASE)
 _INLINE_KEY = re.compile(rf"(?<![\w\-])(?:{'|'.join(_ALWAYS)}):(?=\s)")
 # A key begins a piece between commas or line breaks. What it holds is possessive, so that time is linear.
 _KEY = re.compile(r"(?:\A|(?<=[,\n]))[ \t\-/]*+(\w[\w \-/]*+):[ \t]*+")
 _QUOTED = re.compile(r'"(?:\\.|[^\\"])*+"(?=[ \t]*(?:[,\n]|\Z))', re.DOTALL)
 _END = re.compile(r"[ \t]*+(?:[,\n]|\Z)")
+_DECIMALS = re.compile(r",\d{1,3}")
 _PLAIN = re.compile(r"[^,\n]*+")
 _NEGATIVE_LINE = re.compile(r"\Anegative prompt:", re.IGNORECASE)
 _LINE_OF_NEGATIVE = re.compile(r"^[ \t]*negative prompt:", re.IGNORECASE | re.MULTILINE)
@@ -75,7 +81,10 @@ def read_settings(text: str) -> tuple[dict[str, str], list[str]]:
     for match in _keys(text):
         _add_gap(text[end : match.start()], key, fields, unread)
         key = match[1].strip()
-        fields[key], end = _value_at(text, match.end())
+        value, end = _value_at(text, match.end())
+        if fields.get(key, value) != value:  # the last one counts
+            unread.append(f"{key}: {fields[key]}")
+        fields[key] = value
     _add_gap(text[end:], key, fields, unread)
     return fields, unread
 
@@ -112,8 +121,14 @@ def _add_gap(gap: str, key: str, fields: dict[str, str], unread: list[str]) -> N
     rest = gap.strip(", \t\r\n")
     if not rest:
         return
-    if not key or key.lower() in _LOWER:
+    if key.lower() == "cfg scale" and _DECIMALS.fullmatch(gap.rstrip(", \n")) and fields[key].isdecimal():
+        fields[key] += gap.rstrip(", \n")  # 7,5 as much of Europe writes it
+    elif not key or key.lower() in _LOWER:
         unread.append(rest)
+    elif key.lower() in _ONE_LINE and "\n" in gap:
+        more, _, below = gap.partition("\n")
+        fields[key] = f"{fields[key]}{more.rstrip(', ')}"
+        unread.append(below.strip(", \n"))
     else:
         fields[key] = f"{fields[key]}{gap.rstrip(', ')}"
 
@@ -148,11 +163,12 @@ def _fields_in(text: str) -> dict[str, str]:
 
 
 def _with_lines_above(text: str, above: list[int], start: int, seen: set[str]) -> int:
-    """Take in the lines directly above that hold one further setting each."""
+    """Take in the lines directly above that hold further settings: one each, or a row that was broken up."""
     for line_start in reversed(above[-_TRIES:]):
         line = text[line_start:start].rstrip("\n")
         fields, unread = read_settings(line)
-        if "\n" in line or len(fields) != 1 or unread or seen & set(fields):
+        is_row = len(fields) == 1 or (_usual_in(fields) > 1 and line.rstrip().endswith(","))
+        if "\n" in line or not is_row or unread or seen & set(fields):
             break
         start = line_start
         seen |= set(fields)

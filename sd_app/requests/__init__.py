@@ -3,7 +3,8 @@
 A request that exists is valid: types and ranges are checked when it is built.
 """
 
-from ..checks import MAX_SEED, SIDES
+from ..checks import MAX_RANDOM_SEED, MAX_SEED, SIDES
+from ..schedulers import name_sampling, schedule_types_of
 from .arithmetic import (
     MAX_FRAMES,
     PLACE,
@@ -94,6 +95,7 @@ __all__ = [
     "MAX_MATCHES",
     "MAX_NUM_IMAGES",
     "MAX_PROMPT",
+    "MAX_RANDOM_SEED",
     "MAX_SEED",
     "MEANINGS",
     "PARTED",
@@ -152,9 +154,11 @@ __all__ = [
     "format_bytes",
     "kind_of",
     "make_request",
+    "name_sampling",
     "parse_seed",
     "request_class",
     "request_field",
     "request_fields",
+    "schedule_types_of",
     "take_apart",
 ]

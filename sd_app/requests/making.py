@@ -14,6 +14,7 @@ from ..checks import (
 )
 from ..expressions.editing import check_texts
 from ..expressions.tags import find_tags, refuse_tags
+from ..schedulers import AUTOMATIC, SCHEDULE_TYPES, UNIFORM, find_scheduler, name_sampling
 from ..settings import Settings
 from .fields import InfotextKey, check_fields, request_class, request_field, request_fields
 
@@ -95,8 +96,15 @@ class Txt2ImgRequest:
     scheduler: str | None = request_field(
         default=None,
         label="Sampler",
-        help='the sampler, for instance "DPM++ 2M Karras"',
+        help='how a step is taken, for instance "DPM++ 2M"; "DPM++ 2M Karras" names the schedule type too',
         unset=THE_MODELS_OWN,
+    )
+    schedule_type: str | None = request_field(
+        default=None,
+        label="Schedule type",
+        help="which noise levels the steps stop at: "
+        f"{', '.join(SCHEDULE_TYPES)}, or {AUTOMATIC} for what is usual with the sampler",
+        unset=f"{UNIFORM} with a sampler, else the model's own",
     )
     num_inference_steps: int | None = request_field(
         default=None,
@@ -197,15 +205,28 @@ class Txt2ImgRequest:
 
     def __post_init__(self) -> None:
         check_fields(self)
+        self._name_sampling()
         self._check_slots()
         if self.seed is not None:
             check_seed(self.seed, self.num_images)
+
+    def _name_sampling(self) -> None:
+        """Keep sampler and schedule type apart, also where one name holds both."""
+        scheduler, schedule_type = name_sampling(self.scheduler, self.schedule_type)
+        object.__setattr__(self, "scheduler", scheduler)
+        object.__setattr__(self, "schedule_type", schedule_type)
 
     def _check_slots(self) -> None:
         """Refuse arithmetic that cannot be read, before anything is loaded."""
         steps = self.num_inference_steps or USUAL_STEPS
         check_texts(self.prompt, steps)
         check_texts(self.negative_prompt, steps, "negative_prompt", joins=False)
+
+    @property
+    def sampling(self) -> str:
+        """Return sampler and schedule type of a resolved request as one name."""
+        assert self.scheduler is not None
+        return find_scheduler(self.scheduler, self.schedule_type).full_name
 
     @property
     def num_pictures(self) -> int:

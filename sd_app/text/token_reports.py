@@ -6,6 +6,7 @@ from ..addons import read_words
 from ..checkpoints.model_info import ModelInfo
 from ..expressions.editing import changes, readings, refuse_changing
 from ..expressions.remarks import remarks_on
+from ..expressions.tags import find_tags
 from ..requests import TextRead, TokenReport, TokenTable
 from ..weights.model_manager import ModelManager
 from . import prompts
@@ -30,7 +31,9 @@ def report(
     """Report on a prompt of a run of `steps`, (run, in all), by default the model's own."""
     steps_run, in_all = steps or (info.default_steps, info.default_steps)
     tokenizer, words = manager.tokenizer(info.name), read_words(manager.settings, info.family)
-    remarks = remarks_on(prompt, steps=in_all, steps_run=steps_run, negative=negative)
+    # A LoRA's file may bring words of its own; only the run knows them.
+    known = None if find_tags(prompt) else words.names
+    remarks = remarks_on(prompt, steps=in_all, steps_run=steps_run, negative=negative, known_words=known)
     if not changes(prompt, joins=not negative):
         return replace(prompts.tokenize(tokenizer, prompt, words), remarks=remarks)
     read = readings(prompt, in_all, joins=not negative)[:steps_run]

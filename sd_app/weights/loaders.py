@@ -13,6 +13,7 @@ from ..checkpoints.configs import SCHEDULER
 from ..checkpoints.folder_parts import FolderParts, has_tokenizer
 from ..checkpoints.folders import find_parts_of
 from ..checkpoints.model_info import ModelInfo
+from ..checkpoints.noise_schedule import noise_schedule
 from ..hub.download import OnProgress, download
 from ..hub.http_client import hub_api
 from ..hub.hub_cache import find_snapshot, hub_cache
@@ -71,8 +72,10 @@ def _load_scheduler(folder: Path, parts: FolderParts) -> SchedulerMixin:
         is_v = parts.family == "sd2" and parts.unet.get("sample_size") == V_SAMPLE_SIZE
         prediction_type = "v_prediction" if is_v else "epsilon"
         return DDIMScheduler(**(SCHEDULER | {"prediction_type": prediction_type}))
-    config = read_object(folder / "scheduler/scheduler_config.json")
-    return getattr(diffusers, parts.scheduler).from_config(config)
+    config = noise_schedule(read_object(folder / "scheduler/scheduler_config.json"))
+    # It needs a library that we do without; another with the same defaults stands in for it.
+    name = {"DPMSolverSDEScheduler": "LMSDiscreteScheduler"}.get(parts.scheduler, parts.scheduler)
+    return getattr(diffusers, name).from_config(config)
 
 
 def load_tokenizers(folder: Path, family: str) -> Components:

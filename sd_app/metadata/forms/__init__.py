@@ -30,11 +30,13 @@ EASY_DIFFUSION_NAMES = easy_diffusion.NAMES
 
 
 def read_form(text: str) -> Infotext | None:
-    """Read another program's JSON; None if the text is none.
+    """Read another program's JSON, or its form of text; None if it is none that differs from AUTOMATIC1111's.
 
     Raise ValueError for JSON of a form that is not known, UnreadableFormError for what is nested too deeply.
     """
     text = text.strip("\ufeff \t\r\n")
+    if found := easy_diffusion.read_text(text) or invokeai.read_command(text):
+        return found
     if text[:1] not in ("{", "[") or text[-1:] not in ("}", "]"):
         return None
     try:

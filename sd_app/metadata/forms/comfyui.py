@@ -24,16 +24,35 @@ _SETTINGS = {  # our key -> the inputs that may hold it, on the sampler or on wh
     "Denoising strength": ("denoise",),
 }
 _PARTS = ("guider", "sampler", "sigmas", "noise")  # of a sampler whose settings are nodes of their own
-_VALUES = ("value", "seed", "noise_seed", "int", "float", "number", "string", "text", "Text", "prompt")
-_TEXT = re.compile(r"(?:text|string|prompt)(?:_?\w)?|clip_l|t5xxl|value", re.IGNORECASE)
+_VALUES = (
+    "populated_text",
+    "value",
+    "seed",
+    "noise_seed",
+    "int",
+    "float",
+    "number",
+    "string",
+    "text",
+    "Text",
+    "prompt",
+)
+_TEXT = re.compile(r"(?:text|string|prompt)(?:_?\w)?|clip_l|t5xxl|value|populated_text", re.IGNORECASE)
+_BETWEEN = ("delimiter", "separator")  # what a node puts between the texts that it joins
 _EMPTIED = ("ConditioningZeroOut",)  # hands on no words, whatever it is given
 _NO_WORDS = {
     *("model", "clip", "vae", "image", "images", "pixels", "control_net", "mask", "latent_image", "samples"),
     *("latent", "ckpt_name"),
 }
 _OF_A_SAMPLER = {"steps", "cfg", "sampler_name", "sigmas", "seed", "noise_seed"}
+_SIDES = ("positive", "negative")  # the two outputs of a node that makes both
 _MODELS = ("ckpt_name", "unet_name", "model_name", "base_ckpt_name")
 _SIZES = (("width", "height"), ("empty_latent_width", "empty_latent_height"))
+_NUMBERED = re.compile(r"lora(?:_name)?_(\d+)")
+_WEIGHTS = (  # of a numbered LoRA: for the U-Net, and for the text encoder
+    ("model_weight", "model_str", "strength_model", "strength", "lora_wt", "lora_weight"),
+    ("clip_weight", "clip_str", "strength_clip"),
+)
 # Kinds of nodes that change nothing, or that are read.
 _PLAIN = (
     *("KSampler", "CLIPTextEncode", "CheckpointLoader", "EmptyLatent", "EmptySD3Latent", "VAEDecode"),
@@ -41,6 +60,8 @@ _PLAIN = (
     *("SamplerCustom", "BasicScheduler", "KSamplerSelect", "RandomNoise", "CFGGuider", "BasicGuider"),
     *("Primitive", "Reroute", "Note", "UNETLoader", "CLIPLoader", "DualCLIPLoader", "Seed", "String", "Text"),
     *("Int", "Float", "Show", "Image Saver", "Image Save", "KarrasScheduler", "Efficient Loader"),
+    *("Power Lora Loader", "Lora Loader Stack", "LoRA Stacker", "CR LoRA Stack", "CR Apply LoRA Stack"),
+    *("easy positive", "easy negative", "CR Text", "CR Prompt Text", "JoinStrings", "ImpactWildcard"),
     *("ConditioningZeroOut", "easy fullLoader", "easy preSampling", "easy kSampler", "easy comfyLoader"),
 )
 
@@ -78,13 +99,18 @@ class Graph:
 
     def value(self, node: str, name: str) -> object:
         """Return an input's plain value, followed through the nodes that only hand one on."""
-        value = self.inputs(node).get(name)
+        return self.link(self.inputs(node).get(name), name)
+
+    def link(self, value: object, name: str = "text") -> object:
+        """Return a plain value, or the one that a link leads to; `name` is what the input is called."""
         for _ in range(MAX_CHAIN):
             target = self.target(value)
             if target is None:
                 return None if isinstance(value, list | dict) else value
             inputs = self.inputs(target)
-            value = next((inputs[one] for one in (name, *_VALUES) if one in inputs), None)
+            side = _SIDES[value[1] == 1] if isinstance(value, list) else ""
+            names = (f"text_{side}", f"prompt_{side}", name, *_VALUES, side)
+            value = next((inputs[one] for one in names if one in inputs), None)
         return None  # a circle
 
     def back(self, start: object, without: set[str] = frozenset()) -> Iterator[str]:  # type: ignore[assignment]
@@ -182,6 +208,9 @@ def _words(graph: Graph, link: object, side: str) -> str:
         seen.add(node)
         inputs = graph.inputs(node)
         names = [name for name in inputs if name == side or _TEXT.fullmatch(name)]
+        if joined := _joined(graph, inputs):
+            found.append(joined)
+            continue
         texts = [text.strip() for name in names if isinstance(text := graph.value(node, name), str)]
         found += dict.fromkeys(text for text in texts if text and text not in found)
         if side in inputs and not texts:
@@ -189,6 +218,31 @@ def _words(graph: Graph, link: object, side: str) -> str:
         elif not texts:
             waiting.extend(value for name, value in inputs.items() if name not in _NO_WORDS)
     return ", ".join(found)
+
+
+def _joined(graph: Graph, inputs: dict[str, object], depth: int = 0) -> str:
+    """Return the texts that a node joins, with what it puts between them; nothing for another node."""
+    between = next((inputs[name] for name in _BETWEEN if isinstance(inputs.get(name), str)), None)
+    if not isinstance(between, str) or depth > MAX_CHAIN:
+        return ""
+    texts = [
+        _text_of(graph, value, depth)
+        for name, value in inputs.items()
+        if name not in _BETWEEN and _TEXT.fullmatch(name)
+    ]
+    return between.replace("\\n", "\n").join(filter(None, texts)).strip()
+
+
+def _text_of(graph: Graph, value: object, depth: int) -> str:
+    """Return a text, or the one that a link leads to."""
+    target = graph.target(value)
+    if target is None:
+        return value if isinstance(value, str) else ""
+    inputs = graph.inputs(target)
+    if joined := _joined(graph, inputs, depth + 1):
+        return joined
+    found = graph.link(value)
+    return found if isinstance(found, str) else ""
 
 
 def _size(graph: Graph, link: object) -> dict[str, str]:
@@ -221,10 +275,40 @@ def _loras(graph: Graph, chain: list[str]) -> list[tuple[object, object]]:
     for node in reversed(chain):
         name = graph.value(node, "lora_name")
         if isinstance(name, str) and not is_off(name):
-            unet = as_text(_first(graph, [node], ("strength_model", "lora_model_strength")) or 0)
-            words = graph.value(node, "strength_clip")
-            scales = unet if words is None or as_text(words) == unet else f"{as_text(words)}:{unet}"
-            found.append((name, scales))
+            unet = _first(graph, [node], ("strength_model", "lora_model_strength"))
+            found.append((name, _scales(0 if unet is None else unet, graph.value(node, "strength_clip"))))
+        found += _stacked(graph, node)
+    return found
+
+
+def _scales(unet: object, words: object) -> str:
+    """Return the scales of a tag: one for both, or the text encoder's and the U-Net's."""
+    is_one = words is None or as_text(words) == as_text(unet)
+    return as_text(unet) if is_one else f"{as_text(words)}:{as_text(unet)}"
+
+
+def _stacked(graph: Graph, node: str) -> list[tuple[object, object]]:
+    """Return the LoRAs of a node that holds several: numbered inputs, or an object each."""
+    inputs = graph.inputs(node)
+    count = graph.value(node, "lora_count")
+    found: list[tuple[object, object]] = []
+    for key, value in inputs.items():
+        if not (numbered := _NUMBERED.fullmatch(key)):
+            continue
+        if isinstance(value, dict):  # rgthree's
+            if value.get("on", True) and not is_off(value.get("lora")):
+                found.append((value["lora"], _scales(value.get("strength", 1), value.get("strengthTwo"))))
+            continue
+        name, number = graph.value(node, key), numbered[1]
+        is_left_out = inputs.get(f"switch_{int(number)}") == "Off" or (
+            isinstance(count, int) and int(number) > count
+        )
+        if isinstance(name, str) and not is_off(name) and not is_left_out:
+            kinds = (("lora_wt",), ()) if inputs.get("input_mode") == "simple" else _WEIGHTS
+            unet, words = (
+                _first(graph, [node], tuple(f"{one}_{number}" for one in names)) for names in kinds
+            )
+            found.append((name, _scales(1 if unet is None else unet, words)))
     return found
 
 

@@ -1,4 +1,9 @@
-"""Easy Diffusion: a text for each setting in PNG, one JSON object in the others, by two sets of names."""
+"""Easy Diffusion: a text for each setting in PNG, one JSON object in the others, by two sets of names.
+
+Its text files have the prompt on the first lines and a setting on each of the others.
+"""
+
+import re
 
 from ..foreign import Infotext, add_loras, file_name, is_off, rename, size_text, text_of
 
@@ -42,15 +47,24 @@ _READ = (
 )
 _NAMED = {"use_stable_diffusion_model", "sampler_name"}
 _OWN = {*_NAMED, "num_inference_steps", "guidance_scale"}
+_LINE = re.compile(rf"(?m)^({'|'.join(map(re.escape, _LABELS))}):[ \t]*(.*)$")
+# How its server was asked to hand the picture over, not how it is drawn.
+_USUAL = (
+    *("used_random_seed", "num_outputs", "vram_usage_level", "stream_progress_updates", "original_prompt"),
+    *("stream_image_progress", "show_only_filtered_image", "output_format", "output_quality", "block_nsfw"),
+    *("metadata_output_format", "output_lossless", "active_tags", "inactive_tags", "session_id"),
+)
 NAMES = frozenset({*_LABELS, *_LABELS.values(), "tiling", "use_controlnet_model", "control_alpha"})
 
 
 def read(data: dict[str, object]) -> Infotext | None:
     """Read Easy Diffusion's object, None for another one."""
+    if isinstance(asked := data.get("reqBody"), dict):  # as its page saves a task
+        data = asked
     values = {_LABELS.get(key, key): value for key, value in data.items()}
     if "prompt" not in values or len(_OWN & set(values)) < 2 or _NAMED.isdisjoint(values):
         return None
-    fields = rename(values, _NAMES, _READ) | size_text(values.get("width"), values.get("height"))
+    fields = rename(values, _NAMES, (*_READ, *_USUAL)) | size_text(values.get("width"), values.get("height"))
     for name, key in _MODELS.items():
         if not is_off(values.get(name)):
             fields[key] = file_name(values[name])
@@ -64,6 +78,16 @@ def read(data: dict[str, object]) -> Infotext | None:
         fields=fields,
         program="Easy Diffusion",
     )
+
+
+def read_text(text: str) -> Infotext | None:
+    """Read one of its text files, None for another text."""
+    found = {match[1]: match[2].strip() for match in _LINE.finditer(text)}
+    if not {"Guidance Scale", "Sampler"} <= set(found):
+        return None
+    first = _LINE.search(text)
+    assert first
+    return read({"prompt": text[: first.start()].strip(), **found})
 
 
 def _several(value: object) -> list[object]:

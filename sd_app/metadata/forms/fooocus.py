@@ -2,13 +2,15 @@
 
 import re
 
-from ..foreign import Infotext, add_loras, file_name, is_off, rename, text_of
+from ..foreign import Infotext, add_loras, file_name, is_off, rename, size_text, text_of
 
 _NAMES = {
     "seed": "Seed",
     "steps": "Steps",
     "guidance_scale": "CFG scale",
+    "cfg": "CFG scale",  # RuinedFooocus
     "sampler": "Sampler",
+    "sampler_name": "Sampler",
     "scheduler": "Schedule type",
     "clip_skip": "Clip skip",
 }
@@ -22,9 +24,11 @@ _READ = (
         "performance",
         "base_model_hash",
     ),
+    *("negative", "width", "height", "base_model_name", "software"),
 )
 _STEPS = {"speed": "30", "quality": "60", "extreme speed": "8", "lightning": "4", "hyper-sd": "4"}
-_OWN = {"base_model", "metadata_scheme", "performance", "resolution"}
+_OWN = {"base_model", "base_model_name", "metadata_scheme", "performance", "resolution"}
+_WEIGHT_AND_NAME = re.compile(r"(-?[\d.]+) - (.+)")
 _LORA = re.compile(r"lora(?:_combined)?_?\d+")
 
 
@@ -38,25 +42,30 @@ def read(data: dict[str, object]) -> Infotext | None:
     size = re.findall(r"\d+", text_of(data.get("resolution")) or str(data.get("resolution")))
     if len(size) == 2:
         fields["Size"] = "x".join(size)
+    fields |= size_text(data.get("width"), data.get("height"))
     performance = text_of(data.get("performance"))
     if "Steps" not in fields and performance.lower() in _STEPS:
         fields["Steps"] = _STEPS[performance.lower()]
-    for name, key in (("base_model", "Model"), ("vae", "VAE")):
+    for name, key in (("base_model", "Model"), ("base_model_name", "Model"), ("vae", "VAE")):
         if not is_off(data.get(name)) and data[name] != "Default (model)":
             fields[key] = file_name(data[name])
     combined = map(_combined, loras.values())
     return Infotext(
         prompt=add_loras(text_of(data["prompt"]), [*_listed(data.get("loras")), *combined]),
-        negative_prompt=text_of(data.get("negative_prompt")),
+        negative_prompt=text_of(data.get("negative_prompt")) or text_of(data.get("negative")),
         fields=fields,
         program="Fooocus",
     )
 
 
 def _listed(value: object) -> list[tuple[object, object]]:
-    """Return LoRAs that are lists of name, weight and hash."""
+    """Return LoRAs that are lists of name, weight and hash, or of hash and "weight - name"."""
     entries = value if isinstance(value, list) else []
-    return [(one[0], one[1]) for one in entries if isinstance(one, list) and len(one) > 1]
+    pairs = [(one[0], one[1]) for one in entries if isinstance(one, list) and len(one) > 1]
+    return [
+        (named[2], named[1]) if (named := _WEIGHT_AND_NAME.fullmatch(str(weight))) else (name, weight)
+        for name, weight in pairs
+    ]
 
 
 def _combined(value: object) -> tuple[object, object]:

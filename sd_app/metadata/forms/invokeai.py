@@ -38,8 +38,10 @@ _OPTIONS = {
     "A": "Sampler",
     "f": "Denoising strength",
 }
+MIN_OPTIONS = 3  # fewer are words
+_PROMPT_SIGN = re.compile(r"\A(?:dream|invoke)> *")
 _DREAM = re.compile(r'\s*"((?:[^"\\]|\\.)*+)"(.*)', re.DOTALL)
-_OPTION = re.compile(r"(?:\A|\s)--?([A-Za-z]\w*)(?:[ =]?(?!-)([^\s]+))?")
+_OPTION = re.compile(r"(?:\A|\s)(?:--([A-Za-z]\w*)|-([A-Za-z]))(?:[ =]?(?!-)([^\s]+))?")
 _NEGATIVE = re.compile(r"(?<!\\)\[([^\[\]]*)\]")
 _WEIGHTED = re.compile(r"[\w)][+]+(?=[\s,.)]|\Z)|\)[-]+(?=[\s,.)]|\Z)|\)\.(?:blend|and|swap)\(")
 
@@ -52,6 +54,8 @@ def read(data: dict[str, object]) -> Infotext | None:
         return _read_old(found)
     if dream := data.get("Dream") or data.get("dream"):
         return _read_dream(dream) if isinstance(dream, str) else None
+    if "image" in data and "app_id" in data:
+        return _read_old(data)
     if "positive_prompt" in data and ("app_version" in data or "generation_mode" in data):
         return _read_metadata(data)  # as it is when copied out
     return None
@@ -100,12 +104,20 @@ def _read_old(data: dict[str, object]) -> Infotext:
     )
 
 
+def read_command(text: str) -> Infotext | None:
+    """Read such a command where it stands alone; None for another text, that only begins with a quote."""
+    found = _read_dream(_PROMPT_SIGN.sub("", text))
+    known = set(_OPTIONS.values()) | {"Size"}
+    return found if found and len(known.intersection(found.fields)) >= MIN_OPTIONS else None
+
+
 def _read_dream(text: str) -> Infotext | None:
     """Read the command of the first versions: "a cat [blurry]" -s 50 -S 123 -W 512 -H 512 -C 7.5 -A k_lms."""
     match = _DREAM.match(text)
     if not match:
         return None
-    given = {_OPTIONS.get(one[1], one[1]): one[2] or "True" for one in _OPTION.finditer(match[2])}
+    options = [(one[1] or one[2], one[3] or "True") for one in _OPTION.finditer(match[2])]
+    given = {_OPTIONS.get(name, name): value for name, value in options}
     size = size_text(given.pop("Width", None), given.pop("Height", None))
     prompt, negative_prompt = _split_negative(match[1].replace('\\"', '"'))
     return Infotext(

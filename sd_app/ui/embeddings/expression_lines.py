@@ -44,7 +44,7 @@ def prompt_line(prompt: object, expression: object, space: object, normalize: ob
         whole = BlendRequest(
             **given | {"expression": expression, "normalize": normalize is True}
         ).blended_prompt
-        remarks = remarks_on(whole, steps=1)
+        remarks = remarks_on(whole, steps=None)
     except ValueError as error:
         return mistake(error) if normalize is True else ""  # said below the expression, or by the job
     said = "".join(f" <span class='remark'>{html.escape(remark)}</span>" for remark in remarks)

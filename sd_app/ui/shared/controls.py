@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import gradio as gr
 
 from ...checkpoints.model_info import ModelInfo
-from ...requests import Img2ImgRequest, TokenReport, Txt2ImgRequest, request_fields
+from ...requests import Img2ImgRequest, TokenReport, Txt2ImgRequest, request_fields, schedule_types_of
+from .browser_state import QUIET
 from .components import Component, Fields, Form, Notice
 from .field_controls import control
 from .form import OWN_VAE, RANDOM_SEED, model_defaults
@@ -163,29 +164,49 @@ def size_block(
 
 
 def sampling_block(model: ModelInfo | None, schedulers: tuple[str, ...]) -> Fields:
-    """Make scheduler, steps, guidance and seed."""
+    """Make sampler, schedule type, steps, guidance and seed."""
     defaults: dict[str, object] = model_defaults(model) if model else {}
     with gr.Group(elem_classes="panel"):
         panel_title("Sampling")
         scheduler = control(
             Txt2ImgRequest, "scheduler", choices=list(schedulers), value=defaults.get("scheduler")
         )
+        types = schedule_types_of(defaults.get("scheduler"))
+        schedule_type = control(
+            Txt2ImgRequest, "schedule_type", choices=list(types), value=defaults.get("schedule_type")
+        )
         steps = control(Txt2ImgRequest, "num_inference_steps", value=defaults.get("num_inference_steps", 25))
         guidance = control(
             Txt2ImgRequest, "guidance_scale", explained=True, value=defaults.get("guidance_scale", 7.5)
         )
         with gr.Row(elem_classes="field-row"):
-            seed = control(Txt2ImgRequest, "seed", value=RANDOM_SEED, min_width=100)
+            seed = control(Txt2ImgRequest, "seed", value=str(RANDOM_SEED), min_width=100)
             shuffle = gr.Button("Random", elem_classes="small", min_width=60, scale=0)
             again = gr.Button("Reuse", elem_classes="small", min_width=60, scale=0)
-    shuffle.click(fn=None, js=function_of("shared/controls.js", "same", RANDOM_SEED), outputs=seed)
+    shuffle.click(fn=None, js=function_of("shared/controls.js", "same", str(RANDOM_SEED)), outputs=seed)
+    scheduler.change(
+        schedule_choices,
+        inputs=[scheduler, schedule_type],
+        outputs=schedule_type,
+        preprocess=False,
+        trigger_mode="always_last",
+        **QUIET,
+    )
     return {
         "scheduler": scheduler,
+        "schedule_type": schedule_type,
         "seed": seed,
         "num_inference_steps": steps,
         "guidance_scale": guidance,
         "again": again,
     }
+
+
+def schedule_choices(scheduler: object, schedule_type: object) -> Mapping[str, object]:
+    """Return the update that offers the schedule types of a sampler, and keeps the one chosen if it can."""
+    types = schedule_types_of(scheduler)
+    value = schedule_type if schedule_type in types or not types else types[0]
+    return gr.update(choices=list(types), value=value)
 
 
 def vae_choices(vaes: Sequence[str]) -> list[tuple[str, str]]:
@@ -254,9 +275,8 @@ def _texts_line(report: TokenReport) -> str:
         words = text.text if len(text.text) <= MAX_TEXT_SHOWN else f"{text.text[:MAX_TEXT_SHOWN]}…"
         weight = f", weight {text.weight:g}" if text.weight != 1 else ""
         chunks = f" in {text.num_chunks} chunks" if text.num_chunks > 1 else ""
-        shown.append(
-            f"<span>{when}: “<b>{html.escape(words)}</b>” ({text.count} tokens{chunks}{weight})</span>"
-        )
+        count = f"{text.count} token{'' if text.count == 1 else 's'}"
+        shown.append(f"<span>{when}: “<b>{html.escape(words)}</b>” ({count}{chunks}{weight})</span>")
     rest = len(report.texts) - MAX_WORDS_SHOWN
     return " ".join(shown) + (f" <span>and {rest} more texts</span>" if rest > 0 else "")
 

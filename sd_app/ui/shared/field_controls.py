@@ -6,6 +6,8 @@ import gradio as gr
 
 from ...requests import RequestField, capitalized, request_fields
 
+MAX_EXACT = 2**53  # browsers round whole numbers beyond it, so those are typed as text
+
 
 def control(
     request_type: type,
@@ -30,6 +32,8 @@ def control(
         options["info"] = capitalized(known.help)
     if known.is_number:
         options["step"] = known.step or (1 if known.kind is int else 0.01)
+    if _component(known) is gr.Textbox and known.is_number:
+        del options["step"]
     if known.is_number and known.slider:
         options["minimum"], options["maximum"] = known.ends
     if known.choices:
@@ -40,6 +44,8 @@ def control(
 def _component(known: RequestField) -> type[gr.components.Component]:
     if known.kind is bool:
         return gr.Checkbox
+    if known.is_number and isinstance(known.high, int) and known.high > MAX_EXACT:
+        return gr.Textbox
     if known.is_number:
         return gr.Slider if known.slider else gr.Number
     if known.choices:

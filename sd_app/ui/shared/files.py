@@ -24,6 +24,11 @@ MAX_PATH = 4096  # characters
 MAX_RESTORED = 100  # pictures shown again after a reload
 
 
+def exact(number: object) -> object:
+    """Return a number as a browser can hold it: beyond 2**53, where it would round it, as text."""
+    return str(number) if isinstance(number, int) and number > 2**53 else number
+
+
 class PictureFiles:
     """Hands pictures to the page, and a note of the last ones to the browser for the next reload.
 
@@ -72,7 +77,7 @@ class PictureFiles:
 
     def entry(self, path: Path, infotext: str, seed: object) -> ImageEntry:
         """Return one entry of a result's gallery."""
-        return {"file": self.file(path), "name": path.name, "seed": seed, "infotext": infotext}
+        return {"file": self.file(path), "name": path.name, "seed": exact(seed), "infotext": infotext}
 
     def read_entry(self, path: Path) -> ImageEntry:
         """Return the gallery entry of a saved picture by what its file says."""

@@ -6,6 +6,7 @@ fields of the form: the canvas holds them.
 """
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from math import isfinite
 from typing import TypeVar
 
@@ -27,7 +28,9 @@ from ...requests import (
     WalkRequest,
     capitalized,
     make_request,
+    name_sampling,
     request_fields,
+    schedule_types_of,
     take_apart,
 )
 from .components import Form, Values
@@ -50,6 +53,7 @@ MODEL_FIELDS = (
     "num_inference_steps",
     "guidance_scale",
     "scheduler",
+    "schedule_type",
 )  # a model has its own
 
 
@@ -107,7 +111,8 @@ def _whole(value: object) -> object:
 def model_defaults(model: ModelInfo) -> dict[str, object]:
     """Return what choosing a model sets: its MODEL_FIELDS."""
     side = model.native_size
-    values = (side, side, model.default_steps, model.default_guidance_scale, model.default_scheduler)
+    sampling = name_sampling(model.default_scheduler, None)
+    values = (side, side, model.default_steps, model.default_guidance_scale, *sampling)
     return dict(zip(MODEL_FIELDS, values, strict=True))
 
 
@@ -193,17 +198,25 @@ def fields_of(
             del found["prompt"]
             remarks.append(f"Not taken: the prompt. {capitalized(str(error))}.")
     kept, missing = _existing(found, models, schedulers, vaes)
-    remarks += missing
+    remarks = [*missing, *remarks]
     if remarks and reading.program:
         remarks.insert(0, f"They are in {reading.program}'s form.")
     return kept, remarks
 
 
+def _text(values: Mapping[str, object], name: str) -> str | None:
+    value = values.get(name)
+    return value if isinstance(value, str) else None
+
+
 def _existing(
     values: dict[str, object], models: list[str], schedulers: tuple[str, ...], vaes: Sequence[str]
 ) -> tuple[dict[str, object], list[str]]:
-    """Drop a model, scheduler or VAE that is not here; say so."""
+    """Drop a model, sampler, schedule type or VAE that is not here; say so."""
     kept, remarks = dict(values), []
+    if isinstance(scheduler := kept.get("scheduler"), str):  # one name may hold both
+        with suppress(ValueError):
+            kept["scheduler"], kept["schedule_type"] = name_sampling(scheduler, _text(kept, "schedule_type"))
     known = {"model": models, "scheduler": schedulers, "vae": (OWN_VAE, *vaes)}
     for name, choices in known.items():
         if name not in kept or kept[name] in choices:
@@ -212,8 +225,16 @@ def _existing(
         if same := [choice for choice in choices if _is_same_file(asked, choice)]:
             kept[name] = same[0]
         else:
-            label = LABELS[name] if name == "vae" else name
+            label = LABELS[name] if name == "vae" else LABELS[name].lower()
             remarks.append(f"The {label} {asked} is not here, so yours stays.")
+    if "schedule_type" in kept:
+        possible = schedule_types_of(kept.get("scheduler"))
+        if not possible:
+            del kept["schedule_type"]
+        elif kept["schedule_type"] not in possible:
+            said = f"The schedule type {kept['schedule_type']} is not here for {kept['scheduler']}"
+            kept["schedule_type"] = possible[0]
+            remarks.append(f"{said}, so it is {possible[0]}.")
     return kept, remarks
 
 

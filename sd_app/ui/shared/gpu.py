@@ -10,7 +10,7 @@ from typing import Any
 from ...metadata import read_infotext
 from ...requests import (
     MAX_NUM_IMAGES,
-    MAX_SEED,
+    MAX_RANDOM_SEED,
     ArithmeticRequest,
     BlendResult,
     Cancelled,
@@ -105,7 +105,7 @@ def _collect(
 ) -> Txt2ImgResult | InterrogateResult:
     """Turn the events of a lent GPU back into a call. Closing the generator stops the run over there."""
     if isinstance(request, Txt2ImgRequest) and request.seed is None:
-        request = replace(request, seed=random.randint(0, MAX_SEED - MAX_NUM_IMAGES))
+        request = replace(request, seed=random.randint(0, MAX_RANDOM_SEED - MAX_NUM_IMAGES))
     last: Step | None = None
     run = events(request)
     try:

@@ -15,7 +15,15 @@ from .addon_picker import AddonPicker
 from .browser_state import QUIET, browser_state, keep_form, keep_pictures, read_pictures
 from .canvas import Canvas
 from .components import Component, Form, Updates, Values
-from .controls import USUAL_STEPS, PromptBlock, picked, token_line, vae_choices, wire_steps_run
+from .controls import (
+    USUAL_STEPS,
+    PromptBlock,
+    picked,
+    schedule_choices,
+    token_line,
+    vae_choices,
+    wire_steps_run,
+)
 from .files import PictureFiles
 from .form import MODEL_FIELDS, OWN_VAE, model_defaults, read_request, valid_fields
 from .gpu import borrow_gpu
@@ -143,6 +151,9 @@ class MakingTabEvents:
         if isinstance(steps, int):
             slider = self.form["num_inference_steps"]
             updates[slider] = gr.update(value=steps, maximum=max(USUAL_STEPS, steps))
+        if "scheduler" in fields and "schedule_type" in fields:
+            chosen = schedule_choices(fields["scheduler"], fields["schedule_type"])
+            updates[self.form["schedule_type"]] = chosen
         if "model" in fields:
             model = self._model(fields["model"])
             updates[self.prompts.examples] = list(model.example_prompts) if model else []

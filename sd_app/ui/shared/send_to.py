@@ -126,7 +126,8 @@ class Receiver:
     def _tell(self, text: str, before: tuple[object, ...] = ()) -> Updates:
         """Return the update that tells what happened to the form, with what it held before."""
         held = dict(zip(self.tab.form, before, strict=True)) if before else None
-        return {self.tab.prompts.notice: {"text": text, "before": held}}
+        shown = text.encode(errors="replace").decode()  # half characters, of names on old disks, would end it
+        return {self.tab.prompts.notice: {"text": shown, "before": held}}
 
     # -- pictures of other tabs
 

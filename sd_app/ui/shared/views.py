@@ -13,7 +13,7 @@ from ...requests import (
     Txt2ImgResult,
     WalkResult,
 )
-from .files import PictureFiles
+from .files import PictureFiles, exact
 from .frames import caption
 from .result_values import DriftValue, ImageEntry, StartPicture, View
 
@@ -36,7 +36,7 @@ def entries(result: Txt2ImgResult, files: PictureFiles) -> list[ImageEntry]:
         {
             "file": file,
             "name": name,
-            "seed": seed,
+            "seed": exact(seed),
             "infotext": infotext,
             "caption": caption(result, index),
             "views": _views(result, index, name.removesuffix(".png"), files),
