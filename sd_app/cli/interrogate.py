@@ -114,7 +114,7 @@ def row_of(path: Path, result: InterrogateResult) -> dict[str, object]:
 def remarks_of(result: InterrogateResult) -> list[str]:
     """Return what to say beside the prompt: where CLIP disagrees with the caption, and the notice."""
     against = [
-        f"CLIP disagrees with the caption: {finding.phrase} (the caption says: {finding.against})"
+        f"CLIP disagrees with the caption: {finding.phrase} (it reads the caption as: {finding.against})"
         for finding in result.disagreements
     ]
     return [*against, *([result.notice] if result.notice else [])]

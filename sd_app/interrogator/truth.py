@@ -20,9 +20,9 @@ from .tables import PhraseTable
 
 LIKELY = 0.5  # share of a list's probability: more than all the rest of the list
 AGAINST_WRITTEN = 0.8  # the same against a caption that the caption model wrote: it is seldom wrong
-# Share from which a caption says a phrase already. What a person typed is read less boldly: it may leave out
-# what its words usually go with.
-SAID_BY_WRITTEN, SAID_BY_TYPED = 0.5, 0.8
+# Share from which a caption says a phrase. What a person typed is read less boldly: it may say nothing at all
+# of a list, while what the embedded captioner writes speaks of everything.
+SAID_BY_WRITTEN, SAID_BY_TYPED = 0.5, 0.9
 TEXTURE = 0.9  # correlation with the shuffled picture from which a picture shows no thing
 
 NOTHING_SURE = "No phrase is likelier than the rest of its list put together, so none was added."
@@ -64,7 +64,7 @@ def find_true(
     """
     world = [SMALL_WORLD.format(clip=clip.name)] if clip.name == EMBEDDED_CLIP else []
     if is_texture(tables, encoder.picture, _look(clip, views.shuffled(image))):
-        return Truth(notice=ONLY_TEXTURE.format(clip=clip.name))
+        return Truth(notice=" ".join([ONLY_TEXTURE.format(clip=clip.name), *world]))
     picture = average(clip, image, encoder.picture)
     lists = odds.find_rivals(tables, picture, clip.scale)
     mute = [rivals.name for rivals in lists if not rivals.is_open]
@@ -98,10 +98,12 @@ def judge(weighed: odds.Weighed, caption: Floats | None, scale: float, *, is_wri
     share, against = float(weighed.shares[best]), ""
     if caption is not None:
         said = weighed.shares_for(caption, scale)
-        if said[best] > (SAID_BY_WRITTEN if is_written else SAID_BY_TYPED):
-            return None
+        enough = SAID_BY_WRITTEN if is_written else SAID_BY_TYPED
         instead = int(said.argmax())
-        against = phrases[instead] if said[instead] > LIKELY and said[best] < LIKELY else ""
+        if said[best] > enough:
+            return None
+        if said[instead] > enough and not weighed.rivals.same[best, instead]:
+            against = phrases[instead]
     if share <= (AGAINST_WRITTEN if against and is_written else LIKELY):
         return None
     times = share / max(1 - share, 1e-6)

@@ -67,7 +67,7 @@ class Finding:
     phrase: str
     group: str  # the list's name
     times: float  # how many times likelier than the rest of its list, to this CLIP; no chance of truth
-    against: str = ""  # what the caption says instead, in the words of the list
+    against: str = ""  # what CLIP reads in the caption instead, in the words of the list
 
 
 @dataclass(frozen=True, kw_only=True)

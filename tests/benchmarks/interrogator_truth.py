@@ -1,6 +1,6 @@
 """How many of the interrogator's phrases are true, mode by mode, on drawings that no model was trained on.
 
-    python tests/benchmarks/interrogator_truth.py [--pictures 200] [--deep 12] [--seed 20261]
+    python tests/benchmarks/interrogator_truth.py [--pictures 200] [--deep 12] [--modes true best]
 
 The embedded CLIP and captioner. Three captions: none; partly wrong (two attributes changed, two others left
 unsaid); the captioner's. A phrase is true if all it states is so: a thing needs colour and subject. Recall is
@@ -84,6 +84,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--deep", type=int, default=12, help="pictures that deep searches")
     parser.add_argument("--foreign", type=int, default=60, help="foreign lists of each size")
     parser.add_argument("--seed", type=int, default=20261)
+    parser.add_argument("--modes", nargs="+", choices=MODES, default=MODES)
     parser.add_argument("--threads", type=int, default=1)
     return parser.parse_args()
 
@@ -103,7 +104,7 @@ def report(
         image, scene = drawn(options.seed, index)
         captions = {"none": "", "wrong": partly_wrong(scene, options.seed, index)}
         captions["written"] = captioner.caption(image)
-        for mode in MODES:
+        for mode in options.modes:
             if mode == "deep" and index >= options.deep:
                 continue
             for kind, caption in captions.items():

@@ -179,7 +179,7 @@ function chipsOf(value) {
     const group = Object.assign(node("span", "chip-step"), { title: step.title });
     for (const phrase of step.phrases) group.append(phraseChip(phrase, index++));
     group.append(node("span", "chip-gain", step.gain));
-    if (step.against) group.append(node("span", "chip-gain", `the caption says: ${step.against}`));
+    if (step.against) group.append(node("span", "chip-gain", `CLIP reads the caption as: ${step.against}`));
     (step.against ? against : chips).push(group);
   }
   return [chips, against];

@@ -29,7 +29,7 @@ class PhraseStep(TypedDict):
     phrases: list[str]
     gain: str  # in cosine; of mode "true" how many times likelier than the rest of its list
     title: str
-    against: str  # what the caption says instead; "" if it does not
+    against: str  # what CLIP reads in the caption instead; "" if nothing
 
 
 class ScoreText(TypedDict):
