@@ -190,7 +190,7 @@ def report_foreign(
     own = {word for table in tables for phrase in table.phrases for word in words(phrase)}
     foreign = [phrase for phrase in flavors if not own & words(phrase)]
     rng = np.random.default_rng(options.seed)
-    for size in FOREIGN_SIZES:
+    for size in FOREIGN_SIZES if options.foreign else ():
         shares = []
         for index in range(options.foreign):
             chosen = rng.choice(len(foreign), size, replace=False)
