@@ -98,12 +98,11 @@ def bare_pipeline(studio: Studio, request: Txt2ImgRequest) -> Callable[[], tuple
 
     It has the networks that the studio has loaded, so nothing but the code around them differs.
     """
-    assert request.scheduler is not None
     assert request.seed is not None
     assert request.width is not None
     assert request.height is not None
     seeds = range(request.seed, request.seed + request.num_images)
-    with studio._ready_manager().pipeline(studio.settings.model, request.scheduler) as lent:
+    with studio._ready_manager().pipeline(studio.settings.model, request.sampling) as lent:
         pipe = bare_of(lent)
     config = pipe.scheduler.config
     side = pipe.vae_scale_factor
@@ -112,7 +111,7 @@ def bare_pipeline(studio: Studio, request: Txt2ImgRequest) -> Callable[[], tuple
     noise = torch.cat([torch.randn(shape, generator=torch.Generator().manual_seed(seed)) for seed in seeds])
 
     def draw() -> tuple[Image.Image, ...]:
-        pipe.scheduler = make_scheduler(str(request.scheduler), config)
+        pipe.scheduler = make_scheduler(request.sampling, config)
         images = pipe(
             request.prompt,
             negative_prompt=request.negative_prompt,

@@ -27,7 +27,7 @@ def check_form(page: Page) -> None:
     expect(field(page, "Prompt")).to_have_value("an \\{orange|red} cat")
     expect(field(page, "Negative prompt")).to_have_value("blurry")
     expect(page.get_by_label("Sampler")).to_have_value("Euler a")
-    expect(page.get_by_role("spinbutton", name="Seed")).to_have_value("12345")
+    expect(page.get_by_role("textbox", name="Seed")).to_have_value("12345")
     expect(page.get_by_role("spinbutton", name="Width")).to_have_value("128")
 
 

@@ -19,7 +19,7 @@ from .trial import Bench, Outcome, checkpoint_of, difference, draw, is_a_picture
 
 WANTED = 1.8  # times as fast as bare diffusers, on a data-centre card, at Stable Diffusion 1.5's 512x512
 JOBS = 10  # begun to see what beginning takes
-ROUNDS = 5  # on a card; a CPU shows only that it runs
+ROUNDS = 4  # on a card; a CPU shows only that it runs
 
 
 def steps_of(bench: Bench) -> int:
