@@ -87,7 +87,7 @@ def look_at_image(path_or_bytes: str | Path | bytes) -> PictureFacts:
     """Read a picture's header, and nothing of its pixels. Raise ValueError as open_image does."""
     with _opened(path_or_bytes) as (image, _):
         width, height = image.size
-        if _orientation(image) > 4:
+        if _orientation(image) > 4 and image.format != "TIFF":  # whose size Pillow turns when it opens one
             width, height = height, width
         # Phones put a second picture with the brightness into a JPEG: that is no animation.
         frames = 1 if image.format in ("JPEG", "MPO") else getattr(image, "n_frames", 1)
@@ -116,7 +116,7 @@ def open_image(
             target = scaled_size(*image.size, max_pixels)
             image.draft(image.mode, target)  # a JPEG is decoded at a half, a quarter or an eighth
         with _large if image.width * image.height > LARGE_PIXELS else nullcontext():
-            _load(image, name)
+            _load(image, name, path_or_bytes)
             orientation = _orientation(image)
             rgb = to_rgb(image, name, background)
             if target:
@@ -138,7 +138,7 @@ def open_mask(path_or_bytes: str | Path | bytes, *, max_pixels: int | None = Non
 def open_layer(data: bytes) -> Image.Image:
     """Decode what was painted over a picture as open_image does, but to mode RGBA, transparency kept."""
     with _opened(data, "the painted layer") as (image, name):
-        _load(image, name)
+        _load(image, name, data)
         return image.convert("RGBA")
 
 
@@ -202,7 +202,13 @@ def _open(path_or_bytes: str | Path | bytes, name: str) -> Image.Image:
         source = BytesIO(path_or_bytes) if isinstance(path_or_bytes, bytes) else path_or_bytes
         with warnings.catch_warnings():  # the bound is ours
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            return Image.open(source, formats=_formats())
+            try:
+                return Image.open(source, formats=_formats())
+            except (*_DAMAGE, Image.DecompressionBombError):
+                bare = _bare_png(path_or_bytes)
+                if not bare:
+                    raise
+                return Image.open(BytesIO(bare), formats=("PNG",))
     except Image.DecompressionBombError as error:
         raise ValueError(
             f"{name} has too many pixels, and at most {MAX_INPUT_PIXELS:,} are read (scale it down first)"
@@ -215,6 +221,24 @@ def _open(path_or_bytes: str | Path | bytes, name: str) -> Image.Image:
         raise ValueError(f"{name} {_why_unknown(path_or_bytes)}") from error
 
 
+def _bare_png(path_or_bytes: str | Path | bytes) -> bytes:
+    """Return a PNG without what only accompanies its pixels; nothing for another file.
+
+    Pillow refuses a picture for a text or a profile of colours that is broken or long.
+    """
+    data = path_or_bytes if isinstance(path_or_bytes, bytes) else Path(path_or_bytes).read_bytes()
+    if not data.startswith(_PNG):
+        return b""
+    kept, start = [_PNG], len(_PNG)
+    while start + 12 <= len(data):
+        end = start + 12 + int.from_bytes(data[start : start + 4], "big")
+        if data[start + 4 : start + 8] in _PIXEL_CHUNKS:
+            kept.append(data[start:end])
+        start = end
+    return b"".join(kept)
+
+
+_PNG, _PIXEL_CHUNKS = b"\x89PNG\r\n\x1a\n", (b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND")
 _TOO_LARGE = "{} must have at most " + f"{MAX_FILE_BYTES // 10**6} MB" + ", got {:,} bytes (save it as JPEG)"
 
 
@@ -270,10 +294,16 @@ def _check_bounds(image: Image.Image, name: str) -> None:
         )
 
 
-def _load(image: Image.Image, name: str) -> None:
+def _load(image: Image.Image, name: str, path_or_bytes: str | Path | bytes) -> None:
     """Decode the first frame."""
     try:
-        image.load()
+        try:
+            image.load()
+        except (*_DAMAGE, Image.DecompressionBombError):
+            if image.format != "PNG" or getattr(image, "tile", None):
+                raise
+            # Its pixels are decoded: they are whole if nothing is wrong without what stands behind them.
+            Image.open(BytesIO(_bare_png(path_or_bytes)), formats=("PNG",)).load()
     except (*_DAMAGE, Image.DecompressionBombError) as error:
         raise ValueError(
             f"{name} is damaged or cut off and cannot be decoded (save or download it again)"

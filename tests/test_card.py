@@ -11,6 +11,7 @@ import torch
 from tests.card import ROOT, alone, list_trials
 from tests.on_card import exactness, speed
 from tests.on_card.models import make_models
+from tests.on_card.report import markdown, summary
 from tests.on_card.trial import Bench, Skipped
 
 
@@ -62,6 +63,16 @@ def test_what_breaks_or_hangs_is_an_error_in_words_and_the_next_goes_on(tmp_path
     assert "the card is on fire" in alone(tmp_path, 20, break_down)["error"]
     assert alone(tmp_path, 1, sleep) == {"error": "longer than 1 s"}
     assert alone(tmp_path, 20, answer, 7) == {"number": 7}
+
+
+def test_the_papers_say_what_was_measured():
+    measured = sorted((ROOT / ".github" / "cards").glob("*.json"))
+    cards = [json.loads(path.read_text()) for path in measured]
+    table = markdown(cards)
+    assert "H100" in table
+    assert "not measured" not in table
+    assert table in (ROOT / ".github" / "docs" / "speed.md").read_text()
+    assert summary(cards) in (ROOT / "README.md").read_text()
 
 
 @pytest.mark.slow

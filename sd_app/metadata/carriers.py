@@ -1,6 +1,7 @@
 """The infotext that a picture file carries, wherever programs put it.
 
-PNG has text chunks, before or behind the pixels; JPEG, WebP and AVIF have EXIF, XMP and comments. What is in
+PNG has text chunks, before or behind the pixels; JPEG, WebP, AVIF and TIFF have EXIF, XMP and comments, GIF
+has a comment. What is in
 another program's own form, spread over several places, comes as one JSON object; see forms/.
 """
 
@@ -20,10 +21,13 @@ from .settings_text import holds_settings
 from .text_decoding import MAX_TEXT, decode_comment, decode_latin, decode_text
 
 PNG_KEY = "parameters"
-_FORMATS = ("PNG", "JPEG", "WEBP", "AVIF")
+_FORMATS = ("PNG", "JPEG", "WEBP", "AVIF", "GIF", "TIFF")
 _USER_COMMENT = 0x9286
 # Of the main directory: ComfyUI has its graph in Model and the workflow in Make, others use the description.
-_TOLD = (ExifTags.Base.Model, ExifTags.Base.Make, ExifTags.Base.ImageDescription, ExifTags.Base.XPComment)
+_TOLD = (
+    *(ExifTags.Base.Model, ExifTags.Base.Make, ExifTags.Base.ImageDescription, ExifTags.Base.XPComment),
+    *(ExifTags.Base.XPTitle, ExifTags.Base.XPSubject, ExifTags.Base.Software),
+)
 _COMFYUI_PREFIX = re.compile(r"\s*(?:prompt|workflow)\s*:\s*(?=[{\[])", re.IGNORECASE)
 _XMP_ELEMENTS = ("exif:UserComment", "dc:description")
 _XMP_ATTRIBUTE = re.compile(r'(?:parameters|UserComment)="([^"]*)"')
@@ -32,7 +36,7 @@ _DAMAGE = (OSError, ValueError, SyntaxError, KeyError, TypeError, IndexError, EO
 
 
 def read_infotext(path_or_image: str | Path | Image.Image) -> str | None:
-    """Return the infotext in a PNG, JPEG, WebP or AVIF picture, None if it holds none.
+    """Return the infotext in a PNG, JPEG, WebP, AVIF, GIF or TIFF picture, None if it holds none.
 
     Another program's JSON is returned as it is; parse_infotext reads both. Of a file no pixels are decoded,
     unless nothing but its transparency can hold a text. Raise ValueError for a file that is no such picture,
@@ -63,7 +67,9 @@ def read_infotext(path_or_image: str | Path | Image.Image) -> str | None:
 
 
 def _no_picture(path: Path) -> ValueError:
-    return ValueError(f"{path.name} is not a picture with parameters (choose a PNG, JPEG, WebP or AVIF file)")
+    return ValueError(
+        f"{path.name} is not a picture with parameters (choose a PNG, JPEG, WebP, AVIF, GIF or TIFF file)"
+    )
 
 
 def _infotext_of(image: Image.Image) -> str | None:
@@ -95,7 +101,7 @@ def _latin(text: str) -> str:
 
 def _chosen(texts: dict[str, str]) -> str | None:
     """Return the infotext among a PNG's texts: AUTOMATIC1111's, else another program's as JSON."""
-    if texts.get(PNG_KEY):
+    if texts.get(PNG_KEY, "").strip():
         return texts[PNG_KEY]
     for keys in CARRIED_AS_JSON:
         found = {key: texts[key] for key in keys if key in texts}
@@ -133,7 +139,14 @@ def _comment_of(exif: Image.Exif, others: Iterable[str] = ()) -> str | None:
         sub = {}
     comments = [_text(directory.get(_USER_COMMENT), decode_comment) for directory in (sub, exif)]
     told = [_COMFYUI_PREFIX.sub("", _text(exif.get(tag), decode_text)) for tag in _TOLD]
-    return _first_known([*comments, *told, *others]) or next(filter(None, comments), None)
+    known = _first_known([*comments, *told, *others])
+    is_photo = bool(exif.get(ExifTags.Base.Make))
+    return known or (None if is_photo else next(filter(_may_be_prompt, comments), None))
+
+
+def _may_be_prompt(comment: str) -> bool:
+    """Tell whether a comment without settings may be a prompt; phones write "Screenshot" into theirs."""
+    return bool(comment.strip()) and comment.strip().casefold() != "screenshot"
 
 
 def _text(value: object, decode: Callable[[bytes], str]) -> str:

@@ -13,6 +13,7 @@ from .text_decoding import MAX_TEXT, decode_latin, decode_text
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 OURS = b"Version: sd_app "  # in the infotext of this app, which keeps to the standard's encodings
 _TEXTS = (b"tEXt", b"zTXt", b"iTXt")
+_RAW_EXIF = ("Raw profile type exif", "Raw profile type APP1")
 _MAX_CHUNKS = 1_000
 
 
@@ -44,7 +45,17 @@ def read_png_text(path: Path) -> PngText:
                 found.too_long = max(found.too_long, size if kind in _TEXTS else 0)
                 file.seek(size, 1)
             file.seek(4, 1)  # the checksum
+    found.exif = found.exif or next(filter(None, map(_raw_profile, map(found.texts.get, _RAW_EXIF))), b"")
     return found
+
+
+def _raw_profile(text: str | None) -> bytes:
+    """Return EXIF that ImageMagick wrote as hexadecimal digits: a name, a length, the digits on lines."""
+    lines = (text or "").strip().split("\n")
+    try:
+        return bytes.fromhex("".join(lines[2:]))
+    except ValueError:
+        return b""
 
 
 def _text_of(kind: bytes, data: bytes) -> tuple[str, str]:

@@ -1,5 +1,6 @@
 """Text out of bytes whose encoding is named wrongly or not at all, as picture files hold it in the wild."""
 
+import re
 import unicodedata
 
 MAX_TEXT = 4_000_000  # bytes of one text; the largest graphs that programs write have a tenth of that
@@ -7,6 +8,9 @@ MAX_TEXT = 4_000_000  # bytes of one text; the largest graphs that programs writ
 # The first 8 bytes of EXIF's UserComment name a character code (Exif 2.32, table 9). Writers are often wrong.
 _JIS = b"JIS\0\0\0\0\0"
 _CODES = (b"UNICODE\0", b"ASCII\0\0\0", _JIS, bytes(8))
+_CHARSET = re.compile(
+    rb'\A(?:charset="?(?:Ascii|Unicode|Jis|Undefined|InvalidCharsetId)"? )', re.IGNORECASE
+)  # Exiv2's
 _BOMS = {b"\xef\xbb\xbf": "utf-8", b"\xff\xfe": "utf-16-le", b"\xfe\xff": "utf-16-be"}
 _UTF_16 = ("utf-16-be", "utf-16-le")
 _WESTERN = "cp1252"
@@ -16,6 +20,7 @@ _SAMPLE = 4000  # characters at either end that are looked at
 
 def decode_comment(comment: bytes) -> str:
     """Decode EXIF's UserComment by what it holds; its code decides only between Japanese encodings."""
+    comment = _CHARSET.sub(b"", comment)
     if comment[:8] not in _CODES:
         return decode_text(comment)
     return decode_text(comment[8:], japanese=comment[:8] == _JIS)

@@ -20,6 +20,10 @@ def number(page: Page, label: str) -> Locator:
     return page.get_by_role("spinbutton", name=label)
 
 
+def seed_field(page: Page) -> Locator:
+    return page.get_by_role("tabpanel").get_by_role("textbox", name="Seed")
+
+
 def generate(page: Page, text: str = "a red cat") -> None:
     prompt(page).fill(text)
     page.get_by_role("button", name="Generate").click()
@@ -132,13 +136,13 @@ def test_reuse_and_seed_buttons_fill_the_form(page: Page) -> None:
     page.locator(".result-strip button").nth(1).click()
     assert int(seed_shown(page)) == first + 1
     page.get_by_role("button", name="Use this seed").click()
-    expect(number(page, "Seed")).to_have_value(str(first + 1))
+    expect(seed_field(page)).to_have_value(str(first + 1))
     page.get_by_role("button", name="Random").click()
-    expect(number(page, "Seed")).to_have_value("-1")
+    expect(seed_field(page)).to_have_value("-1")
     prompt(page).fill("something else")
     page.get_by_role("button", name="Reuse parameters").click()
     expect(prompt(page)).to_have_value("a green boat")
-    expect(number(page, "Seed")).to_have_value(str(first + 1))
+    expect(seed_field(page)).to_have_value(str(first + 1))
     expect(number(page, "Pictures")).to_have_value("1")
 
 
@@ -153,7 +157,7 @@ def test_a_dropped_a1111_picture_fills_the_form(page: Page, tmp_path: Path) -> N
     page.locator(".drop-picture input[type=file]").set_input_files(tmp_path / "theirs.png")
     expect(prompt(page)).to_have_value("a (big:1.3) star")
     expect(page.get_by_label("Negative prompt")).to_have_value("blurry")
-    expect(number(page, "Seed")).to_have_value("12345")
+    expect(seed_field(page)).to_have_value("12345")
     expect(number(page, "Width")).to_have_value("128")
     expect(number(page, "Height")).to_have_value("64")
     expect(page.get_by_label("Sampler")).to_have_value("Euler a")
@@ -181,7 +185,7 @@ def test_our_picture_dropped_anywhere_fills_the_form(page: Page, outputs_dir: Pa
         base64.b64encode(saved.read_bytes()).decode(),
     )
     expect(prompt(page)).to_have_value("a yellow star")
-    expect(number(page, "Seed")).to_have_value(saved.stem.split("-")[1])
+    expect(seed_field(page)).to_have_value(saved.stem.split("-")[1])
 
 
 def test_a_closed_page_gives_its_turn_to_the_next_one(page: Page) -> None:
@@ -259,3 +263,20 @@ def test_on_a_phone_the_result_is_below_and_nothing_sticks_out(page: Page) -> No
     generate(page)
     page.wait_for_selector(DONE)
     expect(page.locator(".result-picture")).to_be_in_viewport()
+
+
+def test_the_menu_of_schedule_types_follows_the_sampler_and_a_large_seed_stays_whole(page: Page) -> None:
+    schedule = page.get_by_label("Schedule type")
+    page.get_by_label("Sampler").click()
+    page.get_by_role("option", name="LCM", exact=True).click()
+    expect(schedule).to_have_value("Uniform")
+    schedule.click()
+    expect(page.get_by_role("option")).to_have_count(1)
+    page.keyboard.press("Escape")
+    seed_field(page).fill(str(2**63 - 1))
+    generate(page)
+    expect(page.locator(".result-infotext pre")).to_contain_text(f"Seed: {2**63 - 1}", timeout=60_000)
+    page.get_by_role("button", name="Random").click()
+    expect(seed_field(page)).to_have_value("-1")
+    page.get_by_role("button", name="Reuse", exact=True).click()
+    expect(seed_field(page)).to_have_value(str(2**63 - 1))

@@ -38,6 +38,23 @@ def markdown(cards: list[Mapping[str, Any]]) -> str:
     return "\n".join(lines)
 
 
+def summary(cards: list[Mapping[str, Any]]) -> str:
+    """Return the README's short table, a row a card."""
+    lines = [
+        "| 25 steps, prompt to picture | Stable Diffusion 1.5, 512×512 | SDXL, 1024×1024 |",
+        "|---|---|---|",
+    ]
+    for card in cards:
+        cells = []
+        for trial, prefix in (("speed-sd1", "1 x 512: "), ("speed-xl", "")):
+            figures = card["trials"][trial]["figures"]
+            seconds, ratio = figures[f"{prefix}default, s"], figures[f"{prefix}default, times as fast"]
+            same = "the same bytes" if figures[f"{prefix}largest difference"] == 0 else "other bytes"
+            cells.append(f"{seconds:.2f} s: {ratio:.2f} times as fast as bare diffusers, {same}")
+        lines.append(f"| {card['machine']['card']} | " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
 def passed(card: Mapping[str, Any]) -> str:
     """Return how many of the trials that were run passed."""
     run = [found for found in card["trials"].values() if not found.get("skipped")]
