@@ -119,6 +119,8 @@ def test_of_a_prompt_that_is_read_as_it_is_meant_nothing_is_said(prompt):
         ("[a <lora:x:1>:b:3]", "A LoRA in square brackets counts at all steps."),
         ("{cat + 0.43*dog}", "add up to 1.43, so every row"),
         ("[{2*cat}:dog:3]", "add up to 2"),
+        ('{"[cat:dog:3]" + 0*fish}', "“[cat:dog:3]” in braces is read as it stands"),
+        ('{row: "cat AND dog"}', "“cat AND dog” in braces is read as it stands"),
         ("{cat - dog}", "add up to 0, so little"),
     ],
 )
