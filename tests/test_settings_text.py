@@ -10,7 +10,7 @@ from sd_app.requests import MAX_SEED, Img2ImgRequest
 from tests.infotexts import PICTURE
 
 LINE = "Steps: 22, Sampler: Euler a, CFG scale: 6.5, Seed: 5, Size: 512x768"
-SOON = 15  # seconds of the processor, a hundredth of what time that grows with the square takes
+SOON = 15  # seconds of the processor; time that grows with the square takes over a minute
 EXPECTED = {"Steps": "22", "Sampler": "Euler a", "CFG scale": "6.5", "Seed": "5", "Size": "512x768"}
 
 
