@@ -45,8 +45,10 @@ def misread(
     With the names of the learned words that there are, in small letters, those of others are named too.
     Without check_brackets nothing is said of those that are never closed.
     """
-    plain = text  # each of these is blanked to its length, so that places stay what they are
-    for pattern in (_ESCAPED, TAG, _SLOT):
+    # Each is replaced by as many characters, so that places stay what they are. What is escaped is no space:
+    # nothing ends there.
+    plain = _ESCAPED.sub("\0\0", text)
+    for pattern in (TAG, _SLOT):
         plain = pattern.sub(lambda match: " " * len(match[0]), plain)
     for strange, what in _STRANGE:
         for match in re.finditer(strange, plain):
