@@ -61,7 +61,7 @@ def drawn(
 ) -> Image.Image:
     """Draw 64 x 64 pixels from seed 9 with guidance 4."""
     scheduler = make_scheduler(name, pipe.scheduler.config)
-    scheduler.set_timesteps(STEPS)
+    scheduler.set_timesteps(STEPS, device=torch.device("cpu"))
     if hasattr(scheduler, "set_begin_index"):
         scheduler.set_begin_index(0)
     generator = torch.Generator("cpu").manual_seed(9)
