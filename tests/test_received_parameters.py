@@ -77,14 +77,14 @@ def test_one_notice_names_everything_that_was_not_taken(tab: MakingTabEvents, tm
         )
     assert told.split("\n") == [
         PART,
+        "The model elsewhere is not here, so yours stays.",
+        "The sampler Nobody's is not here, so yours stays.",
+        "The VAE kl-f8 is not here, so yours stays.",
         "Not taken: CFG scale: 99 (must be a number from 0 to 30).",
-        "Not taken: Hires upscale: 2 (no such field here).",
         "The tag <hypernet:x:1> is not read here.",
         "Braces in its prompt stay plain text.",
         "Width 513 became 512, the nearest multiple of 8.",
-        "The model elsewhere is not here, so yours stays.",
-        "The scheduler Nobody's is not here, so yours stays.",
-        "The VAE kl-f8 is not here, so yours stays.",
+        "Not taken: Hires upscale: 2 (no such field here).",
     ]
     assert filled["prompt"] == "a \\{red|blue}  cat"
     assert (filled["width"], filled["height"]) == (512, 512)

@@ -76,7 +76,11 @@ _ALWAYS: tuple[tuple[str, Test], ...] = (
     ("a GLIGEN model, which reads boxes beside the prompt", _holds(".fuser.", "position_net.")),
     ("Playground 2.5, which needs a schedule of its own", _has("edm_mean")),
     ("CosXL, which needs a schedule of its own", _has("edm_vpred.")),
-    ("the SDXL refiner, which only finishes what SDXL base began", _has(REFINER)),
+    (
+        "the SDXL refiner, which only finishes what SDXL base began",
+        # Stable Diffusion 2 in its later repository's names, SD-Turbo say, has its encoder there as well.
+        lambda header: header.has(REFINER) and header.holds("label_emb.", "add_embedding."),
+    ),
     ("a motion module of AnimateDiff", _holds("motion_modules.")),
 )
 _WITHOUT_UNET: tuple[tuple[str, Test], ...] = (

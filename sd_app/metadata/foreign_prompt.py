@@ -26,12 +26,12 @@ def translate_prompt(prompt: str, *, negative: bool = False, program: str = "") 
     text = text.strip() if text != prompt else text
     text, embeddings = _EMBEDDING.subn(lambda match: _stem(match[1]), text)
     if embeddings:
-        remarks.append("Embeddings are called by their names alone here, without embedding:")
+        remarks.append("Embeddings are called by their names alone here, so the word embedding: is left out.")
     escaped = escape_braces(text)
     if escaped != text:
         remarks.append("Braces in its prompt stay plain text.")
     if _WILDCARD.search(text):
-        remarks.append(f"{_WILDCARD.search(text)[0][:_MAX_SHOWN]} is plain text here.")  # type: ignore[index]
+        remarks.append(f"The wildcard {_WILDCARD.search(text)[0][:_MAX_SHOWN]} stays plain text.")  # type: ignore[index]
     return escaped, remarks
 
 

@@ -38,7 +38,7 @@ _INFORMATION = {
     *("operations", "parser", "time", "created_by", "metadata_scheme", "comment", "civitai resources"),
     *("civitai metadata", "lora hashes", "ti hashes", "model hash", "vae hash", "date", "imported"),
     *("process", "quantity", "basemodel", "time taken", "a", "r", "sys"),  # the last three: memory
-    *("metadata scheme", "workflow", "_is_intermediate", "automaticvae", "model_hash"),
+    *("metadata scheme", "workflow", "_is_intermediate", "automaticvae", "hardware info", "model_hash"),
 }
 
 
@@ -74,12 +74,16 @@ class Reading(Generic[RequestT_co]):
 
     @property
     def notes(self) -> list[str]:
-        """Return what to tell of it, a sentence each: what was not taken, grouped by reason, and remarks."""
+        """Return what to tell of it, a sentence each: what was not taken, grouped by reason, and remarks.
+
+        What has no field here comes last, since it may be long.
+        """
         groups: dict[str, list[str]] = {}
         for one in self.untaken:
             groups.setdefault(one.reason, []).append(f"{_shown(one.key)}: {_shown(one.value)}")
+        last = groups.pop(NO_FIELD, None)
         told = [f"Not taken: {_listed(named)} ({reason})." for reason, named in groups.items()]
-        return [*told, *self.remarks]
+        return [*told, *self.remarks, *([f"Not taken: {_listed(last)} ({NO_FIELD})."] if last else [])]
 
 
 @overload
@@ -186,7 +190,7 @@ def _with_fields(
             untaken += [one] if one not in untaken else []
         else:
             remarks += [remark] if remark else []
-    return request, untaken, remarks
+    return request, untaken[::-1], remarks[::-1]
 
 
 def _keys_of(known: RequestField) -> tuple[str, ...]:

@@ -198,7 +198,7 @@ def fields_of(
             del found["prompt"]
             remarks.append(f"Not taken: the prompt. {capitalized(str(error))}.")
     kept, missing = _existing(found, models, schedulers, vaes)
-    remarks += missing
+    remarks = [*missing, *remarks]
     if remarks and reading.program:
         remarks.insert(0, f"They are in {reading.program}'s form.")
     return kept, remarks
@@ -225,7 +225,7 @@ def _existing(
         if same := [choice for choice in choices if _is_same_file(asked, choice)]:
             kept[name] = same[0]
         else:
-            label = LABELS[name] if name == "vae" else name
+            label = LABELS[name] if name == "vae" else LABELS[name].lower()
             remarks.append(f"The {label} {asked} is not here, so yours stays.")
     if "schedule_type" in kept:
         possible = schedule_types_of(kept.get("scheduler"))
