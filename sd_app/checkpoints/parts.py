@@ -73,7 +73,7 @@ def find_parts(header: Header, path: Path) -> FileParts:
     prefix, found = _find_unet(header, path)
     check_kind(header, has_unet=bool(found))
     unet = name_unet(found)
-    vae_prefix = _choose(_prefixes(header, ("decoder.conv_in.weight",)), VAE)
+    vae_prefix = find_vae_prefix(header)
     texts = _find_text_encoders(header)
     if prefix != UNET and vae_prefix is None and not texts:
         raise ValueError("it is a U-Net alone, a part of a diffusers folder")
@@ -165,6 +165,11 @@ def _choose(prefixes: list[str], usual: str) -> str | None:
     """Choose the usual prefix, else the shortest."""
     plain = [prefix for prefix in prefixes if not prefix.startswith("model_ema.")]
     return usual if usual in plain else min(plain, key=len, default=None)
+
+
+def find_vae_prefix(header: Header) -> str | None:
+    """Return what stands before the names of a VAE's tensors; None if there is no VAE."""
+    return _choose(_prefixes(header, ("decoder.conv_in.weight",)), VAE)
 
 
 def _find_unet(header: Header, path: Path) -> tuple[str, Sources]:
