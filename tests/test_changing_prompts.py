@@ -186,6 +186,17 @@ def test_reused_features_are_never_those_of_another_text(studio):
     assert [call.is_full for call in seen.calls] == [True, False, False, True, True, False, True, False]
 
 
+def test_that_nothing_is_reused_where_the_text_changes_at_each_step_is_said(studio):
+    def notice(prompt: str, negative_prompt: str = "") -> str:
+        changed: dict[str, Any] = {"cache_interval": 3, "num_inference_steps": 4}
+        request = replace(REQUEST, prompt=prompt, negative_prompt=negative_prompt, **changed)
+        return studio.txt2img(request, save=False).notice or ""
+
+    assert "deep blocks are run at every step" in notice("[cat|dog]")
+    assert "deep blocks are run at every step" in notice("cat", "[red|blue]")
+    assert "deep blocks" not in notice("[cat:dog:2]") + notice("cat") + notice("[cat|cat|dog]")
+
+
 # -- AND
 
 

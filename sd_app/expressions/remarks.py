@@ -10,7 +10,7 @@ from .template import parse_prompt
 from .tree import sum_of_weights
 
 NO_WORDS_GUIDE = "No words guide this picture: the prompt is empty."
-NO_WORDS_READ = "No words guide this picture: none of the prompt's is read."
+NO_WORDS_READ = "No words guide this picture: nothing in the prompt is read as words."
 ABOUT_ONE = (0.9, 1.1)  # sums of weights at which a prompt's rows keep their size, more or less
 _MAX_REMARKS = 8
 _BAR = re.compile(r"(?<!\\)\|")

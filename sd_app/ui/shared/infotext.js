@@ -15,7 +15,7 @@ const PROMPT = /"(?:positive_|text_)?prompts?"/i;
 const SETTING = /"(?:\w+_)?(?:steps|seed|sampler\w*|scheduler|guidance[_ ]scale|cfg_?scale|resolution)"/i;
 const OWN = /"(?:class_type|sui_image_params|positive_prompt|base_model|uc)"/;
 const LONGEST_COMMAND = 10_000; // characters
-const COMMAND = /^(?:(?:dream|invoke)> *)?"[^]+" (?=.*-s *\d)(?=.*-S *\d)/;
+const COMMAND = /^(?:(?:dream|invoke)> *)?"[\s\S]+" (?=.*-s *\d)(?=.*-S *\d)/;
 
 export function isInfotext(text) {
   if (text.length > LONGEST) return false;
