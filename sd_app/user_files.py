@@ -49,6 +49,11 @@ def nearest(name: str, names: Iterable[str]) -> list[str]:
     return get_close_matches(name, list(names), MAX_NAMED, 0.5)
 
 
+def one_line(text: str) -> str:
+    """Return a text as one line of a terminal: letters that would steer it become question marks."""
+    return "".join(letter if letter.isprintable() else "?" for letter in text)
+
+
 def readable(text: str) -> str:
     """Return a text without halves of surrogate pairs, which no page and no picture file can carry."""
     return text.encode(errors="ignore").decode()

@@ -186,6 +186,17 @@ def test_reused_features_are_never_those_of_another_text(studio):
     assert [call.is_full for call in seen.calls] == [True, False, False, True, True, False, True, False]
 
 
+def test_that_nothing_is_reused_where_the_text_changes_at_each_step_is_said(studio):
+    def notice(prompt: str, negative_prompt: str = "") -> str:
+        changed: dict[str, Any] = {"cache_interval": 3, "num_inference_steps": 4}
+        request = replace(REQUEST, prompt=prompt, negative_prompt=negative_prompt, **changed)
+        return studio.txt2img(request, save=False).notice or ""
+
+    assert "deep blocks are run at every step" in notice("[cat|dog]")
+    assert "deep blocks are run at every step" in notice("cat", "[red|blue]")
+    assert "deep blocks" not in notice("[cat:dog:2]") + notice("cat") + notice("[cat|cat|dog]")
+
+
 # -- AND
 
 
@@ -237,10 +248,26 @@ def test_no_call_of_and_is_larger_than_a_plain_prompts(studio):
     assert [len(text) for text in seen.texts] == [2, 2, 1] * 2
 
 
-def test_and_takes_turns_inside_and_has_windows_for_the_longest(studio):
+def test_and_takes_turns_inside_and_each_prompt_has_the_windows_it_has_alone(studio):
     seen, _ = watch(studio, replace(REQUEST, prompt=f"[cat:dog:1] AND {LONG}:0.5", num_inference_steps=2))
     assert [call.prompts.texts for call in seen.calls] == [("cat ", f" {LONG}"), ("dog ", f" {LONG}")]
-    assert {text.shape[1] for text in seen.texts} == {154}
+    for step, text in enumerate(("cat ", "dog ")):
+        assert torch.equal(seen.texts[2 * step], pair(studio, text, "blue"))
+        assert torch.equal(seen.texts[2 * step + 1], pair(studio, f" {LONG}", "blue")[1:])
+
+
+@pytest.mark.parametrize("negative", ["blue", LONG])
+def test_a_longer_prompt_of_hardly_any_weight_hardly_changes_the_picture(studio, negative):
+    """An empty window to fill the shorter one up with would change it, however little the longer counts."""
+
+    def last(prompt: str) -> Tensor:
+        request = replace(REQUEST, prompt=prompt, negative_prompt=negative)
+        return watch(studio, request)[0].steps[-1].next_latents
+
+    whole = last("a cat")
+    dog = "a dog:0.000001"
+    for little in (f"a cat AND {LONG}:0.000001", f"a cat AND {dog} AND {LONG}:0.000001 AND {dog}"):
+        assert torch.allclose(last(little), whole, rtol=0, atol=1e-4)
 
 
 def test_and_works_from_a_picture_with_reuse_and_in_batches(studio):

@@ -1,4 +1,5 @@
 import json
+import os
 import pickle
 import random
 from pathlib import Path
@@ -90,6 +91,18 @@ def test_of_stable_diffusion_2_the_23_layers_that_it_reads_are_taken(tmp_path, s
         ({UNET + "joint_blocks.0.x_block.attn.qkv.weight": (4, 4), "x": (1,)}, "a Stable Diffusion 3 model"),
         ({"double_blocks.0.img_attn.qkv.weight": (4, 4), "img_in.weight": (4, 4)}, "a Flux model"),
         ({UNET + "double_blocks.0.img_attn.qkv.weight": (4, 4), "x": (1,)}, "a Flux model"),
+        ({"double_blocks.0.x": (4,), "txt_in.individual_token_refiner.x": (1,)}, "a Hunyuan model"),
+        ({"single_transformer_blocks.0.x": (4,), "transformer_blocks.0.attn.add_q_proj.x": (1,)}, "a Flux"),
+        ({"transformer_blocks.0.attn.add_q_proj.x": (4,), "pos_embed.x": (1,)}, "a Stable Diffusion 3 model"),
+        (
+            {"transformer_blocks.0.attn.add_q_proj.x": (4,), "transformer_blocks.0.img_mod.1.x": (1,)},
+            "a Qwen-Image",
+        ),
+        ({"patchify_proj.weight": (4, 4), "adaln_single.linear.weight": (4, 4)}, "an LTX-Video model"),
+        ({"caption_projection.0.linear.weight": (4, 4), "x": (1,)}, "a HiDream model"),
+        ({UNET + "cap_embedder.1.weight": (4, 4), UNET + "x_pad_token": (1, 4)}, "a Z-Image model"),
+        ({"joint_transformer_blocks.0.x": (4,), "x": (1,)}, "an AuraFlow model"),
+        ({"condition_embedder.time_embedder.x": (4,), "x": (1,)}, "a Wan model"),
         ({"control_model.input_blocks.0.0.weight": CONV, "control_model.x": (1,)}, "a ControlNet"),
         ({"down_blocks.0.resnets.0.conv1.weight": CONV, "conv_in.weight": CONV}, "a U-Net alone"),
         ({"text_model.final_layer_norm.weight": (768,), "text_model.x": (1,)}, "a text encoder alone"),
@@ -105,7 +118,13 @@ def test_what_is_no_checkpoint_is_refused_by_what_it_is(tmp_path, names, words):
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"conditioner.embedders.0.model.ln_final.weight": (1280,)}, "it is the SDXL refiner"),
+        (
+            {
+                "conditioner.embedders.0.model.ln_final.weight": (1280,),
+                UNET + "label_emb.0.0.weight": (1536, 2560),
+            },
+            "it is the SDXL refiner",
+        ),
         ({"edm_mean": (4,)}, "it is Playground 2.5"),
         ({"control_model.x": (1,)}, "it is a ControlNet"),
         ({UNET + "label_emb.0.0.weight": (1280, 2048)}, "unCLIP"),
@@ -215,14 +234,40 @@ def test_a_header_that_contradicts_itself_is_damaged(tmp_path, entry):
         ('{"\\ud800": {"dtype": "F4", "shape": [1], "data_offsets": [0, 1]}}', "its header is damaged"),
         ('{"__metadata__": {"a": "\\udfff"}}', "its header is damaged"),
         ('{"a":' + " " * 20_000_000 + "1}", "its header has 20,000,007 bytes, and at most 20,000,000"),
+        (
+            '{"a": {"dtype": "F16", "shape": [2], "data_offsets": [0, 4]}, "a": 1}',
+            "damaged: a stands in it twice",
+        ),
+        (
+            '{"a": {"dtype": "F16", "shape": [2], "data_offsets": [0, 4]},'
+            ' "b": {"dtype": "F16", "shape": [2], "data_offsets": [2, 6]}}',
+            "its header is damaged: b lies over the bytes of a",
+        ),
+        ("", "it is no JSON in UTF-8"),
+        ('{"\x00', "it is no JSON in UTF-8"),
         ('{"a":[' + "{}," * 100_000 + "{}]}", "its header names more than 100,000 tensors"),
     ],
-    ids=range(7),
+    ids=range(11),
 )
 def test_a_header_that_no_known_model_has_is_refused_in_words(tmp_path, header, words):
     with pytest.raises(ValueError, match=words) as caught:
         read_header(write_header(tmp_path, header))
     str(caught.value).encode()
+
+
+def test_a_header_in_another_encoding_is_refused_in_words(tmp_path):
+    raw = '{"a": {"dtype": "F16", "shape": [2], "data_offsets": [0, 4]}}'.encode("utf-16")
+    path = tmp_path / "a.safetensors"
+    path.write_bytes(len(raw).to_bytes(8, "little") + raw + bytes(4))
+    with pytest.raises(ValueError, match="it is no JSON in UTF-8"):
+        read_header(path)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="Windows has no such pipes")
+def test_a_pipe_by_a_models_name_is_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "pipe.safetensors")
+    with pytest.raises(ValueError, match="it is no plain file"):
+        inspect(tmp_path / "pipe.safetensors")
 
 
 @pytest.mark.parametrize("length", [640, 896, 1152, 1408])

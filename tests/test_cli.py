@@ -16,6 +16,7 @@ from sd_app import Img2ImgRequest, Step, Txt2ImgRequest, cli
 from sd_app.cli import making
 from sd_app.metadata import from_infotext, read_infotext
 from sd_app.requests import request_fields
+from tests.checkpoint_files import write_checkpoint
 
 QUICK = ("--steps", "2", "--scheduler", "DDIM")
 
@@ -254,6 +255,14 @@ def test_models_are_listed_with_their_defaults(capsys: pytest.CaptureFixture[str
     heads, *rows = capsys.readouterr().out.splitlines()
     assert heads.split() == ["NAME", "SIZE", "STEPS", "GUIDANCE", "SCHEDULER", "TITLE"]
     assert rows[0].split()[:3] == ["tiny-sd", "128x128", "25"]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows allows no such names")
+def test_a_files_name_steers_no_terminal(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_checkpoint(tmp_path / "a\n\x1b[31mred.safetensors", "sd1")
+    assert cli.main(["models", "--models-dir", str(tmp_path)]) == 0
+    _, *rows = capsys.readouterr().out.splitlines()
+    assert [row.split()[0] for row in rows] == ["tiny-sd", "a??[31mred"]
 
 
 def test_every_field_of_every_request_has_a_flag_with_help(capsys: pytest.CaptureFixture[str]) -> None:

@@ -79,7 +79,7 @@ def test_of_two_passes_the_one_that_begins_from_noise_is_read() -> None:
     reading = read_parameters(json.dumps({"30": nodes["30"], **nodes}))
     assert reading.request == first
     told = " ".join(reading.notes)
-    assert "1 more samplers" in told
+    assert "One more sampler of its graph is not read." in told
     assert "LatentUpscale" in told
 
 
@@ -259,6 +259,22 @@ def test_json_of_no_program_in_particular_is_read_by_the_usual_names(
     request = reading.request
     assert (reading.prompt, request.negative_prompt, request.scheduler) == ("a cat", "bad", "Euler a")
     assert (request.num_inference_steps, request.guidance_scale, request.seed) == (20, 6.5, 5)
+    assert (request.width, request.height) == (512, 768)
+    assert reading.is_complete, reading.notes
+
+
+def test_nodes_that_only_hand_on_a_number_are_read() -> None:
+    nodes = graph(n3_seed=["50", 0], n3_steps=["51", 0], n5_width=["52", 0], n5_height=["52", 1])
+    sides = {"width": 512, "height": 768, "aspect_ratio": "custom"}
+    for node, kind, inputs in (
+        ("50", "CR Seed", {"seed": 42}),
+        ("51", "INTConstant", {"value": 20}),
+        ("52", "CR SDXL Aspect Ratio", sides),
+    ):
+        nodes[node] = {"class_type": kind, "inputs": inputs}
+    reading = read_parameters(json.dumps(nodes))
+    request = reading.request
+    assert (request.seed, request.num_inference_steps) == (42, 20)
     assert (request.width, request.height) == (512, 768)
     assert reading.is_complete, reading.notes
 

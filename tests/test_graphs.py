@@ -24,6 +24,7 @@ from sd_app.speed.graphs import MAX_KNOWN, PAYS_FROM, WARM_UPS
 from sd_app.weights.memory_plan import FRUGAL, Plan
 from tests.memory.steps import free_for, free_needed
 
+TWO_WINDOWS = ", ".join(["a big orange cat on the beach"] * 12)
 REQUEST = Txt2ImgRequest(prompt="a red cat", negative_prompt="blue", seed=7, num_inference_steps=14)
 
 
@@ -234,6 +235,10 @@ def fast_unet_of(studio: Studio) -> FastUNet:
         {"guidance_end": 0.3},
         {"cache_interval": 2},
         {"cache_interval": 3, "guidance_end": 0.5, "scheduler": "DPM++ 2M Karras"},
+        {"prompt": "a [cat:dog:0.5]"},
+        {"prompt": f"[cat:{TWO_WINDOWS}:0.5]", "cache_interval": 2},
+        {"prompt": f"[cat|{TWO_WINDOWS}] AND dog:0.5", "num_images": 2},
+        {"prompt": f"cat AND {TWO_WINDOWS}:0.4", "guidance_end": 0.5},
     ],
 )
 def test_a_replayed_job_gives_the_eager_jobs_bytes(random_studio, recorded, capture, change):

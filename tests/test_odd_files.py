@@ -146,6 +146,22 @@ SAME: dict[str, tuple[str, Change]] = {
     "discriminator": ("sd1", also(first_stage_model__loss__discriminator__main__0__weight=torch.ones(3, 3))),
     "schedule": ("sd1", also(betas=torch.ones(1000), alphas_cumprod=torch.ones(1000))),
     "optimizer": ("sd1", also(optimizer__state__0=torch.ones(9), global_step=torch.ones(()))),
+    "schedule-halved": (
+        "sd1",
+        also(log_one_minus_alphas_cumprod=torch.full((9,), float("nan")).half(), lvlb_weights=torch.ones(9)),
+    ),
+    "sgm-sd2": ("sd2", under("cond_stage_model.model.", "conditioner.embedders.0.model.")),
+    "sgm-sd1": ("sd1", under("cond_stage_model.", "conditioner.embedders.0.")),
+    "wrapped": ("sd1", lambda t: {f"module.{n}": x for n, x in t.items()}),
+    "clip-deeper": ("sd1", under("text_model.", "text_model.text_model.")),
+    "more-words": (
+        "sd1",
+        lambda t: {n: torch.cat([x, x[:2]]) if "token_embedding" in n else x for n, x in t.items()},
+    ),
+    "positions-float": (
+        "sd1",
+        also(cond_stage_model__transformer__text_model__embeddings__position_ids=torch.rand(1, 77).half()),
+    ),
     "logit-scale": ("sd1", also(cond_stage_model__logit_scale=torch.ones(()))),
     "stray-lora": ("sd1", lambda t: t | LORA),
     "no-numbers": ("sd1", also(empty=torch.zeros(0), none=torch.zeros(4, 0, 2))),
@@ -268,6 +284,16 @@ REFUSED: dict[str, tuple[str, Change, str]] = {
         "sd1",
         lambda t: t | {CLIP + "text_model.embeddings.token_embedding.weight": torch.ones(49408, 96)},
         "its text encoder",
+    ),
+    "fewer-words": (
+        "sd1",
+        lambda t: {n: x[:40_000] if "token_embedding" in n else x for n, x in t.items()},
+        "its text encoder knows 40,000 tokens",
+    ),
+    "odd-name": (
+        "sd1",
+        lambda t: t | {UNET + "out.2.<b>\nx": torch.ones(1)},
+        "its U-Net has too many",
     ),
     "long-clip": (
         "sd1",

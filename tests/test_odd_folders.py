@@ -81,6 +81,14 @@ def old_vae(folder: Path) -> None:
     change(folder / "vae/diffusion_pytorch_model.safetensors", rename)
 
 
+def wrapped(part: str, prefix: str) -> Change:
+    """Put what torch.compile and others do before the names of a part's tensors."""
+    return lambda folder: change(
+        folder / part / "diffusion_pytorch_model.safetensors",
+        lambda tensors: {prefix + name: tensor for name, tensor in tensors.items()},
+    )
+
+
 def with_bom(folder: Path) -> None:
     for file in folder.rglob("*.json"):
         if "tokenizer" not in file.parent.name:
@@ -130,6 +138,17 @@ SAME: dict[str, Change] = {
     "huge-count": lambda folder: edit(folder / "unet/config.json", layers_per_block=10**9),
     "quant-unsaid": lambda folder: drop(folder / "vae/config.json", "use_quant_conv", "use_post_quant_conv"),
     "trailing": lambda folder: (folder / UNET).write_bytes((folder / UNET).read_bytes() + bytes(9)),
+    "compiled": wrapped("unet", "_orig_mod."),
+    "parallel": wrapped("unet", "module."),
+    "vae-of-a-whole": wrapped("vae", "first_stage_model."),
+    "more-words": lambda folder: change(
+        folder / TEXT, lambda t: {n: torch.cat([x, x[:2]]) if "token_emb" in n else x for n, x in t.items()}
+    ),
+    "added-words": lambda folder: (folder / "tokenizer/added_tokens.json").write_text('{"<new>": 49408}'),
+    "sides": lambda folder: edit(folder / "unet/config.json", sample_size=[8, 8]),
+    "plain-latents": lambda folder: edit(
+        folder / "vae/config.json", latents_mean=None, latents_std=[1, 1, 1, 1]
+    ),
     "odd-studio": lambda folder: edit(folder / "studio.json", default_steps="many", native_size=[1]),
 }
 
@@ -158,6 +177,11 @@ def other_words(folder: Path) -> None:
     shutil.rmtree(folder / "tokenizer")
     edit(folder / "text_encoder/config.json", vocab_size=1000)
     change(folder / TEXT, lambda t: {n: x[:1000] if "token_emb" in n else x for n, x in t.items()})
+
+
+def fewer_words(folder: Path) -> None:
+    edit(folder / "text_encoder/config.json", vocab_size=40_000)
+    change(folder / TEXT, lambda t: {n: x[:40_000] if "token_emb" in n else x for n, x in t.items()})
 
 
 REFUSED: dict[str, tuple[Change, str]] = {
@@ -238,6 +262,16 @@ REFUSED: dict[str, tuple[Change, str]] = {
         "its text encoder has a tensor of another shape",
     ),
     "other-words": (other_words, "its tokenizer is missing"),
+    "fewer-words": (fewer_words, "has more tokens than its text encoder knows"),
+    "own-latents": (
+        lambda folder: edit(folder / "vae/config.json", latents_mean=[-1.6, 1.8, -1.3, 2.5]),
+        "the latents_mean in its vae's config.json cannot be",
+    ),
+    "tiny-factor": (lambda folder: edit(folder / "vae/config.json", scaling_factor=1e-30), "scaling_factor"),
+    "giant": (
+        lambda folder: edit(folder / "unet/config.json", sample_size=10**9),
+        "the sample_size in its unet",
+    ),
 }
 
 
@@ -263,13 +297,20 @@ def test_what_was_not_taken_as_it_stands_is_said(copied_model):
     edit(copied_model / "unet/config.json", layers_per_block=2)
     (info,) = studio_of(copied_model.parent).models()
     for words in (
-        "Its tokenizer is missing or damaged; CLIP's own is used.",
+        "Its tokenizer is missing, damaged or made for another text encoder; CLIP's own is used.",
         "Its scheduler's configuration is missing or damaged; Stable Diffusion's own noise is used.",
         "Its controlnet is not used here.",
         "The config.json of its U-Net contradicts the weights, which count.",
     ):
         assert words in info.note
     assert load_folder(copied_model, torch.float32)["scheduler"].config.beta_schedule == "scaled_linear"
+
+
+@pytest.mark.parametrize("text", ["", "{{", "[1]"])
+def test_a_broken_studio_json_is_said(copied_model, text):
+    (copied_model / "studio.json").write_text(text)
+    (info,) = studio_of(copied_model.parent).models()
+    assert "Its studio.json is not read: it holds no JSON object." in info.note
 
 
 def test_numbers_that_are_none_are_said_when_read_and_from_then_on(copied_model):

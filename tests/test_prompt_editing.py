@@ -179,6 +179,8 @@ def test_what_is_one_text_is_left_as_it_is_and_the_rest_is_refused_where_one_is_
     for prompt in ("a [cat], (dog:1.2) 12:30", r"\[a|b\] and", "{cat + dog}"):
         assert keep_old_reading(prompt) == prompt
         refuse_changing("prompt", prompt)
+    assert keep_old_reading("[a AND b|c]") == r"[a and b\|c]"  # a bracket that AND would cut
+    assert keep_old_reading("[a AND b:c:0.5] AND d") == r"[a and b\:c\:0.5] and d"
     assert keep_old_reading("[a:b:0.5] AND [c|d]") == r"[a\:b\:0.5] and [c\|d]"
     with pytest.raises(ValueError, match=r"must be one text .* for instance a cat\)"):
         refuse_changing("prompt", "a [cat:dog:0.5]")

@@ -111,6 +111,8 @@ def test_of_a_prompt_that_is_read_as_it_is_meant_nothing_is_said(prompt):
         ("cat <lora x:1>", "“<lora x:1>” is read as plain words"),
         ("cat <lora:x:1", "a tag without its end, >"),
         ("cat.swap(dog)", "InvokeAI"),
+        ("（cat：1.2）", "“（cat：1.2）” is read as plain words: it is a weight in full-width signs"),
+        ("a (cat：1.2)", "a weight in full-width signs"),
         ("STYLE(A1111) cat", "an extension's order"),
         ("# a note\na cat", "a comment in other programs"),
         ("a cat /* big */", "a comment in other programs"),
@@ -119,6 +121,8 @@ def test_of_a_prompt_that_is_read_as_it_is_meant_nothing_is_said(prompt):
         ("[a <lora:x:1>:b:3]", "A LoRA in square brackets counts at all steps."),
         ("{cat + 0.43*dog}", "add up to 1.43, so every row"),
         ("[{2*cat}:dog:3]", "add up to 2"),
+        ('{"[cat:dog:3]" + 0*fish}', "“[cat:dog:3]” in braces is read as it stands"),
+        ('{row: "cat AND dog"}', "“cat AND dog” in braces is read as it stands"),
         ("{cat - dog}", "add up to 0, so little"),
     ],
 )
@@ -158,6 +162,8 @@ def test_alternatives_in_braces_are_refused_with_the_way_it_is_written_here(stud
     for prompt in ("a {cat|dog}", "a {2$$cat|dog}"):
         with pytest.raises(ValueError, match=r"\[a\|b\] takes turns"):
             studio.tokens(prompt)
+    with pytest.raises(ValueError, match=r"is \(\(cat\)\) here"):
+        studio.tokens("a {{{cat}}}")
 
 
 @pytest.mark.parametrize(

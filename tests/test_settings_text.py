@@ -1,5 +1,7 @@
 """Where the settings stand in a text, and what each of them is."""
 
+import time
+
 import pytest
 
 from sd_app.metadata import from_infotext, parse_infotext, read_parameters
@@ -8,6 +10,7 @@ from sd_app.requests import MAX_SEED, Img2ImgRequest
 from tests.infotexts import PICTURE
 
 LINE = "Steps: 22, Sampler: Euler a, CFG scale: 6.5, Seed: 5, Size: 512x768"
+SOON = 15  # seconds of the processor; time that grows with the square takes over a minute
 EXPECTED = {"Steps": "22", "Sampler": "Euler a", "CFG scale": "6.5", "Seed": "5", "Size": "512x768"}
 
 
@@ -116,6 +119,21 @@ def test_what_is_twice_there_or_no_size_is_named_once(settings: str, told: str) 
 def test_settings_that_are_there_and_empty_ask_for_nothing() -> None:
     reading = read_parameters("a\nSteps: 20, Sampler: , CFG scale: , Seed: 5, Size: , Model: ")
     assert (reading.request.seed, reading.request.model, reading.notes) == (5, None, [])
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a\nSteps: 20,{}x, Sampler: E, CFG scale: 7, Seed: 1",
+        "a{}b\nSteps: 20, Sampler: E, CFG scale: 7, Seed: 1",
+        "a\nSteps: 20, Sampler: E, CFG scale: 7, Seed: 1, Note:{}b",
+    ],
+)
+@pytest.mark.parametrize("run", [" ", "\t", ";", "\u200b", "\u00a0", ":“", "**", "&amp;", "```\n", ",", '"'])
+def test_long_runs_take_no_longer_than_their_length(text: str, run: str) -> None:
+    began = time.process_time()
+    parse_infotext(text.format(run * (200_000 // len(run))))
+    assert time.process_time() - began < SOON
 
 
 def test_halves_of_characters_are_left_out_and_said() -> None:

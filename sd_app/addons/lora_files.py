@@ -3,15 +3,15 @@
 import json
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
 from ..checkpoints import TEXT_WIDTHS, TITLES, Header, Stamp, read_header, stamp
-from ..user_files import readable
+from ..user_files import JsonObject, readable
 from .lora_layers import BIAS, DIFF, columns_of, kind_of, rank_of
-from .lora_names import TEXT_2, UNET, Layer, LoraNames, sort_names
+from .lora_names import TEXT_1, TEXT_2, UNET, Layer, LoraNames, sort_names
 
 CROSS_DIMS = {**TEXT_WIDTHS, 2048: "sdxl"}  # columns of the U-Net's attention to the text
 MAX_TRIGGERS = 8
@@ -74,6 +74,15 @@ class LoraFacts:
         return tell_left_out(self.left_out, self.total)
 
 
+@dataclass(frozen=True, kw_only=True)
+class PeftSettings:
+    """What a file's metadata says of the layers of a part whose alpha is no tensor."""
+
+    alpha: float | None
+    patterns: Mapping[str, float]  # by the ends of layers' names
+    by_root: bool  # alpha is divided by the root of the rank
+
+
 def inspect_lora(path: Path) -> LoraFacts:
     """Describe a LoRA file. Remembered until it changes.
 
@@ -98,6 +107,7 @@ def describe(header: Header) -> LoraFacts:
     names = sort_names(header.shapes)
     refuse_others(names)
     layers, left_out = usable_layers(header, names)
+    peft_settings(header.metadata)
     shapes = {
         layer: {role: header.shapes[name] for role, name in roles.items()} for layer, roles in layers.items()
     }
@@ -140,6 +150,29 @@ def refuse_others(names: LoraNames) -> None:
         first = readable(names.others[0])[:200]
         raise ValueError(f"none of its layers is one of Stable Diffusion's, {first} for one")
     raise ValueError("its tensors are those of no LoRA")
+
+
+def peft_settings(metadata: Mapping[str, str]) -> dict[str, PeftSettings]:
+    """Return by part what newer versions of diffusers write into a file's metadata.
+
+    Raise ValueError for what cannot be read: how strong the LoRA is would be a guess.
+    """
+    try:
+        said = json.loads(metadata.get("lora_adapter_metadata", "{}"))
+        return {part: _settings_of(part, said) for part in (UNET, TEXT_1, TEXT_2)}
+    except (ValueError, TypeError, AttributeError, OverflowError, RecursionError) as error:
+        raise ValueError("what its lora_adapter_metadata says of its alpha cannot be read") from error
+
+
+def _settings_of(part: str, said: JsonObject) -> PeftSettings:
+    alpha, patterns = said.get(f"{part}.lora_alpha"), said.get(f"{part}.alpha_pattern") or {}
+    if not isinstance(patterns, dict):
+        raise TypeError("alpha_pattern must be an object")
+    return PeftSettings(
+        alpha=None if alpha is None else float(alpha),  # type: ignore[arg-type]  # any other is a TypeError
+        patterns={key: float(value) for key, value in patterns.items()},
+        by_root=bool(said.get(f"{part}.use_rslora")),
+    )
 
 
 def usable_layers(header: Header, names: LoraNames) -> tuple[dict[Layer, dict[str, str]], list[str]]:

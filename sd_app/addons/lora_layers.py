@@ -31,7 +31,7 @@ def kind_of(shapes: Mapping[str, Shape]) -> str:
         (GLORA, _GLORA, _check_glora),
     ):
         if roles & marks:
-            check(roles)
+            check(shapes)
             return kind
     if "diff" in roles:
         return DIFF
@@ -90,26 +90,48 @@ def _check_lora(shapes: Mapping[str, Shape]) -> str:
     return LORA
 
 
-def _check_loha(roles: set[str]) -> None:
-    _need(roles, *sorted(_HADA - _CORES))
-    if roles & _CORES:
-        _need(roles, *sorted(_CORES))
+def _check_loha(shapes: Mapping[str, Shape]) -> None:
+    _need(set(shapes), *sorted(_HADA - _CORES))
+    _check_factors(shapes, _HADA)
+    if set(shapes) & _CORES:
+        _need(set(shapes), *sorted(_CORES))
+        return
+    for half in ("hada_w1", "hada_w2"):
+        _check_product(shapes[f"{half}_a"], shapes[f"{half}_b"])
+    first, second = ((shapes[f"hada_w{half}_a"][0], prod(shapes[f"hada_w{half}_b"][1:])) for half in (1, 2))
+    if first != second:  # they are multiplied entry by entry
+        raise ValueError(f"its halves are {_shown(first)} and {_shown(second)}, and make no product")
 
 
-def _check_lokr(roles: set[str]) -> None:
+def _check_lokr(shapes: Mapping[str, Shape]) -> None:
+    _check_factors(shapes, _LOKR)
     for half in ("lokr_w1", "lokr_w2"):
-        if half not in roles:
-            _need(roles, f"{half}_a", f"{half}_b")
+        if half not in shapes:
+            _need(set(shapes), f"{half}_a", f"{half}_b")
+            if half == "lokr_w1" or "lokr_t2" not in shapes:
+                _check_product(shapes[f"{half}_a"], shapes[f"{half}_b"])
 
 
-def _check_ia3(roles: set[str]) -> None:
-    _need(roles, "weight")
+def _check_ia3(shapes: Mapping[str, Shape]) -> None:
+    _need(set(shapes), "weight")
 
 
-def _check_glora(roles: set[str]) -> None:
-    _need(roles, *sorted(_GLORA - {"bm"}))
-    if "bm" in roles:
+def _check_glora(shapes: Mapping[str, Shape]) -> None:
+    _need(set(shapes), *sorted(_GLORA - {"bm"}))
+    _check_factors(shapes, _GLORA)
+    if "bm" in shapes:
         raise ValueError("it is a GLoRA in Tucker's form, which is not supported")
+
+
+def _check_factors(shapes: Mapping[str, Shape], roles: set[str]) -> None:
+    for role in sorted(roles & set(shapes)):
+        if len(shapes[role]) < 2:
+            raise ValueError(f"its {role} has the shape {_shown(shapes[role])}, and no factor of a layer has")
+
+
+def _check_product(left: Shape, right: Shape) -> None:
+    if left[1] != right[0]:
+        raise ValueError(f"its factors are {_shown(left)} x {_shown(right)}, and make no product")
 
 
 def _need(roles: set[str], *wanted: str) -> None:

@@ -3,11 +3,12 @@
 from functools import lru_cache
 from pathlib import Path
 
-from ..checkpoints import VAE, Header, Stamp, read_header
+from ..checkpoints import Header, Stamp, read_header
 from ..checkpoints.config_values import read_values
 from ..checkpoints.configs import vae_leaves_out
 from ..checkpoints.names import name_vae
 from ..checkpoints.networks import vae_shapes
+from ..checkpoints.parts import find_vae_prefix
 from ..checkpoints.stored import fit
 from ..checkpoints.weight_files import read_sources
 from ..settings import Settings
@@ -82,20 +83,9 @@ def _check_folder(path: Path) -> None:
 def _check_header(header: Header) -> None:
     if header.has("decoder.layers.", "1.weight"):
         raise ValueError("it is a TAESD, which draws previews (put it into taesd/)")
-    shape = next(
-        (
-            header.shapes[name]
-            for name in _inputs()
-            if name in header.shapes and len(header.shapes[name]) == 4
-        ),
-        None,
-    )
-    if shape is None or not header.holds("encoder."):
+    prefix = find_vae_prefix(header)
+    shape = () if prefix is None else header.shapes[f"{prefix}decoder.conv_in.weight"]
+    if len(shape) != 4 or not header.has(f"{prefix}encoder."):
         raise ValueError("its tensors are those of no VAE")
     if shape[1] != LATENT_CHANNELS:
         raise ValueError(f"its latents have {shape[1]} channels, and the model's have {LATENT_CHANNELS}")
-
-
-def _inputs() -> tuple[str, ...]:
-    """Return the names that the decoder's first convolution goes by."""
-    return tuple(f"{prefix}decoder.conv_in.weight" for prefix in ("", VAE, "vae."))

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from math import isfinite
 
 Test = Callable[[object], bool]
+MAX_SIDE = 8192  # of latents, or of the pictures a VAE was trained on
 
 
 def _is_number(value: object) -> bool:
@@ -31,7 +32,19 @@ def _is_share(value: object) -> bool:
 
 def _is_side(value: object) -> bool:
     sides = value if isinstance(value, list) else [value]
-    return value is None or (len(sides) in (1, 2) and all(_is_whole(side) for side in sides))
+    return value is None or (
+        len(sides) in (1, 2) and all(type(side) is int and 0 < side <= MAX_SIDE for side in sides)
+    )
+
+
+def _is_factor(value: object) -> bool:
+    """Tell a VAE's factor: latents divided by far less or more are nothing but white or grey."""
+    return _is_number(value) and isinstance(value, int | float) and 0.01 <= value <= 100
+
+
+def _is_same_for_all(nothing: float) -> Test:
+    """Pass what normalises no latents: only the one factor is known here."""
+    return lambda value: value is None or (isinstance(value, list) and all(one == nothing for one in value))
 
 
 def _is_number_or_none(value: object) -> bool:
@@ -77,9 +90,11 @@ VAE: Mapping[str, Test] = {
     **dict.fromkeys(("use_quant_conv", "use_post_quant_conv", "mid_block_add_attention"), _anything),
     "sample_size": _is_side,
     "act_fn": _one_of(*_ACTIVATIONS),
-    "scaling_factor": _is_positive,
+    "scaling_factor": _is_factor,
     "shift_factor": _is_number_or_none,
     "force_upcast": _is_bool,
+    "latents_mean": _is_same_for_all(0),  # Playground 2.5 has others
+    "latents_std": _is_same_for_all(1),
 }
 TEXT: Mapping[str, Test] = {
     **dict.fromkeys(("vocab_size", "hidden_size", "intermediate_size", "projection_dim"), _anything),

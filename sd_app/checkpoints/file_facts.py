@@ -10,7 +10,7 @@ from pathlib import Path
 
 from ..user_files import JsonObject, read_text
 from .configs import SCHEDULER, ZERO_SNR, Config
-from .header import Header, read_header, read_raw_header
+from .header import Header, read_header, read_raw_header, shown
 from .parts import UNET_MARKS, find_parts
 from .stored import size_of
 
@@ -183,8 +183,10 @@ def file_scheduler(facts: FileFacts) -> Config:
 def _say_unread(names: tuple[str, ...]) -> str:
     if not names:
         return ""
-    count = "1 tensor belongs" if len(names) == 1 else f"{len(names):,} tensors belong"
-    return f"In the file {count} to no part of it and are not read, {names[0][:80]} for one."
+    first = shown(names[0])[:80]
+    if len(names) == 1:
+        return f"In the file 1 tensor belongs to no part of it and is not read, {first}."
+    return f"In the file {len(names):,} tensors belong to no part of it and are not read, {first} for one."
 
 
 def _prediction(

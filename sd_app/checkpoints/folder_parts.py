@@ -10,9 +10,9 @@ from .config_values import read_values
 from .configs import Config, text_layers, unet_structure, vae_leaves_out, vae_structure
 from .kinds import REFINER_WIDTH, TEXT_WIDTHS, check_channels
 from .names import name_text_encoder, name_unet, name_vae
-from .networks import Shapes, check_unet_kind, unet_shapes, vae_shapes
+from .networks import MAX_SIDE, Shapes, check_unet_kind, unet_shapes, vae_shapes
 from .noise_schedule import why_no_noise_schedule
-from .parts import XL_WIDTH, check_vae, check_widths, fit_text
+from .parts import VOCABULARY, XL_WIDTH, check_vae, check_widths, fit_text
 from .stored import Sources, fit
 from .weight_files import read_sources
 
@@ -40,7 +40,6 @@ SCHEDULERS = (
 )
 # Parts of pipelines that steer a picture in ways this app does not; the rest of such a folder is as ever.
 STEERING = ("controlnet", "adapter", "t2i_adapter", "motion_adapter", "image_encoder")
-VOCABULARY = 49_408  # tokens of CLIP's own tokenizer
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -137,15 +136,19 @@ def find_folder_parts(path: Path) -> FolderParts:
     texts, text_sources = [], []
     for number, part in enumerate(PARTS[2 : len(configs)]):
         found = name_text_encoder(read_sources(path / part))
-        text = _text_config(configs[part], found, family)
+        text = _text_config(configs[part], found, family, notes)
         texts.append(text)
         text_sources.append(fit_text(found, text, number))
     check_widths(family, {"cross_attention_dim": width, **unet}, texts)
     for tokenizer, text in zip(TOKENIZERS, texts, strict=False):
         if not has_tokenizer(path / tokenizer):
             if _number(text.get("vocab_size"), VOCABULARY) < VOCABULARY:
-                raise ValueError(f"its {tokenizer} is missing, and its text encoder is not made for CLIP's")
-            notes.append(f"Its {tokenizer} is missing or damaged; CLIP's own is used.")
+                raise ValueError(
+                    f"its {tokenizer} is missing or damaged, or has more tokens than its text encoder knows"
+                )
+            notes.append(
+                f"Its {tokenizer} is missing, damaged or made for another text encoder; CLIP's own is used."
+            )
     notes += [f"Its {part} is not used here." for part in STEERING if _is_there(index, part)]
     return FolderParts(
         family=family,
@@ -164,12 +167,24 @@ def find_folder_parts(path: Path) -> FolderParts:
 
 
 def has_tokenizer(folder: Path) -> bool:
-    """Tell whether a folder holds a tokenizer that can be read: a vocabulary and merges, or both in one."""
+    """Tell whether a folder holds a tokenizer that can be read: a vocabulary and merges, or both in one.
+
+    All of its tokens must be in the table of the text encoder beside it.
+    """
     merges = folder / "merges.txt"
+    whole = read_object(folder / "tokenizer.json")
     vocabulary = read_object(folder / "vocab.json")
-    if vocabulary and merges.is_file() and merges.stat().st_size > 0:
-        return all(type(number) is int for number in vocabulary.values())
-    return isinstance(read_object(folder / "tokenizer.json").get("model"), dict)
+    if not vocabulary or not merges.is_file() or merges.stat().st_size == 0:
+        model = whole.get("model")
+        vocabulary = model.get("vocab") if isinstance(model, dict) else None  # type: ignore[assignment]
+    if not isinstance(vocabulary, dict) or not vocabulary:
+        return False
+    added = whole.get("added_tokens")
+    numbers = [*vocabulary.values(), *read_object(folder / "added_tokens.json").values()]
+    numbers += [one.get("id") for one in added if isinstance(one, dict)] if isinstance(added, list) else []
+    encoder = folder.parent / folder.name.replace("tokenizer", "text_encoder")
+    table = _number(read_object(encoder / "config.json").get("vocab_size"), MAX_SIDE)
+    return all(type(number) is int and 0 <= number < table for number in numbers)
 
 
 def _read_config(folder: Path, part: str) -> JsonObject:
@@ -204,8 +219,15 @@ def _fit(
     return told, sources
 
 
-def _text_config(config: JsonObject, found: Sources, family: str) -> Config:
-    """Return a text encoder's configuration; of Stable Diffusion 2's, the layers that are there count."""
+def _text_config(config: JsonObject, found: Sources, family: str, notes: list[str]) -> Config:
+    """Return a text encoder's configuration; of Stable Diffusion 2's, the layers that are there count.
+
+    So do the rows of the table of tokens: trainers put words at its end.
+    """
+    table = found.get("embeddings.token_embedding.weight")
+    if table is not None and table.shape and table.shape[0] > _number(config.get("vocab_size"), VOCABULARY):
+        config = config | {"vocab_size": table.shape[0]}
+        notes.append("The config.json of its text encoder contradicts the weights, which count.")
     said, there = config.get("num_hidden_layers", 12), text_layers(found, family)
     if family == "sd2" and isinstance(said, int) and said - there == 1 and text_layers(found, "sd1") == there:
         return config | {"num_hidden_layers": there}

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 from types import MappingProxyType
@@ -55,7 +56,12 @@ def describe_folder(
         only_inpaints=unet.get("in_channels") == INPAINT_CHANNELS,
         note="" if isinstance(judged, str) else judged.note,
     )
-    said = {**overrides, **read_object(path / "studio.json")}
+    own = read_object(path / "studio.json")
+    if not own and (path / "studio.json").is_file():
+        implied = replace(
+            implied, note=f"{implied.note} Its studio.json is not read: it holds no JSON object.".strip()
+        )
+    said = {**overrides, **own}
     return apply_overrides(implied, said, scaling_factor=vae.get("scaling_factor"), where="its studio.json")
 
 
@@ -69,6 +75,8 @@ def native_size(unet: JsonObject, vae: JsonObject) -> int:
     Raise TypeError or OverflowError for values that are no number and no list.
     """
     side, channels = unet.get("sample_size") or 64, vae.get("block_out_channels", [0] * 4)
+    if isinstance(side, list) and side:
+        side = max(side)
     if not isinstance(side, int | float) or not isinstance(channels, list):
         raise TypeError(f"sample_size {side!r} must be a number and block_out_channels {channels!r} a list")
     return int(side * 2 ** (len(channels) - 1))

@@ -4,13 +4,15 @@ The format is described at github.com/huggingface/safetensors.
 """
 
 import json
+import stat
+from collections import Counter
 from dataclasses import dataclass
 from functools import cached_property
 from math import prod
 from pathlib import Path
 from typing import TypeGuard
 
-from ..user_files import JsonObject
+from ..user_files import JsonObject, readable
 
 FORMAT_LIMIT = 100_000_000  # bytes of a header
 MAX_HEADER = 20_000_000  # bytes; SDXL's has 0.3 million, and what takes more is slow to read
@@ -58,7 +60,7 @@ class Header:
         """Raise ValueError unless these tensors hold floats that can be read."""
         if odd := sorted({self.dtypes[name] for name in names} - set(FLOATS)):
             raise ValueError(
-                f"its numbers are {', '.join(odd)[:80]}, and only {', '.join(FLOATS)} can be read"
+                f"its numbers are {shown(', '.join(odd))[:80]}, and only {', '.join(FLOATS)} can be read"
             )
 
     def shape(self, name: str) -> tuple[int, ...]:
@@ -85,6 +87,8 @@ class Header:
 
 def read_raw_header(path: Path) -> bytes:
     """Return a header's JSON. Raise ValueError for what is no safetensors file, OSError if unreadable."""
+    if not stat.S_ISREG(path.stat().st_mode):  # to open a pipe would be to wait for its writer
+        raise ValueError("it is no plain file")
     with path.open("rb") as file:
         size = file.seek(0, 2)
         file.seek(0)
@@ -112,7 +116,7 @@ def read_header(path: Path) -> Header:
     data_bytes = path.stat().st_size - 8 - len(raw)
     try:
         header, end = _parse(raw)
-    except (ValueError, RecursionError) as error:
+    except ValueError as error:
         raise ValueError(f"its header is damaged: {error}") from error
     if end > data_bytes:
         raise ValueError(f"it is cut off: {end - data_bytes:,} of {end:,} bytes are missing")
@@ -121,7 +125,7 @@ def read_header(path: Path) -> Header:
 
 def _parse(raw: bytes) -> tuple[Header, int]:
     """Return a header and where the last tensor's bytes end. Raise ValueError for what is none."""
-    entries = json.loads(raw)
+    entries = _read_json(raw)
     if not isinstance(entries, dict):
         raise ValueError("it is no JSON object")
     metadata = entries.pop("__metadata__", None) or {}
@@ -135,19 +139,43 @@ def _parse(raw: bytes) -> tuple[Header, int]:
         begin=8 + len(raw),
     )
     for text in (*header.shapes, *header.metadata, *header.metadata.values()):
-        text.encode()  # a half of a surrogate pair is a ValueError here: no page can carry it
+        if readable(text) != text:
+            raise ValueError(f"{shown(text)} in it is no text that can be shown")
     for name in header.offsets:
         _check_length(name, header)
+    _check_apart(header)
     return header, max((end for _, end in header.offsets.values()), default=0)
+
+
+def _read_json(raw: bytes) -> object:
+    """Read JSON in which no object has two values of one name. Raise ValueError in words."""
+
+    def build(pairs: list[tuple[str, object]]) -> dict[str, object]:
+        found = dict(pairs)
+        if len(found) < len(pairs):
+            twice = next(name for name, count in Counter(name for name, _ in pairs).items() if count > 1)
+            raise _TwiceError(f"{shown(twice)} stands in it twice")
+        return found
+
+    try:
+        return json.loads(raw.decode("utf-8-sig"), object_pairs_hook=build)
+    except _TwiceError:
+        raise
+    except (ValueError, RecursionError) as error:
+        raise ValueError("it is no JSON in UTF-8, as every such file's is") from error
+
+
+class _TwiceError(ValueError):
+    """Two values of one name."""
 
 
 def _shape(name: str, entry: object) -> tuple[int, ...]:
     """Return a tensor's shape; raise ValueError if that, or its type, is none."""
     shape, dtype = (entry.get("shape"), entry.get("dtype")) if isinstance(entry, dict) else (None, None)
     if not isinstance(dtype, str):
-        raise ValueError(f"{_shown(name)} has no type of numbers")
+        raise ValueError(f"{shown(name)} has no type of numbers")
     if not _are_counts(shape) or len(shape) > MAX_DIMS:
-        raise ValueError(f"{_shown(name)} has a shape that is no list of whole numbers from 0")
+        raise ValueError(f"{shown(name)} has a shape that is no list of whole numbers from 0")
     return tuple(shape)
 
 
@@ -155,7 +183,7 @@ def _offsets(name: str, entry: JsonObject) -> tuple[int, int]:
     """Return from where to where a tensor's bytes are; raise ValueError if it does not say so."""
     offsets = entry.get("data_offsets")
     if not _are_counts(offsets) or len(offsets) != 2 or offsets[0] > offsets[1]:
-        raise ValueError(f"{_shown(name)} does not say from where to where its bytes are")
+        raise ValueError(f"{shown(name)} does not say from where to where its bytes are")
     return offsets[0], offsets[1]
 
 
@@ -165,7 +193,17 @@ def _check_length(name: str, header: Header) -> None:
     if (dtype := header.dtypes[name]) in BITS:  # newer formats pack several numbers into a byte
         needed = prod(header.shapes[name]) * BITS[dtype] // 8
         if end - begin != needed:
-            raise ValueError(f"{_shown(name)} has {end - begin} bytes, and its shape needs another number")
+            raise ValueError(f"{shown(name)} has {end - begin} bytes, and its shape needs another number")
+
+
+def _check_apart(header: Header) -> None:
+    """Raise ValueError if two tensors share bytes: one of the two would hold the other's numbers."""
+    before, end = "", 0
+    for name, (begin, until) in sorted(header.offsets.items(), key=lambda item: item[1]):
+        if begin < end and until > begin:
+            raise ValueError(f"{shown(name)} lies over the bytes of {shown(before)}")
+        if until > end:
+            before, end = name, until
 
 
 def _are_counts(value: object) -> TypeGuard[list[int]]:
@@ -173,5 +211,6 @@ def _are_counts(value: object) -> TypeGuard[list[int]]:
     return isinstance(value, list) and all(type(one) is int and 0 <= one < MAX_INT for one in value)
 
 
-def _shown(name: str) -> str:
+def shown(name: str) -> str:
+    """Return a name of a stranger's file as one line can carry it."""
     return ascii(name[:200])[1:-1]

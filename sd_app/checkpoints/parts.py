@@ -33,6 +33,7 @@ from .networks import text_shapes, unet_shapes, vae_shapes
 from .stored import Sources, fit, gather
 
 XL_WIDTH = 2048  # columns that SDXL's U-Net reads
+VOCABULARY = 49_408  # tokens of CLIP's own tokenizer
 LATENT_CHANNELS = 4
 PICTURE_CHANNELS = 3
 SIZE_CHANNELS = 6 * 256  # what SDXL is told of the picture's sizes
@@ -46,7 +47,7 @@ _NO_UNET = re.compile(r"(?:.*\.)?(?:encoder|decoder)\.|control|model_ema\.")
 _TEXT_END = re.compile(r"(?:text_model\.)?(?:embeddings\.)?token_embedding\.weight$")
 # What files are known to carry and nobody reads: averages, the noise schedule, losses, trainers' notes.
 _KNOWN = re.compile(
-    r"model_ema\.|optimizer|.*(?:\.|^)loss\.|(?:.*\.)?(?:sqrt_|log_one_minus|alphas_|posterior_|lvlb_)?"
+    r"model_ema\.|optimizer|.*(?:\.|^)loss\.|(?:.*\.)?(?:sqrt_|log_|one_minus_|alphas_|posterior_|lvlb_)*"
     r"(?:betas|cumprod\w*|alphas?_\w*|variance\w*|log_variance\w*|mean_coef\d|weights|sigmas|v_pred|ztsnr"
     r"|scaled_fp8|logit_scale|position_ids|logvar|global_step|state_dict_version)$|denoiser\."
     r"|.*\.(?:scale_weight|weight_scale|input_scale|scale_input|comfy_quant|num_batches_tracked)$"
@@ -72,7 +73,7 @@ def find_parts(header: Header, path: Path) -> FileParts:
     prefix, found = _find_unet(header, path)
     check_kind(header, has_unet=bool(found))
     unet = name_unet(found)
-    vae_prefix = _choose(_prefixes(header, ("decoder.conv_in.weight",)), VAE)
+    vae_prefix = find_vae_prefix(header)
     texts = _find_text_encoders(header)
     if prefix != UNET and vae_prefix is None and not texts:
         raise ValueError("it is a U-Net alone, a part of a diffusers folder")
@@ -97,6 +98,8 @@ def find_parts(header: Header, path: Path) -> FileParts:
         fit_text(one, config, number) for number, (one, config) in enumerate(zip(named, made, strict=True))
     )
     check_widths(family, unet_made, made)
+    if (fewest := min(config["vocab_size"] for config in made)) < VOCABULARY:
+        raise ValueError(f"its text encoder knows {fewest:,} tokens, and CLIP's tokenizer has {VOCABULARY:,}")
     read = {source.name for part in (unet_sources, vae_sources, *text_sources) for source in part.values()}
     return FileParts(
         family=family,
@@ -162,6 +165,11 @@ def _choose(prefixes: list[str], usual: str) -> str | None:
     """Choose the usual prefix, else the shortest."""
     plain = [prefix for prefix in prefixes if not prefix.startswith("model_ema.")]
     return usual if usual in plain else min(plain, key=len, default=None)
+
+
+def find_vae_prefix(header: Header) -> str | None:
+    """Return what stands before the names of a VAE's tensors; None if there is no VAE."""
+    return _choose(_prefixes(header, ("decoder.conv_in.weight",)), VAE)
 
 
 def _find_unet(header: Header, path: Path) -> tuple[str, Sources]:

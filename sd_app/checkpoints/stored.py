@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from math import prod
 from pathlib import Path
 
-from .header import FLOATS, Header
+from .header import FLOATS, Header, shown
 
 Shape = tuple[int, ...]
 
@@ -61,7 +61,7 @@ def gather(header: Header, file: Path, prefix: str = "") -> Sources:
     scales = {f"{match[1]}.weight": name for name in names if (match := _SCALE.fullmatch(name))}
     known = set(scales.values())
     if packed := next((name for name in names if _PACKING.fullmatch(name)), None):
-        raise ValueError(f"its weights are quantised (by {packed[:120]}); get the fp16 file instead")
+        raise ValueError(f"its weights are quantised (by {shown(packed)[:120]}); get the fp16 file instead")
     for name, scale in scales.items():
         if name in header.shapes:
             _check_scale(header, name, scale)
@@ -97,7 +97,9 @@ def fit(expected: Mapping[str, Shape], found: Sources, part: str) -> Sources:
     """
     chosen = {name: found[name] for name in expected if name in found}
     if odd := sorted({source.dtype for source in chosen.values()} - set(FLOATS)):
-        raise ValueError(f"its weights are quantised ({', '.join(odd)[:80]}); get the fp16 file instead")
+        raise ValueError(
+            f"its weights are quantised ({shown(', '.join(odd))[:80]}); get the fp16 file instead"
+        )
     missing = [name for name in expected if name not in found]
     if missing:
         raise ValueError(f"its {part} lacks {len(missing)} tensors, {missing[0]} for one")
@@ -108,7 +110,7 @@ def fit(expected: Mapping[str, Shape], found: Sources, part: str) -> Sources:
                 f" {_sides(source.shape)} and must be {_sides(expected[name])}"
             )
     if more := [name for name in left_over(expected, found) if not _STRAY.search(name)]:
-        raise ValueError(f"its {part} has too many: {len(more)} tensors, {more[0][:120]} for one")
+        raise ValueError(f"its {part} has too many: {len(more)} tensors, {shown(more[0])[:120]} for one")
     return chosen
 
 

@@ -16,6 +16,8 @@ _NAME = re.compile(
     re.IGNORECASE,
 )
 
+WRAPPERS = ("_orig_mod.", "module.", "model.diffusion_model.", "unet.", "first_stage_model.", "vae.")
+
 Group = tuple[str, str, int]  # stem, variant, number of files that belong together
 
 
@@ -79,6 +81,14 @@ def read_sources(part: Path) -> Sources:
             found |= gather(read_header(file), file)
         except ValueError as error:
             raise ValueError(f"{part.name}/{file.name} in it cannot be read: {error}") from error
+    return _unwrapped(found)
+
+
+def _unwrapped(found: Sources) -> Sources:
+    """Take off what wrappers put before all names: torch.compile, data parallel, a whole model's parts."""
+    for prefix in WRAPPERS:
+        if found and all(name.startswith(prefix) for name in found):
+            return {name.removeprefix(prefix): source for name, source in found.items()}
     return found
 
 

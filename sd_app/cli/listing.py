@@ -1,6 +1,7 @@
 """What there is, on the command line: models, and what can join them."""
 
 from ..studio import Studio
+from ..user_files import one_line
 
 
 def list_models(studio: Studio) -> int:
@@ -8,12 +9,12 @@ def list_models(studio: Studio) -> int:
     heads = ("NAME", "SIZE", "STEPS", "GUIDANCE", "SCHEDULER", "TITLE")
     rows = [
         (
-            info.name,
+            one_line(info.name),
             f"{info.native_size}x{info.native_size}",
             str(info.default_steps),
             f"{info.default_guidance_scale:g}",
-            info.default_scheduler,
-            info.title,
+            one_line(info.default_scheduler),
+            one_line(info.title),
         )
         for info in studio.models()
     ]
@@ -35,7 +36,7 @@ def list_addons(studio: Studio) -> int:
     for addon in addons:
         facts = studio.describe_addon(addon.text)
         about = [f"{facts.title}: {facts.reason}" if facts.reason else facts.title, *facts.trigger_words]
-        print(f"{addon.text}  {', '.join(about)}")
+        print(one_line(f"{addon.text}  {', '.join(about)}"))
     for name in vaes:
-        print(f"--vae {name}")
+        print(one_line(f"--vae {name}"))
     return 0

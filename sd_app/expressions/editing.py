@@ -140,14 +140,12 @@ def keep_old_reading(prompt: str, *, joins: bool = True) -> str:
     The signs that part a switch or turns get a backslash, which was read as nothing then, too; AND becomes
     small, which to CLIP is the same.
     """
-    places: list[int] = []
-    for start, end in _joined_spans(prompt) if joins else [(0, len(prompt))]:
-        places += [start + place for place in _read(prompt[start:end], "prompt").separators]
-    for place in sorted(places, reverse=True):
-        prompt = f"{prompt[:place]}\\{prompt[place:]}"
     if joins:
-        for start, _ in _joined_spans(prompt)[:0:-1]:
+        for start, _ in _joined_spans(prompt)[1:]:
             prompt = f"{prompt[: start - 3]}and{prompt[start:]}"
+    # Only now: a bracket that AND would have cut is one again.
+    for place in sorted(_read(prompt, "prompt").separators, reverse=True):
+        prompt = f"{prompt[:place]}\\{prompt[place:]}"
     return prompt
 
 

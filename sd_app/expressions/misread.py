@@ -32,6 +32,10 @@ _STRANGE = (
     (r"(?<!\S)--[a-z]\w*", "an option of other programs"),
     (r"(?<=\w)::(?:-?\d*\.?\d+)?(?=[\s,]|$)", "another program's weight, which is (word:1.1) here"),
     (r"\bAND_\w+|\bADD(?:COMM|BASE|ROW|COL)\b", "an extension's order"),
+    (
+        r"（[^（）()]*[:：]\s*[\d.]+\s*[）)]|\([^（）()]*：\s*[\d.]+\s*[）)]",
+        "a weight in full-width signs, which is (word:1.1) here",
+    ),
     (r"\b(?:STYLE|I?MASK|AREA|FEATHER|COUPLE|FILL|SEQ|CUT|NOISE|SHIFT)\(", "an extension's order"),
     (r"(?m)^[ \t]*#[ \t].*$|/\*.*?\*/", "a comment in other programs"),
 )
@@ -45,8 +49,10 @@ def misread(
     With the names of the learned words that there are, in small letters, those of others are named too.
     Without check_brackets nothing is said of those that are never closed.
     """
-    plain = text  # each of these is blanked to its length, so that places stay what they are
-    for pattern in (_ESCAPED, TAG, _SLOT):
+    # Each is replaced by as many characters, so that places stay what they are. What is escaped is no space:
+    # nothing ends there.
+    plain = _ESCAPED.sub("\0\0", text)
+    for pattern in (TAG, _SLOT):
         plain = pattern.sub(lambda match: " " * len(match[0]), plain)
     for strange, what in _STRANGE:
         for match in re.finditer(strange, plain):

@@ -178,7 +178,9 @@ class Parser:
         if token.kind in ("word", "quoted"):
             return self._words()
         what = {"end": "the end", "}": "the closing brace"}.get(token.kind, token.kind)
-        remedy = "a slot cannot hold another" if token.kind == "{" else "for instance cat or 0.5"
+        remedy = "for instance cat or 0.5"
+        if token.kind == "{":
+            remedy = "a slot cannot hold another; what is {{cat}} in NovelAI is ((cat)) here"
         raise self.error(token.at, f"must have words or a number here, got {what}", remedy)
 
     def _bracket(self) -> float | Node:

@@ -3,14 +3,14 @@
 import re
 from collections.abc import Collection, Iterator, Sequence
 
-from .editing import Joined, Pieces, Switch, every_switch, parse_joined, readings
+from .editing import Joined, Pieces, Switch, changes, every_switch, parse_joined, readings
 from .misread import cuts_brackets, is_wordless, misread, shown
 from .tags import TAG, is_lora, remove_tags
 from .template import parse_prompt
 from .tree import sum_of_weights
 
 NO_WORDS_GUIDE = "No words guide this picture: the prompt is empty."
-NO_WORDS_READ = "No words guide this picture: none of the prompt's is read."
+NO_WORDS_READ = "No words guide this picture: nothing in the prompt is read as words."
 ABOUT_ONE = (0.9, 1.1)  # sums of weights at which a prompt's rows keep their size, more or less
 _MAX_REMARKS = 8
 _BAR = re.compile(r"(?<!\\)\|")
@@ -32,7 +32,7 @@ def remarks_on(
     """
     found = list(dict.fromkeys(_remarks(prompt, steps or _ANY_STEPS, negative, known_words)))
     found += dict.fromkeys(_on_switches(prompt, steps, steps_run or steps, negative))
-    found += dict.fromkeys(_on_sums(prompt, steps or _ANY_STEPS, negative))
+    found += dict.fromkeys(_on_slots(prompt, steps or _ANY_STEPS, negative))
     if len(found) > _MAX_REMARKS:
         found[_MAX_REMARKS:] = [f"And {len(found) - _MAX_REMARKS} more of this kind."]
     return tuple(found)
@@ -95,12 +95,18 @@ def _on_switches(prompt: str, steps: int | None, steps_run: int | None, negative
             yield f"{shown(_flat(one.before))} is never read: it ends before the first step."
 
 
-def _on_sums(prompt: str, steps: int, negative: bool) -> Iterator[str]:
-    """Say which slots of the all space make a prompt's rows larger or smaller, and what helps."""
+def _on_slots(prompt: str, steps: int, negative: bool) -> Iterator[str]:
+    """Say what a slot does not do, and which ones of the all space make a prompt's rows larger or smaller."""
     for reading in dict.fromkeys(readings(prompt, steps, joins=not negative)):
         for text in reading.texts:
             template = parse_prompt(text)
             for slot in template.slots:
+                for phrase in slot.phrases:
+                    if "{" not in phrase and changes(phrase):
+                        yield (
+                            f"{shown(phrase)} in braces is read as it stands: put what changes, or AND,"
+                            " around them, as in [{cat}:{dog}:0.5]."
+                        )
                 total = sum_of_weights(slot.expression)
                 if slot.space == "all" and not ABOUT_ONE[0] <= total <= ABOUT_ONE[1]:
                     yield sum_remark(total)

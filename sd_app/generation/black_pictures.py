@@ -26,12 +26,7 @@ def why_black(
     """
     if is_finite(pixels):
         return ""
-    texts = [
-        text
-        for embeds in dict.fromkeys(steps)
-        for text in (embeds.positive, embeds.negative, embeds.pooled, embeds.negative_pooled)
-        if text is not None
-    ]
+    texts = [text for embeds in dict.fromkeys(steps) for text in embeds.tensors]
     if not all(map(is_finite, texts)):
         part, dtype = "text encoder", pipe.text_encoder.dtype
     elif not is_finite(start.latents):

@@ -1,6 +1,7 @@
 """What the U-Net reads beside latents and timestep, put together for one batch."""
 
 from collections.abc import Sequence
+from itertools import groupby
 
 import torch
 from torch import Tensor
@@ -30,20 +31,19 @@ def make_conditioning(
 
     `channels`, (B, C, h, w), are what a U-Net made for inpainting reads below the latents.
     """
-    joined = len(embeds.weights)
-    count = len(embeds.positive) // joined
     guided = embeds.negative is not None and not pipe.reads_guidance
-    positive = embeds.positive.split(count)
-    pooled = embeds.pooled.split(count) if embeds.pooled is not None else (None,) * joined
-    parts = list(zip(positive, pooled, strict=True))
-    first, others = parts[0], parts[1:]
+    first = embeds.positive, embeds.pooled
     if guided:
         assert embeds.negative is not None
         tables = [[(embeds.negative, embeds.negative_pooled), first]]
     else:
         tables = [[first]]
-    # Two at a time: no call needs more memory than that of one guided prompt.
-    tables += [others[at : at + 2] for at in range(0, len(others), 2)]
+    # Two at a time, of one shape: no call needs more memory than that of one guided prompt.
+    pooled = embeds.joined_pooled or (None,) * len(embeds.joined)
+    alike = groupby(zip(embeds.joined, pooled, strict=True), key=lambda part: part[0].shape)
+    for _, group in alike:
+        others = list(group)
+        tables += [others[at : at + 2] for at in range(0, len(others), 2)]
     tensors, *more = (_arguments(pipe, request, table) for table in tables)
     return Conditioning(
         tensors=tensors, is_guided=guided, channels=channels, more=tuple(more), weights=embeds.weights

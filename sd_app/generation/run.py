@@ -4,6 +4,7 @@ from collections.abc import Callable, Collection, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import pairwise
 from typing import TypeVar
 
 from PIL import Image
@@ -11,6 +12,7 @@ from PIL import Image
 from ..addons import choose_additions
 from ..catalog import find_model
 from ..checkpoints.model_info import ModelInfo
+from ..expressions.editing import readings
 from ..expressions.remarks import remarks_on
 from ..probes.observers import LoopStart, Observers
 from ..requests import Cancelled, DownloadProgress, Txt2ImgRequest
@@ -29,6 +31,11 @@ from .progress import ProgressObserver
 from .resolve import remark_on_picture, resolve
 from .starts import make_generators, steps_of, steps_run
 from .vae import decode_pixels, to_images
+
+NOTHING_REUSED = (
+    "The deep blocks are run at every step: the prompt is another one at each, so that nothing of the step"
+    " before can be reused."
+)
 
 RequestT = TypeVar("RequestT", bound=Txt2ImgRequest)
 Compose = Callable[[RequestT, ModelInfo], JobParts]  # of a resolved request
@@ -90,7 +97,17 @@ def run_job(manager: ModelManager, request: RequestT, compose: Compose[RequestT]
 def remarks_of(request: Txt2ImgRequest, known_words: Collection[str] | None = None) -> tuple[str, ...]:
     """Return what should be said of a resolved request's prompts, beside drawing them."""
     said = partial(remarks_on, steps=steps_of(request), steps_run=steps_run(request), known_words=known_words)
-    return *said(request.prompt), *said(request.negative_prompt, negative=True)
+    reuse = [NOTHING_REUSED] if request.cache_interval > 1 and changes_at_each_step(request) else []
+    return *said(request.prompt), *said(request.negative_prompt, negative=True), *reuse
+
+
+def changes_at_each_step(request: Txt2ImgRequest) -> bool:
+    """Tell whether no two steps that follow one another read the same texts."""
+    steps = steps_of(request)
+    prompts = readings(request.prompt, steps)
+    negative = readings(request.negative_prompt, steps, "negative_prompt", joins=False)
+    run = list(zip(prompts, negative, strict=True))[: steps_run(request)]
+    return len(run) > 1 and all(before != after for before, after in pairwise(run))
 
 
 def tell_download(job: Job, progress: DownloadProgress) -> None:

@@ -20,7 +20,7 @@ from ..requests import RequestField, Txt2ImgRequest, request_fields
 from ..schedulers import AUTOMATIC, SCHEDULERS, UNIFORM
 from .bounded_json import load_json
 from .foreign import Infotext
-from .forms import read_form
+from .forms import draw_things, read_form
 from .pasted_text import tidy
 from .settings_text import EXACT_PROMPTS, NEGATIVE, OUR_VERSION, take_settings_apart
 from .text_decoding import MAX_TEXT
@@ -70,16 +70,19 @@ def parse_infotext(text: str) -> Infotext:
             return replace(found, remarks=(*found.remarks, *remarks))
         taken = take_settings_apart(tidied)
     prompts = _exact_prompts(taken.fields.get(EXACT_PROMPTS)) or (taken.prompt, taken.negative_prompt)
+    if not taken.is_ours:  # a blank line in front of the negative prompt is none of the words
+        prompts = prompts[0].rstrip(), prompts[1].rstrip()
     if _is_before_editing(taken.fields.get("Version", "")):
         prompts = _as_before(prompts[0]), _as_before(prompts[1], joins=False)
     remarks += [f"Not understood: {piece[:80]}." for piece in taken.unread]
-    return Infotext(
+    info = Infotext(
         prompt=prompts[0],
         negative_prompt=prompts[1],
         fields=taken.fields,
         is_ours=taken.is_ours,
         remarks=tuple(remarks),
     )
+    return draw_things.read_text(info) or info
 
 
 def _is_before_editing(version: str) -> bool:

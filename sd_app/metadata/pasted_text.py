@@ -15,22 +15,23 @@ _LABELS = (
 )
 _LABEL = "|".join(label.replace(" ", r"\s") for label in _LABELS)
 _SETTING = "|".join(label.replace(" ", r"\s") for label in _LABELS if "rompt" not in label)
-_COLON = r"\s*[:\uff1a]"
+_GAP = r"[^\S\n]{0,4}"  # bounded, so that a long run of blanks takes no longer than its length
+_COLON = rf"{_GAP}[:\uff1a]"
 _FENCE = re.compile(r"\A\s*```\w*\n(.*?)\n?```\s*\Z", re.DOTALL)
 _QUOTE_MARKS = re.compile(r"(?m)^> ?")
 _BOLD = re.compile(rf"(\*\*|__)({_LABEL})(?:{_COLON}\1|\1{_COLON})", re.IGNORECASE)
 _ENTITY = re.compile(r"&(?:amp|lt|gt|quot|apos|nbsp|#0?3[49]|#x2[27]|#160);")
 # They have no width: a byte order mark, and what websites put between words so that lines may break.
 _UNSEEN = "\ufeff\u200b\u2060"
-_UNSEEN_ENDS = re.compile(rf"(?m)^[{_UNSEEN}]+|[{_UNSEEN}]+$")
+_UNSEEN_ENDS = re.compile(rf"(?m)^[{_UNSEEN}]++|(?<![{_UNSEEN}])[{_UNSEEN}]++$")
 _NEGATIVE = re.compile(rf"(?mi)^[^\S\n]*(negative)\s(prompt){_COLON}[^\S\n]*")
 _NEGATIVE_ALONE = re.compile(r"(?mi)^[^\S\n]*negative prompt[^\S\n]*\n")
 _PROMPT_ALONE = re.compile(r"(?i)\A\s*(?:positive )?prompt[^\S\n]*\n")
 _LINE = re.compile(rf"(?mi)^[^\S\n]*(?:{_SETTING}){_COLON}.*$")
 _BLANKS = re.compile(r"[^\S\n\t ]")
-_SEPARATOR = re.compile(rf"\s*[;|\t\uff0c\uff1b\u3001]\s*(?=(?:{_SETTING}){_COLON})", re.IGNORECASE)
+_SEPARATOR = re.compile(rf"{_GAP}[;|\t\uff0c\uff1b\u3001]{_GAP}(?=(?:{_SETTING}){_COLON})", re.IGNORECASE)
 _SETTING_COLON = re.compile(rf"(?i)(?<![\w\-])({_SETTING}){_COLON}")
-_OTHER_QUOTES = re.compile(r"(?<=:)\s*[“”„«]([^“”„«»\"\n]*)[“”»](?=\s*(?:,|$))")
+_OTHER_QUOTES = re.compile(r"(?<=:)[^\S\n]{0,4}[“”„«]([^“”„«»\"\n]*)[“”»](?=[^\S\n]{0,4}(?:,|$))")
 _WIDE = str.maketrans({"\uff0c": ",", "\uff1a": ":"})
 
 

@@ -38,7 +38,7 @@ _INFORMATION = {
     *("operations", "parser", "time", "created_by", "metadata_scheme", "comment", "civitai resources"),
     *("civitai metadata", "lora hashes", "ti hashes", "model hash", "vae hash", "date", "imported"),
     *("process", "quantity", "basemodel", "time taken", "a", "r", "sys"),  # the last three: memory
-    *("metadata scheme", "workflow", "_is_intermediate", "automaticvae", "model_hash"),
+    *("metadata scheme", "workflow", "_is_intermediate", "automaticvae", "hardware info", "model_hash"),
 }
 
 

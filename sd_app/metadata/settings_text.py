@@ -35,7 +35,7 @@ _DECIMALS = re.compile(r",\d{1,3}")
 _PLAIN = re.compile(r"[^,\n]*+")
 _NEGATIVE_LINE = re.compile(r"\Anegative prompt:", re.IGNORECASE)
 _LINE_OF_NEGATIVE = re.compile(r"^[ \t]*negative prompt:", re.IGNORECASE | re.MULTILINE)
-_NEGATIVE_INLINE = re.compile(r"[ \t,]*+(?<![\w\-])Negative [Pp]rompt:\s*")
+_NEGATIVE_INLINE = re.compile(r"(?<![ \t,])[ \t,]*+(?<![\w\-])Negative [Pp]rompt:\s*")
 _PROMPT_LABEL = re.compile(r"\A(?:Positive )?Prompt:\s*", re.IGNORECASE)
 _LOOKED_AT, _TRIES = 20_000, 30  # characters and places that are tried for the beginning of the settings
 

@@ -8,7 +8,6 @@ from contextlib import contextmanager
 from functools import lru_cache
 
 import torch
-from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 from transformers import CLIPTextModel
 
@@ -16,6 +15,7 @@ from ..addons import LearnedWord
 from ..requests import Token
 from ..user_files import reason_of
 from ..weights.pipeline import Pipeline
+from ..weights.tensor_files import TensorFile
 
 
 def learned_vectors(
@@ -77,9 +77,11 @@ def replaced_vectors(text_encoder: CLIPTextModel, vectors: dict[int, Tensor]) ->
 def _read(word: LearnedWord) -> tuple[Tensor | None, ...]:
     """Read a word's vectors, (vectors, D) float32 for each text encoder; None where there are none."""
     try:
-        with safe_open(word.path, framework="pt") as file:
-            tensors = tuple(file.get_tensor(name).float() if name else None for name in word.tensors)
-    except (SafetensorError, OSError) as error:
+        file = TensorFile(word.path)
+        tensors = tuple(
+            file.read(name).to(torch.float32, copy=True) if name else None for name in word.tensors
+        )
+    except (ValueError, OSError) as error:
         raise ValueError(
             f"prompt must hold learned words that can be read, and {word.name} cannot:"
             f" {reason_of(error, word.path)}"

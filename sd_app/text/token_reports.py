@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from ..addons import read_words
+from ..addons import words_of
 from ..checkpoints.model_info import ModelInfo
 from ..expressions.editing import changes, readings, refuse_changing
 from ..expressions.remarks import remarks_on
@@ -16,7 +16,7 @@ def table(manager: ModelManager, info: ModelInfo, prompt: str) -> TokenTable:
     """List all rows a model reads for a prompt. Raise ValueError for one that is several texts."""
     refuse_changing("prompt", prompt)
     return prompts.token_table(
-        manager.tokenizer(info.name), prompt, read_words(manager.settings, info.family)
+        manager.tokenizer(info.name), prompt, words_of(manager.settings, info.family, prompt)
     )
 
 
@@ -30,8 +30,8 @@ def report(
 ) -> TokenReport:
     """Report on a prompt of a run of `steps`, (run, in all), by default the model's own."""
     steps_run, in_all = steps or (info.default_steps, info.default_steps)
-    tokenizer, words = manager.tokenizer(info.name), read_words(manager.settings, info.family)
-    # A LoRA's file may bring words of its own; only the run knows them.
+    tokenizer, words = manager.tokenizer(info.name), words_of(manager.settings, info.family, prompt)
+    # A LoRA that cannot be read may bring words of its own.
     known = None if find_tags(prompt) else words.names
     remarks = remarks_on(prompt, steps=in_all, steps_run=steps_run, negative=negative, known_words=known)
     if not changes(prompt, joins=not negative):

@@ -1,19 +1,17 @@
 """A LoRA's file read: its tensors by the layers they change, with alpha wherever it stands."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from ..addons.lora_files import refuse_others, usable_layers
+from ..addons.lora_files import PeftSettings, peft_settings, refuse_others, usable_layers
 from ..addons.lora_layers import rank_of
 from ..addons.lora_names import Layer, sort_names
-from ..checkpoints import read_header
 from ..user_files import reason_of
+from .tensor_files import TensorFile
 from .weight_changes import LayerChange
 
 MAX_ALPHA = 1e6  # times the rank; trainers write 0.1 to a few
@@ -35,16 +33,16 @@ def read_lora(path: Path) -> LoraChanges:
     Raise ValueError for tensors that make no LoRA, or if the file cannot be read.
     """
     try:
-        header = read_header(path)
+        file = TensorFile(path)
+        header = file.header
         names = sort_names(header.shapes)
         refuse_others(names)
         layers, left_out = usable_layers(header, names)
-        with safe_open(path, framework="pt") as file:
-            changes = {
-                layer: _read_layer(layer, {role: file.get_tensor(name) for role, name in roles.items()})
-                for layer, roles in layers.items()
-            }
-    except (SafetensorError, OSError) as error:
+        changes = {
+            layer: _read_layer(layer, {role: file.read(name).clone() for role, name in roles.items()})
+            for layer, roles in layers.items()
+        }
+    except OSError as error:
         raise ValueError(f"it cannot be read: {reason_of(error, path)}") from error
     changes = _read_peft_alphas(changes, header.metadata)
     for layer, change in changes.items():
@@ -66,7 +64,9 @@ def _read_layer(layer: Layer, tensors: dict[str, Tensor]) -> LayerChange:
 
 
 def _check_alpha(layer: Layer, change: LayerChange) -> None:
-    rank = rank_of(change.shapes) or 1
+    rank = rank_of(change.shapes)
+    if rank is None:  # nothing is divided by it: LoKr of two whole matrices, where trainers write 1e10
+        return
     if change.alpha is not None and not abs(change.alpha) <= MAX_ALPHA * rank:  # nor is NaN
         raise ValueError(f"its {layer} has the alpha {change.alpha:g} for the rank {rank}")
 
@@ -75,26 +75,25 @@ def _read_peft_alphas(
     layers: dict[Layer, LayerChange], metadata: Mapping[str, str]
 ) -> dict[Layer, LayerChange]:
     """Take alpha from what newer versions of diffusers write into the file; without it alpha is the rank."""
-    try:
-        known = json.loads(metadata.get("lora_adapter_metadata", "{}"))
-        return {layer: _with_peft_alpha(layer, change, known) for layer, change in layers.items()}
-    except (ValueError, TypeError, AttributeError, OverflowError, RecursionError) as error:
-        raise ValueError(f"what it says of its alpha cannot be read: {error}") from error
+    known = peft_settings(metadata)
+    return {layer: _with_peft_alpha(layer, change, known) for layer, change in layers.items()}
 
 
-def _with_peft_alpha(layer: Layer, change: LayerChange, known: dict[str, object]) -> LayerChange:
-    patterns = known.get(f"{layer.part}.alpha_pattern") or {}
+def _with_peft_alpha(layer: Layer, change: LayerChange, known: Mapping[str, PeftSettings]) -> LayerChange:
+    if layer.part not in known:
+        return change
+    settings = known[layer.part]
     alpha = next(
         (
             value
-            for key, value in patterns.items()  # type: ignore[attr-defined]  # checked by what is caught
+            for key, value in settings.patterns.items()
             if layer.name.endswith(key.replace(".", "_").removeprefix("text_model_"))
         ),
-        known.get(f"{layer.part}.lora_alpha"),
+        settings.alpha,
     )
     rank = rank_of(change.shapes)
     if alpha is None or change.alpha is not None or rank is None:
         return change
     # Rank-stabilised ones divide by the root of the rank (Kalajdzievski 2023).
-    root = rank**0.5 if known.get(f"{layer.part}.use_rslora") else 1.0
-    return replace(change, alpha=float(alpha) * root)  # type: ignore[arg-type]  # see above
+    root = rank**0.5 if settings.by_root else 1.0
+    return replace(change, alpha=alpha * root)

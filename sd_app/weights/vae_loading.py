@@ -5,11 +5,12 @@ from pathlib import Path
 from accelerate import init_empty_weights
 from diffusers import AutoencoderKL
 
-from ..checkpoints import VAE, Sources, read_header
+from ..checkpoints import Sources, read_header
 from ..checkpoints.config_values import read_values
 from ..checkpoints.configs import vae_leaves_out
 from ..checkpoints.names import name_vae
 from ..checkpoints.networks import vae_shapes
+from ..checkpoints.parts import find_vae_prefix
 from ..checkpoints.stored import fit, gather
 from ..checkpoints.weight_files import read_sources
 from ..user_files import read_object, reason_of
@@ -46,8 +47,7 @@ def _load_folder(path: Path, own: AutoencoderKL) -> AutoencoderKL:
 
 def _load_file(path: Path, own: AutoencoderKL) -> AutoencoderKL:
     header = read_header(path)
-    prefix = next((one for one in (VAE, "vae.") if header.has(one)), "")
-    found = name_vae(gather(header, path, prefix))
+    found = name_vae(gather(header, path, find_vae_prefix(header) or ""))
     config = dict(own.config) | vae_leaves_out(found)
     sources = fit(vae_shapes(config), found, "VAE")
     with init_empty_weights():

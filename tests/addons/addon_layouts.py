@@ -406,6 +406,8 @@ LAYOUTS: dict[str, Callable[[Writer], Layout]] = {
     "LoHa, no alpha": lambda w: loha(w, alpha=None),
     "LoHa, tucker": loha_tucker,
     "LoKr, whole": lambda w: lokr(w, split=(False, False)),
+    # What is no rank divides nothing: trainers write such an alpha beside two whole halves.
+    "LoKr, whole, no rank": lambda w: lokr(w, split=(False, False), alpha=1e10),
     "LoKr, second split": lambda w: lokr(w, split=(False, True)),
     "LoKr, first split": lambda w: lokr(w, split=(True, False)),
     "LoKr, both split": lambda w: lokr(w, split=(True, True)),

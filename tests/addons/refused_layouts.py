@@ -56,5 +56,23 @@ REFUSED: dict[str, tuple[dict[str, tuple[int, ...]], str]] = {
         },
         "one for SDXL",
     ),
+    "LoKr, flat": (
+        {"lora_unet_conv_in.lokr_w1": (4,), "lora_unet_conv_in.lokr_w2": (4, 1, 3, 3)},
+        "its lokr_w1 has the shape",
+    ),
+    "LoKr, no product": (
+        {
+            f"lora_unet_conv_in.lokr_{end}": s
+            for end, s in (("w1", (4, 4)), ("w2_a", (4, 2)), ("w2_b", (3, 9)))
+        },
+        "and make no product",
+    ),
+    "LoHa, unequal halves": (
+        {
+            f"lora_unet_mid_block_attentions_0_{_K}.hada_{end}": shape
+            for end, shape in (("w1_a", (8, 4)), ("w1_b", (4, 32)), ("w2_a", (6, 4)), ("w2_b", (4, 32)))
+        },
+        "its halves are",
+    ),
     "SD 2": (_pair(f"lora_unet_mid_block_attentions_0_{_K}", 8, 1024), "one for Stable Diffusion 2"),
 }

@@ -64,7 +64,7 @@ def test_what_is_left_out_is_named_in_the_list_and_in_the_result(studio, models_
     again = studio.txt2img(Txt2ImgRequest(prompt=prompt, **KNOWN), save=False)  # the weights stayed
     assert result.notice == again.notice
     if not layout.left_out:
-        assert result.notice == ""
+        assert "not used" not in result.notice  # how few steps there are is said as well
         return
     assert f"{layout.left_out} of its {len(layout.tensors)} tensors " in result.notice
     assert result.notice.count(".safetensors") == 0

@@ -239,3 +239,49 @@ def test_links_in_a_circle_and_nowhere_and_pipes_are_left_out_of_5000_files(tmp_
 
 def test_the_folders_beside_are_no_checkpoints(studio):
     assert {"loras", "embeddings", "vae"}.isdisjoint(info.name for info in studio.models())
+
+
+def rewritten(raw: bytes, how: str) -> bytes:
+    """Return a safetensors file's bytes in a form that the format's own library minds and people have."""
+    length = int.from_bytes(raw[:8], "little")
+    header, body = json.loads(raw[8 : 8 + length]), raw[8 + length :]
+    if how == "trailing":
+        body += bytes(9)
+    if how == "numbers in metadata":
+        header["__metadata__"] = {"ss_network_dim": 4, "ss_epoch": None}
+    if how == "gap":
+        body = bytes(8) + body
+        for entry in header.values():
+            entry["data_offsets"] = [offset + 8 for offset in entry["data_offsets"]]
+    text = json.dumps(header) + " " * (how == "odd length")
+    return len(text).to_bytes(8, "little") + text.encode() + body
+
+
+@pytest.mark.parametrize("how", ["trailing", "numbers in metadata", "gap", "odd length"])
+def test_what_the_list_takes_is_read_so_in_loras_and_words(studio, models_dir, base, how):
+    layers = kohya(layers_of(studio, 5))
+    plain = write_lora(models_dir / "loras/plain-five.safetensors", layers)
+    spoil(models_dir, "odd-five", rewritten(plain.read_bytes(), how))
+    word = write_lora(models_dir / "embeddings/plainword.safetensors", {"emb_params": torch.ones(2, 32)})
+    word.with_stem("oddword").write_bytes(rewritten(word.read_bytes(), how))
+    try:
+        assert (
+            draw(studio, f"{PROMPT} <lora:odd-five:1>")
+            == draw(studio, f"{PROMPT} <lora:plain-five:1>")
+            != base
+        )
+        assert draw(studio, "a <oddword>") == draw(studio, "a <plainword>")
+        assert studio.describe_addon("<lora:odd-five:1>").reason == ""
+    finally:
+        word.unlink()
+        word.with_stem("oddword").unlink()
+
+
+@pytest.mark.parametrize("said", ["{{{", "[1]", '{"unet.lora_alpha": "x"}', '{"unet.alpha_pattern": [1]}'])
+def test_what_a_file_says_of_its_alpha_is_refused_in_list_and_use_alike(studio, models_dir, said):
+    path = models_dir / "loras/said.safetensors"
+    write_lora(path, conv_in(), {"lora_adapter_metadata": said})
+    reason = studio.describe_addon("<lora:said:1>").reason
+    assert reason == "what its lora_adapter_metadata says of its alpha cannot be read"
+    with pytest.raises(ValueError, match=reason):
+        draw(studio, f"{PROMPT} <lora:said:1>")

@@ -36,6 +36,8 @@ def models_dir(random_models, sdxl_models, tmp_path_factory) -> Path:
         f"first_stage_model.{name}": t for name, t in original(weights(folder / "model-a/vae")).items()
     }
     save_file({**prefixed, "model_ema.decay": torch.ones(1)}, folder / "vae/prefixed.safetensors")
+    wrapped = {f"state_dict.{name}": tensor for name, tensor in prefixed.items()}
+    save_file(wrapped, folder / "vae/wrapped.safetensors")
     save_file(older(weights(folder / "model-a/vae")), folder / "vae/older.safetensors")
     return folder
 
@@ -64,7 +66,9 @@ def older(tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     return renamed
 
 
-@pytest.mark.parametrize("vae", ["own", "own.safetensors", "own-new", "own-folder", "prefixed", "older"])
+@pytest.mark.parametrize(
+    "vae", ["own", "own.safetensors", "own-new", "own-folder", "prefixed", "wrapped", "older"]
+)
 def test_the_models_own_vae_chosen_by_name_changes_no_byte(studio, base, vae):
     assert draw(studio, PROMPT, vae=vae) == base
 

@@ -64,6 +64,16 @@ for (const [marked, change, expected, selected] of [
   ["[(c¦at:1.1):dog:0.5]", 0.1, "[(cat:1.2):dog:0.5]"],
   ["a cat AND a dog:0.¦7", 0.1, "a cat AND a dog:0.8"],
   ["a cat:0.¦7 AND dog", 0.1, "a cat:0.8 AND dog"],
+  // What is weighed keeps its sign in its place: no weight, colon or bar of something around it goes inside.
+  ["a cat AND d¦og:0.5", 0.1, "a cat AND (dog:1.1):0.5", "dog"],
+  ["a cat AND ¦big dog:0.5¦", 0.1, "a cat AND (big dog:1.1):0.5", "big dog"],
+  ["a c¦at:1 AND dog", -0.1, "a (cat:0.9):1 AND dog", "cat"],
+  ["{cat - dog} AND ¦x:-0.5¦", 0.1, "{cat - dog} AND (x:1.1):-0.5", "x"],
+  ["[cat:¦dog:0.5¦]", 0.1, "([cat:dog:0.5]:1.1)", "[cat:dog:0.5]"],
+  ["[¦cat:dog¦:0.5]", 0.1, "([cat:dog:0.5]:1.1)", "[cat:dog:0.5]"],
+  ["a [cat|¦dog|fish¦]", 0.1, "a ([cat|dog|fish]:1.1)", "[cat|dog|fish]"],
+  ["(a ¦b:1.2¦)", 0.1, "(a (b:1.1):1.2)", "b"],
+  ["{row: cat AND} d¦og:0.5", 0.1, "{row: cat AND} (dog:0.5:1.1)", "dog:0.5"],
   ["a A¦ND b", 0.1, null],
   ["a BRE¦AK b", 0.1, null],
   [String.raw`cat \(ani¦mal\)`, 0.1, String.raw`cat (\(animal\):1.1)`],
@@ -97,6 +107,11 @@ test("up and down again gives the prompt back", () => {
   assert.deepEqual(weighed("a (¦red¦:1.1) b", -0.1), ["a red b", "red"]);
   assert.deepEqual(weighed("{cat - ¦1.1*dog}", -0.1), ["{cat - dog}", "dog"]);
   assert.deepEqual(weighed("<lora:x:0.8¦5>", -0.1)[0], "<lora:x:0.8>");
+});
+
+test("a selection over AND is left alone, since a bracket around AND would be cut", () => {
+  for (const marked of ["¦cat AND dog¦", "a ¦cat AND¦ dog", "a c¦at AND dog:0.¦5"])
+    assert.equal(weighed(marked, 0.1), null);
 });
 
 test("no prompt, however odd, is broken: what is not weighed stays", () => {

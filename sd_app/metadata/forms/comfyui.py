@@ -7,7 +7,7 @@ of the rest the kinds of nodes are named.
 import re
 from collections import deque
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from ..bounded_json import UnreadableFormError, load_object
 from ..foreign import Infotext, add_loras, as_text, file_name, is_off, size_text
@@ -85,6 +85,7 @@ class Graph:
     """Nodes by their id: {"class_type": ..., "inputs": {name: value or [id, output]}}."""
 
     nodes: dict[str, dict[str, object]]
+    used: set[str] = field(default_factory=set)  # nodes that only gave a number, which was read
 
     def inputs(self, node: str) -> dict[str, object]:
         """Return a node's inputs, none for one that is not there."""
@@ -111,6 +112,8 @@ class Graph:
             side = _SIDES[value[1] == 1] if isinstance(value, list) else ""
             names = (f"text_{side}", f"prompt_{side}", name, *_VALUES, side)
             value = next((inputs[one] for one in names if one in inputs), None)
+            if isinstance(value, int | float):
+                self.used.add(target)
         return None  # a circle
 
     def back(self, start: object, without: set[str] = frozenset()) -> Iterator[str]:  # type: ignore[assignment]
@@ -151,7 +154,9 @@ def _read_graph(graph: Graph) -> Infotext:
     positive, negative = given.get("positive") or given.get("conditioning"), given.get("negative")
     chain = list(graph.back(given.get("model") or [main, 0], {"clip", "vae"}))
     fields |= _size(graph, given.get("latent_image") or [main, 0]) | _files(graph, chain, positive)
-    remarks = [f"{len(samplers) - 1} more samplers of its graph are not read."] if len(samplers) > 1 else []
+    more = len(samplers) - 1
+    remarks = [f"{more} more samplers of its graph are not read."] if more > 1 else []
+    remarks += ["One more sampler of its graph is not read."] if more == 1 else []
     return Infotext(
         prompt=add_loras(_words(graph, positive, "positive"), _loras(graph, chain)),
         negative_prompt=_words(graph, negative, "negative"),
@@ -314,7 +319,7 @@ def _stacked(graph: Graph, node: str) -> list[tuple[object, object]]:
 
 def _kinds(graph: Graph) -> str:
     """Name the kinds of nodes that are not read."""
-    kinds = {str(node.get("class_type")) for node in graph.nodes.values()}
+    kinds = {str(node.get("class_type")) for key, node in graph.nodes.items() if key not in graph.used}
     others = sorted(kind[:40] for kind in kinds if not kind.startswith(_PLAIN))
     if not others:
         return ""

@@ -43,6 +43,8 @@ def read(data: dict[str, object]) -> Infotext | None:
     if len(size) == 2:
         fields["Size"] = "x".join(size)
     fields |= size_text(data.get("width"), data.get("height"))
+    if fields.get("Schedule type") == fields.get("Sampler"):  # lcm and tcd have one of their own
+        fields.pop("Schedule type", None)
     performance = text_of(data.get("performance"))
     if "Steps" not in fields and performance.lower() in _STEPS:
         fields["Steps"] = _STEPS[performance.lower()]

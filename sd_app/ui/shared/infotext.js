@@ -14,13 +14,14 @@ const SETTINGS = [
 const PROMPT = /"(?:positive_|text_)?prompts?"/i;
 const SETTING = /"(?:\w+_)?(?:steps|seed|sampler\w*|scheduler|guidance[_ ]scale|cfg_?scale|resolution)"/i;
 const OWN = /"(?:class_type|sui_image_params|positive_prompt|base_model|uc)"/;
-const COMMAND = /^(?:(?:dream|invoke)> *)?"[^]+" (?=.*-s *\d)(?=.*-S *\d)/;
+const LONGEST_COMMAND = 10_000; // characters
+const COMMAND = /^(?:(?:dream|invoke)> *)?"[\s\S]+" (?=.*-s *\d)(?=.*-S *\d)/;
 
 export function isInfotext(text) {
   if (text.length > LONGEST) return false;
   if (COUNT.test(text) && SETTINGS.filter((setting) => setting.test(text)).length > 1) return true;
   const whole = text.replaceAll("\ufeff", "").trim();
-  if (COMMAND.test(whole)) return true;
+  if (whole.length <= LONGEST_COMMAND && COMMAND.test(whole)) return true;
   const isJson = /^[{[]/.test(whole) && /[}\]]$/.test(whole);
   return isJson && (OWN.test(whole) || (PROMPT.test(whole) && SETTING.test(whole)));
 }

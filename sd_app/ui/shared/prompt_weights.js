@@ -118,13 +118,25 @@ function changeFactor(parts, index, sign) {
 function numberAt(text, marks, at, sign) {
   const group = marks.find((mark) => mark.kind === "[" && holds(mark, at));
   if (group) return moveSwitch(text, marks, group, at, sign);
-  if (marks.some((mark) => holds(mark, at)) || !/\bAND\b/.test(text)) return null;
-  const end = text.slice(at.end).search(/\bAND\b|$/) + at.end;
-  const weight = WEIGHT.exec(text.slice(0, end).trimEnd());
+  if (marks.some((mark) => holds(mark, at))) return null;
+  const weight = weightOfPart(text, marks, at.end);
   if (!weight || at.start <= weight.index) return null;
   const value = rounded(Number.parseFloat(weight[1]) + sign * STEP);
   const from = weight.index + weight[0].indexOf(weight[1]);
   return replaced(from, from + weight[1].length, `${value}`);
+}
+
+// Return the places of every AND that joins prompts: in tags and slots it is none.
+function joinsOf(text, marks) {
+  const hidden = (at) => marks.some(({ kind, start, end }) => "<{".includes(kind) && start < at && at < end);
+  return [...text.matchAll(/\bAND\b/g)].map((match) => match.index).filter((at) => !hidden(at));
+}
+
+// Return the weight, as WEIGHT finds it, of the prompt of AND that a place stands in; null if it has none.
+function weightOfPart(text, marks, place) {
+  const joins = joinsOf(text, marks);
+  const end = joins.find((at) => at >= place) ?? text.length;
+  return joins.length ? WEIGHT.exec(text.slice(0, end).trimEnd()) : null;
 }
 
 // A share of the steps moves by 0.05, a number of steps by 1; null if the caret is in no such number.
@@ -141,7 +153,8 @@ function moveSwitch(text, marks, group, at, sign) {
 // -- words and groups
 
 function weighWords(text, marks, at, sign) {
-  const range = at.start === at.end ? wordAt(text, marks, at.start) : balanced(trimmed(text, at), marks);
+  const range = at.start === at.end ? wordAt(text, marks, at.start) : wordsOf(text, marks, at);
+  if (joinsOf(text, marks).some((join) => range.start <= join && join < range.end)) return null;
   const tag = marks.find((mark) => mark.kind === "<" && mark.start === range.start && mark.end === range.end);
   if (tag) return scaleTag(text, tag, sign);
   if (range.start === range.end || ORDERS.includes(text.slice(range.start, range.end))) return null;
@@ -167,12 +180,29 @@ function wordAt(text, marks, caret) {
   if (weight && caret > colon) return { start: group.start, end: group.end };
   const inBrackets = marks.find((mark) => mark.kind === "[" && mark.start < caret && caret < mark.end);
   const parts = inBrackets ? placesOf(text, ":|", inBrackets.start + 1, inBrackets.end - 1, marks) : [];
+  const weightAt = weightOfPart(text, marks, caret)?.index;
   const parting = (i) =>
-    i === colon || parts.includes(i) || (/[\s,()[\]]/.test(text[i]) && !isEscaped(text, i));
+    i === colon || i === weightAt || parts.includes(i) || (/[\s,()[\]]/.test(text[i]) && !isEscaped(text, i));
   const word = { start: caret, end: caret };
   while (word.start > 0 && !parting(word.start - 1)) word.start--;
   while (word.end < text.length && !parting(word.end)) word.end++;
   return word;
+}
+
+// Return what of a selection can be weighed: the whole bracket where it holds a sign that parts one, no weight
+// that is already there, and brackets with their partners.
+function wordsOf(text, marks, at) {
+  let range = trimmed(text, at);
+  const inside = (mark) => mark.start < range.start && range.end < mark.end;
+  const parts = (mark) => placesOf(text, ":|", mark.start + 1, mark.end - 1, marks);
+  const cut = (mark) => parts(mark).some((place) => range.start <= place && place < range.end);
+  const whole = marks.find((mark) => mark.kind === "[" && inside(mark) && cut(mark));
+  if (whole) range = { start: whole.start, end: whole.end };
+  const group = marks.find((mark) => mark.kind === "(" && inside(mark));
+  const weight = group ? WEIGHT.exec(text.slice(0, group.end - 1)) : weightOfPart(text, marks, range.end);
+  if (weight && range.start < weight.index && weight.index < range.end)
+    range = trimmed(text, { start: range.start, end: weight.index });
+  return balanced(range, marks);
 }
 
 function isEscaped(text, at) {
