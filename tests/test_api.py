@@ -162,7 +162,11 @@ def test_the_api_finds_the_words_that_python_finds(api: Client, photo: Path, set
     assert [tuple(step["phrases"]) for step in answer["steps"]] == [step.phrases for step in alone.steps]
     assert [group["name"] for group in answer["groups"]] == ["things", "styles"]
     assert answer["groups"][0]["phrases"][0]["similarity"] == alone.groups[0].phrases[0].similarity
-    assert (answer["clip_model"], answer["notice"]) == ("tiny-clip", "")
+    assert (answer["clip_model"], answer["notice"]) == ("tiny-clip", alone.notice)
+    assert [tuple(finding.values()) for finding in answer["findings"]] == [
+        (finding.phrase, finding.group, pytest.approx(finding.times), finding.against)
+        for finding in alone.findings
+    ]
     assert answer["seconds"] > 0
     # An empty caption says "begin with nothing"; it is not the same as none.
     nothing = api.predict(handle_file(photo), caption="", mode="fast", max_phrases=1, api_name="/interrogate")
@@ -188,7 +192,7 @@ def test_the_api_matches_pictures_with_texts(api: Client, tmp_path: Path, settin
     [
         ({"image": None}, "image is missing"),
         ({"image": {"path": "/etc/passwd"}}, "open it again"),
-        ({"mode": "worst"}, "mode must be one of best, fast"),
+        ({"mode": "worst"}, "mode must be one of true, best, fast"),
         ({"clip_model": "../tiny-clip"}, "clip_model must name"),
         ({"caption": 5}, "caption must be text"),
         ({"groups": ["poets"]}, "groups must be among"),

@@ -72,7 +72,7 @@ def values(tab: SearchEvents, **changed: object) -> Updates:
     """Return a form and a canvas as the browser sends them."""
     form = tab.search_form.fields
     given: dict[str, object] = {name: component.value for name, component in form.items()}
-    given |= {"begins": "typed", "caption": "a drawing", "max_phrases": 4, **changed}
+    given |= {"mode": "best", "begins": "typed", "caption": "a drawing", "max_phrases": 4, **changed}
     canvas_value = tab.canvas.show(held_out(3)[0], "heart.png")
     return {**{form[name]: value for name, value in given.items()}, tab.canvas.view: canvas_value}
 
@@ -95,7 +95,7 @@ def toggle(tab: SearchEvents, token: str, off: list[int], turn: int = -1) -> wor
 
 def test_a_search_draws_what_python_finds(tab: SearchEvents) -> None:
     *_, last = search(tab)
-    request = InterrogateRequest(image=held_out(3)[0], caption="a drawing", max_phrases=4)
+    request = InterrogateRequest(image=held_out(3)[0], mode="best", caption="a drawing", max_phrases=4)
     alone = tab.studio.interrogate(request)
     assert last["phase"] == "done"
     assert last["prompt"] == alone.prompt
@@ -129,7 +129,7 @@ def test_the_prompt_grows_in_what_is_drawn() -> None:
         ({"groups": []}, "Lists must name a list to search, none is chosen"),
         ({"groups": ["poets"]}, "Lists must be among"),
         ({"max_phrases": 0}, "Most phrases must be a whole number"),
-        ({"mode": "worst"}, "Search must be one of best, fast"),
+        ({"mode": "worst"}, "Search must be one of true, best, fast"),
         ({"clip_model": "nobody/nothing", "groups": ["mediums"]}, "CLIP model must name an architecture"),
         ({"caption_model": "nobody", "begins": "written"}, "Caption model must be one of"),
         ({"caption": "word " * 76}, "Caption must have at most 75 tokens"),

@@ -17,7 +17,7 @@ from tests.interrogating import held_out, names_the_thing
 
 @pytest.fixture(scope="module")
 def result(studio):
-    return studio.interrogate(InterrogateRequest(image=held_out(3)[0], caption="a drawing"))
+    return studio.interrogate(InterrogateRequest(image=held_out(3)[0], mode="best", caption="a drawing"))
 
 
 def test_the_result_says_what_it_is_worth(result) -> None:
@@ -53,7 +53,9 @@ def test_every_phrase_can_be_switched_off_and_cosine_and_prompt_follow(studio, r
 
 
 def test_an_empty_prompt_has_no_score(studio) -> None:
-    result = studio.interrogate(InterrogateRequest(image=held_out(0)[0], caption="", max_phrases=1))
+    result = studio.interrogate(
+        InterrogateRequest(image=held_out(0)[0], mode="best", caption="", max_phrases=1)
+    )
     with pytest.raises(ValueError, match="keep must leave something"):
         studio.score_phrases(result, [])
 
@@ -117,7 +119,7 @@ def test_a_picture_is_most_like_itself(studio) -> None:
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
-        ({"mode": "worst"}, "mode must be one of best, fast, classic, negative, deep"),
+        ({"mode": "worst"}, "mode must be one of true, best, fast, classic, negative, deep"),
         ({"min_phrases": -1}, "min_phrases must be a whole number from 0 to 64"),
         ({"max_phrases": 0}, "max_phrases must be"),
         ({"groups": ()}, "groups must be one name or more"),
@@ -146,7 +148,9 @@ def test_a_bad_request_is_refused_in_words(fields: dict, message: str) -> None:
 def test_what_cannot_be_done_is_refused_in_words(studio, fields: dict, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         studio.interrogate(InterrogateRequest(**{"image": held_out(0)[0], **fields}))
-    assert studio.interrogate(InterrogateRequest(image=held_out(0)[0], caption="", max_phrases=1)).prompt
+    assert studio.interrogate(
+        InterrogateRequest(image=held_out(0)[0], mode="best", caption="", max_phrases=1)
+    ).prompt
 
 
 def test_without_a_connection_the_error_says_what_to_do(studio, tmp_path, monkeypatch) -> None:
@@ -206,7 +210,7 @@ def test_a_full_memory_is_an_error_that_says_what_helps(studio, monkeypatch) -> 
     def fail(*_: object) -> None:
         raise RuntimeError("DefaultCPUAllocator: can't allocate memory")
 
-    request = InterrogateRequest(image=held_out(0)[0], caption="", max_phrases=1)
+    request = InterrogateRequest(image=held_out(0)[0], mode="best", caption="", max_phrases=1)
     with monkeypatch.context() as patch:
         patch.setattr(modes, "rank", fail)
         with pytest.raises(MemoryError, match="choose a smaller clip_model"):
@@ -276,7 +280,7 @@ def share_named(studio, count: int) -> float:
     named = 0
     for index in range(count):
         image, scene = held_out(index)
-        result = studio.interrogate(InterrogateRequest(image=image))
+        result = studio.interrogate(InterrogateRequest(image=image, mode="best"))
         named += names_the_thing(result.prompt, scene)
     return named / count
 

@@ -205,7 +205,7 @@ def test_stopping_anywhere_gives_the_best_so_far(studio, clip, picture, mode: st
 
 def test_each_accepted_phrase_is_told_as_it_happens(studio) -> None:
     steps: list = []
-    request = InterrogateRequest(image=held_out(3)[0], caption="a drawing")
+    request = InterrogateRequest(image=held_out(3)[0], mode="best", caption="a drawing")
     result = studio.interrogate(request, steps.append)
     told = list(dict.fromkeys(step.accepted for step in steps))
     assert [len(accepted) for accepted in told[:4]] == [0, 1, 2, 3]

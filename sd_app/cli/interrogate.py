@@ -1,4 +1,4 @@
-"""The interrogate command: python -m sd_app interrogate a.png --mode best; whole folders into a CSV file."""
+"""The interrogate command: python -m sd_app interrogate a.png --mode true; whole folders into a CSV file."""
 
 import argparse
 import csv
@@ -16,9 +16,9 @@ from .picture_folders import list_pictures
 from .progress import FAILED, INTERRUPTED, progress_bar, stop_on_ctrl_c
 
 SUMMARY = "find the words for a picture"
-DESCRIPTION = "Find the words that raise a picture's CLIP similarity, not what a model makes of them."
+DESCRIPTION = "Find the words that fit a picture, as CLIP reads it, not what a model makes of them."
 SCORES = ("prompt", "caption", "similarity", "percentile", "chance", "clip_model", "seconds")
-COLUMNS = ("file", "mode", *SCORES, "error")
+COLUMNS = ("file", "mode", *SCORES, "disagrees", "error")
 POSITIONAL: dict[str, FlagOptions] = {"image": {"nargs": "+", "type": Path, "metavar": "PICTURE"}}
 
 
@@ -35,7 +35,7 @@ def run(studio: Studio, options: argparse.Namespace) -> int:
     paths = find_pictures(options.image)
     check_output(options.output)
     requests = [make_request(InterrogateRequest, given | {"image": path}) for path in paths]
-    failed = 0
+    failed, told = 0, ""
     with progress_bar() as show, stop_on_ctrl_c() as check, _rows(options.output) as write:
         for index, request in enumerate(requests):
 
@@ -57,8 +57,10 @@ def run(studio: Studio, options: argparse.Namespace) -> int:
                 continue
             write(row_of(paths[index], result))
             _say(f"{paths[index]}: {result.prompt}" if len(requests) > 1 else result.prompt)
-            if result.notice and not index:
-                _say(result.notice, file=sys.stderr)
+            for line in remarks_of(result):
+                if line != told:  # what holds for all pictures is said once
+                    _say(line, file=sys.stderr)
+            told = result.notice or told
             if result.stopped:
                 return _stopped(index + 1, len(requests))
     return FAILED if failed else 0
@@ -105,7 +107,17 @@ def check_output(output: Path | None) -> None:
 def row_of(path: Path, result: InterrogateResult) -> dict[str, object]:
     """Return a picture's row of the CSV file."""
     scores = {name: getattr(result, name) for name in SCORES}
-    return {"file": str(path), "mode": result.request.mode, **scores}
+    disagrees = "; ".join(finding.phrase for finding in result.disagreements)
+    return {"file": str(path), "mode": result.request.mode, **scores, "disagrees": disagrees}
+
+
+def remarks_of(result: InterrogateResult) -> list[str]:
+    """Return what to say beside the prompt: where CLIP disagrees with the caption, and the notice."""
+    against = [
+        f"CLIP disagrees with the caption: {finding.phrase} (it reads the caption as: {finding.against})"
+        for finding in result.disagreements
+    ]
+    return [*against, *([result.notice] if result.notice else [])]
 
 
 @contextmanager

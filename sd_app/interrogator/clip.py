@@ -62,12 +62,17 @@ class PictureEncoder:
     """
 
     def __init__(self, clip: Clip, picture: NDArray[np.float32], on_batch: Callable[[int], None]) -> None:
-        self._tower, self._picture, self._on_batch = clip.tower, picture, on_batch
+        self._tower, self._on_batch = clip.tower, on_batch
+        self.picture = picture
         self.fits = clip.tower.fits
 
     def cosines(self, prefix: str, candidates: Sequence[str]) -> NDArray[np.float32]:
         """Return the cosine of "prefix, candidate" with the picture for each candidate, (N,)."""
-        return unit(self._tower.encode_after(prefix, candidates, self._on_batch)) @ self._picture
+        return self.features(prefix, candidates) @ self.picture
+
+    def features(self, prefix: str, candidates: Sequence[str]) -> NDArray[np.float32]:
+        """Return the unit features of "prefix, candidate" for each candidate, (N, D)."""
+        return unit(self._tower.encode_after(prefix, candidates, self._on_batch))
 
 
 def load_clip(found: ClipName, device: torch.device, dtype: torch.dtype) -> Clip:

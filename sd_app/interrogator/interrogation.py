@@ -25,14 +25,14 @@ from ..requests import (
 )
 from ..weights.device_memory import try_twice
 from ..weights.model_manager import Get, ModelManager
-from . import modes, rarity, search
+from . import modes, rarity, search, truth
 from .clip import Clip, PictureEncoder, load_clip
 from .lending import ran_out_of_memory, with_clip
 from .models import ClipName, find_captioner, find_clip
 from .phrases import PhraseGroup, load_groups
 from .scoring import make_score
 from .search import Chain
-from .tables import build_tables
+from .tables import PhraseTable, build_tables
 
 OnStep = Callable[[InterrogateStep], None]
 
@@ -80,6 +80,8 @@ class Interrogation:
         self._chain = Chain(base="" if request.mode == "negative" else (request.caption or "").strip())
         self._picture = np.empty(0, np.float32)
         self._ranking: modes.Ranking | None = None
+        self._truth = truth.Truth()
+        self._doing = ("Searching", 0, request.phrase_limit)
         self._finished = False
 
     @property
@@ -136,8 +138,27 @@ class Interrogation:
         tables = build_tables(groups, clip.tower, clip.key, cache_dir, partial(self.tell, "Reading phrases"))
         self._ranking = modes.rank(tables, self._picture)
         self._pulse(0)
-        self._chain = modes.run(self._request, encoder, self._ranking, self._chain, self._keep)
+        if self._request.mode == "true":
+            self._find_true(clip, encoder, tables)
+        else:
+            self._chain = modes.run(self._request, encoder, self._ranking, self._chain, self._keep)
         self._finished = True
+
+    def _find_true(self, clip: Clip, encoder: PictureEncoder, tables: Sequence[PhraseTable]) -> None:
+        """Find what is true, then add it to the chain."""
+        self._truth = truth.find_true(
+            clip, encoder, self._image, tables, self._chain.base,
+            is_written=self._request.caption is None, on_list=self._weigh,
+        )  # fmt: skip
+        limit = self._request.phrase_limit
+        self._doing = ("Searching", 0, limit)
+        phrases = [finding.phrase for finding in self._truth.findings[:limit]]
+        self._chain = truth.add_all(encoder, self._chain, phrases, self._keep)
+
+    def _weigh(self, done: int, total: int) -> None:
+        """Say which list's turn it is."""
+        self._doing = ("Weighing rivals", done, total)
+        self._tell_search()
 
     def result(self) -> InterrogateResult:
         """Return what was found."""
@@ -145,6 +166,7 @@ class Interrogation:
         random = rarity.sample_cosines(ranking.cosines) if ranking else np.empty(0, np.float32)
         score = make_score(chain.prompt, chain.cosine, random, len(self._picture))
         steps = chain.steps(self._sign)
+        found = {finding.phrase: finding for finding in self._truth.findings}
         return InterrogateResult(
             **vars(score),
             caption=chain.base,
@@ -157,13 +179,14 @@ class Interrogation:
             clip_model=self._found.name,
             seconds=time.perf_counter() - self._started,
             stopped=not self._finished,
-            notice=self._notice,
+            notice=f"{self._notice} {self._truth.notice}".strip(),
+            findings=tuple(found[phrase] for phrase in chain.phrases if phrase in found),
             image_features=tuple(self._picture.tolist()),
             random_similarities=tuple(random.tolist()),
         )
 
     def _keep(self, chain: Chain) -> None:
-        """Take a chain that is better than the best so far; fast and classic take every one."""
+        """Take a chain that is better than the best so far; fast, classic and true take every one."""
         if self._sign == 0 or search.is_better(chain, self._chain, self._sign):
             self._chain = chain
             self._tell_search()
@@ -173,7 +196,8 @@ class Interrogation:
             self._tell_search()
 
     def _tell_search(self) -> None:
-        self.tell("Searching", len(self._chain.phrases), self._request.phrase_limit)
+        text, step, num_steps = self._doing
+        self.tell(text, len(self._chain.phrases) or step, num_steps)
 
 
 def score_phrases(manager: ModelManager, result: InterrogateResult, keep: Sequence[int]) -> Score:

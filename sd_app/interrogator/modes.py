@@ -14,7 +14,8 @@ from .tables import PhraseTable
 
 CLASSIC_ORDER = ("mediums", "artists", "trending", "movements")
 MANY = "flavors"  # the list of which classic takes several
-SIGNS = {"best": 1, "deep": 1, "negative": -1, "fast": 0, "classic": 0}  # of each step's gain; 0: any
+# Of each step's gain; 0: any.
+SIGNS = {"true": 0, "best": 1, "deep": 1, "negative": -1, "fast": 0, "classic": 0}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,7 +54,7 @@ def rank(tables: Sequence[PhraseTable], picture: NDArray[np.float32]) -> Ranking
 def run(
     request: InterrogateRequest, encoder: Encoder, ranking: Ranking, chain: Chain, on_best: OnBest
 ) -> Chain:
-    """Run the request's mode from the chain of its caption; return the best chain."""
+    """Run the request's mode, any but "true", from the chain of its caption; return the best chain."""
     limit = request.phrase_limit
     if request.mode == "fast":
         return search.take_all(encoder, chain, ranking.top(limit), on_best=on_best)

@@ -42,6 +42,16 @@ class PhraseTable:
             return np.empty(0, np.float32)
         return np.concatenate([shard.astype(np.float32) @ picture for shard in self.shards])
 
+    def rows(self, indices: NDArray[np.intp]) -> NDArray[np.float32]:
+        """Return the features of some phrases, (len(indices), D)."""
+        places = [divmod(int(index), SHARD_PHRASES) for index in indices]
+        return np.array([self.shards[shard][row] for shard, row in places], np.float32)
+
+    def mean(self) -> NDArray[np.float32]:
+        """Return the mean of all features, (D,)."""
+        total = np.sum([shard.astype(np.float32).sum(axis=0) for shard in self.shards], axis=0)
+        return np.asarray(total / len(self.phrases), np.float32)
+
 
 def build_tables(
     groups: Sequence[PhraseGroup], tower: TextTower, key: str, cache_dir: Path, progress: Progress

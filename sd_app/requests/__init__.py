@@ -50,6 +50,7 @@ from .interrogating import (
 )
 from .interrogating_results import (
     Accepted,
+    Finding,
     InterrogateResult,
     InterrogateStep,
     MatchResult,
@@ -114,6 +115,7 @@ __all__ = [
     "Drift",
     "DriftReport",
     "Encoding",
+    "Finding",
     "FramesResult",
     "HubFile",
     "Img2ImgRequest",

@@ -50,19 +50,22 @@ def _some(name: str, values: object) -> Sequence[object]:
 
 @request_class
 class InterrogateRequest:
-    """Ask for the words that raise a picture's CLIP similarity. None means: chosen by the studio.
+    """Ask for the words that fit a picture, as CLIP reads it. None means: chosen by the studio.
 
-    Modes: "best" adds the phrase that raises the similarity most, again and again; "fast" takes the phrases
-    most similar by themselves; "classic" one medium, artist, site and movement, then flavors; "negative"
-    chains what is least similar; "deep" searches several chains at once, then drops and swaps, and never
-    ends below best. `caption` is what the prompt begins with: None has `caption_model` write it, "" begins
-    with nothing. `groups` names the phrase lists to use. Raise ValueError naming field, value and rule.
+    Modes: "true" adds a phrase only if the CLIP finds it, with its synonyms, likelier than the rest of its
+    list put together, at most one a list; "best" adds the phrase that raises the similarity most, again and
+    again; "fast" takes the phrases most similar by themselves; "classic" one medium, artist, site and
+    movement, then flavors; "negative" chains what is least similar; "deep" searches several chains at once,
+    then drops and swaps, and never ends below best. `caption` is what the prompt begins with: None has
+    `caption_model` write it, "" begins with nothing. `groups` names the phrase lists to use. Raise
+    ValueError naming field, value and rule.
     """
 
     image: Image.Image | str | Path = request_field(label="Picture", help="pictures, or folders of pictures")
     mode: str = request_field(
-        default="best",
+        default="true",
         choices={
+            "true": "True",
             "best": "Best",
             "fast": "Fast",
             "classic": "Classic",
@@ -70,7 +73,7 @@ class InterrogateRequest:
             "deep": "Deep",
         },
         label="Search",
-        help="how to search",
+        help="how to search; true adds only what beats the rest of its list",
     )
     clip_model: str | None = request_field(
         default=None,

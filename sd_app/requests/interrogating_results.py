@@ -61,6 +61,16 @@ class RankedGroup:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Finding:
+    """What mode "true" found in one list."""
+
+    phrase: str
+    group: str  # the list's name
+    times: float  # how many times likelier than the rest of its list, to this CLIP; no chance of truth
+    against: str = ""  # what CLIP reads in the caption instead, in the words of the list
+
+
+@dataclass(frozen=True, kw_only=True)
 class InterrogateResult(Score):
     """The prompt, how it came about, and what it is worth. `similarity` is NaN if it was stopped before."""
 
@@ -75,6 +85,7 @@ class InterrogateResult(Score):
     scores: tuple[Score, ...] = ()  # of the caption, if any, and of the prompt after each step
     stopped: bool = False  # cancelled: holds the best so far
     notice: str = ""  # what the user should know
+    findings: tuple[Finding, ...] = ()  # of mode "true": one for each phrase added
     image_features: tuple[float, ...] = field(default=(), repr=False)  # of length 1
     random_similarities: tuple[float, ...] = field(default=(), repr=False)  # of random phrases, ascending
 
@@ -82,6 +93,11 @@ class InterrogateResult(Score):
     def phrases(self) -> tuple[str, ...]:
         """Return the phrases after the caption; each can be switched off."""
         return tuple(phrase for step in self.steps for phrase in step.phrases)
+
+    @property
+    def disagreements(self) -> tuple[Finding, ...]:
+        """Return what was added although the caption says something else."""
+        return tuple(finding for finding in self.findings if finding.against)
 
     @property
     def curve(self) -> tuple[float, ...]:

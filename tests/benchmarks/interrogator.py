@@ -180,7 +180,7 @@ def run_both(
     """Interrogate one picture with both; return how much more similar our prompt is."""
     image, _ = held_out(index)
     request = InterrogateRequest(
-        image=image, min_phrases=options.rounds, max_phrases=options.rounds, caption=CAPTION,
+        image=image, mode="best", min_phrases=options.rounds, max_phrases=options.rounds, caption=CAPTION,
         flavor_intermediate_count=options.candidates,
     )  # fmt: skip
 

@@ -26,10 +26,13 @@ def heart(tmp_path: Path) -> Path:
     return tmp_path / "heart.png"
 
 
-def interrogate(tab: Locator, picture: Path, caption: str = "a drawing", phrases: int = 4) -> None:
-    """Open a picture, type what the prompt begins with, and search."""
+def interrogate(
+    tab: Locator, picture: Path, caption: str = "a drawing", phrases: int = 4, mode: str = "Best"
+) -> None:
+    """Open a picture, choose a mode, type what the prompt begins with, and search."""
     open_picture(tab, picture)
     expect(drawn(tab)).to_be_visible()
+    tab.get_by_role("radio", name=mode).check()
     tab.get_by_label("My words").check()
     fill_in(tab.get_by_label("Caption", exact=True), caption)
     if not tab.get_by_label("Most phrases").is_visible():
@@ -107,6 +110,24 @@ def test_a_picture_becomes_words_that_can_be_switched_drawn_and_sent(tab: Locato
     expect(tab.locator(".result-cosine")).not_to_have_text(cosine)
     expect(tab.locator(".result-cosine")).to_have_text(NUMBER)
     assert prompt(tab) == whole.replace(f", {chips.nth(0).inner_text()}", "", 1)
+
+
+def test_true_is_chosen_and_lists_apart_what_the_caption_denies(tab: Locator, heart: Path) -> None:
+    expect(tab.get_by_role("radio", name="True")).to_be_checked()
+    expect(tab.locator(".ask .token-line").first).to_contain_text("likelier than the rest of its list")
+    interrogate(tab, heart, caption="a drawing on the left", mode="True")
+    expect(found(tab)).to_be_visible()
+    against = tab.locator(".result-against")
+    expect(against).to_contain_text("CLIP disagrees with the caption")
+    expect(against.locator(".chip-gain").last).to_contain_text("CLIP reads the caption as: ")
+    assert tab.locator(".chip-gain").first.inner_text().endswith("×")
+    expect(tab.locator(".result-chip-hint")).to_contain_text("not the chance that it is true")
+    expect(tab.locator(".words .result-notice")).to_contain_text("small world")
+    denied = against.locator(".chip").first
+    whole, phrase = prompt(tab), denied.inner_text()
+    denied.click()
+    expect(denied).to_have_attribute("aria-pressed", "false")
+    expect(tab.locator(".result-prompt")).to_have_text(whole.replace(f", {phrase}", "", 1))
 
 
 def label(seed: int) -> re.Pattern[str]:

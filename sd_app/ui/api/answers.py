@@ -78,6 +78,7 @@ def _found(result: InterrogateResult) -> Answer:
         "caption": result.caption,
         **_score(result),
         "steps": [asdict(step) for step in result.steps],
+        "findings": [asdict(finding) for finding in result.findings],
         "groups": groups,
         "clip_model": result.clip_model,
         "seconds": round(result.seconds, 3),

@@ -49,10 +49,11 @@ ENDPOINTS: dict[str, tuple[type[Request], str]] = {
     ),
     "interrogate": (
         InterrogateRequest,
-        "Find the words that raise the CLIP similarity to image, an uploaded file.\n\n"
+        "Find the words that fit image, an uploaded file, as CLIP reads it.\n\n"
         'caption is what the prompt begins with: leave it out to have it written, "" for nothing.\n'
-        'Returns {"prompt", "caption", "similarity", "percentile", "chance", "steps", "groups", "clip_model",'
-        ' "seconds", "notice"}.',
+        'Returns {"prompt", "caption", "similarity", "percentile", "chance", "steps", "findings",'
+        ' "groups", "clip_model", "seconds", "notice"}. findings, of mode "true", say of each phrase its'
+        " list, how many times likelier it is than the rest of that list, and what the caption says instead.",
     ),
     "match": (
         MatchRequest,

@@ -16,6 +16,8 @@ from ..shared.scripts import function_of
 from ..shared.studio_protocol import PageStudio
 
 ABOUT_MODES = {
+    "true": "Adds a phrase only if this CLIP finds it, with its synonyms, likelier than the rest of its list"
+    " put together. That the similarity rises proves nothing: among many phrases one always raises it.",
     "best": "Adds the phrase that raises the similarity most, round after round.",
     "fast": "Takes the phrases that are most similar by themselves. The quickest.",
     "classic": "A medium by an artist, a site, a movement, then flavors.",
@@ -171,7 +173,8 @@ def numbers_block() -> Fields:
                 numbers[name] = _number(name)
         gr.HTML(
             "<span>A search tries the candidates most similar by themselves. It goes on for the fewest rounds"
-            " even if a phrase loses, since later ones may make up for it.</span>",
+            " even if a phrase loses, since later ones may make up for it. True adds one phrase a list at"
+            " most, and weighs 512 candidates of each.</span>",
             elem_classes="token-line",
             apply_default_css=False,
         )

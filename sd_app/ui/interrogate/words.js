@@ -6,6 +6,10 @@ import { drawCurve } from "./words_curve.js";
 
 const LOWERS =
   "These words lower CLIP's similarity to your picture. That is not the probability that a model leaves something out.";
+const BEATS =
+  "These are the words that this CLIP finds likelier than the rest of their lists. It can be wrong, above all about pictures unlike those it was trained on.";
+const TIMES =
+  "Each phrase says how many times likelier it is, to this CLIP, than the rest of its list: that is not the chance that it is true. Press one to switch it off or on.";
 const PATIENCE = 3000; // milliseconds until an unanswered press is asked once more
 const TOLD = 1500; // milliseconds that "Copied" stands
 
@@ -39,6 +43,7 @@ class Words {
   constructor(component, sendTo) {
     this.job = new JobBlock(component, sendTo);
     this.raises = this.job.find("caveat").textContent;
+    this.gains = this.job.find("chip-hint").textContent;
     this.kept = null; // the last words: they stay when a job ends without any
     this.turn = 0; // presses on phrases; an answer to an earlier one must not undo a later one
     this.wanted = null; // the phrases that are off, while the server has not answered yet
@@ -57,7 +62,8 @@ class Words {
     this.hideParts(value, some);
     this.job.setText("summary", value.phase === "error" ? "" : value.text);
     this.job.setText("note", value.note);
-    this.job.setText("caveat", value.mode === "negative" ? LOWERS : this.raises);
+    this.job.setText("caveat", { negative: LOWERS, true: BEATS }[value.mode] ?? this.raises);
+    this.job.setText("chip-hint", value.mode === "true" ? TIMES : this.gains);
     drawDrawn(this.job, value.drawn ?? null);
     drawGroups(this.job.find("groups"), value.groups ?? []);
     if (some) this.drawFound(value);
@@ -100,10 +106,13 @@ class Words {
     const shape = JSON.stringify([value.caption, value.steps]);
     if (box.dataset.shape !== shape) {
       box.dataset.shape = shape;
-      box.replaceChildren(...chipsOf(value));
+      const [chips, against] = chipsOf(value);
+      box.replaceChildren(...chips);
+      this.job.find("against-chips").replaceChildren(...against);
+      this.job.find("against").hidden = !against.length;
     }
     const off = this.wanted ?? value.off;
-    for (const chip of box.querySelectorAll("button")) {
+    for (const chip of this.job.root.querySelectorAll("button.chip")) {
       setPressed(chip, !off.includes(Number(chip.dataset.index)));
       chip.disabled = this.job.busy;
     }
@@ -139,10 +148,11 @@ class Words {
   }
 
   listen() {
-    this.job.find("chips").addEventListener("click", (event) => {
-      const chip = event.target.closest("button");
-      if (chip && !this.job.busy) this.press(Number(chip.dataset.index));
-    });
+    for (const box of ["chips", "against-chips"])
+      this.job.find(box).addEventListener("click", (event) => {
+        const chip = event.target.closest("button");
+        if (chip && !this.job.busy) this.press(Number(chip.dataset.index));
+      });
     this.job.find("actions").addEventListener("click", (event) => {
       const action = event.target.closest("button")?.dataset.do;
       if (action && !this.job.busy) this.job.trigger(action);
@@ -160,16 +170,19 @@ function copyByHand(text, root) {
   area.remove();
 }
 
+// Return the chips of caption and phrases, and apart those that say something else than the caption.
 function chipsOf(value) {
   const chips = value.caption.text ? [captionChip(value.caption)] : [];
+  const against = [];
   let index = 0;
   for (const step of value.steps) {
     const group = Object.assign(node("span", "chip-step"), { title: step.title });
     for (const phrase of step.phrases) group.append(phraseChip(phrase, index++));
     group.append(node("span", "chip-gain", step.gain));
-    chips.push(group);
+    if (step.against) group.append(node("span", "chip-gain", `CLIP reads the caption as: ${step.against}`));
+    (step.against ? against : chips).push(group);
   }
-  return chips;
+  return [chips, against];
 }
 
 function captionChip({ text, title }) {

@@ -3,12 +3,13 @@
 It is a job block as result.py's is (see job.js); its value is a WordsValue, which words.js draws.
 """
 
+from collections.abc import Sequence
 from math import isnan
 from typing import TypedDict, cast
 
 import gradio as gr
 
-from ...requests import InterrogateResult, InterrogateStep, RankedPhrase, Score
+from ...requests import Accepted, Finding, InterrogateResult, InterrogateStep, RankedPhrase, Score
 from ..shared.job_queue import Waiting
 from ..shared.result import duration, job_block
 from ..shared.result_values import JobValue
@@ -26,8 +27,9 @@ class PhraseStep(TypedDict):
     """One step of the search: a gain for its phrases together."""
 
     phrases: list[str]
-    gain: str
+    gain: str  # in cosine; of mode "true" how many times likelier than the rest of its list
     title: str
+    against: str  # what CLIP reads in the caption instead; "" if nothing
 
 
 class ScoreText(TypedDict):
@@ -99,7 +101,7 @@ KEPT: KeptWords = {
     "note": "",
     "notice": "",
     "caption": {"text": "", "title": ""},
-    "steps": [{"phrases": [""], "gain": "", "title": ""}],
+    "steps": [{"phrases": [""], "gain": "", "title": "", "against": ""}],
     "off": [0],
     "score": NO_SCORE,
     "curve": [0.0],
@@ -131,7 +133,12 @@ def running(step: InterrogateStep, mode: str) -> WordsValue:
         "mode": mode,
         "caption": {"text": step.caption, "title": cosine_text(step.caption_similarity)},
         "steps": [
-            {"phrases": list(a.phrases), "gain": number(a.gain, "+.3f"), "title": cosine_text(a.cosine)}
+            {
+                "phrases": list(a.phrases),
+                "gain": "" if mode == "true" else number(a.gain, "+.3f"),
+                "title": cosine_text(a.cosine),
+                "against": "",
+            }
             for a in step.accepted
         ],
         "prompt": step.prompt,
@@ -165,7 +172,7 @@ def finished(found: SearchResult) -> WordsValue:
         "mode": result.request.mode,
         "caption": {"text": result.caption, "title": score_title(caption) if caption else ""},
         "steps": [
-            {"phrases": list(accepted.phrases), "gain": number(accepted.gain, "+.3f"), "title": title}
+            phrase_step(accepted, title, result.findings)
             for accepted, title in zip(result.steps, titles, strict=True)
         ],
         "off": list(found.off),
@@ -181,6 +188,17 @@ def finished(found: SearchResult) -> WordsValue:
         if result.dimensions
         else "",
     }
+
+
+def phrase_step(accepted: Accepted, title: str, findings: Sequence[Finding]) -> PhraseStep:
+    """Draw one step with what it gained, or with how much likelier its phrase is than its rivals."""
+    found = next((finding for finding in findings if finding.phrase in accepted.phrases), None)
+    if found is None:
+        gain, against = number(accepted.gain, "+.3f"), ""
+    else:
+        gain, against = f"{times(found.times)}×", found.against
+        title = f"{times(found.times)} times likelier than the rest of {found.group}, {title}"
+    return {"phrases": list(accepted.phrases), "gain": gain, "title": title, "against": against}
 
 
 def _columns(phrase: RankedPhrase) -> list[str]:
@@ -253,6 +271,11 @@ def cosine_text(cosine: float | None) -> str:
 def number(value: float, form: str) -> str:
     """Return a number in Python's format, with a true minus."""
     return f"{value:{form}}".replace("-", "−")
+
+
+def times(value: float) -> str:
+    """Return 1.3, 24 or "over 1,000"."""
+    return "over 1,000" if value > 1000 else f"{value:.1f}" if value < 10 else f"{value:,.0f}"
 
 
 def percent(value: float) -> str:
