@@ -24,7 +24,12 @@ def bench(tmp_path_factory: pytest.TempPathFactory) -> Bench:
 
 @pytest.mark.parametrize(
     "trial",
-    [exactness.all_kinds, exactness.lora_on_and_off, speed.sd1, speed.xl, speed.observers, speed.cache_hits],
+    [
+        exactness.all_kinds,
+        exactness.lora_on_and_off,
+        speed.observers,
+        *(pytest.param(trial, marks=pytest.mark.slow) for trial in (speed.sd1, speed.xl, speed.cache_hits)),
+    ],
 )
 def test_a_trial_that_needs_no_card_passes_on_a_cpu(bench, trial):
     found = trial(bench)

@@ -46,6 +46,12 @@ ODD: dict[str, dict[str, object]] = {
     "a large offset": {"steps_offset": 50},
 }
 DEVICE = torch.device("cpu")
+# Every third by default: each sampler and each configuration is among them.
+EVERY_ODD_ONE = [
+    pytest.param(name, kind, odd, marks=[pytest.mark.slow] if (number + place) % 3 else [])
+    for number, (name, kind) in enumerate(BOTH)
+    for place, odd in enumerate(ODD)
+]
 
 
 def walk(name: str, kind: str, config: dict[str, object], steps: int, skipped: int) -> torch.Tensor:
@@ -75,8 +81,7 @@ def walk(name: str, kind: str, config: dict[str, object], steps: int, skipped: i
     return x - x0
 
 
-@pytest.mark.parametrize("odd", ODD)
-@pytest.mark.parametrize(("name", "kind"), BOTH)
+@pytest.mark.parametrize(("name", "kind", "odd"), EVERY_ODD_ONE)
 def test_an_odd_configuration_ends_at_x0_or_is_refused_in_a_sentence(name, kind, odd):
     sentences: list[str] = []
     for steps, skipped in ((1, 0), (12, 0), (12, 5)):

@@ -109,10 +109,10 @@ def test_a_blend_is_checked_as_it_is_typed_made_and_sent_on(page: Page, tab: Loc
 
     expression.fill("cat + 0.43*tabby")
     tab.get_by_label("Prompt around it").fill("a drawing of {}")
-    expect(tab.locator(".spelling code")).to_have_text("a drawing of {cat + 0.43*tabby}")
+    expect(tab.locator(".spelling code")).to_have_text("a drawing of {row: cat + 0.43*tabby}")
     press_generate(tab)
     expect(done(tab)).to_be_visible()
-    prompt = "a drawing of {cat + 0.43*tabby}"
+    prompt = "a drawing of {row: cat + 0.43*tabby}"
     assert (tab.locator(".result-infotext pre").text_content() or "").startswith(prompt)
 
     tab.locator(".result-send").get_by_role("button", name="Image to image").click()
@@ -213,7 +213,7 @@ def test_a_planes_cells_are_labelled_and_selectable(tab: Locator) -> None:
     expect(cells.nth(5)).to_have_attribute("aria-pressed", "true")
     expect(tab.locator(".result-seed")).to_contain_text("t = 1, +0.43 × dog")
     shown = tab.locator(".result-infotext pre").text_content() or ""
-    assert shown.startswith("a drawing of {lerp(cat, kitten, 1.0) + 0.43*dog}")
+    assert shown.startswith("a drawing of {row: lerp(cat, kitten, 1.0) + 0.43*dog}")
 
 
 def test_on_a_phone_nothing_sticks_out(page: Page) -> None:
