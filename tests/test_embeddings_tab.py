@@ -268,6 +268,12 @@ def test_the_token_view_asks_looks_up_and_refuses_in_words(tab: EmbeddingsEvents
     browser = gr.Request(session_hash="me")
     *_, last = view.numbers("a cat", "a dog", "model-a", 1.0, browser)
     assert last["phase"] == "done"
+    # By these the page knows a list that comes late for the same prompts.
+    listed = view.table("a cat", "a dog", "model-a", 1.0)
+    assert (listed["asked"], [side["prompt"] for side in listed["sides"]]) == (
+        last["asked"],
+        [side["prompt"] for side in last["sides"]],
+    )
     assert last["unlike"]
     assert last["unlike"][0] == 2
     *_, last = view.numbers("a cat", "", "gone", 1, browser)

@@ -12,6 +12,7 @@ import {
   squash,
   wordOf,
 } from "../../sd_app/ui/embeddings/token_numbers.js";
+import { isLate } from "../../sd_app/ui/embeddings/token_rows.js";
 
 const STOPS = [
   [0, 0, 0],
@@ -115,4 +116,21 @@ test("numbers are shown plain, minus the empty prompt, and minus the other one",
     [0, -6],
   ]);
   assert.equal(new RowNumbers(sides, [null, null], null).has(0), false);
+});
+
+test("a list asked for while typing takes no numbers away that came before it", () => {
+  const of = (phase, { prompts = ["a cat", "a dog"], asked = ["tiny-sd", 1], text = "" } = {}) => ({
+    phase,
+    text,
+    asked,
+    sides: prompts.map((prompt) => ({ prompt })),
+  });
+  assert.equal(isLate(of("table"), of("done")), true);
+  assert.equal(isLate(of("table"), of("waiting", { text: "Reading the prompt…" })), true);
+  assert.equal(isLate(of("table"), of("table")), false);
+  assert.equal(isLate(of("table"), null), false);
+  assert.equal(isLate(of("done"), of("waiting")), false);
+  assert.equal(isLate(of("table", { text: "Stopped" }), of("waiting")), false);
+  assert.equal(isLate(of("table", { prompts: ["a cat"] }), of("done")), false);
+  assert.equal(isLate(of("table", { asked: ["tiny-sd", 2] }), of("done")), false);
 });

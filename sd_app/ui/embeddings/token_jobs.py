@@ -38,6 +38,7 @@ class TokensValue(TypedDict, total=False):
     unlike: list[int] | None  # the rows in which two prompts differ, None for one prompt
     model: str  # what the numbers are of
     clip_skip: int
+    asked: list[object]  # model and clip_skip as the form has them
 
 
 class NearValue(TypedDict):
@@ -72,7 +73,7 @@ class NumbersJob(JobView[TokensValue, list[Encoding]]):
         if not self.texts:
             raise ValueError("the prompt must not be empty (type what you want to look into)")
         sides = sides_of(self.studio, self.texts, self.model)
-        self.drawn = {**EMPTY, "phase": "waiting", "sides": sides}
+        self.drawn = {**EMPTY, "phase": "waiting", "sides": sides, "asked": [self.model, self.clip_skip]}
         encode = borrow_call(self.studio, "encode")
         return lambda on_step: [encode(text, self.model, clip_skip=self.clip_skip) for text in self.texts]
 
@@ -83,7 +84,7 @@ class NumbersJob(JobView[TokensValue, list[Encoding]]):
         return {**self.drawn, "text": event.text}
 
     def finished(self, result: list[Encoding]) -> TokensValue:
-        return numbers_of(self.drawn["sides"], result)
+        return {**numbers_of(self.drawn["sides"], result), "asked": self.drawn["asked"]}
 
     def stopped(self) -> TokensValue:
         return {**self.drawn, "phase": "table", "text": "Stopped"}

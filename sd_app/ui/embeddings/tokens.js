@@ -12,7 +12,7 @@ import {
   squash,
   wordOf,
 } from "./token_numbers.js";
-import { detailLine, rowLine } from "./token_rows.js";
+import { detailLine, isLate, rowLine } from "./token_rows.js";
 
 const ROW = "tr[data-row]";
 const STEPS = { ArrowDown: 1, ArrowUp: -1, PageDown: 10, PageUp: -10, Home: -1e6, End: 1e6 };
@@ -58,6 +58,7 @@ class TokenView {
 
   receive() {
     const value = this.props.value || {};
+    if (isLate(value, this.drawn)) return;
     const failed = value.phase === "error";
     drawMessage(this.root.querySelector(".result-message"), failed ? value.text : "");
     this.find("state").textContent = failed ? "" : value.text || "";

@@ -68,7 +68,8 @@ class TokenView:
             return EMPTY
 
         def table() -> TokensValue:
-            return {**EMPTY, "phase": "table", "sides": sides_of(self.studio, texts, model)}
+            sides = sides_of(self.studio, texts, model)
+            return {**EMPTY, "phase": "table", "sides": sides, "asked": [model, whole(clip_skip)]}
 
         return attempt(table, self._failed)
 
