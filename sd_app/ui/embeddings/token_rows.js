@@ -85,7 +85,8 @@ function part(title, pairs, text = "") {
 // Tell a list of tokens that arrives when the same prompts' numbers are there already, or on their way:
 // it was asked for while typing, and must not take them away.
 export function isLate(value, drawn) {
-  if (!drawn || value.phase !== "table" || value.text || !["waiting", "done"].includes(drawn.phase)) return false;
+  if (!drawn || value.phase !== "table" || value.text || !["waiting", "done"].includes(drawn.phase))
+    return false;
   const asked = ({ sides, asked }) => JSON.stringify([sides.map((one) => one.prompt), asked]);
   return asked(value) === asked(drawn);
 }
