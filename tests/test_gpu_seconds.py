@@ -52,7 +52,7 @@ def test_the_usual_pictures_are_booked_for_less_than_the_usual_minute() -> None:
 def test_attention_makes_a_large_picture_dearer_than_its_pixels() -> None:
     sides = (512, 1024, 2048)
     small, middle, large = (work_of(replace(ASKED, width=s, height=s), SD1).total for s in sides)
-    assert middle / small < 4 < large / middle
+    assert 4 < middle / small < large / middle
 
 
 def test_only_the_steps_that_are_run_count() -> None:
