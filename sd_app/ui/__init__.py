@@ -10,6 +10,7 @@ from .img2img.tab import IMG2IMG
 from .inpaint.tab import INPAINT
 from .interrogate.tab import interrogate_tab
 from .shared.files import PictureFiles
+from .shared.guarded import GuardedBlocks
 from .shared.job_queue import JobQueue
 from .shared.making_tab import build_making_tab
 from .shared.result import TARGETS
@@ -29,8 +30,12 @@ def build_ui(studio: PageStudio) -> gr.Blocks:
     settings = studio.settings
     queue = JobQueue()
     models = studio.models()
-    with gr.Blocks(
-        title="Glass-box Studio", analytics_enabled=False, delete_cache=(DAY, DAY), fill_width=True
+    with GuardedBlocks(
+        mode=settings.mode,
+        title="Glass-box Studio",
+        analytics_enabled=False,
+        delete_cache=(DAY, DAY),
+        fill_width=True,
     ) as demo:
         shared = settings.mode != "local"
         files = PictureFiles(settings.outputs_dir, shared=shared, copies=demo.upload_file_set)
