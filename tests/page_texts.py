@@ -176,7 +176,7 @@ def python_texts(source: str, *, one_word: bool) -> list[str]:
         texts = script_texts(text) if "=>" in text else _markup_texts(text) if text[:1] == "<" else [text]
         if texts == [text] and not (_is_read(text, one_word) or (id(node) in read and LETTER.search(text))):
             continue
-        found += [(node.lineno, " ".join(one.split())) for one in texts]
+        found += [(getattr(node, "lineno", 0), " ".join(one.split())) for one in texts]
     return list(dict.fromkeys(text for _, text in sorted(found, key=lambda one: one[0])))
 
 
