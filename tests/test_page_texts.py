@@ -23,7 +23,7 @@ ODD = {
     r"\bgo(es)? on from there\b|\bgo on working\b": "continue, keep working",
     r"\bhas come\b|\bhave come\b|\bwhat comes\b": "arrived, was downloaded",
     r"\bfor one$|\bfor one[,.)]": "for example",
-    r"\b(it|which|that|and) is no\b|\bare no [a-z]+s of\b": "is not a",
+    r"\b(it|which|that|and|\}) is no\b|\bare no [a-z]+s of\b": "is not a",
     r"\bis none\b|\bthat are none\b|\bas no\b": "is not one",
     r"\bthose of no\b": "not those of a",
     r"\b(is|are) another('s)? than\b|\bare others than\b|\bis another one\b": "differs from",

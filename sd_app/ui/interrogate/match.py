@@ -16,7 +16,6 @@ from ..shared.controls import go_row
 from ..shared.errors import error_sentence
 from ..shared.files import PictureFiles
 from ..shared.form import build_request
-from ..shared.gpu import borrow_call
 from ..shared.job_events import JobView, job_events
 from ..shared.job_queue import JobQueue, Run, Waiting
 from ..shared.result import duration, job_block
@@ -129,11 +128,10 @@ class MatchEvents:
 
     def wire(self, demo: gr.Blocks) -> None:
         """Connect all events. Not inside gr.Tabs."""
-        match = borrow_call(self.studio, "match")
         view = self.uploads.view
 
         def ask(values: Values, browser: gr.Request) -> Iterator[MatchValue]:
-            yield from self.match(values, match, str(browser.session_hash))
+            yield from self.match(values, self.studio.match, str(browser.session_hash))
 
         def stop(browser: gr.Request) -> None:
             self.queue.stop(str(browser.session_hash))
