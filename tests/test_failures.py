@@ -56,7 +56,7 @@ def test_what_our_code_refuses_speaks_for_itself(mode: str, caplog: pytest.LogCa
         lambda: np.zeros(2) + np.zeros(3),
         lambda: "\ud83d".encode(),
         lambda: Settings(device="cpu", outputs_dir=Path("a\0b")).outputs_dir.stat(),
-        lambda: [].index(SECRET),
+        lambda: ["a"].index(SECRET),
         lambda: Studio(Settings()).models()[0].nothing,  # type: ignore[attr-defined]
     ],
 )

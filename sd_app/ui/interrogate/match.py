@@ -16,7 +16,6 @@ from ..shared.controls import go_row
 from ..shared.errors import error_sentence
 from ..shared.files import PictureFiles
 from ..shared.form import build_request
-from ..shared.gpu import borrow_call
 from ..shared.job_events import JobView, job_events
 from ..shared.job_queue import JobQueue, Run, Waiting
 from ..shared.result import duration, job_block
@@ -129,11 +128,10 @@ class MatchEvents:
 
     def wire(self, demo: gr.Blocks) -> None:
         """Connect all events. Not inside gr.Tabs."""
-        match = borrow_call(self.studio, "match")
         view = self.uploads.view
 
         def ask(values: Values, browser: gr.Request) -> Iterator[MatchValue]:
-            yield from self.match(values, match, str(browser.session_hash))
+            yield from self.match(values, self.studio.match, str(browser.session_hash))
 
         def stop(browser: gr.Request) -> None:
             self.queue.stop(str(browser.session_hash))
@@ -161,11 +159,11 @@ class MatchEvents:
     def read(self, values: Values, pictures: list[NamedFile]) -> MatchRequest:
         """Build the request; each line is a text. Raise ValueError for a bad one."""
         if not pictures:
-            raise ValueError("images must be 1 to 12 of them, there is none (add one)")
+            raise ValueError("images must number 1 to 12, got none (add one)")
         lines = str(values[self.form["texts"]] or "").splitlines()
         texts = [line.strip() for line in lines if line.strip()]
         if not texts:
-            raise ValueError("texts must be 1 to 12 of them, there is none (write one a line)")
+            raise ValueError("texts must number 1 to 12, got none (write one per line)")
         asked = {"images": self.uploads.paths(pictures), "texts": texts}
         return build_request({**asked, "clip_model": values[self.form["clip_model"]]}, MatchRequest)
 

@@ -42,7 +42,7 @@ class Uploads:
         errors: list[Exception] = []
         for file in files if isinstance(files, list) else []:
             if len(pictures) >= MAX_MATCHES:
-                errors.append(ValueError(f"images must be at most {MAX_MATCHES} (remove one first)"))
+                errors.append(ValueError(f"images must number at most {MAX_MATCHES} (remove one first)"))
                 break
             attempt(partial(self._add, file, pictures), errors.append)
         return {"pictures": pictures, "text": ""}, errors

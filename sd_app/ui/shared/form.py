@@ -92,7 +92,7 @@ def build_request(values: Mapping[str, object], request_type: type[RequestT]) ->
     if "image" not in checked and issubclass(request_type, InterrogateRequest):
         raise ValueError("image is missing (open, paste or drop one)")
     if "images" not in checked and issubclass(request_type, MatchRequest):
-        raise ValueError("images is missing (open, paste or drop some)")
+        raise ValueError("images must number 1 to 12, got none (add one)")
     return make_request(request_type, checked)
 
 
@@ -202,7 +202,7 @@ def fields_of(
     kept, missing = _existing(found, models, schedulers, vaes)
     remarks = [*missing, *remarks]
     if remarks and reading.program:
-        remarks.insert(0, f"They are in {reading.program}'s form.")
+        remarks.insert(0, f"They are in {reading.program}'s format.")
     return kept, remarks
 
 
@@ -228,7 +228,7 @@ def _existing(
             kept[name] = same[0]
         else:
             label = LABELS[name] if name == "vae" else LABELS[name].lower()
-            remarks.append(f"The {label} {asked} is not here, so yours stays.")
+            remarks.append(f"The {label} {asked} is not here, so yours is kept.")
     if "schedule_type" in kept:
         possible = schedule_types_of(kept.get("scheduler"))
         if not possible:
