@@ -20,6 +20,7 @@ from ..shared.controls import (
     negative_box,
     notice_block,
     parameter_drop,
+    part_title,
     picked,
     sampling_block,
     size_block,
@@ -104,6 +105,7 @@ def embeddings_tab(
         gr.Row(elem_classes="maker", equal_height=False),
     ):
         with gr.Column(elem_classes="ask", scale=0, min_width=320):
+            part_title("Embeddings")
             notice = notice_block()
             modes = [(mode.capitalize(), mode) for mode in MODES]
             mode = gr.Radio(modes, value=MODES[0], label="What to do", elem_classes=["choice", "modes"])

@@ -16,6 +16,9 @@ class Badge {
     document.addEventListener("pointerdown", (event) => {
       if (!this.root.contains(event.target)) this.open(false);
     });
+    this.root.addEventListener("focusout", ({ relatedTarget }) => {
+      if (relatedTarget && !this.root.contains(relatedTarget)) this.open(false);
+    });
     this.root.addEventListener("keydown", (event) => this.closeByKey(event));
   }
 
@@ -28,6 +31,7 @@ class Badge {
     const starting = !facts.length;
     this.root.querySelector(".dot").classList.toggle("starting", starting);
     const shown = starting ? ["Starting…"] : words;
+    this.find("open").ariaLabel = `What runs where: ${shown.join(", ")}`;
     this.find("words").replaceChildren(...shown.map((word) => node("span", "", word)));
     const lines = facts.flatMap(([name, text]) => [node("dt", "", name), node("dd", "", text)]);
     this.root.querySelector("dl").replaceChildren(...lines);

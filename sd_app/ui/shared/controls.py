@@ -94,10 +94,10 @@ def negative_box(*classes: str) -> Component:
     return words_box(Txt2ImgRequest, "negative_prompt", "What it must not show", *classes)
 
 
-def prompt_block(model: ModelInfo | None) -> PromptBlock:
-    """Make what you say."""
+def prompt_block(model: ModelInfo | None, *, autofocus: bool) -> PromptBlock:
+    """Make what you say. With `autofocus` it has the focus as soon as it is there."""
     notice = notice_block()
-    prompt = words_box(Txt2ImgRequest, "prompt", "What the picture shows", lines=3, autofocus=True)
+    prompt = words_box(Txt2ImgRequest, "prompt", "What the picture shows", lines=3, autofocus=autofocus)
     prompt_line = gr.HTML(token_line(None), elem_classes="token-line", apply_default_css=False)
     examples = examples_block(list(model.example_prompts) if model else [])
     negative = negative_box()
@@ -116,6 +116,11 @@ def go_row(label: str = "Generate", *classes: str) -> tuple[gr.Button, gr.Button
         generate = gr.Button(label, variant="primary", elem_classes="generate", scale=4, min_width=140)
         stop = gr.Button("Stop", variant="stop", elem_classes="stop-run", scale=1, min_width=80)
     return generate, stop
+
+
+def part_title(text: str) -> None:
+    """Head a part of the page for those who hear it; the chosen tab shows the same words to who sees."""
+    gr.HTML(f'<h2 class="unseen">{text}</h2>', apply_default_css=False, elem_classes="part-title")
 
 
 def panel_title(text: str) -> None:
