@@ -12,7 +12,11 @@ class Badge {
     this.root = element.querySelector(".badge");
     this.props = props;
     this.find("open").addEventListener("click", () => this.open(this.find("panel").hidden));
-    this.find("unload").addEventListener("click", () => trigger("free"));
+    this.find("unload").addEventListener("click", () => {
+      this.props.value = { ...this.props.value, waiting: true, note: "Freeing memory…" };
+      this.draw();
+      trigger("free");
+    });
     document.addEventListener("pointerdown", (event) => {
       if (!this.root.contains(event.target)) this.open(false);
     });

@@ -12,6 +12,7 @@ from .browser_state import QUIET
 from .components import Component, Fields, Form, Notice
 from .field_controls import control
 from .form import OWN_VAE, RANDOM_SEED, model_defaults
+from .kinds import MAKERS
 from .scripts import function_of, script_of
 
 # The slider's end; larger values arrive with a picture's parameters.
@@ -37,13 +38,16 @@ class PromptBlock:
 def notice_block() -> gr.HTML:
     """Make the line that tells what was put into the form, {text, before}; it triggers `undo`.
 
-    Settings that are pasted into a prompt arrive there too, as `pasted` with their text; see page.js.
+    Settings that are pasted into a prompt arrive there too, as `pasted` with their text; see page.js. A tab
+    that it offers is asked for by `move_NAME`.
     """
+    moves = [f"move_{name}" for name in MAKERS]
     return gr.HTML(
         value=NO_NOTICE,
         html_template='<p class="notice" role="status" hidden><span></span>'
-        '<button type="button">Undo</button></p>',
-        js_on_load=script_of("shared/notice.js", "undo", "pasted"),
+        '<span class="notice-does"><button type="button" class="notice-undo"'
+        ' aria-label="Undo what was put into the form">Undo</button></span></p>',
+        js_on_load=script_of("shared/notice.js", "undo", "pasted", *moves),
         apply_default_css=False,
         elem_classes="notice-block",
     )

@@ -16,6 +16,7 @@ from .browser_state import QUIET, browser_state, keep_form, keep_pictures, read_
 from .canvas import Canvas
 from .components import Component, Form, Updates, Values
 from .controls import (
+    NO_NOTICE,
     USUAL_STEPS,
     PromptBlock,
     picked,
@@ -26,7 +27,7 @@ from .controls import (
 )
 from .field_controls import if_chosen
 from .files import PictureFiles
-from .form import MODEL_FIELDS, OWN_VAE, model_defaults, read_request, valid_fields
+from .form import MODEL_FIELDS, OWN_VAE, TEXTS, model_defaults, read_request, valid_fields
 from .gpu import borrow_gpu
 from .job_events import job_events
 from .job_queue import JobQueue, make_run
@@ -193,7 +194,14 @@ class MakingTabEvents:
         self._wire_choice()
 
     def _wire_choice(self) -> None:
-        self.prompts.examples.pick(picked, outputs=self.form[self.prompts.example_for], **QUIET)
+        field = self.form[self.prompts.example_for]
+        self.prompts.examples.pick(
+            self.take_example,
+            inputs=field,
+            outputs=[field, self.prompts.notice],
+            preprocess=False,
+            **QUIET,
+        )
         self.form["model"].input(
             self.choose_model,
             js=if_chosen(self.form["model"]),
@@ -202,6 +210,19 @@ class MakingTabEvents:
             preprocess=False,
             **QUIET,
         )
+
+    def take_example(self, before: object, event: gr.EventData) -> Updates:
+        """Put an example into its field; what stood there can be brought back."""
+        name = self.prompts.example_for
+        return {self.form[name]: picked(event), **self.replaced({name: before}, {name: picked(event)})}
+
+    def replaced(self, before: Mapping[str, object], after: Mapping[str, object]) -> Updates:
+        """Return the update that offers back what an example takes the place of, if a text is lost."""
+        lost = {name: old for name, old in before.items() if old and name in after and old != after[name]}
+        if not any(name in TEXTS for name in lost):
+            return {self.prompts.notice: NO_NOTICE}
+        text = "The example took the place of what stood here."
+        return {self.prompts.notice: {"text": text, "before": lost}}
 
     def wire_added(self, add_model: gr.HTML) -> None:
         """Set the form to what a model likes that was added just now, and is chosen with that."""

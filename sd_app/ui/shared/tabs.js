@@ -148,14 +148,16 @@ function markTabs() {
   }
   const chosen = chosenTab();
   before ||= chosen?.dataset.tabId ?? "";
-  if (chosen) nameWindow(chosen.textContent);
+  if (chosen) nameWindow(chosen);
 }
 
 // The title says which tab it is, behind the percentage of a running job; see job.js.
-function nameWindow(label) {
+function nameWindow(chosen) {
   const [percent = ""] = /^\d+% · /.exec(document.title) ?? [];
-  const title = `${percent}${label} · ${NAME}`;
-  if (document.title !== title) document.title = title;
+  const title = `${percent}${chosen.textContent} · ${NAME}`;
+  if (document.title === title) return;
+  document.title = title;
+  chosen.scrollIntoView({ block: "nearest", inline: "nearest" }); // on a phone the row of tabs scrolls
 }
 
 export function listenToTabs() {
