@@ -19,11 +19,12 @@ from sd_app.ui.shared.errors import sentence
 from sd_app.ui.shared.files import PictureFiles
 from sd_app.ui.shared.form import fields_of, valid_fields
 from sd_app.ui.shared.frames import caption, number
-from sd_app.ui.shared.gpu import Make, _stopped
+from sd_app.ui.shared.gpu import _stopped
 from sd_app.ui.shared.job_queue import JobQueue, make_run
 from sd_app.ui.shared.making_job import Shown
 from sd_app.ui.shared.making_tab import build_making_tab
 from sd_app.ui.shared.send_to import Receiver
+from sd_app.ui.shared.studio_protocol import Make
 
 STEPS = "Steps: 2, Sampler: DDIM, CFG scale: 5, Seed: 7, Size: 64x64"
 OURS = f"{STEPS}, Version: sd_app 0.1.0"  # its braces are arithmetic

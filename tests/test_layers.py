@@ -34,9 +34,10 @@ MAY_IMPORT = {
     "__init__": {"requests", "settings", "studio"},
     "__main__": {"cli"},
     "cli": {"studio", *LEAVES},
-    "studio": FEATURES | TOOLS | LEAVES,
+    "studio": {"inside"} | FEATURES | TOOLS | LEAVES,
     "ui": PAGE_MAY,
     "tiny": FEATURES | TOOLS | LEAVES,
+    "inside": {"generation"} | TOOLS | LEAVES,  # what is computed from a recording, and may run something
     **dict.fromkeys(FEATURES, TOOLS | LEAVES),
     **dict.fromkeys(TOOLS, TOOLS | LEAVES),
     **dict.fromkeys(LEAVES, LEAVES),

@@ -10,6 +10,7 @@ from .img2img.tab import IMG2IMG
 from .inpaint.tab import INPAINT
 from .interrogate.tab import interrogate_tab
 from .shared.files import PictureFiles
+from .shared.gpu import lend_gpu
 from .shared.job_queue import JobQueue
 from .shared.making_tab import build_making_tab
 from .shared.result import TARGETS
@@ -26,6 +27,7 @@ MAX_QUEUE = 64  # events that Gradio itself lets wait
 
 def build_ui(studio: PageStudio) -> gr.Blocks:
     """Build the page of a studio: header, tabs, API. Launch it with theme_options and launch_options."""
+    studio = lend_gpu(studio)
     settings = studio.settings
     queue = JobQueue()
     models = studio.models()

@@ -4,7 +4,7 @@ import inspect
 from collections.abc import Callable
 from dataclasses import MISSING, fields
 from functools import partial
-from typing import get_args, get_type_hints
+from typing import Any, get_args, get_type_hints
 
 import gradio as gr
 
@@ -22,10 +22,9 @@ from ...requests import (
 from ..shared.errors import error_text
 from ..shared.files import PictureFiles
 from ..shared.form import build_request
-from ..shared.gpu import Make, borrow_call, borrow_gpu
 from ..shared.job_events import attempt, result_of
 from ..shared.job_queue import JobQueue, Run
-from ..shared.studio_protocol import PageStudio
+from ..shared.studio_protocol import Make, PageStudio
 from ..shared.toasts import client_error
 from .answers import Answer, Result, answer_of
 from .uploads import PICTURE_HINTS, find_pictures
@@ -96,7 +95,7 @@ def job_endpoint(
 ) -> Callable[..., Answer]:
     """Return the function of an endpoint; its parameters are the fields of the request."""
     request_type, about = ENDPOINTS[name]
-    make = _borrow(studio, name)
+    make = _make(studio, name)
     parameters = _parameters(request_type)
 
     def endpoint(browser: gr.Request, *given: object) -> Answer:
@@ -119,12 +118,10 @@ def job_endpoint(
     return endpoint
 
 
-def _borrow(studio: PageStudio, name: str) -> Make:
+def _make(studio: PageStudio, name: str) -> Make:
     """Return what makes a result of (request, on_step)."""
-    if name != "match":
-        return borrow_gpu(studio, name)
-    call = borrow_call(studio, name)
-    return lambda request, on_step: call(request)
+    method: Callable[..., Any] = getattr(studio, name)
+    return (lambda request, on_step: method(request)) if name == "match" else method
 
 
 def _parameters(request_type: type[Request]) -> dict[str, inspect.Parameter]:

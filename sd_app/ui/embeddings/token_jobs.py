@@ -9,7 +9,6 @@ import gradio as gr
 import numpy as np
 
 from ...requests import Cancelled, Encoding, RowReport, Step, TokenTable
-from ..shared.gpu import borrow_call
 from ..shared.job_events import JobView
 from ..shared.job_queue import Run, Waiting
 from ..shared.studio_protocol import OnStep, PageStudio
@@ -74,7 +73,7 @@ class NumbersJob(JobView[TokensValue, list[Encoding]]):
             raise ValueError("the prompt must not be empty (type what you want to look into)")
         sides = sides_of(self.studio, self.texts, self.model)
         self.drawn = {**EMPTY, "phase": "waiting", "sides": sides, "asked": [self.model, self.clip_skip]}
-        encode = borrow_call(self.studio, "encode")
+        encode: Any = self.studio.encode  # which says what is wrong with a model or a number
         return lambda on_step: [encode(text, self.model, clip_skip=self.clip_skip) for text in self.texts]
 
     def begun(self) -> TokensValue:
@@ -106,7 +105,7 @@ class LookUpJob(JobView[NearValue, RowReport]):
         return skipped
 
     def start(self) -> Run[RowReport]:
-        look_up = borrow_call(self.studio, "look_up")
+        look_up: Any = self.studio.look_up
         prompt, row, model = (whole(self.asked.get(name)) for name in ("prompt", "row", "model"))
         clip_skip = whole(self.asked.get("clip_skip"))
 

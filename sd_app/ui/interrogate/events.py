@@ -13,7 +13,6 @@ from ..shared.components import NamedFile, Notice, Updates, Values
 from ..shared.controls import NO_NOTICE
 from ..shared.errors import error_sentence
 from ..shared.files import PictureFiles
-from ..shared.gpu import borrow_call, borrow_gpu
 from ..shared.job_events import job_events
 from ..shared.job_queue import JobQueue
 from ..shared.scripts import function_of
@@ -56,18 +55,17 @@ class SearchEvents:
 
     def _wire_jobs(self, saved_words: gr.BrowserState) -> None:
         outputs = [self.words, saved_words]
-        interrogate = borrow_gpu(self.studio, NAME)
-        score = borrow_call(self.studio, "score_phrases")
-        draw, compare = borrow_gpu(self.studio, "txt2img"), borrow_call(self.studio, "compare_pictures")
+        studio = self.studio
 
         def search(values: Values, browser: gr.Request) -> Iterator[Shown]:
-            yield from self.search(values, interrogate, str(browser.session_hash))
+            yield from self.search(values, studio.interrogate, str(browser.session_hash))
 
         def toggle(value: object, browser: gr.Request) -> Iterator[Shown]:
-            yield from self.toggle(value, score, str(browser.session_hash))
+            yield from self.toggle(value, studio.score_phrases, str(browser.session_hash))
 
         def check(value: object, model: object, browser: gr.Request) -> Iterator[Shown]:
-            yield from self.check(value, model, draw, compare, str(browser.session_hash))
+            owner = str(browser.session_hash)
+            yield from self.check(value, model, studio.txt2img, studio.compare_pictures, owner)
 
         def stop(browser: gr.Request) -> None:
             self.queue.stop(str(browser.session_hash))

@@ -15,7 +15,6 @@ from ..shared.controls import go_row, part_title
 from ..shared.errors import error_sentence
 from ..shared.files import PictureFiles
 from ..shared.form import build_request
-from ..shared.gpu import borrow_call
 from ..shared.job_events import JobView, job_events
 from ..shared.job_queue import JobQueue, Run, Waiting
 from ..shared.result import duration, job_block
@@ -95,13 +94,12 @@ class MatchEvents:
 
     def wire(self, demo: gr.Blocks) -> None:
         """Connect all events. Not inside gr.Tabs."""
-        match = borrow_call(self.studio, "match")
         view = self.uploads.view
 
         saved_table = browser_state(NAME, "results")
 
         def ask(values: Values, browser: gr.Request) -> Iterator[tuple[MatchValue, KeptMatch]]:
-            for drawn in self.match(values, match, str(browser.session_hash)):
+            for drawn in self.match(values, self.studio.match, str(browser.session_hash)):
                 yield drawn, keep_match(drawn) if drawn.get("phase") == "done" else gr.skip()
 
         def stop(browser: gr.Request) -> None:

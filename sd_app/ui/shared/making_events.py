@@ -28,7 +28,6 @@ from .controls import (
 from .field_controls import if_chosen
 from .files import PictureFiles
 from .form import MODEL_FIELDS, OWN_VAE, TEXTS, model_defaults, read_request, valid_fields
-from .gpu import borrow_gpu
 from .job_events import job_events
 from .job_queue import JobQueue, make_run
 from .kept_result import keep_result, read_result
@@ -68,7 +67,7 @@ class MakingTabEvents:
     def wire(self, demo: gr.Blocks) -> None:
         """Connect all events. Not inside gr.Tabs, which counts what the browser keeps as tabs."""
         saved_results = browser_state(self.name, "results")
-        makes = {kind: borrow_gpu(self.studio, name) for name, kind in self.request_types.items()}
+        makes = {kind: getattr(self.studio, name) for name, kind in self.request_types.items()}
         self._wire_generate(lambda request: make_run(makes[type(request)], request), saved_results)
         if self.steps_run:
             wire_steps_run(self.form["num_inference_steps"], self.form["strength"], self.steps_run, demo)
