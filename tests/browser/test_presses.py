@@ -22,11 +22,11 @@ INPAINTED = (
 def held(page: Page) -> Iterator[None]:
     """Let the server hear of nothing that goes through the queue, until the block ends."""
     waiting: list[Route] = []
-    page.route(JOIN, waiting.append)
+    page.route(JOIN, lambda route: waiting.append(route))
     yield
-    page.unroute(JOIN)
     for route in waiting:
         route.continue_()
+    page.unroute(JOIN)
 
 
 def test_at_a_press_the_old_error_goes_and_starting_stands(page: Page) -> None:

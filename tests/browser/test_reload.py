@@ -34,9 +34,10 @@ def shown(tab: Locator) -> dict[str, object]:
         part = tab.locator(f".result-{name}").first
         found[name] = part.text_content() if part.is_visible() else None
     for name in ("start", "film"):
-        files = tab.locator(f".result-{name} :is(img, video)")
+        files = tab.locator(f".result-{name}:not([hidden]) :is(img, video)")
         found[name] = files.evaluate_all("all => all.map((one) => one.getAttribute('src'))")
-    found["curves"] = tab.locator(".plot-chart path, .plot-chart polyline").count()
+    curves = ".result-plot:not([hidden]) .plot-chart :is(path, polyline)"
+    found["curves"] = tab.locator(curves).count()
     return found
 
 
