@@ -283,7 +283,7 @@ def _why_missing(settings: Settings, name: str) -> str:
 
 def _why_file_unusable(path: Path) -> str:
     if path.is_symlink() and not path.exists():
-        return "it is a link that leads nowhere"
+        return "it is a broken link"
     try:
         describe_file(path)
     except FileNotFoundError:

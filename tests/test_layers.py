@@ -37,7 +37,8 @@ MAY_IMPORT = {
     "studio": {"inside"} | FEATURES | TOOLS | LEAVES,
     "ui": PAGE_MAY,
     "tiny": FEATURES | TOOLS | LEAVES,
-    "inside": {"generation"} | TOOLS | LEAVES,  # what is computed from a recording, and may run something
+    # What is computed from a recording, which may run something; and the embedded model's judge.
+    "inside": {"generation", "tiny"} | TOOLS | LEAVES,
     **dict.fromkeys(FEATURES, TOOLS | LEAVES),
     **dict.fromkeys(TOOLS, TOOLS | LEAVES),
     **dict.fromkeys(LEAVES, LEAVES),

@@ -12,7 +12,7 @@ from ..weights.model_manager import ModelManager
 from ..weights.pipeline import Pipeline
 from .job import Job
 
-AGAIN = "Out of memory: once more, frugally"
+AGAIN = "Out of memory: trying again with less memory"
 
 Images = list[Image.Image]
 Run = Callable[[int, int], Images]  # first picture, number of pictures

@@ -87,7 +87,7 @@ def test_a_picture_of_another_kind_offers_its_tab_and_one_press_opens_it_filled(
     write_png(Image.new("RGB", (80, 64), "teal"), INPAINTED, tmp_path / "theirs.png")
     here, there = page.locator("#tab-txt2img"), page.locator("#tab-inpaint")
     here.locator(".drop-picture input[type=file]").set_input_files(tmp_path / "theirs.png")
-    expect(here.locator(".notice")).to_contain_text("Such a picture is made in Inpaint.")
+    expect(here.locator(".notice")).to_contain_text("Pictures like this one are made in Inpaint.")
     here.get_by_role("button", name="Open in Inpaint").click()
     expect(there).to_be_visible()
     expect(there.get_by_label("Prompt", exact=True)).to_have_value("a green boat")

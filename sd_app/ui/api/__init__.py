@@ -19,9 +19,10 @@ def publish_api(studio: PageStudio, queue: JobQueue, files: PictureFiles) -> Non
     def tokens(prompt: str, model: str | None = None, num_inference_steps: int | None = None) -> Answer:
         """Cut a prompt into the model's tokens and 75-token chunks.
 
-        "rows" are all that the model reads, start mark, end mark and padding too; a single window of 77 rows
-        would keep "kept" tokens and cut the others. Of a prompt that changes on the way or joins others by
-        AND "texts" are what it becomes, each with its steps; the tokens are the first one's, without "rows".
+        "rows" are all that the model reads, start token, end token and padding too; a single window of 77
+        rows would keep "kept" tokens and cut the others. Of a prompt that changes on the way or joins others
+        by AND "texts" are what it becomes, each with its steps; the tokens are the first one's, without
+        "rows".
         "remarks" are sentences on what is not read as it may be meant.
         """
 

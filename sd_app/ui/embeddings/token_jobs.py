@@ -70,7 +70,7 @@ class NumbersJob(JobView[TokensValue, list[Encoding]]):
 
     def start(self) -> Run[list[Encoding]]:
         if not self.texts:
-            raise ValueError("the prompt must not be empty (type what you want to look into)")
+            raise ValueError("the prompt must not be empty (type the prompt to look into)")
         sides = sides_of(self.studio, self.texts, self.model)
         self.drawn = {**EMPTY, "phase": "waiting", "sides": sides, "asked": [self.model, self.clip_skip]}
         encode: Any = self.studio.encode  # which says what is wrong with a model or a number

@@ -118,7 +118,7 @@ def badge_value(status: Status, unloader: Unloader | None = None) -> BadgeValue:
         return value
     facts = [
         ["Device", f"{status.device_name or status.device} ({status.device})"],
-        ["Numbers", status.dtype],
+        ["Precision", status.dtype],
     ]
     short = [status.device.upper(), status.dtype]
     if status.memory_total:

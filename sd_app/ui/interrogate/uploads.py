@@ -40,7 +40,7 @@ class Uploads:
         errors: list[ValueError | OSError] = []
         for file in files if isinstance(files, list) else []:
             if len(pictures) >= MAX_MATCHES:
-                errors.append(ValueError(f"images must be at most {MAX_MATCHES} (remove one first)"))
+                errors.append(ValueError(f"images must number at most {MAX_MATCHES} (remove one first)"))
                 break
             try:
                 path, name = file.get("path"), file.get("name")

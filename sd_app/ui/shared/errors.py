@@ -18,7 +18,7 @@ def error_text(error: Exception, mode: str) -> str:
     log.error("a job failed", exc_info=error)
     name = type(error).__name__
     if mode != "local":
-        return f"the job failed ({name}); the owner finds the reason in the log"
+        return f"the job failed ({name}); the owner can find the reason in the log"
     return str(error) if isinstance(error, OSError) else f"the job failed: {name}: {error}"
 
 

@@ -200,7 +200,7 @@ def fields_of(
     kept, missing = _existing(found, models, schedulers, vaes)
     remarks = [*missing, *remarks]
     if remarks and reading.program:
-        remarks.insert(0, f"They are in {reading.program}'s form.")
+        remarks.insert(0, f"They are in {reading.program}'s format.")
     return kept, remarks
 
 
@@ -226,7 +226,7 @@ def _existing(
             kept[name] = same[0]
         else:
             label = LABELS[name] if name == "vae" else LABELS[name].lower()
-            remarks.append(f"The {label} {asked} is not here, so yours stays.")
+            remarks.append(f"The {label} {asked} is not here, so yours is kept.")
     if "schedule_type" in kept:
         possible = schedule_types_of(kept.get("scheduler"))
         if not possible:

@@ -220,7 +220,7 @@ class MakingTabEvents:
         lost = {name: old for name, old in before.items() if old and name in after and old != after[name]}
         if not any(name in TEXTS for name in lost):
             return {self.prompts.notice: NO_NOTICE}
-        text = "The example took the place of what stood here."
+        text = "The example replaced what was here."
         return {self.prompts.notice: {"text": text, "before": lost}}
 
     def wire_added(self, add_model: gr.HTML) -> None:

@@ -18,7 +18,7 @@ from .making_events import MakingTabEvents
 from .scripts import function_of
 from .toasts import refusal, warn
 
-NO_PICTURE = "Parameters name no picture to begin from: open it on the canvas."
+NO_PICTURE = "The parameters do not include a picture to start from: open it on the canvas."
 THE_PICTURE = (
     "The picture itself is on the canvas, as the file does not hold the one it was made from. Undo there"
     " takes it back."
@@ -335,4 +335,4 @@ class Receiver:
 
 def _made_in(makers: Sequence[str]) -> str:
     names = " or ".join(MAKERS[name] for name in makers)
-    return f"Such a picture is made in {names}."
+    return f"Pictures like this one are made in {names}."
