@@ -139,10 +139,9 @@ class Seen:
 
 def look_at(studio: Studio, cases: Sequence[Case], judge) -> Iterator[Seen]:
     """Record each case and work out what its words did."""
-    manager = studio._ready_manager()
     for case in cases:
         recording = studio.record(case.request, features=False, keep=False)
-        look = Look(manager, recording)
+        look = studio.look(recording)
         found = words_in(look)
         yield Seen(
             case=case,

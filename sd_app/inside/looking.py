@@ -5,7 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..requests import Step, Txt2ImgRequest
+from ..requests import InsideRequest, InsideResult, Step, Txt2ImgRequest
 from ..settings import Settings
 
 if TYPE_CHECKING:
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from ..probes.kept_recordings import RecentRecordings, RecordingFolder
     from ..probes.recording import Recording
     from ..weights.model_manager import ModelManager
+    from .look import Look
     from .record import RecordedPicture
 
     Picture = Image.Image | str | Path
@@ -114,6 +115,28 @@ class LooksInside(ABC):
 
         folder = self._recordings() if keep else None
         return record.record_again(manager, request, picture, folder, on_step=on_step, announce=announce)
+
+    def inside(self, request: InsideRequest, on_step: Callable[[Step], None] | None = None) -> InsideResult:
+        """Record a picture's request again and make all panels of it, as files in memory.
+
+        What cannot be recorded is said in the result's sentence, and the panels that need no recording are
+        shown. Raise ValueError for a file that is no picture and unknown panels; Cancelled where on_step
+        raised it.
+        """
+        manager = self._ready_manager()
+        from . import report
+
+        return report.look_inside(manager, request, self._recordings(), on_step)
+
+    def look(self, recording: "Recording", on_step: Callable[[Step], None] | None = None) -> "Look":
+        """Return a recording joined with the models here: what the panels' functions work with.
+
+        on_step hears of pictures that a panel makes; Cancelled raised in it comes out there.
+        """
+        manager = self._ready_manager()
+        from .look import Look
+
+        return Look(manager, recording, on_step=on_step)
 
     def recordings(self) -> list[str]:
         """List the recordings that are kept, by name, the newest first."""

@@ -1,9 +1,14 @@
 """All panels of Look inside, in the order in which they are shown."""
 
-from . import film, guidance_panels, word_panels
+from . import fewer_steps, film, guidance_panels, word_panels
 from .panel import Panel
 
-PANELS: tuple[Panel, ...] = (film.PANEL, *word_panels.PANELS, *guidance_panels.PANELS)
+PANELS: tuple[Panel, ...] = (
+    film.PANEL,
+    fewer_steps.PANEL,
+    *word_panels.PANELS,
+    *guidance_panels.PANELS,
+)
 
 
 def find_panels(names: tuple[str, ...] = ()) -> tuple[Panel, ...]:

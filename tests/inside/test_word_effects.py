@@ -25,7 +25,7 @@ ALONE = Txt2ImgRequest(prompt="a red cat, on the beach", negative_prompt="blue",
 
 def look_at(studio: Studio, request: Txt2ImgRequest, **options: Any) -> Look:
     options = {"attention": False, "features": False, **options}
-    return Look(studio._ready_manager(), studio.record(request, keep=False, **options))
+    return studio.look(studio.record(request, keep=False, **options))
 
 
 def map_of(effects: WordEffects, label: str) -> np.ndarray:

@@ -12,6 +12,7 @@ from ...requests import (
     BlendRequest,
     Img2ImgRequest,
     InpaintRequest,
+    InsideRequest,
     InterrogateRequest,
     MatchRequest,
     MatchResult,
@@ -19,17 +20,17 @@ from ...requests import (
     Txt2ImgRequest,
     WalkRequest,
 )
-from ..shared.errors import error_text
+from ..shared.errors import attempt, error_text
 from ..shared.files import PictureFiles
 from ..shared.form import build_request
-from ..shared.job_events import attempt, result_of
+from ..shared.job_events import result_of
 from ..shared.job_queue import JobQueue, Run
 from ..shared.studio_protocol import Make, PageStudio
 from ..shared.toasts import client_error
 from .answers import Answer, Result, answer_of
 from .uploads import PICTURE_HINTS, find_pictures
 
-Request = Txt2ImgRequest | InterrogateRequest | MatchRequest
+Request = Txt2ImgRequest | InterrogateRequest | MatchRequest | InsideRequest
 
 RETURNS = (
     "A seed of -1 is a random one; picture k has seed + k. What is left out takes the model's default.\n"
@@ -49,10 +50,10 @@ ENDPOINTS: dict[str, tuple[type[Request], str]] = {
     "interrogate": (
         InterrogateRequest,
         "Find the words that fit image, an uploaded file, as CLIP reads it.\n\n"
-        'caption is what the prompt begins with: leave it out to have it written, "" for nothing.\n'
+        'caption is what the prompt starts with: leave it out to have it written, "" for nothing.\n'
         'Returns {"prompt", "caption", "similarity", "percentile", "chance", "steps", "findings",'
         ' "groups", "clip_model", "seconds", "notice"}. findings, of mode "true", say of each phrase its'
-        " list, how many times likelier it is than the rest of that list, and what the caption says instead.",
+        " list, how many times as likely it is as the rest of that list, and what the caption says instead.",
     ),
     "match": (
         MatchRequest,
@@ -60,6 +61,15 @@ ENDPOINTS: dict[str, tuple[type[Request], str]] = {
         'Returns {"cosines", "percentiles", "chances", "text_chances", "image_chances": a row an image and a'
         ' column a text, "scale",'
         ' "clip_model", "seconds"}.',
+    ),
+    "inside": (
+        InsideRequest,
+        "Show how picture came about, an uploaded file with its request inside: it is run again and recorded."
+        " What it began from is given as init_image, an inpainting's mask as mask_image; panels names those"
+        " to be shown, none means all.\n\n"
+        'Returns {"sentence": whether the picture made again is the same to the byte, or why not,'
+        ' "is_identical", "panels": of each "name", "title", "seen", "not_shown", "formula", "exactness",'
+        ' "why_not", "said" and "files" (PNG, NPZ, CSV, films), "recording_bytes", "seconds", "notice"}.',
     ),
     "blend": (
         BlendRequest,
