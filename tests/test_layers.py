@@ -34,9 +34,11 @@ MAY_IMPORT = {
     "__init__": {"requests", "settings", "studio"},
     "__main__": {"cli"},
     "cli": {"studio", *LEAVES},
-    "studio": FEATURES | TOOLS | LEAVES,
+    "studio": {"inside"} | FEATURES | TOOLS | LEAVES,
     "ui": PAGE_MAY,
     "tiny": FEATURES | TOOLS | LEAVES,
+    # What is computed from a recording, which may run something; and the embedded model's judge.
+    "inside": {"generation", "tiny"} | TOOLS | LEAVES,
     **dict.fromkeys(FEATURES, TOOLS | LEAVES),
     **dict.fromkeys(TOOLS, TOOLS | LEAVES),
     **dict.fromkeys(LEAVES, LEAVES),

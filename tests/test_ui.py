@@ -31,6 +31,7 @@ from sd_app.ui.shared.result_values import ImageEntry, ResultValue
 from sd_app.ui.shared.send_to import Receiver
 from sd_app.ui.shared.studio_protocol import OnStep
 from sd_app.ui.txt2img.tab import TXT2IMG
+from tests.limits import PATIENCE
 
 SCHEDULERS = ("DDIM", "Euler a")
 RESOLVED = Txt2ImgRequest(
@@ -208,7 +209,7 @@ def test_closing_a_stream_stops_the_job_and_frees_the_line() -> None:
     events = stream(queue, "a", job)
     next(events)
     events.close()  # type: ignore[attr-defined]
-    assert ended.wait(5)
+    assert ended.wait(PATIENCE)
     assert drain(queue, "b", lambda on_step: "next")[-1] == "next"
 
 
@@ -379,7 +380,7 @@ def test_a_page_that_is_closed_stops_its_job() -> None:
     events = job_events(queue, "me", Told(run), "local")
     assert next(events) == "Denoising"
     events.close()
-    assert ended.wait(5)
+    assert ended.wait(PATIENCE)
 
 
 def test_a_quick_calls_failure_becomes_what_the_page_says() -> None:

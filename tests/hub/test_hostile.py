@@ -24,6 +24,7 @@ from sd_app.ui.shared.errors import error_text
 from sd_app.weights.loaders import download_snapshot
 from tests.hub.server import Handler, HubServer, Repo, describe, read_files
 from tests.hub.steps import HUB_ID
+from tests.limits import PATIENCE
 
 UNET_CONFIG = "unet/config.json"
 INDEX = "unet/diffusion_pytorch_model.safetensors.index.json"
@@ -202,13 +203,12 @@ def test_a_server_that_drips_is_left_when_the_time_is_up(hub, monkeypatch, where
 
     hub.trick = at(where, act)
     monkeypatch.setattr(plan, "LOOKUP_SECONDS", 1.0)
-    started = time.monotonic()
     assert "takes more than 1 seconds to say what it is (try again later)" in refused(OSError)
-    assert time.monotonic() - started < 3
 
 
 def test_a_lookup_that_nobody_waits_for_ends_at_once(hub, monkeypatch):
     hub.trick = at("/api/models/", drip_body)
+    monkeypatch.setattr(plan, "LOOKUP_SECONDS", 1000.0)
     before = active_count()
     downloads = ModelDownloads(Studio(Settings(models_dir=EMBEDDED_DIR)))
     drawn: list[object] = []
@@ -218,11 +218,10 @@ def test_a_lookup_that_nobody_waits_for_ends_at_once(hub, monkeypatch):
     assert thread.is_alive()
     started = time.monotonic()
     downloads.leave()
-    thread.join(5)
+    thread.join(PATIENCE)
     assert drawn == [None]
-    assert time.monotonic() - started < 1
     while active_count() > before + 1:  # the server's own thread of this connection may stay a moment
-        assert time.monotonic() - started < 3
+        assert time.monotonic() - started < PATIENCE
         time.sleep(0.05)
     hub.trick = staticmethod(lambda asked: False)
     planned = downloads.look_up(HUB_ID)
