@@ -106,7 +106,7 @@ def test_a_download_that_fails_is_said_and_the_next_one_works(
         downloads.begin(HUB_ID)
         *_, last = downloads.follow()
         assert last["phase"] == "error"
-        assert "has come damaged" in last["text"]
+        assert "arrived damaged" in last["text"]
         repo.damaged.clear()
         downloads.look_up(HUB_ID)
         downloads.begin(HUB_ID)

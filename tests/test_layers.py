@@ -17,7 +17,7 @@ LEAVES = {"requests", "metadata", "pictures", "checkpoints", "addons", "hub", "e
 TOOLS = {"weights", "speed", "probes", "text"}
 FEATURES = {"generation", "interrogator", "training", "sweeps", "queue"}
 # What the page may read besides the studio it is given: no torch, none of our files on disk but pictures.
-PAGE_MAY = {"requests", "images", "metadata", "checkpoints", "expressions", "pictures"}
+PAGE_MAY = {"requests", "images", "metadata", "checkpoints", "expressions", "pictures", "failures"}
 HEAVY = {
     "torch",
     "torchvision",

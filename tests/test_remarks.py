@@ -85,7 +85,7 @@ def test_of_a_prompt_that_is_read_as_it_is_meant_nothing_is_said(prompt):
             (prompt, f"“{prompt}” does not change on the way")
             for prompt in ("[cat:dog]", "[cat:dog:]", "[cat:dog:x]", "[a:b:50%]", "[a:b:0,5]", "[a:b:c:0.5]")
         ),
-        ("[cat|dog:0.5]", "The bar in “cat|dog” is a plain sign"),
+        ("[cat|dog:0.5]", "The bar in “cat|dog” is a plain character"),
         *(
             (prompt, "is read as plain words: a weight stands last in brackets")
             for prompt in (
@@ -112,8 +112,8 @@ def test_of_a_prompt_that_is_read_as_it_is_meant_nothing_is_said(prompt):
         ("cat <lora x:1>", "“<lora x:1>” is read as plain words"),
         ("cat <lora:x:1", "a tag without its end, >"),
         ("cat.swap(dog)", "InvokeAI"),
-        ("（cat：1.2）", "“（cat：1.2）” is read as plain words: it is a weight in full-width signs"),
-        ("a (cat：1.2)", "a weight in full-width signs"),
+        ("（cat：1.2）", "“（cat：1.2）” is read as plain words: it is a weight in full-width characters"),
+        ("a (cat：1.2)", "a weight in full-width characters"),
         ("STYLE(A1111) cat", "an extension's order"),
         ("# a note\na cat", "a comment in other programs"),
         ("a cat /* big */", "a comment in other programs"),

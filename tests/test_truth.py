@@ -186,7 +186,7 @@ def test_a_list_whose_phrases_say_the_same_is_passed_over_and_named(clip, tables
     found = truth.find_true(
         clip, encoder, image, [*tables, *same], "", is_written=False, on_list=lambda *_: None
     )
-    assert "Passed over, because all its phrases say the same: mine." in found.notice
+    assert "Skipped, because all its phrases mean the same: mine." in found.notice
     assert "mine" not in {finding.group for finding in found.findings}
     only = truth.find_true(clip, encoder, image, same, "", is_written=False, on_list=lambda *_: None)
     assert only.findings == ()
@@ -252,7 +252,7 @@ def test_most_phrases_are_the_likeliest_ones(studio) -> None:
     assert set(find(studio, image, max_phrases=2).phrases) == {one.phrase for one in everything[:2]}
 
 
-@pytest.mark.parametrize("when", ["Weighing rivals", "Searching"])
+@pytest.mark.parametrize("when", ["Comparing alternatives", "Searching"])
 def test_a_stop_keeps_what_was_found(studio, when: str) -> None:
     seen: list[InterrogateStep] = []
 
@@ -265,7 +265,7 @@ def test_a_stop_keeps_what_was_found(studio, when: str) -> None:
     assert result.stopped
     assert result.prompt == seen[-1].prompt
     assert len(result.findings) == len(result.phrases) == (when == "Searching")
-    weighing = [step for step in seen if step.text == "Weighing rivals"]
+    weighing = [step for step in seen if step.text == "Comparing alternatives"]
     assert [step.num_steps for step in weighing] == [10] * len(weighing)
 
 

@@ -35,7 +35,7 @@ from .starts import make_generators, steps_of, steps_run
 from .vae import decode_pixels, to_images
 
 NOTHING_REUSED = (
-    "The deep blocks are run at every step: the prompt is another one at each, so that nothing of the step"
+    "The deep blocks are run at every step: the prompt changes at each one, so nothing of the step"
     " before can be reused."
 )
 

@@ -217,7 +217,7 @@ def read_request(
         name = info.program or "another program"
         program = f"It was made by {name}, whose samplers and noise are not the same to the bit."
     if reading.request.seed is None:
-        program = "Its parameters name no seed, so the noise is another one."
+        program = "Its parameters name no seed, so the noise differs."
     return reading.request, program, tuple(reading.notes)
 
 

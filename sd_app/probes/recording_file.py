@@ -114,7 +114,7 @@ def load_recording(path: Path) -> Recording:
             )
         data = path.read_bytes()
     except OSError as error:
-        raise ValueError(f"{path.name} cannot be read: {error.strerror or 'it is no file'}") from error
+        raise ValueError(f"{path.name} cannot be read: {error.strerror or 'it is not a file'}") from error
     metadata = _metadata_in(data, path)
     if metadata.get("version") != VERSION:
         raise ValueError(
@@ -136,7 +136,7 @@ def _metadata_in(data: bytes, path: Path) -> dict[str, str]:
             return dict(metadata)
     except (*_ODD, RecursionError, UnicodeDecodeError):
         pass
-    raise ValueError(f"{path.name} is no recording (choose a .safetensors file that Look inside has made)")
+    raise ValueError(f"{path.name} is not a recording (choose a .safetensors file that Look inside has made)")
 
 
 def _read(tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> Recording:

@@ -11,6 +11,7 @@ from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from .shared.guarded import FailureMiddleware
 from .shared.scripts import INLINE, UI
 
 LOOPBACK_NAMES = ["127.0.0.1", "localhost", "[::1]"]  # as a browser writes them into Host
@@ -32,9 +33,11 @@ FILE_POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; med
 
 def middleware(mode: str) -> list[Middleware]:
     """Return the checks in front of the app, outermost first."""
+    frames = FRAMES.get(mode, "'self'")
     checks = [
-        Middleware(SafeHeadersMiddleware, frames=FRAMES.get(mode, "'self'")),
+        Middleware(SafeHeadersMiddleware, frames=frames),
         Middleware(RouteMiddleware),
+        Middleware(FailureMiddleware, mode=mode),
     ]
     if mode == "local":
         # Without this a web page could reach the app under a name of its own that points to 127.0.0.1.

@@ -196,7 +196,7 @@ def test_ctrl_c_and_a_crash_keep_what_has_come(hub, tmp_path, end, code):
         program.send_signal(end)
         _, errors = program.communicate(timeout=PATIENCE)
     assert program.returncode == code
-    assert ("what has come is kept" in errors) == (end == signal.SIGINT)
+    assert ("what was downloaded is kept" in errors) == (end == signal.SIGINT)
     assert sum(path.stat().st_size for path in blobs()) > 500_000
     plan = Studio(Settings(models_dir=tmp_path)).plan_download(HUB_ID)
     assert plan.missing_bytes < plan.total_bytes

@@ -97,7 +97,7 @@ def test_a_server_without_ranges_sends_all_again(hub, owner):
 
 def test_a_damaged_file_is_not_kept_and_the_next_try_works(hub, owner):
     repo_of(hub).damaged.add(UNET)
-    with pytest.raises(OSError, match=f"{UNET} of {HUB_ID} has come damaged: its checksum"):
+    with pytest.raises(OSError, match=f"{UNET} of {HUB_ID} arrived damaged: its checksum"):
         owner.download(HUB_ID)
     assert names(owner) == []
     repo_of(hub).damaged.clear()

@@ -188,7 +188,7 @@ def test_a_packed_answer_is_not_unpacked(hub):
         asked.wfile.write(packed)
 
     hub.trick = at("/api/models/", act)
-    assert "what comes is no list of its files" in refused(OSError)
+    assert "what arrived is not a list of its files" in refused(OSError)
 
 
 @pytest.mark.parametrize("where", ["/api/models/", UNET_CONFIG])
@@ -259,7 +259,7 @@ def test_a_redirect_takes_no_token_to_another_host(hub, monkeypatch):
 
 def test_a_circle_of_addresses_is_left(hub):
     hub.trick = at("/api/models/", lambda asked: asked.begin(307, Location=asked.path))
-    assert "sends from one address to the next" in refused(OSError)
+    assert "redirects from one address to the next" in refused(OSError)
 
 
 # -- the listing
@@ -272,7 +272,7 @@ def test_a_circle_of_addresses_is_left(hub):
 def test_a_listing_that_is_none_is_said_in_words(hub, body):
     hub.trick = at("/api/models/", lambda asked: asked.answer(body))
     text = refused(OSError)
-    assert "what comes is no list of its files" in text
+    assert "what arrived is not a list of its files" in text
     assert "Expecting value" not in text
 
 
@@ -312,7 +312,7 @@ def test_a_name_too_long_for_a_disk_is_refused(hub):
 
 def test_a_configuration_that_is_another_than_would_be_fetched_is_refused(hub):
     hub.trick = at(UNET_CONFIG, lambda asked: asked.answer(b'{"sample_size": 8}'))
-    assert "unet/config.json of owner/some-model has come damaged" in refused(OSError)
+    assert "unet/config.json of owner/some-model arrived damaged" in refused(OSError)
 
 
 @pytest.mark.parametrize("entry", [[], ["diffusers", "A", "B"]])
@@ -381,7 +381,7 @@ def test_a_file_the_catalog_takes_for_an_index_is_checked_as_one(hub):
 
 def test_an_index_that_is_no_object_is_refused(hub):
     hub.hub.repos[HUB_ID].files[INDEX] = b"[1]"
-    assert f"its {INDEX} is no JSON object" in refused()
+    assert f"its {INDEX} is not a JSON object" in refused()
     assert list_downloaded() == []
 
 

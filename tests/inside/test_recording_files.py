@@ -133,7 +133,7 @@ def test_a_file_whose_parts_do_not_belong_together_is_refused(file, change):
 def test_a_file_that_is_cut_off_is_refused(file, share):
     data = file.read_bytes()
     file.write_bytes(data[: int(share * len(data))])
-    with pytest.raises(ValueError, match=r"is a damaged recording|is no recording"):
+    with pytest.raises(ValueError, match=r"is a damaged recording|is not a recording"):
         load_recording(file)
 
 
@@ -141,7 +141,7 @@ def test_a_file_that_is_cut_off_is_refused(file, share):
 def test_what_is_no_recording_is_refused(tmp_path, data):
     path = tmp_path / "other.safetensors"
     path.write_bytes(data)
-    with pytest.raises(ValueError, match=r"other.safetensors is no recording"):
+    with pytest.raises(ValueError, match=r"other.safetensors is not a recording"):
         load_recording(path)
     with pytest.raises(ValueError, match=r"missing.safetensors cannot be read"):
         load_recording(tmp_path / "missing.safetensors")

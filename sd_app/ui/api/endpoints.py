@@ -19,10 +19,10 @@ from ...requests import (
     Txt2ImgRequest,
     WalkRequest,
 )
-from ..shared.errors import error_text
+from ..shared.errors import attempt, error_text
 from ..shared.files import PictureFiles
 from ..shared.form import build_request
-from ..shared.job_events import attempt, result_of
+from ..shared.job_events import result_of
 from ..shared.job_queue import JobQueue, Run
 from ..shared.studio_protocol import Make, PageStudio
 from ..shared.toasts import client_error
@@ -49,10 +49,10 @@ ENDPOINTS: dict[str, tuple[type[Request], str]] = {
     "interrogate": (
         InterrogateRequest,
         "Find the words that fit image, an uploaded file, as CLIP reads it.\n\n"
-        'caption is what the prompt begins with: leave it out to have it written, "" for nothing.\n'
+        'caption is what the prompt starts with: leave it out to have it written, "" for nothing.\n'
         'Returns {"prompt", "caption", "similarity", "percentile", "chance", "steps", "findings",'
         ' "groups", "clip_model", "seconds", "notice"}. findings, of mode "true", say of each phrase its'
-        " list, how many times likelier it is than the rest of that list, and what the caption says instead.",
+        " list, how many times as likely it is as the rest of that list, and what the caption says instead.",
     ),
     "match": (
         MatchRequest,

@@ -108,8 +108,8 @@ def embeddings_tab(
             modes = [(mode.capitalize(), mode) for mode in MODES]
             mode = gr.Radio(modes, value=MODES[0], label="What to do", elem_classes=["choice", "modes"])
             texts = {
-                "text": text_box("Prompt", "What you want to look into", *shown_in("tokens"), lines=3),
-                "other": text_box("Second prompt, to compare", "Change one word", *shown_in("tokens")),
+                "text": text_box("Prompt", "The prompt to look into", *shown_in("tokens"), lines=3),
+                "other": text_box("Second prompt, for comparison", "Change one word", *shown_in("tokens")),
             }
             examples = examples_block(list(model.example_prompts) if model else [], *shown_in("tokens"))
             show, stop_reading = go_row("Show the numbers", "show-numbers", *shown_in("tokens"))

@@ -214,7 +214,7 @@ class TokenView {
 
   point(row, channel = null) {
     let text = `Row ${row} · ${wordOf(this.shown.rows, row)}`;
-    if (this.ready) text += ` · length ${this.numbers.length(this.side, row).toFixed(2)}`;
+    if (this.ready) text += ` · norm ${this.numbers.length(this.side, row).toFixed(2)}`;
     if (channel !== null && row < this.numbers.rows(this.side, this.kind)) {
       text += ` · channel ${channel}: ${number(this.value(row, channel))}`;
     }

@@ -95,9 +95,9 @@ class AddModel {
   }
 
   curatedItem(model) {
-    const made = button(model.here ? "Here" : "Look up", () => this.look(model.hub_id));
+    const made = button(model.here ? "Downloaded" : "Look up", () => this.look(model.hub_id));
     made.disabled = model.here || this.running;
-    made.setAttribute("aria-label", (model.here ? "Here already: " : "Look up ") + model.title);
+    made.setAttribute("aria-label", (model.here ? "Already downloaded: " : "Look up ") + model.title);
     return [twoLines(node("strong", "", model.title), node("span", "", model.line)), made];
   }
 

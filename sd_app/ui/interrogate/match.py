@@ -159,11 +159,11 @@ class MatchEvents:
     def read(self, values: Values, pictures: list[NamedFile]) -> MatchRequest:
         """Build the request; each line is a text. Raise ValueError for a bad one."""
         if not pictures:
-            raise ValueError("images must be 1 to 12 of them, there is none (add one)")
+            raise ValueError("images must number 1 to 12, got none (add one)")
         lines = str(values[self.form["texts"]] or "").splitlines()
         texts = [line.strip() for line in lines if line.strip()]
         if not texts:
-            raise ValueError("texts must be 1 to 12 of them, there is none (write one a line)")
+            raise ValueError("texts must number 1 to 12, got none (write one per line)")
         asked = {"images": self.uploads.paths(pictures), "texts": texts}
         return build_request({**asked, "clip_model": values[self.form["clip_model"]]}, MatchRequest)
 

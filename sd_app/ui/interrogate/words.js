@@ -7,9 +7,9 @@ import { drawCurve } from "./words_curve.js";
 const LOWERS =
   "These words lower CLIP's similarity to your picture. That is not the probability that a model leaves something out.";
 const BEATS =
-  "These are the words that this CLIP finds likelier than the rest of their lists. It can be wrong, above all about pictures unlike those it was trained on.";
+  "These are the words that this CLIP finds more likely than the rest of their lists. It can be wrong, above all about pictures unlike those it was trained on.";
 const TIMES =
-  "Each phrase says how many times likelier it is, to this CLIP, than the rest of its list: that is not the chance that it is true. Press one to switch it off or on.";
+  "Each phrase shows how many times as likely it is, to this CLIP, as the rest of its list: that is not the chance that it is true. Press one to switch it on or off.";
 const PATIENCE = 3000; // milliseconds until an unanswered press is asked once more
 const TOLD = 1500; // milliseconds that "Copied" stands
 

@@ -197,7 +197,7 @@ def phrase_step(accepted: Accepted, title: str, findings: Sequence[Finding]) -> 
         gain, against = number(accepted.gain, "+.3f"), ""
     else:
         gain, against = f"{times(found.times)}×", found.against
-        title = f"{times(found.times)} times likelier than the rest of {found.group}, {title}"
+        title = f"{times(found.times)} times as likely as the rest of {found.group}, {title}"
     return {"phrases": list(accepted.phrases), "gain": gain, "title": title, "against": against}
 
 

@@ -91,13 +91,13 @@ def words_box(
 
 def negative_box(*classes: str) -> Component:
     """Make the field for the negative prompt."""
-    return words_box(Txt2ImgRequest, "negative_prompt", "What it must not show", *classes)
+    return words_box(Txt2ImgRequest, "negative_prompt", "What to leave out", *classes)
 
 
 def prompt_block(model: ModelInfo | None) -> PromptBlock:
     """Make what you say."""
     notice = notice_block()
-    prompt = words_box(Txt2ImgRequest, "prompt", "What the picture shows", lines=3, autofocus=True)
+    prompt = words_box(Txt2ImgRequest, "prompt", "Describe the picture", lines=3, autofocus=True)
     prompt_line = gr.HTML(token_line(None), elem_classes="token-line", apply_default_css=False)
     examples = examples_block(list(model.example_prompts) if model else [])
     negative = negative_box()
@@ -224,7 +224,7 @@ def advanced_block(vaes: Sequence[str]) -> Fields:
 
 def faster_block() -> Fields:
     """Make what saves time and changes the picture, folded."""
-    with gr.Accordion("Faster, at the price of another picture", open=False, elem_classes="panel folded"):
+    with gr.Accordion("Faster, changes the picture", open=False, elem_classes="panel folded"):
         guidance_end = control(Txt2ImgRequest, "guidance_end", explained=True)
         cache_interval = control(Txt2ImgRequest, "cache_interval", explained=True)
     return {"guidance_end": guidance_end, "cache_interval": cache_interval}
@@ -233,7 +233,7 @@ def faster_block() -> Fields:
 def parameter_drop() -> gr.File:
     """Make the place that reads a dropped picture's parameters."""
     return gr.File(
-        label="Drop a picture here to take over its parameters",
+        label="Drop a picture here to use its parameters",
         file_types=["image"],
         type="filepath",
         height=56,

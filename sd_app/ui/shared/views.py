@@ -19,7 +19,7 @@ from .result_values import DriftValue, ImageEntry, StartPicture, View
 
 # What inpainting saves beside a picture: the end of its file's name -> label and title.
 COMPANIONS = {
-    "raw": ("Raw", "As the model returned it, before the mask was applied again"),
+    "raw": ("Raw", "As the model returned it, before the mask was applied"),
     "roundtrip": ("VAE round trip", "Your picture encoded and decoded, with nothing repainted"),
 }
 HEAT = "Black: not changed. Brighter: changed more, up to 32 of 255 and beyond. Grey: repainted."
@@ -77,7 +77,7 @@ def start_of(result: Txt2ImgResult, files: PictureFiles) -> list[StartPicture]:
     pictures = [
         ("The picture, encoded and decoded: what the model can see of it", result.start_images[0]),
         (
-            f"With noise for the last {_steps(result)} steps: the latents the run began from",
+            f"With noise for the last {_steps(result)} steps: the latents the run started from",
             result.noised_start,
         ),
     ]
