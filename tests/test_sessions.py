@@ -106,6 +106,7 @@ def test_a_hundred_visitors_take_little_memory(demo: gr.Blocks) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(3600)
 def test_two_thousand_visitors_and_two_hundred_reloads_grow_by_less_than_50_megabytes(
     demo: gr.Blocks,
 ) -> None:
