@@ -2,8 +2,8 @@
 
 import gradio as gr
 
+from ...queue import JobQueue
 from ..shared.files import PictureFiles
-from ..shared.job_queue import JobQueue
 from ..shared.studio_protocol import PageStudio
 from .answers import Answer, describe_model, describe_tokens
 from .endpoints import ENDPOINTS, answer_or_error, job_endpoint

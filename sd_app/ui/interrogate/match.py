@@ -3,12 +3,14 @@
 The table is a job block as result.py's is (see job.js); its value is a MatchValue, which match.js draws.
 """
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
-from typing import TypedDict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TypedDict, cast
 
 import gradio as gr
 
+from ...queue import Job, JobNow, JobQueue, Kind
 from ...requests import MatchRequest, MatchResult, request_fields
 from ..shared.browser_state import QUIET, RUN, browser_state, keep_form, keep_pictures, read_pictures
 from ..shared.components import Form, NamedFile, Updates, Values
@@ -17,11 +19,12 @@ from ..shared.errors import error_sentence
 from ..shared.files import PictureFiles
 from ..shared.form import build_request
 from ..shared.gpu import borrow_call
-from ..shared.job_events import JobView, job_events
-from ..shared.job_queue import JobQueue, Run, Waiting
+from ..shared.job_events import Asked, JobView
 from ..shared.result import duration, job_block
 from ..shared.result_values import JobValue
 from ..shared.studio_protocol import PageStudio
+from ..shared.tab_jobs import TabJobs
+from ..shared.visitors import owner_of
 from .search_form import clip_picker
 from .uploads import Uploads, UploadsValue, uploads_block
 from .words import score_text, score_title
@@ -63,56 +66,50 @@ EMPTY: MatchValue = {
 }
 
 
-Match = Callable[[MatchRequest], MatchResult]
-
-
 @dataclass(kw_only=True)
-class MatchJob(JobView[MatchValue, MatchResult]):
+class MatchJob(JobView[MatchValue]):
     """One press on Match."""
-
-    read: Callable[[], tuple[MatchRequest, list[NamedFile]]]
-    match: Match
-    pictures: list[NamedFile] = field(default_factory=list)
 
     @property
     def unchanged(self) -> MatchValue:
         skipped: MatchValue = gr.skip()
         return skipped
 
-    def start(self) -> Run[MatchResult]:
-        request, self.pictures = self.read()
-        return lambda on_step: self.match(request)
+    def waiting(self, now: JobNow) -> MatchValue:
+        return {**EMPTY, "phase": "waiting", "text": now.waiting_text}
 
-    def begun(self) -> MatchValue:
+    def running(self, now: JobNow) -> MatchValue:
         return {**EMPTY, "phase": "running", "text": "Comparing"}
 
-    def waiting(self, event: Waiting) -> MatchValue:
-        return {**EMPTY, "phase": "waiting", "text": event.text}
+    def finished(self, now: JobNow) -> MatchValue:
+        return cast(MatchValue, now.outcome)
 
-    def finished(self, result: MatchResult) -> MatchValue:
-        count = len(self.pictures) * len(result.request.texts)
-        return {
-            **EMPTY,
-            "phase": "done",
-            "text": f"{count} pair{'' if count == 1 else 's'} in {duration(result.seconds)}",
-            "fraction": 1,
-            "pictures": self.pictures,
-            "texts": list(result.request.texts),
-            "tables": {
-                "cosines": result.cosines,
-                "by_text": result.text_chances,
-                "by_image": result.image_chances,
-            },
-            "ranks": [[score_text(score)["rank"] for score in row] for row in result.scores],
-            "titles": [[score_title(score) for score in row] for row in result.scores],
-            "note": f"Cosines of {result.clip_model}, multiplied by {result.scale:.0f} before the softmax.",
-        }
-
-    def stopped(self) -> MatchValue:
+    def stopped(self, now: JobNow) -> MatchValue:
         return {**EMPTY, "phase": "stopped", "text": "Stopped before it began"}
 
-    def failed(self, message: str) -> MatchValue:
+    def failed(self, message: str, now: JobNow | None) -> MatchValue:
         return {**EMPTY, "phase": "error", "text": message}
+
+
+def match_value(result: MatchResult, pictures: list[NamedFile]) -> MatchValue:
+    """Return what the table shows of a result; `pictures` are its rows."""
+    count = len(pictures) * len(result.request.texts)
+    return {
+        **EMPTY,
+        "phase": "done",
+        "text": f"{count} pair{'' if count == 1 else 's'} in {duration(result.seconds)}",
+        "fraction": 1,
+        "pictures": pictures,
+        "texts": list(result.request.texts),
+        "tables": {
+            "cosines": result.cosines,
+            "by_text": result.text_chances,
+            "by_image": result.image_chances,
+        },
+        "ranks": [[score_text(score)["rank"] for score in row] for row in result.scores],
+        "titles": [[score_title(score) for score in row] for row in result.scores],
+        "note": f"Cosines of {result.clip_model}, multiplied by {result.scale:.0f} before the softmax.",
+    }
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -129,14 +126,17 @@ class MatchEvents:
 
     def wire(self, demo: gr.Blocks) -> None:
         """Connect all events. Not inside gr.Tabs."""
-        match = borrow_call(self.studio, "match")
+        self.register_kind()
         view = self.uploads.view
 
         def ask(values: Values, browser: gr.Request) -> Iterator[MatchValue]:
-            yield from self.match(values, match, str(browser.session_hash))
+            yield from self.jobs.ask(lambda: self.ask(values), browser)
 
         def stop(browser: gr.Request) -> None:
-            self.queue.stop(str(browser.session_hash))
+            self.queue.stop(owner_of(browser), tab=NAME)
+
+        def find(browser: gr.Request) -> Iterator[MatchValue]:
+            yield from self.jobs.find(browser)
 
         inputs = {*self.form.values(), view}
         self.go.click(ask, inputs=inputs, outputs=self.table, trigger_mode="multiple", **RUN)
@@ -148,15 +148,33 @@ class MatchEvents:
         demo.load(
             self.restore, inputs=[saved_form, saved_uploads], outputs=[*self.form.values(), view], **QUIET
         )
+        demo.load(find, outputs=self.table, **RUN)
 
-    def match(self, values: Values, match: Match, owner: str) -> Iterator[MatchValue]:
-        """Compare the uploaded pictures with the texts; yield what the table shows."""
-        view = MatchJob(read=lambda: self._read(values), match=match)
-        return job_events(self.queue, owner, view, self.studio.settings.mode)
+    def register_kind(self) -> None:
+        """Tell the queue how a match is run, and what is kept of it."""
+        match = borrow_call(self.studio, "match")
 
-    def _read(self, values: Values) -> tuple[MatchRequest, list[NamedFile]]:
+        def keep(result: MatchResult, job: Job) -> MatchValue:
+            return match_value(result, job.details["pictures"])
+
+        self.queue.register(
+            Kind(name=NAME, make=lambda request, on_step: match(request), keep=keep, tab=NAME)
+        )
+
+    @cached_property
+    def jobs(self) -> TabJobs[MatchValue]:
+        """Return the view's jobs as its page shows them."""
+        return TabJobs(
+            tab=NAME, queue=self.queue, mode=self.studio.settings.mode, view_of=lambda _: MatchJob()
+        )
+
+    def ask(self, values: Values) -> Asked:
+        """Read pictures and texts as a job; raise ValueError for what cannot be compared."""
         pictures = self.uploads.entries(values[self.uploads.view])
-        return self.read(values, pictures), pictures
+        request = self.read(values, pictures)
+        return Asked(
+            kind=NAME, request=request, title=", ".join(request.texts)[:80], details={"pictures": pictures}
+        )
 
     def read(self, values: Values, pictures: list[NamedFile]) -> MatchRequest:
         """Build the request; each line is a text. Raise ValueError for a bad one."""

@@ -27,7 +27,7 @@ from ...requests import (
     WalkRequest,
     WalkResult,
 )
-from .job_queue import JobQueue, stream
+from .streaming import stream
 from .studio_protocol import OnStep, PageStudio
 
 Request = Txt2ImgRequest | InterrogateRequest
@@ -63,7 +63,7 @@ def borrow_gpu(studio: PageStudio, name: str) -> Make:
     @spaces.GPU
     def events(request: Request) -> Iterator[object]:
         try:
-            yield from stream(JobQueue(), "space", partial(make, request))
+            yield from stream(partial(make, request))
         except TOLD as error:
             yield error
 

@@ -108,3 +108,4 @@ class KeptResult(TypedDict):
     sheet: list[list[str]]
     text: str
     numbers: str | None  # see kept_numbers.py
+    job: str  # its id in the queue
