@@ -174,12 +174,12 @@ def zero_gpu(monkeypatch) -> None:
 
 def test_in_the_main_process_of_a_zero_gpu_space_nothing_is_asked_of_the_gpu(zero_gpu, random_settings):
     manager = ModelManager(replace(random_settings, mode="space", device="auto"))
-    assert manager.device == CUDA
+    assert manager.device == choose_device("cuda") == CPU
     assert manager.budget_bytes > 1e8
     status = manager.status()
-    assert (status.device, status.device_name, status.memory_total) == ("cuda", "ZeroGPU", 0)
-    assert badge_value(status)["words"] == ["CUDA", "float16"]
-    assert device_memory.free_bytes(CUDA) > 2**39
+    assert status.device == "cpu"
+    assert status.device_name.endswith("; large models on a ZeroGPU")
+    assert badge_value(status)["words"][:2] == ["CPU", "float32"]
     with manager._exclusive(lambda _: None):
         device_memory.collect_memory()
     assert make_fast_unet(torch.nn.Module(), random_settings, CUDA, "sd1").graphs is None

@@ -1,9 +1,8 @@
 """The tab "Interrogate" without a browser: searching, switching phrases, drawing, matching, remembering."""
 
 import json
-from collections.abc import Generator, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
-from functools import partial
 from math import nan
 from pathlib import Path
 
@@ -14,7 +13,6 @@ from PIL import Image
 from sd_app import (
     Cancelled,
     InterrogateRequest,
-    InterrogateResult,
     InterrogateStep,
     MatchRequest,
     Settings,
@@ -31,12 +29,10 @@ from sd_app.ui.interrogate.match import MatchEvents
 from sd_app.ui.interrogate.search_jobs import Shown
 from sd_app.ui.interrogate.search_results import SearchResults
 from sd_app.ui.interrogate.tab import interrogate_tab
-from sd_app.ui.shared import gpu
 from sd_app.ui.shared.components import NamedFile, Updates
 from sd_app.ui.shared.files import PictureFiles
 from sd_app.ui.shared.making_tab import build_making_tab
 from sd_app.ui.shared.send_to import Receiver
-from sd_app.ui.shared.streaming import stream
 from sd_app.ui.shared.studio_protocol import OnStep
 from sd_app.ui.txt2img.tab import TXT2IMG
 from tests.interrogating import held_out
@@ -450,23 +446,3 @@ def test_numbers_are_shown_in_few_words() -> None:
     assert words.score_title(score) == (
         "cosine 0.2000, above 97.5 % of random phrases, for random directions 1 in 91 million"
     )
-
-
-def test_on_a_lent_gpu_a_stopped_search_returns_the_best_so_far(quick_studio: Studio) -> None:
-    request = InterrogateRequest(image=held_out(3)[0], caption="a drawing", mode="deep")
-
-    def events(asked: gpu.Request) -> Generator[object, None, None]:
-        assert isinstance(asked, InterrogateRequest)
-        yield from stream(partial(quick_studio.interrogate, asked))
-
-    def stop(step: Step) -> None:
-        if isinstance(step, InterrogateStep) and step.accepted:
-            raise Cancelled
-
-    result = gpu._collect(events, InterrogateResult, request, stop)
-    assert isinstance(result, InterrogateResult)
-    assert result.stopped
-    assert result.prompt == ", ".join(["a drawing", *result.phrases])
-    assert len(result.phrases) >= 1
-    quick = replace(request, mode="fast", max_phrases=1)
-    assert not gpu._collect(events, InterrogateResult, quick, lambda step: None).stopped

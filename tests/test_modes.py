@@ -1,11 +1,9 @@
 """Who may reach the app: flags, modes, and the checks in front of the page."""
 
 import contextlib
-import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import httpx
@@ -13,10 +11,9 @@ import pytest
 from PIL import Image
 
 import app
-from sd_app import Cancelled, Settings, Step, Studio, Txt2ImgRequest
+from sd_app import Settings, Studio, Txt2ImgRequest
 from sd_app.metadata import save_image
 from sd_app.ui import Access, build_ui, choose_access, launch_options, theme_options
-from sd_app.ui.shared.gpu import borrow_gpu
 
 ORIGIN = "https://elsewhere.example"
 
@@ -225,42 +222,3 @@ def test_shared_asks_for_the_password(settings: Settings) -> None:
                 visitor.post(url + "login", data={"username": "me", "password": "secret"}).status_code == 200
             )
             assert visitor.get(url + "config").status_code == 200
-
-
-# -- a Space
-
-
-def test_a_space_runs_in_the_lent_gpu(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
-    lent: list[object] = []
-
-    def lend(task: object) -> object:
-        lent.append(task)
-        return task  # as the real package's decorator does outside ZeroGPU
-
-    spaces = ModuleType("spaces")
-    spaces.GPU = lend  # type: ignore[attr-defined]
-    monkeypatch.setitem(sys.modules, "spaces", spaces)
-    studio = Studio(replace(settings, mode="space", batch_size=1))
-    txt2img = borrow_gpu(studio, "txt2img")
-    assert len(lent) == 1
-    request = Txt2ImgRequest(prompt="a cat", seed=7, num_images=3, num_inference_steps=3)
-    steps: list[Step] = []
-    result = txt2img(request, steps.append)
-    assert result.seeds == (7, 8, 9)
-    assert steps
-
-    def stop_after_one(step: Step) -> None:
-        if step.images:
-            raise Cancelled
-
-    stopped = txt2img(replace(request, num_images=20, num_inference_steps=100), stop_after_one)
-    assert stopped.stopped
-    assert 1 <= len(stopped.images) < 20
-    assert stopped.images[0].size == (64, 64)
-    with pytest.raises(ValueError, match="scheduler"):
-        txt2img(replace(request, scheduler="Magic"), steps.append)
-
-
-def test_elsewhere_no_gpu_is_borrowed(settings: Settings) -> None:
-    studio = Studio(settings)
-    assert borrow_gpu(studio, "txt2img") == studio.txt2img

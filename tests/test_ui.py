@@ -216,10 +216,6 @@ def test_only_a_small_model_gets_the_line_on_full_size_pictures(random_studio: S
 class Told(JobView[str]):
     """A job in words."""
 
-    @property
-    def unchanged(self) -> str:
-        return "."
-
     def waiting(self, now: JobNow) -> str:
         return now.waiting_text
 

@@ -63,10 +63,6 @@ def test_the_owner_is_the_name_and_without_a_good_one_the_session() -> None:
 
 
 class Words(JobView[str]):
-    @property
-    def unchanged(self) -> str:
-        return "."
-
     def waiting(self, now: JobNow) -> str:
         return f"{now.title} waits"
 

@@ -43,9 +43,9 @@ class Limits:
             )
 
 
-# The owner of the machine, and visitors: 4,000 million are about 130 SDXL pictures of 30 steps.
+# The owner of the machine, and visitors: 12,000 million are about 380 SDXL pictures of 30 steps.
 OWNER = Limits(waiting=1000, everybody=1000)
-VISITOR = Limits(waiting=20, everybody=200, work=4000 * MILLION)
+VISITOR = Limits(waiting=20, everybody=200, work=12_000 * MILLION)
 
 
 def work_of(request: Txt2ImgRequest, model: ModelInfo | None) -> int:

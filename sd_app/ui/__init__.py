@@ -12,6 +12,7 @@ from .inpaint.tab import INPAINT
 from .interrogate.tab import interrogate_tab
 from .shared.errors import error_text
 from .shared.files import PictureFiles
+from .shared.gpu import lend_gpu
 from .shared.making_tab import build_making_tab
 from .shared.result import TARGETS
 from .shared.send_to import Receiver
@@ -39,6 +40,7 @@ def build_ui(studio: PageStudio, queue: JobQueue | None = None) -> gr.Blocks:
 
     `queue` is made by make_queue if it is not given.
     """
+    studio = lend_gpu(studio)
     settings = studio.settings
     queue = queue or make_queue(studio)
     models = studio.models()

@@ -12,7 +12,7 @@ import torch
 
 from ..full_memory import is_out_of_memory
 from .components import Components
-from .devices import CPU, is_lent_elsewhere
+from .devices import CPU
 from .memory_plan import GUIDED, UNET_TENSORS, VAE_TENSORS, VAE_TENSORS_ON_CARDS, Demand
 from .vae_format import works_in
 
@@ -21,7 +21,6 @@ T = TypeVar("T")
 _sizes: WeakKeyDictionary[torch.nn.Module, tuple[torch.dtype | None, int]] = WeakKeyDictionary()
 
 NATIVE_BF16 = ("avx512_bf16", "amx_bf16", "bf16")  # Intel and AMD, Intel's tiles, ARM, in torch's words
-UNKNOWN_BYTES = 2**40  # of a device that is not here yet: planned with as if all fitted
 LARGE_BYTES = 500 * 10**6  # of weights on disk: Stable Diffusion 1.5 has 2 GB
 
 M_ARENA_MAX = -8  # of glibc's malloc.h
@@ -51,8 +50,6 @@ def try_twice(attempt: Callable[[], T], make_room: Callable[[], object], words: 
 def free_bytes(device: torch.device) -> int:
     """Return what a job can still take of a device's memory."""
     if device.type == "cuda":
-        if is_lent_elsewhere():
-            return UNKNOWN_BYTES
         free, _ = torch.cuda.mem_get_info(device)
         # What torch holds and nobody uses is free for us, and taken in the driver's eyes.
         unused = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
@@ -154,7 +151,7 @@ def choose_budget(gigabytes: float | None, device: torch.device) -> int:
     """Return the bytes that kept weights may take: by default half of the device's memory."""
     if gigabytes is not None:
         return int(gigabytes * 1e9)
-    if device.type == "cuda" and not is_lent_elsewhere():
+    if device.type == "cuda":
         return torch.cuda.get_device_properties(device).total_memory // 2
     return psutil.virtual_memory().total // 2
 

@@ -20,8 +20,11 @@ log = logging.getLogger(__name__)
 def choose_device(name: str) -> torch.device:
     """Return the device to run on: cuda before mps before cpu; raise ValueError if it cannot be used.
 
-    "auto" passes a card by for which the installed torch has no kernels, and says so in the log.
+    "auto" passes a card by for which the installed torch has no kernels, and says so in the log. A Space's
+    main process computes on the processor, whatever is asked for: a ZeroGPU is lent to another process.
     """
+    if is_lent_elsewhere():
+        return CPU
     mps = torch.backends.mps.is_available()
     if name == "auto":
         if torch.cuda.is_available():
@@ -88,7 +91,7 @@ def computing_on(device: torch.device, dtype: torch.dtype) -> Iterator[None]:
         return
     convolutions, products = torch.backends.cudnn, torch.backends.cuda.matmul
     before = convolutions.allow_tf32, products.allow_tf32
-    # Without a number it is the current one already, and on a ZeroGPU none may be asked for here.
+    # Without a number it is the current one already.
     with nullcontext() if device.index is None else torch.cuda.device(device):
         try:
             if dtype == torch.float32:
@@ -109,13 +112,13 @@ def describe(device: torch.device, asked: str) -> tuple[str, int, int]:
     `asked` is what it was chosen by: with "auto" the name says which card was passed by, and why.
     """
     if device.type == "cuda":
-        if is_lent_elsewhere():
-            return "ZeroGPU", 0, 0
         free, total = torch.cuda.mem_get_info(device)
         return torch.cuda.get_device_name(device), total - free, total
     used, total = psutil.Process().memory_info().rss, psutil.virtual_memory().total
     if device.type == "mps":
         return "Apple GPU", used, total
     name = f"CPU, {torch.get_num_threads()} threads"
+    if is_lent_elsewhere():
+        return f"{name}; large models on a ZeroGPU", used, total
     unused = why_no_kernels(0) if asked == "auto" and torch.cuda.is_available() else ""
     return f"{name}; {unused}" if unused else name, used, total

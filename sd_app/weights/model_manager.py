@@ -27,6 +27,7 @@ from .caches import forget
 from .checkpoint import Checkpoint
 from .components import Components
 from .device_memory import (
+    LARGE_BYTES,
     OUT_OF_MEMORY,
     choose_budget,
     choose_dtype,
@@ -39,7 +40,7 @@ from .device_memory import (
     size_of,
     try_twice,
 )
-from .devices import choose_device, computing_on, describe
+from .devices import choose_device, computing_on, describe, is_lent_elsewhere
 from .loaders import download_snapshot, load_components, load_tokenizer
 from .memory_plan import FRUGAL, Plan, choose_plan
 from .offloading import offload, remove_hooks, take_back
@@ -131,11 +132,13 @@ class ModelManager:
             return self._tokenizers[model]
 
     def warm_up(self) -> None:
-        """Load the default model; a hub model is fetched first, with a bar in the terminal."""
+        """Fetch the default model, with a bar in the terminal; load it, if what computes it is here."""
         info = find_model(self.settings, None)
         if info.path is None:
             download_snapshot(info.name)  # while others may work
             info = find_model(self.settings, info.name)
+        if is_lent_elsewhere() and info.size_bytes > LARGE_BYTES:
+            return
         with self.pipeline(info.name, info.default_scheduler):
             pass
 

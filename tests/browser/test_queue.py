@@ -1,12 +1,13 @@
 """The line of jobs, as a person meets it: a job goes on without its page, and every window finds it."""
 
-import time
 from pathlib import Path
+from threading import Event
 
 import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
 
-from sd_app.queue import JobQueue
+from sd_app.queue import Job, JobQueue
+from sd_app.requests import Step
 from tests.browser.conftest import PATIENCE
 from tests.browser.steps import drawn, fill_in, open_picture
 from tests.interrogating import held_out
@@ -15,15 +16,18 @@ READY = "document.querySelector('#model-picker input')?.value === 'model-a'"
 
 
 @pytest.fixture
-def slow(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Have every step take a while, so that a job still runs when its page is there again."""
-    on_step = JobQueue._on_step
+def free(monkeypatch: pytest.MonkeyPatch) -> Event:
+    """Let jobs go on as long as this is set; cleared, the running one stands still and hears a stop."""
+    free, on_step = Event(), JobQueue._on_step
+    free.set()
 
-    def wait_too(queue: JobQueue, job: object, step: object) -> None:
-        on_step(queue, job, step)  # type: ignore[arg-type]
-        time.sleep(0.04)
+    def wait_too(queue: JobQueue, job: Job, step: Step) -> None:
+        on_step(queue, job, step)
+        while not free.wait(0.02):
+            on_step(queue, job, step)  # raises Cancelled once it is asked to stop
 
     monkeypatch.setattr(JobQueue, "_on_step", wait_too)
+    return free
 
 
 def begin(page: Page, name: str, *, pictures: int = 40) -> Locator:
@@ -41,22 +45,28 @@ def result(page: Page, tab: str, phase: str) -> Locator:
     return page.locator(f"#tab-{tab} .result[data-phase={phase}]")
 
 
-def reload(page: Page) -> None:
+def reload(page: Page, tab: str = "") -> None:
+    """Load the page anew, and open a tab, which is drawn only then."""
     page.reload()
     page.wait_for_selector(".result")
     page.wait_for_function(READY)
+    if tab:
+        page.get_by_role("tab", name=tab, exact=True).click()
 
 
-def test_a_reload_finds_the_running_job_and_stop_alone_stops_it(page: Page, slow: None) -> None:
+def test_a_reload_finds_the_running_job_and_stop_alone_stops_it(page: Page, free: Event) -> None:
     begin(page, "Text to image")
     expect(page.locator("#tab-txt2img .result-strip img").first).to_be_visible()
+    free.clear()
     reload(page)
     expect(result(page, "txt2img", "running")).to_be_attached()
     expect(page.locator("#tab-txt2img .result-strip img").first).to_be_visible()  # what is finished
     expect(page.locator("#tab-txt2img .result-detail")).to_contain_text("it/s")
     before = page.locator("#tab-txt2img .result-strip button").count()
+    free.set()
     strip = f"document.querySelectorAll('#tab-txt2img .result-strip button').length > {before}"
     page.wait_for_function(strip)  # it goes on
+    free.clear()
     page.keyboard.press("Escape")
     expect(result(page, "txt2img", "stopped")).to_be_attached()
     expect(page.locator("#tab-txt2img .result-summary")).to_contain_text("of 40 finished")
@@ -77,10 +87,11 @@ def test_what_was_finished_while_the_page_was_closed_is_there_when_it_is_opened(
 
 
 def test_two_windows_see_one_job_and_either_stops_it(
-    page: Page, slow: None, browser: Browser, address: str
+    page: Page, free: Event, browser: Browser, address: str
 ) -> None:
     begin(page, "Text to image")
-    expect(result(page, "txt2img", "running")).to_be_attached()
+    expect(page.locator("#tab-txt2img .result-strip img").first).to_be_visible()
+    free.clear()
     context = browser.new_context()
     context.set_default_timeout(PATIENCE)
     window = context.new_page()
@@ -88,13 +99,13 @@ def test_two_windows_see_one_job_and_either_stops_it(
     window.wait_for_function(READY)
     expect(result(window, "txt2img", "running")).to_be_attached()
     expect(window.locator("#tab-txt2img .result-strip img").first).to_be_attached()
-    window.locator("#tab-txt2img .stop-run").click()
+    window.locator("#tab-txt2img .stop-run").evaluate("stop => stop.click()")
     for one in (window, page):
         expect(result(one, "txt2img", "stopped")).to_be_attached()
     context.close()
 
 
-def test_a_reload_finds_a_walk(page: Page, slow: None) -> None:
+def test_a_reload_finds_a_walk(page: Page, free: Event) -> None:
     page.get_by_role("tab", name="Embeddings").click()
     tab = page.locator("#tab-embeddings")
     tab.get_by_role("radio", name="Walk", exact=True).check(force=True)
@@ -102,15 +113,16 @@ def test_a_reload_finds_a_walk(page: Page, slow: None) -> None:
     expect(tab.get_by_label("To", exact=True)).to_have_value("dog")
     fill_in(tab.get_by_label("Frames, 2–400"), "40")
     tab.get_by_role("button", name="Generate").click()
-    expect(result(page, "embeddings", "running")).to_be_attached()
-    reload(page)
+    expect(page.locator("#tab-embeddings .result-strip img").first).to_be_attached()
+    free.clear()
+    reload(page, "Embeddings")
     expect(result(page, "embeddings", "running")).to_be_attached()
     expect(page.locator("#tab-embeddings .result-strip img").first).to_be_attached()
     page.locator("#tab-embeddings .go-row:not(.show-numbers) .stop-run").evaluate("b => b.click()")
     expect(result(page, "embeddings", "stopped")).to_be_attached()
 
 
-def test_a_reload_finds_a_search_and_what_it_comes_to(page: Page, slow: None, tmp_path: Path) -> None:
+def test_a_reload_finds_a_search_and_what_it_comes_to(page: Page, free: Event, tmp_path: Path) -> None:
     held_out(3)[0].save(tmp_path / "heart.png")
     page.get_by_role("tab", name="Interrogate", exact=True).click()
     tab = page.locator("#tab-interrogate")
@@ -119,8 +131,8 @@ def test_a_reload_finds_a_search_and_what_it_comes_to(page: Page, slow: None, tm
     tab.get_by_role("radio", name="Deep").check()
     tab.get_by_role("button", name="Interrogate", exact=True).click()
     expect(tab.locator(".words[data-phase=running]")).to_be_visible()
-    reload(page)
+    reload(page, "Interrogate")
     expect(tab.locator(".words[data-phase=running]")).to_be_attached()
     expect(tab.locator(".words[data-phase=done]")).to_be_attached()
-    reload(page)
+    reload(page, "Interrogate")
     expect(tab.locator(".words[data-phase=done]")).to_be_attached()

@@ -22,10 +22,9 @@ from ...requests import (
 from ..shared.errors import error_text
 from ..shared.files import PictureFiles
 from ..shared.form import build_request
-from ..shared.gpu import Make, borrow_call, borrow_gpu
 from ..shared.job_events import attempt
 from ..shared.making_job import title_of
-from ..shared.studio_protocol import PageStudio
+from ..shared.studio_protocol import Make, PageStudio
 from ..shared.toasts import client_error
 from ..shared.visitors import owner_of
 from .answers import Answer, Result, answer_of
@@ -101,7 +100,7 @@ def job_endpoint(
 ) -> Callable[..., Answer]:
     """Return the function of an endpoint; its parameters are the fields of the request."""
     request_type, about = ENDPOINTS[name]
-    kind = Kind(name=kind_of(name), make=_borrow(studio, name), keep=partial(_answer, files))
+    kind = Kind(name=kind_of(name), make=_make(studio, name), keep=partial(_answer, files))
     queue.register(kind)
     parameters = _parameters(request_type)
 
@@ -126,12 +125,10 @@ def job_endpoint(
     return endpoint
 
 
-def _borrow(studio: PageStudio, name: str) -> Make:
+def _make(studio: PageStudio, name: str) -> Make:
     """Return what makes a result of (request, on_step)."""
-    if name != "match":
-        return borrow_gpu(studio, name)
-    call = borrow_call(studio, name)
-    return lambda request, on_step: call(request)
+    method: Callable[..., Any] = getattr(studio, name)
+    return (lambda request, on_step: method(request)) if name == "match" else method
 
 
 def _parameters(request_type: type[Request]) -> dict[str, inspect.Parameter]:

@@ -5,12 +5,10 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, TypedDict, cast
 
-import gradio as gr
 import numpy as np
 
 from ...queue import JobNow, JobQueue, Kind
 from ...requests import Encoding, RowReport, TokenTable
-from ..shared.gpu import borrow_call
 from ..shared.job_events import Asked, JobView
 from ..shared.studio_protocol import OnStep, PageStudio
 
@@ -67,7 +65,9 @@ class NumbersAsked:
 
 def register_kinds(queue: JobQueue, studio: PageStudio) -> None:
     """Tell the queue how the token view's jobs are run."""
-    encode, look_up = borrow_call(studio, "encode"), borrow_call(studio, "look_up")
+    # They say themselves what is wrong with a model or a number.
+    encode: Any = studio.encode
+    look_up: Any = studio.look_up
 
     def numbers(asked: NumbersAsked, on_step: OnStep) -> list[Encoding]:
         return [encode(text, asked.model, clip_skip=asked.clip_skip) for text in asked.texts]
@@ -90,11 +90,6 @@ class NumbersJob(JobView[TokensValue]):
     asked: NumbersAsked
     drawn: TokensValue = field(default_factory=lambda: EMPTY)
 
-    @property
-    def unchanged(self) -> TokensValue:
-        skipped: TokensValue = gr.skip()
-        return skipped
-
     def ask(self) -> Asked:
         """Read the prompts' tokens; raise ValueError for what cannot be read."""
         texts, model, clip_skip = self.asked.texts, self.asked.model, self.asked.clip_skip
@@ -109,6 +104,9 @@ class NumbersJob(JobView[TokensValue]):
 
     def waiting(self, now: JobNow) -> TokensValue:
         return {**self.drawn, "text": now.waiting_text}
+
+    def running(self, now: JobNow) -> TokensValue:
+        return self.begun()
 
     def finished(self, now: JobNow) -> TokensValue:
         encodings = cast(list[Encoding], now.outcome)
@@ -126,11 +124,6 @@ class LookUpJob(JobView[NearValue]):
     """One press on a row."""
 
     asked: Mapping[str, object]  # prompt, row, side, model and clip_skip, as the browser sent them
-
-    @property
-    def unchanged(self) -> NearValue:
-        skipped: NearValue = gr.skip()
-        return skipped
 
     def ask(self) -> Asked:
         return Asked(kind=LOOK_UP, request=self.asked, title="The words nearest to a token")

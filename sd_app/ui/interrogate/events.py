@@ -16,7 +16,6 @@ from ..shared.components import NamedFile, Notice, Updates, Values
 from ..shared.controls import NO_NOTICE
 from ..shared.errors import error_sentence
 from ..shared.files import PictureFiles
-from ..shared.gpu import borrow_call, borrow_gpu
 from ..shared.job_events import Asked, job_events
 from ..shared.scripts import function_of
 from ..shared.studio_protocol import OnStep, PageStudio
@@ -74,25 +73,23 @@ class SearchEvents:
 
     def register_kinds(self) -> None:
         """Tell the queue how the view's jobs are run, and what is kept of their results."""
-        interrogate = borrow_gpu(self.studio, SEARCH)
-        score = borrow_call(self.studio, "score_phrases")
-        draw, compare = borrow_gpu(self.studio, "txt2img"), borrow_call(self.studio, "compare_pictures")
+        studio = self.studio
 
         def keep_search(result: InterrogateResult, job: Job) -> Shown:
             return show(self.results.add(result, job.details["picture"], job.id))
 
         def switch(asked: SwitchAsked, on_step: OnStep) -> Score:
-            answer: Score = score(asked.result, asked.on)
-            return answer
+            return studio.score_phrases(asked.result, asked.on)
 
         def check(asked: CheckAsked, on_step: OnStep) -> Checked:
+            draw, compare = studio.txt2img, studio.compare_pictures
             return check_drawing(draw, compare, asked.drawing, asked.image, asked.clip_model, on_step)
 
         def keep_check(checked: Checked, job: Job) -> str:
             return keep_checked(checked, job.details["token"], self.results, self.files)
 
         register = self.queue.register
-        register(Kind(name=SEARCH, make=interrogate, keep=keep_search, tab=NAME))
+        register(Kind(name=SEARCH, make=studio.interrogate, keep=keep_search, tab=NAME))
         register(Kind(name=SWITCH, make=switch, tab=NAME, passing=True))
         register(Kind(name=CHECK, make=check, keep=keep_check, tab=NAME))
 

@@ -18,7 +18,6 @@ from ..shared.controls import go_row
 from ..shared.errors import error_sentence
 from ..shared.files import PictureFiles
 from ..shared.form import build_request
-from ..shared.gpu import borrow_call
 from ..shared.job_events import Asked, JobView
 from ..shared.result import duration, job_block
 from ..shared.result_values import JobValue
@@ -69,11 +68,6 @@ EMPTY: MatchValue = {
 @dataclass(kw_only=True)
 class MatchJob(JobView[MatchValue]):
     """One press on Match."""
-
-    @property
-    def unchanged(self) -> MatchValue:
-        skipped: MatchValue = gr.skip()
-        return skipped
 
     def waiting(self, now: JobNow) -> MatchValue:
         return {**EMPTY, "phase": "waiting", "text": now.waiting_text}
@@ -152,13 +146,12 @@ class MatchEvents:
 
     def register_kind(self) -> None:
         """Tell the queue how a match is run, and what is kept of it."""
-        match = borrow_call(self.studio, "match")
 
         def keep(result: MatchResult, job: Job) -> MatchValue:
             return match_value(result, job.details["pictures"])
 
         self.queue.register(
-            Kind(name=NAME, make=lambda request, on_step: match(request), keep=keep, tab=NAME)
+            Kind(name=NAME, make=lambda request, on_step: self.studio.match(request), keep=keep, tab=NAME)
         )
 
     @cached_property

@@ -50,10 +50,6 @@ def read_asked(value: object) -> AskedOfWords:
 class SearchJob(JobView[Shown]):
     """One press on Interrogate."""
 
-    @property
-    def unchanged(self) -> Shown:
-        return gr.skip(), gr.skip()
-
     def waiting(self, now: JobNow) -> Shown:
         return words.waiting(now), gr.skip()
 
@@ -89,10 +85,6 @@ class SwitchJob(JobView[Shown]):
     # What stays on the page meanwhile, or if it fails.
     shown: words.WordsValue = field(default_factory=lambda: words.EMPTY)
 
-    @property
-    def unchanged(self) -> Shown:
-        return gr.skip(), gr.skip()
-
     def ask(self) -> Asked:
         """Find the search that the press is about; raise ValueError if it is not kept any more."""
         found = self.results.get(self.asked.token)
@@ -104,6 +96,9 @@ class SwitchJob(JobView[Shown]):
 
     def waiting(self, now: JobNow) -> Shown:
         return {**self.shown, "text": now.waiting_text}, gr.skip()
+
+    def running(self, now: JobNow) -> Shown:
+        return self.shown, gr.skip()
 
     def finished(self, now: JobNow) -> Shown:
         found = self.results.switch(self.asked.token, cast(Score, now.outcome), self.asked.off)
@@ -133,10 +128,6 @@ class CheckJob(JobView[Shown]):
     token: str
     results: SearchResults
     preview: str | None = None
-
-    @property
-    def unchanged(self) -> Shown:
-        return gr.skip(), gr.skip()
 
     @property
     def found(self) -> SearchResult | None:
@@ -172,7 +163,7 @@ class CheckJob(JobView[Shown]):
     def finished(self, now: JobNow) -> Shown:
         found, text = self.found, cast(str, now.outcome)
         if found is None:
-            return self.unchanged
+            return gr.skip(), gr.skip()
         value, kept = show(found)
         return {**value, "text": text}, {**kept, "text": text}
 

@@ -1,12 +1,22 @@
-"""On a Hugging Face Space the GPU is lent for one call at a time: `spaces.GPU` around the run."""
+"""On a Hugging Face Space with a ZeroGPU the card is lent for one call at a time, to a process of its own.
 
+What needs no GPU (lists, tokens, numbers of a prompt, all jobs of the embedded models) is done here, on
+the processor. Everything else goes through one function, decorated once: each decorated function keeps a
+process of its own alive, with weights of its own.
+"""
+
+import logging
+import os
 import random
+import time
 from collections.abc import Callable, Generator, Iterator
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from math import nan
-from typing import Any
+from typing import Any, cast
 
+from ...checkpoints.model_info import ModelInfo
 from ...metadata import read_infotext
 from ...requests import (
     MAX_NUM_IMAGES,
@@ -27,105 +37,205 @@ from ...requests import (
     WalkRequest,
     WalkResult,
 )
+from .gpu_seconds import GpuSeconds, booking
 from .streaming import stream
 from .studio_protocol import OnStep, PageStudio
+from .toasts import library_text
 
 Request = Txt2ImgRequest | InterrogateRequest
+Events = Callable[..., Generator[object, None, None]]
 
-# Whose types the names of the studio's methods decide: (request, on_step) -> result, and plain calls.
-Make = Callable[[Any, OnStep], Any]
-Call = Callable[..., Any]
-
-RESULTS: dict[str, type[Txt2ImgResult | InterrogateResult]] = {
+MAKING: dict[str, type[Txt2ImgResult]] = {
     "txt2img": Txt2ImgResult,
     "img2img": Img2ImgResult,
     "inpaint": InpaintResult,
     "blend": BlendResult,
     "walk": WalkResult,
     "plane": PlaneResult,
-    "interrogate": InterrogateResult,
 }
+TELLING: dict[str, type[Txt2ImgResult | InterrogateResult]] = {**MAKING, "interrogate": InterrogateResult}
+QUIET = ("match", "score_phrases", "compare_pictures")  # jobs that tell nothing on their way
+EMBEDDED = ("tiny-sd", "tiny-clip", "tiny-blip")  # small enough for the processor
 
 TOLD = (ValueError, MemoryError, OSError)  # errors that the studio words for the person
 
+log = logging.getLogger(__name__)
 
-def borrow_gpu(studio: PageStudio, name: str) -> Make:
-    """Return the studio's method of that name, on a Space wrapped so that it runs while a GPU is lent."""
-    make: Make = getattr(studio, name)
+
+def lend_gpu(studio: PageStudio) -> PageStudio:
+    """Return the studio as the page and the API shall call it: on a ZeroGPU Space large jobs borrow the card.
+
+    Call it once, before the page is launched: `spaces` reports to the Space then.
+    """
     if studio.settings.mode != "space":
-        return make
+        return studio
     try:
         import spaces
+        from spaces.config import Config
     except ImportError:
-        return make
+        if os.environ.get("SPACES_ZERO_GPU"):
+            log.warning("No GPU can be asked for: the package `spaces` is not installed.")
+        return studio
+    return cast("PageStudio", SpaceStudio(studio, spaces.GPU)) if Config.zero_gpu else studio
 
-    # The call runs in a forked process: only what is yielded comes back, and an error only by its class.
-    @spaces.GPU
-    def events(request: Request) -> Iterator[object]:
+
+class SpaceStudio:
+    """A studio whose large jobs run in the process that is lent a GPU; all else is the studio's own."""
+
+    def __init__(self, studio: PageStudio, lend: Callable[..., Any]) -> None:
+        self._studio = studio
+        self._over_there: PageStudio | None = None
+        self._seconds = GpuSeconds()
+        self._events: Events = lend(self._run, duration=self._duration)
+        for name in TELLING:
+            setattr(self, name, partial(self._tell, name))
+        for name in QUIET:
+            setattr(self, name, partial(self._call, name))
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._studio, name)
+
+    # -- over there, in the process that holds the GPU
+
+    def _run(self, name: str, args: tuple[object, ...]) -> Iterator[object]:
+        """Run one job. Only what is yielded comes back, and an error that is raised only by its class."""
+        if self._over_there is None:
+            # The process began as a copy of this one, whose locks may be held by threads it has not.
+            make: Callable[[object], PageStudio] = type(self._studio)
+            self._over_there = make(self._studio.settings)
+        method = getattr(self._over_there, name)
+        run = partial(method, *args) if name in TELLING else lambda on_step: method(*args)
         try:
-            yield from stream(partial(make, request))
+            yield from stream(run)
         except TOLD as error:
             yield error
 
-    return partial(_collect, events, RESULTS[name])
+    # -- here
 
+    def _duration(self, name: str, args: tuple[object, ...]) -> int:
+        """Return the seconds to ask for; `spaces` calls it with what it is about to run."""
+        return booking(self._estimate(name, args))
 
-def borrow_call(studio: PageStudio, name: str) -> Call:
-    """Do as borrow_gpu for a method that is quick and tells nothing on its way."""
-    call: Call = getattr(studio, name)
-    if studio.settings.mode != "space":
-        return call
-    try:
-        import spaces
-    except ImportError:
-        return call
+    def _estimate(self, name: str, args: tuple[object, ...]) -> float:
+        if isinstance(request := args[0], Txt2ImgRequest):
+            return self._seconds.making(request, self._model(request))
+        return self._seconds.other(name, _kind(name, args))
 
-    @spaces.GPU
-    def told(*args: object, **known: object) -> object:
-        try:
-            return call(*args, **known)
-        except TOLD as error:
-            return error
+    def _learn(self, name: str, args: tuple[object, ...], last: Step | None, seconds: float) -> None:
+        if isinstance(request := args[0], Txt2ImgRequest):
+            self._seconds.made(request, self._model(request), last, seconds)
+        else:
+            self._seconds.took(_kind(name, args), seconds)
 
-    def lent(*args: object, **known: object) -> object:
-        # Nothing comes back from over there on the way, and what would be told to cannot be sent.
-        answer = told(*args, **{name: value for name, value in known.items() if name != "on_step"})
-        if isinstance(answer, Exception):
-            raise answer
-        return answer
+    def _model(self, request: Txt2ImgRequest) -> ModelInfo:
+        """Return the model of a request. Raise ValueError for one that is not here, or not yet."""
+        models = self._studio.models()
+        for model in models:
+            if request.model in (None, model.name):
+                if model.path is None:
+                    raise ValueError(f"model {model.name} is still being fetched (try again in some minutes)")
+                return model
+        names = ", ".join(model.name for model in models)
+        raise ValueError(f"model must be one of {names}, got {str(request.model)[:60]}")
 
-    return lent
+    def _needs_gpu(self, name: str, args: tuple[object, ...]) -> bool:
+        if isinstance(request := args[0], Txt2ImgRequest):
+            return self._model(request).name not in EMBEDDED
+        return any(model not in EMBEDDED for model in _models_of(name, args) if model is not None)
 
+    def _tell(self, name: str, request: Request, on_step: OnStep | None = None) -> Any:
+        on_step = on_step or (lambda step: None)
+        if not self._needs_gpu(name, (request,)):
+            return getattr(self._studio, name)(request, on_step)
+        if isinstance(request, Txt2ImgRequest):
+            # What `spaces` says meanwhile it says in a corner of the page only.
+            on_step(_asking(self._duration(name, (request,))))
+        return self._collect(name, request, on_step)
 
-def _collect(
-    events: Callable[[Request], Generator[object, None, None]],
-    result_type: type[Txt2ImgResult | InterrogateResult],
-    request: Request,
-    on_step: OnStep,
-) -> Txt2ImgResult | InterrogateResult:
-    """Turn the events of a lent GPU back into a call. Closing the generator stops the run over there."""
-    if isinstance(request, Txt2ImgRequest) and request.seed is None:
-        request = replace(request, seed=random.randint(0, MAX_RANDOM_SEED - MAX_NUM_IMAGES))
-    last: Step | None = None
-    run = events(request)
-    try:
-        for event in run:
-            if isinstance(event, result_type):
-                return event
+    def _call(self, name: str, *args: object) -> Any:
+        if not self._needs_gpu(name, args):
+            return getattr(self._studio, name)(*args)
+        started: float | None = None
+        for event in self._lent(name, args):
+            started = started or time.monotonic()
             if isinstance(event, Exception):
                 raise event
-            if isinstance(event, Step):
-                last = event
-                on_step(event)
-    except Cancelled:
-        pass
-    finally:
-        run.close()
-    if isinstance(request, InterrogateRequest):
-        assert last is None or isinstance(last, InterrogateStep)
-        return _stopped_words(request, last)
-    assert issubclass(result_type, Txt2ImgResult)
-    return _stopped(result_type, request, last)
+            if event is not None:
+                self._learn(name, args, None, time.monotonic() - started)
+                return event
+        raise ValueError("the job was stopped (send it again)")
+
+    def _lent(self, name: str, args: tuple[object, ...]) -> Generator[object, None, None]:
+        """Yield the events of a job over there. What `spaces` says of a loan that failed becomes words."""
+        # A process that begins while a library is half imported here would wait for that for ever.
+        with suppress(*TOLD):
+            self._studio.tokens("", EMBEDDED[0])
+        try:
+            yield from self._events(name, args)
+        except Exception as error:
+            text = library_text(error)
+            if text is None:
+                raise
+            raise ValueError(_not_lent(text)) from error
+
+    def _collect(self, name: str, request: Request, on_step: OnStep) -> Txt2ImgResult | InterrogateResult:
+        """Turn the events of a lent GPU back into a call. Closing the generator stops the run over there."""
+        if isinstance(request, Txt2ImgRequest) and request.seed is None:
+            request = replace(request, seed=random.randint(0, MAX_RANDOM_SEED - MAX_NUM_IMAGES))
+        last: Step | None = None
+        started: float | None = None
+        run = self._lent(name, (request,))
+        try:
+            for event in run:
+                started = started or time.monotonic()
+                if isinstance(event, Txt2ImgResult | InterrogateResult):
+                    if not event.stopped:
+                        self._learn(name, (request,), last, time.monotonic() - started)
+                    return event
+                if isinstance(event, Exception):
+                    raise event
+                if isinstance(event, Step):
+                    last = event
+                    on_step(event)
+        except Cancelled:
+            pass
+        finally:
+            run.close()
+        if isinstance(request, InterrogateRequest):
+            assert last is None or isinstance(last, InterrogateStep)
+            return _stopped_words(request, last)
+        return _stopped(MAKING[name], request, last)
+
+
+def _models_of(name: str, args: tuple[object, ...]) -> tuple[str | None, ...]:
+    """Return the CLIP and the caption model that a job names; None is the embedded one."""
+    match name, args:
+        case "interrogate", (InterrogateRequest() as request,):
+            return request.clip_model, request.caption_model if request.caption is None else None
+        case "compare_pictures", (_, _, clip_model):
+            return (cast("str | None", clip_model),)
+    return (getattr(args[0], "clip_model", None),)
+
+
+def _kind(name: str, args: tuple[object, ...]) -> str:
+    """Return what tells a job from those that take another time."""
+    return " ".join(map(str, (name, getattr(args[0], "mode", ""), *_models_of(name, args))))
+
+
+def _not_lent(text: str) -> str:
+    """Return the words for what `spaces` says of a loan that failed."""
+    if text.isidentifier():  # the class of an error over there, whose traceback is in the log
+        return f"the job failed ({text}); the owner finds the reason in the log"
+    what = "was taken back before the job was done" if "aborted" in text else f"is not lent now: {text}"
+    return (
+        f"the GPU {what.rstrip('. ')} (a job with fewer pictures or steps needs it for less time, and the"
+        " model tiny-sd needs none)"
+    )
+
+
+def _asking(seconds: int) -> Step:
+    text = f"Asking for a GPU for {seconds} s"
+    return Step(step=0, num_steps=1, image_index=0, num_images=1, seconds=0.0, text=text)
 
 
 def _stopped(result_type: type[Txt2ImgResult], request: Txt2ImgRequest, last: Step | None) -> Txt2ImgResult:

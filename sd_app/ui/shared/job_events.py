@@ -25,10 +25,6 @@ class Asked:
 class JobView(Protocol[ShownT_co]):
     """A job as a block of the page shows it. Made anew for each press, and each time a page finds the job."""
 
-    @property
-    def unchanged(self) -> ShownT_co:
-        """Leave everything on the page as it is."""
-
     def begun(self) -> ShownT_co | None:
         """Show that the request was read, before the job gets its place in the line; None: nothing."""
         return None
@@ -38,7 +34,6 @@ class JobView(Protocol[ShownT_co]):
 
     def running(self, now: JobNow) -> ShownT_co:
         """Show how far the job is."""
-        return self.unchanged
 
     def finished(self, now: JobNow) -> ShownT_co:
         """Show what was kept of the result, which may be that of a job stopped on its way."""
@@ -79,10 +74,13 @@ def job_events(
 
 def show_job(queue: JobQueue, job: Job, view: JobView[ShownT]) -> Generator[ShownT, None, None]:
     """Yield what the page shows of a job from now to its end; any number of pages may."""
+    drawn = draw_job(view, queue.now(job))
     events = queue.follow(job)
     try:
         for now in events:
-            yield view.unchanged if now is None else draw_job(view, now)
+            if now is not None:
+                drawn = draw_job(view, now)
+            yield drawn  # also when nothing is new: a tab that is just being opened may lose what comes first
         queue.told(job)
     finally:
         events.close()

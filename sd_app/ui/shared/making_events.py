@@ -28,7 +28,6 @@ from .controls import (
 )
 from .files import PictureFiles
 from .form import MODEL_FIELDS, OWN_VAE, model_defaults, read_request, valid_fields
-from .gpu import borrow_gpu
 from .job_events import Asked
 from .kept_numbers import add_numbers, keep_numbers
 from .making_job import MakingJob, Shown, title_of
@@ -86,7 +85,7 @@ class MakingTabEvents:
     def register_kinds(self) -> None:
         """Tell the queue how the tab's jobs are run, and what is kept of their results."""
         for name in self.request_types:
-            make = borrow_gpu(self.studio, name)
+            make = getattr(self.studio, name)
             self.queue.register(Kind(name=name, make=make, keep=self._show_result, tab=self.name))
 
     @cached_property

@@ -3,8 +3,6 @@
 from dataclasses import dataclass, field
 from typing import cast
 
-import gradio as gr
-
 from ...queue import JobNow
 from ...requests import BlendRequest, PlaneRequest, Txt2ImgRequest, WalkRequest
 from . import result as drawing
@@ -37,10 +35,6 @@ class MakingJob(JobView[Shown]):
     files: PictureFiles
     images: list[ImageEntry] = field(default_factory=list)
     preview: str | None = None
-
-    @property
-    def unchanged(self) -> Shown:
-        return gr.skip(), None
 
     def waiting(self, now: JobNow) -> Shown:
         return drawing.waiting(now), None

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from PIL import Image
 
@@ -37,6 +37,7 @@ from ...requests import (
 )
 
 OnStep = Callable[[Step], None]
+Make = Callable[[Any, OnStep], Any]  # a job; which types, the method of the studio says
 
 
 class PageSettings(Protocol):

@@ -84,7 +84,7 @@ class TabJobs(Generic[ShownT]):
         yield from self._show(owner, page)
 
     def _show(self, owner: str, page: str) -> Generator[ShownT, None, None]:
-        """Show what is alive of the tab's jobs, one after the other, and what one's own quick ones came to."""
+        """Show what is alive of the tab's jobs, one after the other, and what one's quick ones came to."""
         shown: list[Job] = []
         try:
             while True:

@@ -5,6 +5,7 @@ is escaped; nothing else in the page may call gr.Warning, gr.Info or gr.Error.
 """
 
 import html
+import re
 
 import gradio as gr
 
@@ -22,3 +23,10 @@ def refusal(text: str) -> gr.Error:
 def client_error(text: str) -> gr.Error:
     """Return what to raise in an endpoint: programs get the text as it is, no page shows it."""
     return gr.Error(text, print_exception=False)
+
+
+def library_text(error: Exception) -> str | None:
+    """Return the plain text of a message that a library raised for Gradio to show; None for other errors."""
+    if not isinstance(error, gr.Error):
+        return None
+    return html.unescape(re.sub(r"<[^>]*>", "", error.message))
