@@ -69,7 +69,7 @@ _TABLE = (
         class_name="DDIMScheduler",
         # Latents are not bounded by 1 as pixels are, so x0 must not be clipped.
         config={"clip_sample": False},
-        note="Even steps, no added noise. The one textbooks explain.",
+        note="Even steps, no added noise. The one that textbooks explain.",
         schedule_types=_STRIDES,
     ),
     SchedulerInfo(
@@ -108,7 +108,7 @@ _TABLE = (
         name="DPM++ SDE",
         class_name="DPMSolverSinglestepScheduler",
         config={**_DPM_SDE, "lower_order_final": True},
-        note="Adds fresh noise on the way, and begins anew every two steps.",
+        note="Adds fresh noise on the way, and restarts every two steps.",
         schedule_types=(UNIFORM, *_SIGMAS),  # its spacing cannot be chosen
         automatic="Karras",
     ),
@@ -116,7 +116,7 @@ _TABLE = (
         name="DPM++ 2S",
         class_name="DPMSolverSinglestepScheduler",
         config={**_DPM, "lower_order_final": True},
-        note="Second order, begins anew every two steps.",
+        note="Second order, restarts every two steps.",
         schedule_types=(UNIFORM, *_SIGMAS),
     ),
     SchedulerInfo(
@@ -188,14 +188,14 @@ _TABLE = (
         name="LCM",
         class_name="LCMScheduler",
         config={"clip_sample": False},
-        note="For models distilled to 2..8 steps; others come out soft.",
+        note="For models distilled to 2 to 8 steps; other models look blurry.",
         max_steps=50,  # original_inference_steps: those that were distilled
     ),
     SchedulerInfo(
         name="TCD",
         class_name="TCDScheduler",
         config={"clip_sample": False},
-        note="For models distilled to 2..8 steps by TCD; others come out soft.",
+        note="For models distilled to 2 to 8 steps by TCD; other models look blurry.",
         max_steps=50,
     ),
     SchedulerInfo(

@@ -57,7 +57,7 @@ class Settings:
     dtype: str = "auto"  # auto: float16 on cuda and mps; bfloat16 or float32 on the CPU
     lowvram: bool = False  # keep weights in main memory, move each part to the GPU as it is needed
     cuda_graphs: bool = True  # replay the U-Net's work on CUDA: the same bits, faster
-    channels_last: bool = False  # keep convolutions' weights in that order of memory
+    channels_last: bool = False  # store convolution weights in channels-last order
     compile: bool = False  # torch.compile the U-Net: slow to start, then faster, another rounding
     tile_above: int | None = None  # pixels (width * height) above which the VAE works in tiles; None: by need
     mode: str = "local"

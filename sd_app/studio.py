@@ -7,15 +7,14 @@ from typing import TYPE_CHECKING
 from .addons import Addon, AddonFacts, describe_addon, list_addons, list_vaes
 from .catalog import ModelInfo, find_model, list_downloaded, list_models
 from .checks import check_text
-from .hub.curated import CURATED, CuratedModel
-from .hub.hub_cache import remove, repo_folder
+from .hub.hub_cache import repo_folder
+from .hub.hub_models import HubModels
+from .inside.looking import LooksInside
 from .requests import (
     MAX_PROMPT,
     BlendRequest,
     BlendResult,
     Downloaded,
-    DownloadPlan,
-    DownloadProgress,
     Encoding,
     Img2ImgRequest,
     Img2ImgResult,
@@ -44,17 +43,20 @@ from .settings import Settings
 if TYPE_CHECKING:
     from PIL import Image
 
+    from .generation import RunOptions
+    from .probes.kept_recordings import RecentRecordings
     from .weights.model_manager import ModelManager
 
 RunOf = tuple[int, int]  # steps run, and steps of the schedule
 
 
-class Studio:
+class Studio(HubModels, LooksInside):
     """Make pictures and show how they come about. Safe to use from several threads at once."""
 
     def __init__(self, settings: Settings | None = None) -> None:
         self.settings = settings or Settings()
         self._manager: ModelManager | None = None
+        self._recent: RecentRecordings | None = None
         self._import_lock = threading.Lock()
 
     def models(self) -> list[ModelInfo]:
@@ -98,7 +100,7 @@ class Studio:
         manager = self._ready_manager()
         from . import generation
 
-        options = generation.RunOptions(on_step, preview_every, save, observers)
+        options = self._options(on_step, preview_every, save, observers)
         return generation.txt2img(manager, request, options)
 
     def img2img(
@@ -118,7 +120,7 @@ class Studio:
         manager = self._ready_manager()
         from . import generation
 
-        options = generation.RunOptions(on_step, preview_every, save, observers)
+        options = self._options(on_step, preview_every, save, observers)
         return generation.img2img(manager, request, options)
 
     def inpaint(
@@ -138,7 +140,7 @@ class Studio:
         manager = self._ready_manager()
         from . import generation
 
-        options = generation.RunOptions(on_step, preview_every, save, observers)
+        options = self._options(on_step, preview_every, save, observers)
         return generation.inpaint(manager, request, options)
 
     def blend(
@@ -157,7 +159,7 @@ class Studio:
         manager = self._ready_manager()
         from . import generation
 
-        options = generation.RunOptions(on_step, preview_every, save, observers)
+        options = self._options(on_step, preview_every, save, observers)
         return generation.blend(manager, request, options)
 
     def walk(
@@ -177,7 +179,7 @@ class Studio:
         manager = self._ready_manager()
         from . import generation
 
-        options = generation.RunOptions(on_step, preview_every, save, observers)
+        options = self._options(on_step, preview_every, save, observers)
         return generation.walk(manager, request, options)
 
     def plane(
@@ -193,7 +195,7 @@ class Studio:
         manager = self._ready_manager()
         from . import generation
 
-        options = generation.RunOptions(on_step, preview_every, save, observers)
+        options = self._options(on_step, preview_every, save, observers)
         return generation.plane(manager, request, options)
 
     def encode(self, prompt: str, model: str | None = None, *, clip_skip: int = 1) -> Encoding:
@@ -325,12 +327,6 @@ class Studio:
         """Return the model of that name, by default the owner's; raise ValueError saying why not."""
         return find_model(self.settings, name)
 
-    # -- models of the hub
-
-    def curated_models(self) -> tuple[CuratedModel, ...]:
-        """List hub models to begin with."""
-        return tuple(CURATED.values())
-
     def downloaded(self) -> tuple[Downloaded, ...]:
         """List the usable models in Hugging Face's cache, whichever program fetched them."""
         return tuple(
@@ -338,63 +334,27 @@ class Studio:
             for info in list_downloaded()
         )
 
-    def plan_download(self, hub_id: str, waiting: Callable[[], None] | None = None) -> DownloadPlan:
-        """Find out what adding a hub model would fetch; nothing is written.
-
-        waiting is called five times a second; raising Cancelled in it ends the lookup, and comes out of here.
-        Raise ValueError for an unknown id, a gated model, one without safetensors or of another family,
-        OSError when the hub cannot be reached.
-        """
-        self._check_local()
-        from .hub.plan import plan_download
-
-        return plan_download(hub_id, waiting)
-
-    def download(
-        self,
-        model: str | DownloadPlan,
-        on_progress: Callable[[DownloadProgress], None] | None = None,
-        *,
-        bar: bool | None = None,
-    ) -> ModelInfo:
-        """Fetch a hub model, by id or as planned, into Hugging Face's cache and return it.
-
-        Jobs go on meanwhile. on_progress is called five times a second; raising Cancelled in it stops, and
-        comes out of here. What has come is kept and continued the next time. Without it a bar runs in the
-        terminal (`bar` decides). Raises as plan_download does, and ValueError when the disk is too small.
-        """
-        self._check_local()
-        from .hub.download import download
-        from .hub.plan import plan_download
-
-        plan = plan_download(model) if isinstance(model, str) else model
-        download(plan, on_progress, bar=bar)
-        return find_model(self.settings, plan.hub_id)
-
-    def remove_download(self, hub_id: str) -> int:
-        """Delete a hub model, or what has come of it, from disk and memory; return the bytes that frees.
-
-        Waits for the running job. Raise ValueError if nothing of it is there or it is being fetched.
-        """
-        self._check_local()
-        from .hub.removing import check_removable
-
-        hub_id = check_removable(hub_id)
-        self.unload(hub_id)
-        return remove(hub_id)
-
-    def _check_local(self) -> None:
-        if self.settings.mode != "local":
-            raise ValueError(
-                "models are added and removed by the owner alone, where the app runs (local mode)"
-            )
-
     def _ready_manager(self) -> "ModelManager":
         """Return the one model manager; the first caller imports torch and diffusers, the others wait."""
         with self._import_lock:
             if self._manager is None:
                 from . import generation  # noqa: F401 - everything a job needs, imported by one thread
+                from .probes.kept_recordings import RecentRecordings
                 from .weights.model_manager import ModelManager
 
+                self._recent = RecentRecordings()
                 self._manager = ModelManager(self.settings)
             return self._manager
+
+    def _options(
+        self,
+        on_step: Callable[[Step], None] | None,
+        preview_every: int,
+        save: bool,
+        observers: Sequence[object],
+    ) -> "RunOptions":
+        """Return how a job is run. Its pictures' films are kept in memory, among those of the last jobs."""
+        from . import generation
+
+        assert self._recent is not None
+        return generation.RunOptions(on_step, preview_every, save, observers, self._recent.add)

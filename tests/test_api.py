@@ -210,10 +210,10 @@ def test_the_api_refuses_bad_searches_in_words(
 @pytest.mark.parametrize(
     ("changed", "words"),
     [
-        ({"images": []}, "images must be 1 to 12 of them, got 0"),
+        ({"images": []}, "images must number 1 to 12, got 0"),
         ({"images": ["a.png"]}, "images 1 must be an uploaded file"),
-        ({"images": [{"path": "/etc/passwd"}] * 13}, "images must be 1 to 12 of them, got 13"),
-        ({"texts": []}, "texts must be 1 to 12 of them"),
+        ({"images": [{"path": "/etc/passwd"}] * 13}, "images must number 1 to 12, got 13"),
+        ({"texts": []}, "texts must number 1 to 12"),
         ({"texts": ["a", " "]}, "texts 2 must not be empty"),
     ],
 )

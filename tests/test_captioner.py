@@ -111,7 +111,7 @@ def test_weights_in_several_files_load(random_blip, copied_blip, picture):
     assert whole.caption(picture) == split.caption(picture)
     shard = next(copied_blip.glob("model-*.safetensors"))
     shard.unlink()
-    with pytest.raises(ValueError, match=f"blip cannot be used as captioner: {shard.name} is missing"):
+    with pytest.raises(ValueError, match=f"blip cannot be used as a captioner: {shard.name} is missing"):
         load_captioner(copied_blip, "cpu", torch.float32)
     (copied_blip / "model.safetensors.index.json").write_text("{")
     with pytest.raises(ValueError, match=r"its model.safetensors.index.json cannot be read"):
@@ -178,12 +178,12 @@ SPOILED = [
 def test_a_folder_that_cannot_caption_is_refused_in_words(copied_blip, spoil, words):
     assert why_no_captioner(copied_blip) == ""
     spoil(copied_blip)
-    with pytest.raises(ValueError, match=f"blip cannot be used as captioner: .*{words}"):
+    with pytest.raises(ValueError, match=f"blip cannot be used as a captioner: .*{words}"):
         load_captioner(copied_blip, "cpu", torch.float32)
 
 
 def test_the_embedded_clip_is_no_captioner():
-    with pytest.raises(ValueError, match="tiny-clip cannot be used as captioner"):
+    with pytest.raises(ValueError, match="tiny-clip cannot be used as a captioner"):
         load_captioner(EMBEDDED_DIR / "tiny-clip", "cpu", torch.float32)
 
 
@@ -203,7 +203,7 @@ def test_the_advice_for_a_pickle_makes_a_folder_that_loads(copied_blip, picture)
     expected = load_captioner(copied_blip, "cpu", torch.float32).caption(picture)
     leave_only_a_pickle(copied_blip)
     advice = why_no_captioner(copied_blip).split("python -c '")[1].rstrip("'")
-    subprocess.run([sys.executable, "-c", advice], cwd=copied_blip, check=True, timeout=100)
+    subprocess.run([sys.executable, "-c", advice], cwd=copied_blip, check=True, timeout=280)
     assert load_captioner(copied_blip, "cpu", torch.float32).caption(picture) == expected
 
 
@@ -326,7 +326,7 @@ def test_a_conversion_by_somebody_else_is_not_taken(hub, tmp_path):
 
 def test_of_a_hub_model_that_is_no_captioner_only_the_configuration_is_fetched(hub, tmp_path):
     spoil_kind(hub.revisions["main"])
-    with pytest.raises(ValueError, match=f"{HUB_ID} cannot be used as captioner: it is Blip2"):
+    with pytest.raises(ValueError, match=f"{HUB_ID} cannot be used as a captioner: it is Blip2"):
         load_captioner(HUB_ID, "cpu", torch.float32)
     assert downloaded(tmp_path) == {"config.json"}
 

@@ -1,7 +1,6 @@
 import errno
 import json
 import os
-import time
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,7 @@ from sd_app.checkpoints.model_info import LATENT_RGB
 from sd_app.schedulers import SCHEDULERS
 from sd_app.settings import EMBEDDED_DIR
 from tests.checkpoint_files import original_shapes, write_hollow
+from tests.limits import within_cpu_seconds
 
 pytestmark = pytest.mark.usefixtures("without_embedded")
 
@@ -238,16 +238,16 @@ SIZE = "The native_size in {} is not read: it must be a number of pixels."
             b'{"prediction_type": "x"}',
             "prediction_type in mine.json beside it is not read: it must be epsilon or v_prediction.",
         ),
-        ("mine.json", b"{", "mine.json beside it is not read: it is no JSON."),
-        ("mine.json", b"", "mine.json beside it is not read: it is no JSON."),
+        ("mine.json", b"{", "mine.json beside it is not read: it is not JSON."),
+        ("mine.json", b"", "mine.json beside it is not read: it is not JSON."),
         ("mine.json", b"[1]", "mine.json beside it is not read: it holds no JSON object."),
-        ("mine.json", b"[" * 200_000, "mine.json beside it is not read: it is no JSON."),
+        ("mine.json", b"[" * 200_000, "mine.json beside it is not read: it is not JSON."),
         ("mine.json", b" " * 1_000_001, "mine.json beside it is not read: it is larger than 1 MB."),
         ("mine.json", b'\xef\xbb\xbf{"note": "Schoen."}', "Schoen."),
         ("mine.json", '{"note": "Schön."}'.encode("cp1252"), "Schön."),
         ("mine.json", '{"note": "Schön."}'.encode("utf-16"), "Schön."),
-        ("mine.yaml", b"a: [", "mine.yaml beside it is not read: it is no YAML."),
-        ("mine.yaml", b"a: !!python/name:os.system", "mine.yaml beside it is not read: it is no YAML."),
+        ("mine.yaml", b"a: [", "mine.yaml beside it is not read: it is not YAML."),
+        ("mine.yaml", b"a: !!python/name:os.system", "mine.yaml beside it is not read: it is not YAML."),
         ("mine.yaml", b"", ""),
         ("mine.civitai.info", b"\xff{", ""),
     ],
@@ -349,7 +349,7 @@ def test_a_link_that_leads_in_a_circle_hides_nothing_else(copied_model, sd1_file
     (folder / "good.safetensors").symlink_to(sd1_file)
     assert [info.name for info in list_models(at(folder))] == ["model-a", "good"]
     for name in ("loop", "gone"):
-        with pytest.raises(ValueError, match=rf"{name}.safetensors cannot be used: it is a link that leads"):
+        with pytest.raises(ValueError, match=rf"{name}.safetensors cannot be used: it is a broken link"):
             find_model(at(folder), name)
 
 
@@ -397,13 +397,9 @@ def test_a_folder_with_thousands_of_files_is_listed_quickly(copied_model, sd1_fi
             path.touch()
         else:
             os.link(sd1_file if kind == "checkpoints" else folder.parent / "lora", path)
-    seconds = []
-    for _ in range(3):
-        started = time.perf_counter()
-        assert len(list_models(at(folder))) == (count + 1 if kind == "checkpoints" else 1)
-        seconds.append(time.perf_counter() - started)
-    print(f"{count:,} {kind}: first {seconds[0]:.2f} s, then {min(seconds[1:]):.3f} s")
-    assert min(seconds[1:]) < 5
+    expected = count + 1 if kind == "checkpoints" else 1
+    assert len(list_models(at(folder))) == expected
+    assert len(within_cpu_seconds(5, lambda: list_models(at(folder)))) == expected
 
 
 @pytest.mark.parametrize(

@@ -169,10 +169,10 @@ def test_a_truncated_file_says_how_much_is_missing(tmp_path, shapes):
         (b"abc", "it is cut off: it has only 3 bytes"),
         (pickle.dumps({"a": 1}) + b" " * 99, "it is a pickle under another name"),
         (b"PK\x03\x04" + b" " * 99, "it is a pickle under another name"),
-        (b"<!DOCTYPE html>" + b" " * 99, "it is no safetensors file"),
+        (b"<!DOCTYPE html>" + b" " * 99, "it is not a safetensors file"),
         ((999).to_bytes(8, "little") + b"{}", "it is cut off, or no safetensors file: its header needs 999"),
-        ((2).to_bytes(8, "little") + b"[]", "its header is damaged: it is no JSON object"),
-        ((2).to_bytes(8, "little") + b"{}", "its tensors are those of no known model"),
+        ((2).to_bytes(8, "little") + b"[]", "its header is damaged: it is not a JSON object"),
+        ((2).to_bytes(8, "little") + b"{}", "its tensors are not those of any known model"),
         ((3).to_bytes(8, "little") + b"{}}", "its header is damaged"),
         ((200000).to_bytes(8, "little") + b"[" * 200000, "its header is damaged"),
     ],
@@ -228,7 +228,7 @@ def test_a_header_that_contradicts_itself_is_damaged(tmp_path, entry):
 @pytest.mark.parametrize(
     ("header", "words"),
     [
-        ('["a"]', "its header is damaged: it is no JSON object"),
+        ('["a"]', "its header is damaged: it is not a JSON object"),
         ('{"__metadata__": [1]}', "its header is damaged: its metadata must be an object"),
         ('{"a": {"dtype": "F4", "shape": [1], "data_offsets": [0, 1e999]}}', "its header is damaged: a does"),
         ('{"\\ud800": {"dtype": "F4", "shape": [1], "data_offsets": [0, 1]}}', "its header is damaged"),
@@ -243,8 +243,8 @@ def test_a_header_that_contradicts_itself_is_damaged(tmp_path, entry):
             ' "b": {"dtype": "F16", "shape": [2], "data_offsets": [2, 6]}}',
             "its header is damaged: b lies over the bytes of a",
         ),
-        ("", "it is no JSON in UTF-8"),
-        ('{"\x00', "it is no JSON in UTF-8"),
+        ("", "it is not JSON in UTF-8"),
+        ('{"\x00', "it is not JSON in UTF-8"),
         ('{"a":[' + "{}," * 100_000 + "{}]}", "its header names more than 100,000 tensors"),
     ],
     ids=range(11),
@@ -259,14 +259,14 @@ def test_a_header_in_another_encoding_is_refused_in_words(tmp_path):
     raw = '{"a": {"dtype": "F16", "shape": [2], "data_offsets": [0, 4]}}'.encode("utf-16")
     path = tmp_path / "a.safetensors"
     path.write_bytes(len(raw).to_bytes(8, "little") + raw + bytes(4))
-    with pytest.raises(ValueError, match="it is no JSON in UTF-8"):
+    with pytest.raises(ValueError, match="it is not JSON in UTF-8"):
         read_header(path)
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="Windows has no such pipes")
 def test_a_pipe_by_a_models_name_is_not_waited_for(tmp_path):
     os.mkfifo(tmp_path / "pipe.safetensors")
-    with pytest.raises(ValueError, match="it is no plain file"):
+    with pytest.raises(ValueError, match="it is not a plain file"):
         inspect(tmp_path / "pipe.safetensors")
 
 

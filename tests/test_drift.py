@@ -1,6 +1,7 @@
 """The drift report against values worked out by hand."""
 
 import numpy as np
+import pytest
 from PIL import Image
 
 from sd_app.pictures.drift import draw_heat, measure_drift, measure_seam, report_drift
@@ -22,9 +23,18 @@ def test_drift_counts_kept_pixels_only():
     assert measure_drift(ORIGINAL, CHANGED, np.ones((2, 4), bool)).changed_share == 0
 
 
-def test_drift_takes_the_channel_that_moved_most():
-    changed = Image.new("RGB", (1, 1), (10, 3, 12))
-    assert measure_drift(Image.new("RGB", (1, 1), (10, 10, 10)), changed, np.zeros((1, 1), bool)).maximum == 7
+@pytest.mark.parametrize("channel", range(3))
+@pytest.mark.parametrize("step", [1, -1, 2, -7])
+def test_drift_takes_the_channel_that_moved_most_and_counts_a_step_of_one(channel: int, step: int):
+    """Of two kept pixels one moved, in one channel by `step`, in the others by less."""
+    original = np.full((1, 3, 3), 10, np.uint8)
+    changed = original.copy()
+    changed[0, 0] = 10 + np.sign(step) * (abs(step) - 1)
+    changed[0, 0, channel] = 10 + step
+    changed[0, 2] = 99  # painted
+    painted = np.array([[False, False, True]])
+    drift = measure_drift(Image.fromarray(original), Image.fromarray(changed), painted)
+    assert drift == Drift(mean=abs(step) / 2, maximum=abs(step), changed_share=0.5)
 
 
 def test_a_seam_is_the_mean_step_across_the_edge():

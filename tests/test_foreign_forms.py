@@ -30,7 +30,9 @@ def test_a_picture_of_another_program_is_read_back(form: Form, number: int, tmp_
     for name in ("num_inference_steps", "guidance_scale", "seed", "width", "height", "model"):
         assert getattr(request, name) == getattr(given, name), name
     assert request.sampling == given.full_name
-    assert reading.notes == ["Square brackets, AND and BREAK in its prompt stay plain words."] * squares
+    assert (
+        reading.notes == ["Square brackets, AND and BREAK in its prompt are read as plain words."] * squares
+    )
     assert reading.program in ("", form.name)
 
 

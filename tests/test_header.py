@@ -11,12 +11,13 @@ from sd_app.requests import DownloadProgress, Status, Step, format_bytes
 from sd_app.ui.header.add_model import ModelDownloads, PlanValue
 from sd_app.ui.header.badge import Unloader, badge_value
 from tests.hub.server import CLOSED, Repo, read_files, serve_hub, use_hub
+from tests.limits import PATIENCE
 
 HUB_ID = "owner/some-model"
 
 
 def wait_for(condition) -> None:
-    until = time.monotonic() + 20
+    until = time.monotonic() + PATIENCE
     while not condition():
         assert time.monotonic() < until
         time.sleep(0.02)
@@ -29,19 +30,19 @@ def test_an_unload_waits_for_the_running_job_and_the_next_one_loads_again(random
     def on_step(step: Step) -> None:
         if step.step:
             began.set()
-            go_on.wait(20)
+            go_on.wait(PATIENCE)
 
     request = Txt2ImgRequest(prompt="a", num_inference_steps=2)
     job = threading.Thread(target=lambda: random_studio.txt2img(request, on_step, save=False))
     job.start()
-    began.wait(20)
+    began.wait(PATIENCE)
     unloader.start()
     unloader.start()  # a second press does nothing more
     wait_for(lambda: "Waiting for the running job" in unloader.note)
     assert random_studio.status().loaded == ("model-a",)
     go_on.set()
     wait_for(lambda: not unloader.waiting)
-    job.join(20)
+    job.join(PATIENCE)
     assert random_studio.status().loaded == ()
     assert "of weights freed" in unloader.note
     assert random_studio.txt2img(request, save=False).images
@@ -105,7 +106,7 @@ def test_a_download_that_fails_is_said_and_the_next_one_works(
         downloads.begin(HUB_ID)
         *_, last = downloads.follow()
         assert last["phase"] == "error"
-        assert "has come damaged" in last["text"]
+        assert "arrived damaged" in last["text"]
         repo.damaged.clear()
         downloads.look_up(HUB_ID)
         downloads.begin(HUB_ID)

@@ -1,8 +1,8 @@
 """Parameters made to do harm: an answer in words, and soon."""
 
 import json
+import re
 import tempfile
-import time
 import zlib
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from PIL import Image
 from sd_app.metadata import read_infotext, read_parameters
 from sd_app.metadata.text_decoding import decode_comment
 from tests.foreign_forms import chunk, hidden_png, plain_png, png_with
+from tests.limits import within_cpu_seconds
 
 LINE = "Steps: 22, Sampler: Euler a, CFG scale: 6.5, Seed: 5, Size: 512x768"
 SOON = 5  # seconds of this process; the honest ones take milliseconds
@@ -38,6 +39,13 @@ def answer(text: str) -> str:
     except ValueError as error:
         return str(error)
     return "\n".join(reading.notes) or "taken"
+
+
+def refusal(path: Path) -> str:
+    """Return the words with which a file is refused."""
+    with pytest.raises(ValueError) as caught:
+        read_infotext(path)
+    return str(caught.value)
 
 
 @pytest.mark.parametrize(
@@ -77,9 +85,7 @@ def answer(text: str) -> str:
     ids=range(34),
 )  # fmt: skip
 def test_a_hostile_text_gets_words_soon(text: str) -> None:
-    began = time.process_time()
-    said = answer(text)
-    assert time.process_time() - began < SOON
+    said = within_cpu_seconds(SOON, lambda: answer(text))
     assert said
     assert len(said) < 20_000
     assert "Traceback" not in said
@@ -181,11 +187,9 @@ def test_a_nested_graph_in_a_picture_is_told_as_such(tmp_path: Path) -> None:
 
 
 def test_a_text_of_fifty_megabytes_is_refused_in_words(tmp_path: Path) -> None:
-    began = time.process_time()
     (tmp_path / "a.png").write_bytes(png_with({"parameters": "x" * 50_000_000}))
-    with pytest.raises(ValueError, match=r"a\.png holds a text of 50,0\d\d,\d+ bytes, and at most 4,000,000"):
-        read_infotext(tmp_path / "a.png")
-    assert time.process_time() - began < SOON
+    said = within_cpu_seconds(SOON, lambda: refusal(tmp_path / "a.png"))
+    assert re.search(r"a\.png holds a text of 50,0\d\d,\d+ bytes, and at most 4,000,000", said)
 
 
 def test_a_graph_beside_a_far_too_long_workflow_is_read(tmp_path: Path) -> None:
@@ -210,10 +214,8 @@ def test_a_graph_beside_a_far_too_long_workflow_is_read(tmp_path: Path) -> None:
 )
 def test_a_broken_file_is_refused_in_words(data: bytes, tmp_path: Path) -> None:
     (tmp_path / "a.png").write_bytes(data)
-    began = time.process_time()
-    with pytest.raises(ValueError, match=r"a\.png is not a picture with parameters"):
-        read_infotext(tmp_path / "a.png")
-    assert time.process_time() - began < SOON
+    said = within_cpu_seconds(SOON, lambda: refusal(tmp_path / "a.png"))
+    assert "a.png is not a picture with parameters" in said
 
 
 def test_a_text_that_grows_when_it_is_inflated_is_cut(tmp_path: Path) -> None:

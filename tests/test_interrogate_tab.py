@@ -133,7 +133,7 @@ def test_the_prompt_grows_in_what_is_drawn() -> None:
         ({"begins": "typed", "caption": " "}, "Caption must not be empty"),
         ({"groups": []}, "Lists must name a list to search, none is chosen"),
         ({"groups": ["poets"]}, "Lists must be among"),
-        ({"max_phrases": 0}, "Most phrases must be a whole number"),
+        ({"max_phrases": 0}, "Maximum phrases must be a whole number"),
         ({"mode": "worst"}, "Search must be one of true, best, fast"),
         ({"clip_model": "nobody/nothing", "groups": ["mediums"]}, "CLIP model must name an architecture"),
         ({"caption_model": "nobody", "begins": "written"}, "Caption model must be one of"),
@@ -303,7 +303,7 @@ def test_matching_draws_what_python_finds(matcher: MatchEvents) -> None:
         matcher.form["texts"]: "a gray heart\n\n a purple moon \n",
         matcher.form["clip_model"]: "tiny-clip",
     }
-    *_, last = matcher.jobs.events(lambda: matcher.ask({**form, matcher.uploads.view: uploads}), "me")
+    *_, (last, _) = matcher.jobs.events(lambda: matcher.ask({**form, matcher.uploads.view: uploads}), "me")
     texts = ["a gray heart", "a purple moon"]
     alone = matcher.studio.match(MatchRequest(images=pictures, texts=texts))
     assert (last["phase"], last["texts"]) == ("done", texts)
@@ -317,16 +317,16 @@ def test_matching_draws_what_python_finds(matcher: MatchEvents) -> None:
 @pytest.mark.parametrize(
     ("texts", "pictures", "message"),
     [
-        ("", 1, "Texts must be 1 to 12 of them, there is none (write one a line)."),
-        ("a\n" * 13, 1, "Texts must be 1 to 12 of them, got 13 (leave some out)."),
-        ("a", 0, "Pictures must be 1 to 12 of them, there is none (add one)."),
+        ("", 1, "Texts must number 1 to 12, got none (write one per line)."),
+        ("a\n" * 13, 1, "Texts must number 1 to 12, got 13 (leave some out)."),
+        ("a", 0, "Pictures must number 1 to 12, got none (add one)."),
     ],
 )
 def test_a_refused_match_says_why(matcher: MatchEvents, texts: str, pictures: int, message: str) -> None:
     image = matcher.uploads.files.picture(Image.new("RGB", (8, 8)))
     uploads = {"pictures": [{"file": image, "name": "a.png"}] * pictures}
     form = {matcher.form["texts"]: texts, matcher.form["clip_model"]: "tiny-clip"}
-    *_, last = matcher.jobs.events(lambda: matcher.ask({**form, matcher.uploads.view: uploads}), "me")
+    *_, (last, _) = matcher.jobs.events(lambda: matcher.ask({**form, matcher.uploads.view: uploads}), "me")
     assert (last["phase"], last["text"]) == ("error", message)
 
 
@@ -342,7 +342,7 @@ def test_uploads_take_twelve_pictures_and_name_what_is_none(matcher: MatchEvents
     assert "open it again" in str(errors[1])
     value, errors = uploads.add(value, [{"path": good, "name": "x.png"}] * 11)
     assert len(value["pictures"]) == 12
-    assert str(errors[0]) == "images must be at most 12 (remove one first)"
+    assert str(errors[0]) == "images must number at most 12 (remove one first)"
     for junk in (
         None,
         3,

@@ -219,7 +219,7 @@ def test_a_full_memory_is_an_error_that_says_what_helps(studio, monkeypatch) -> 
 
 
 def test_matches_are_limited() -> None:
-    with pytest.raises(ValueError, match=f"texts must be 1 to {MAX_MATCHES} of them, got 13"):
+    with pytest.raises(ValueError, match=f"texts must number 1 to {MAX_MATCHES}, got 13"):
         MatchRequest(images=[Image.new("RGB", (8, 8))], texts=["a"] * 13)
     with pytest.raises(ValueError, match="texts 2 must not be empty"):
         MatchRequest(images=[Image.new("RGB", (8, 8))], texts=["a", " "])

@@ -17,7 +17,7 @@ LEAVES = {"requests", "metadata", "pictures", "checkpoints", "addons", "hub", "e
 TOOLS = {"weights", "speed", "probes", "text"}
 FEATURES = {"generation", "interrogator", "training", "sweeps"}
 # What the page may read besides the studio it is given: no torch, none of our files on disk but pictures.
-PAGE_MAY = {"queue", "requests", "images", "metadata", "checkpoints", "expressions", "pictures"}
+PAGE_MAY = {"queue", "requests", "images", "metadata", "checkpoints", "expressions", "pictures", "failures"}
 # Jobs in a line: what a kind of job does comes as an argument.
 QUEUE_MAY = {"requests", "images", "metadata", "checkpoints"}
 HEAVY = {
@@ -36,10 +36,12 @@ MAY_IMPORT = {
     "__init__": {"requests", "settings", "studio"},
     "__main__": {"cli"},
     "cli": {"studio", *LEAVES},
-    "studio": FEATURES | TOOLS | LEAVES,
+    "studio": {"inside"} | FEATURES | TOOLS | LEAVES,
     "queue": QUEUE_MAY,
     "ui": PAGE_MAY,
     "tiny": FEATURES | TOOLS | LEAVES,
+    # What is computed from a recording, which may run something; and the embedded model's judge.
+    "inside": {"generation", "tiny"} | TOOLS | LEAVES,
     **dict.fromkeys(FEATURES, TOOLS | LEAVES),
     **dict.fromkeys(TOOLS, TOOLS | LEAVES),
     **dict.fromkeys(LEAVES, LEAVES),

@@ -16,6 +16,7 @@ from sd_app.weights.device_memory import (
 )
 from sd_app.weights.devices import choose_device
 from sd_app.weights.model_manager import ModelManager
+from tests.limits import PATIENCE
 
 CPU = torch.device("cpu")
 
@@ -100,7 +101,7 @@ def test_the_tokenizer_comes_without_weights_and_without_waiting(manager):
             target=lambda: words.append(manager.tokenizer("model-b")("cat").input_ids), daemon=True
         )
         thread.start()
-        thread.join(20)
+        thread.join(PATIENCE)
         assert words == [[49406, 2368, 49407]]
         assert manager.status().loaded == ("model-a",)
 
@@ -165,7 +166,7 @@ def test_a_waiting_job_can_be_cancelled(manager):
     with manager.pipeline("model-a", "DDIM"):
         thread = threading.Thread(target=wait)
         thread.start()
-        thread.join(10)
+        thread.join(PATIENCE)
     assert len(outcome) == 1
 
 

@@ -380,7 +380,7 @@ def test_numbers_that_are_none_are_said_when_read_and_from_then_on(tmp_path, pla
 def test_what_belongs_to_no_part_is_said(tmp_path, plain):
     save_file(plain["sd1"] | LORA | {"what.is.this": torch.ones(1)}, tmp_path / "odd.safetensors")
     (info,) = [info for info in studio_of(tmp_path).models() if info.name == "odd"]
-    assert "3 tensors belong to no part of it and are not read" in info.note
+    assert "3 tensors in the file belong to no part of it and are not read" in info.note
 
 
 @pytest.mark.parametrize(

@@ -77,12 +77,12 @@ def test_one_notice_names_everything_that_was_not_taken(tab: MakingTabEvents, tm
         )
     assert told.split("\n") == [
         PART,
-        "The model elsewhere is not here, so yours stays.",
-        "The sampler Nobody's is not here, so yours stays.",
-        "The VAE kl-f8 is not here, so yours stays.",
+        "The model elsewhere is not here, so yours is kept.",
+        "The sampler Nobody's is not here, so yours is kept.",
+        "The VAE kl-f8 is not here, so yours is kept.",
         "Not taken: CFG scale: 99 (must be a number from 0 to 30).",
         "The tag <hypernet:x:1> is not read here.",
-        "Braces in its prompt stay plain text.",
+        "Braces in its prompt are read as plain text.",
         "Width 513 became 512, the nearest multiple of 8.",
         "Not taken: Hires upscale: 2 (no such field here).",
     ]
@@ -104,7 +104,7 @@ def test_a_random_seed_is_asked_for_again(tab: MakingTabEvents, tmp_path: Path) 
 
 def test_whose_form_it_is_is_told_where_something_is_missing(tab: MakingTabEvents) -> None:
     filled, told = dropped(tab, CASES / "fooocus_json.png")
-    assert told.split("\n")[:2] == [PART, "They are in Fooocus's form."]
+    assert told.split("\n")[:2] == [PART, "They are in Fooocus's format."]
     assert "The model m is not here" in told
     assert filled["prompt"] == "an orange cat"
 

@@ -1,11 +1,12 @@
 """What is said of a prompt: unknown syntax, texts and steps, weights that do not add up."""
 
-import time
+from functools import partial
 
 import pytest
 
 from sd_app.expressions.remarks import NO_WORDS_GUIDE, NO_WORDS_READ, remarks_on
 from sd_app.ui.shared.controls import token_line
+from tests.limits import within_cpu_seconds
 
 PLAIN = [
     # Signs of ours in their right places, and signs that people write without meaning an order.
@@ -84,7 +85,7 @@ def test_of_a_prompt_that_is_read_as_it_is_meant_nothing_is_said(prompt):
             (prompt, f"“{prompt}” does not change on the way")
             for prompt in ("[cat:dog]", "[cat:dog:]", "[cat:dog:x]", "[a:b:50%]", "[a:b:0,5]", "[a:b:c:0.5]")
         ),
-        ("[cat|dog:0.5]", "The bar in “cat|dog” is a plain sign"),
+        ("[cat|dog:0.5]", "The bar in “cat|dog” is a plain character"),
         *(
             (prompt, "is read as plain words: a weight stands last in brackets")
             for prompt in (
@@ -111,8 +112,8 @@ def test_of_a_prompt_that_is_read_as_it_is_meant_nothing_is_said(prompt):
         ("cat <lora x:1>", "“<lora x:1>” is read as plain words"),
         ("cat <lora:x:1", "a tag without its end, >"),
         ("cat.swap(dog)", "InvokeAI"),
-        ("（cat：1.2）", "“（cat：1.2）” is read as plain words: it is a weight in full-width signs"),
-        ("a (cat：1.2)", "a weight in full-width signs"),
+        ("（cat：1.2）", "“（cat：1.2）” is read as plain words: it is a weight in full-width characters"),
+        ("a (cat：1.2)", "a weight in full-width characters"),
         ("STYLE(A1111) cat", "an extension's order"),
         ("# a note\na cat", "a comment in other programs"),
         ("a cat /* big */", "a comment in other programs"),
@@ -148,9 +149,9 @@ def test_without_a_number_of_steps_nothing_is_said_of_what_is_never_reached():
 
 def test_hostile_prompts_are_remarked_on_in_no_time():
     for piece in ("(", "[", "[a:", " ", "\n#", "/*", "<a:", ":1.2,", "a::", "__a", "([", "-"):
-        started = time.perf_counter()
-        remarks_on(piece * (10_000 // len(piece)), steps=20)
-        assert time.perf_counter() - started < 5  # a quadratic search takes minutes
+        prompt = piece * (10_000 // len(piece))
+        # A quadratic search takes minutes.
+        within_cpu_seconds(5, partial(remarks_on, prompt, steps=20))
 
 
 def test_in_a_negative_prompt_and_is_a_word_and_no_words_are_usual():

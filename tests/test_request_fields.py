@@ -106,7 +106,7 @@ def test_a_new_field_has_a_flag_with_its_help(capsys: pytest.CaptureFixture[str]
     with pytest.raises(SystemExit):
         parser.parse_args(["--help"])
     shown = " ".join(capsys.readouterr().out.split())
-    assert "more is redder (0..2, default: 0.5)" in shown
+    assert "more is redder (0 to 2, default: 0.5)" in shown
     assert "when it is: day or night (default: day)" in shown
 
 
@@ -153,7 +153,11 @@ def test_a_subclass_may_change_a_default_and_inherits_the_rest() -> None:
     assert (mine.default, other.default) == ("pad", "crop")
     assert replace(mine, default="crop") == other
     around = request_fields(BlendRequest)["prompt"]
-    assert (around.default, around.long_label, around.label) == ("{}", "Prompt around it", "Prompt")
+    assert (around.default, around.long_label, around.label) == (
+        "{}",
+        "Prompt around the expression",
+        "Prompt",
+    )
 
 
 def test_no_two_fields_of_a_request_share_a_key_or_a_flag() -> None:
@@ -173,4 +177,4 @@ def test_choices_are_those_the_expressions_know() -> None:
 
 def test_an_error_on_the_page_names_a_field_by_its_label() -> None:
     assert sentence("cache_interval must be a whole number") == "Deep blocks every must be a whole number."
-    assert sentence("direction must be text") == "Add in columns must be text."
+    assert sentence("direction must be text") == "Add along the columns must be text."

@@ -14,6 +14,7 @@ from sd_app import Cancelled, InpaintRequest, Step, Txt2ImgRequest
 from sd_app.generation import job as job_module
 from sd_app.generation.saving import Saver
 from sd_app.metadata import save_image
+from tests.limits import PATIENCE
 
 REQUEST = Txt2ImgRequest(prompt="a", seed=1, num_images=5, num_inference_steps=2)  # batches of 2, 2 and 1
 
@@ -41,7 +42,7 @@ def test_a_batch_is_saved_while_the_next_one_is_denoised(random_studio, saving):
 
     def before(seed: int) -> None:
         if seed == 1:
-            assert next_batch.wait(30)  # saved in the job's own thread, this would never come
+            assert next_batch.wait(PATIENCE)  # saved in the job's own thread, this would never come
 
     def on_step(step: Step) -> None:
         seen.append((step.image_index, step.text, len(step.paths), len(step.images)))
@@ -89,7 +90,7 @@ def test_a_stop_while_a_batch_is_being_saved_keeps_it(random_studio, saving):
     stopping = threading.Event()
 
     def before(_: int) -> None:
-        assert stopping.wait(30)
+        assert stopping.wait(PATIENCE)
 
     def on_step(step: Step) -> None:
         if step.image_index == 2 and step.text == "Denoising":
@@ -146,7 +147,7 @@ def test_an_error_that_is_known_while_denoising_stops_it_within_a_step(random_st
     def on_step(step: Step) -> None:
         steps.append(step)
         if step.image_index == 2:
-            assert failed.wait(30)
+            assert failed.wait(PATIENCE)
 
     with pytest.raises(OSError, match="gone"):
         random_studio.txt2img(replace(REQUEST, num_inference_steps=30), on_step)

@@ -108,7 +108,7 @@ def test_every_causal_tower_of_open_clip_is_exact(model_type: type, text: dict[s
         {"embed_cls": True},
         {"qk_norm": True},
     ],
-    ids=["not causal", "last", "another end mark", "class token", "another block"],
+    ids=["not causal", "last", "another end token", "class token", "another block"],
 )
 def test_other_towers_are_padded(text: dict[str, object]) -> None:
     model_type = (

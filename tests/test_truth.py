@@ -23,6 +23,7 @@ from sd_app.requests import Cancelled, Finding, InterrogateResult, InterrogateSt
 from sd_app.tiny import world
 from sd_app.ui.interrogate import words
 from sd_app.ui.interrogate.search_results import SearchResults
+from sd_app.ui.shared.files import PictureFiles
 from tests.truths import Tally, drawn, is_true, partly_wrong, stated
 
 SEED = 4242
@@ -186,7 +187,7 @@ def test_a_list_whose_phrases_say_the_same_is_passed_over_and_named(clip, tables
     found = truth.find_true(
         clip, encoder, image, [*tables, *same], "", is_written=False, on_list=lambda *_: None
     )
-    assert "Passed over, because all its phrases say the same: mine." in found.notice
+    assert "Skipped, because all its phrases mean the same: mine." in found.notice
     assert "mine" not in {finding.group for finding in found.findings}
     only = truth.find_true(clip, encoder, image, same, "", is_written=False, on_list=lambda *_: None)
     assert only.findings == ()
@@ -252,7 +253,7 @@ def test_most_phrases_are_the_likeliest_ones(studio) -> None:
     assert set(find(studio, image, max_phrases=2).phrases) == {one.phrase for one in everything[:2]}
 
 
-@pytest.mark.parametrize("when", ["Weighing rivals", "Searching"])
+@pytest.mark.parametrize("when", ["Comparing alternatives", "Searching"])
 def test_a_stop_keeps_what_was_found(studio, when: str) -> None:
     seen: list[InterrogateStep] = []
 
@@ -265,7 +266,7 @@ def test_a_stop_keeps_what_was_found(studio, when: str) -> None:
     assert result.stopped
     assert result.prompt == seen[-1].prompt
     assert len(result.findings) == len(result.phrases) == (when == "Searching")
-    weighing = [step for step in seen if step.text == "Weighing rivals"]
+    weighing = [step for step in seen if step.text == "Comparing alternatives"]
     assert [step.num_steps for step in weighing] == [10] * len(weighing)
 
 
@@ -355,7 +356,8 @@ def test_the_page_says_how_many_times_and_lists_what_the_caption_denies_apart(st
     first = replace(result.findings[0], times=123456.0, against="a blue dog")
     step = result_with((first, *result.findings[1:]), result)["steps"][0]
     assert (step["gain"], step["against"]) == ("over 1,000×", "a blue dog")
-    assert words.restore(words.note(shown)) is not None
+    files = PictureFiles(studio.settings.outputs_dir, shared=False, copies=set())
+    assert words.restore(words.note(shown), files) is not None
 
 
 def test_the_command_says_where_clip_disagrees(tmp_path, capsys) -> None:

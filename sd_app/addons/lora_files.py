@@ -23,13 +23,13 @@ _DEEP = re.compile(r"transformer_blocks_[1-9]")  # SDXL alone has more than one 
 
 # What else a file can be, by parts of its tensors' names.
 _OTHERS = (
-    (("lora_controlnet",), "a Control-LoRA, which guides a model and is no LoRA for its weights"),
-    (("lllite_",), "a ControlNet-LLLite, which guides a model and is none of its LoRAs"),
-    (("ip_adapter.", "image_proj."), "an IP-Adapter, which guides a model and is no LoRA"),
-    (("control_model.", "controlnet_cond_embedding"), "a ControlNet, which guides a model and is no LoRA"),
+    (("lora_controlnet",), "a Control-LoRA, which guides a model and is not a LoRA for its weights"),
+    (("lllite_",), "a ControlNet-LLLite, which guides a model and is not a LoRA"),
+    (("ip_adapter.", "image_proj."), "an IP-Adapter, which guides a model and is not a LoRA"),
+    (("control_model.", "controlnet_cond_embedding"), "a ControlNet, which guides a model and is not a LoRA"),
     (("oft_blocks", "oft_diag", ".oft_R", "boft_"), "an OFT, which is not supported (LoRA, LoHa, LoKr are)"),
     (("motion_modules.",), "a motion module of AnimateDiff, and this app makes no videos"),
-    (("temporal_transformer", "temporal_attentions"), "one for a model of videos, and this app makes none"),
+    (("temporal_transformer", "temporal_attentions"), "one for a video model, and this app makes no videos"),
     (("prior_",), "a LoRA for Stable Cascade"),
     (
         ("double_blocks", "single_blocks", "single_transformer_blocks", "transformer_single_blocks"),
@@ -143,13 +143,13 @@ def refuse_others(names: LoraNames) -> None:
     if _HYPERNETWORK.search(unknown):
         raise ValueError("it is a hypernetwork, which is not supported (LoRA, LoHa, LoKr are)")
     if names.others and _TRANSFORMER.search(unknown):
-        raise ValueError("it is a LoRA for a transformer, as Wan, Hunyuan, LTX and PixArt are")
+        raise ValueError("it is a LoRA for a transformer model, such as Wan, Hunyuan, LTX and PixArt")
     if names.layers or names.words:
         return
     if names.others:
         first = readable(names.others[0])[:200]
-        raise ValueError(f"none of its layers is one of Stable Diffusion's, {first} for one")
-    raise ValueError("its tensors are those of no LoRA")
+        raise ValueError(f"none of its layers is one of Stable Diffusion's, for example {first}")
+    raise ValueError("its tensors are not those of a LoRA")
 
 
 def peft_settings(metadata: Mapping[str, str]) -> dict[str, PeftSettings]:
@@ -195,7 +195,7 @@ def usable_layers(header: Header, names: LoraNames) -> tuple[dict[Layer, dict[st
             reasons.append(f"of {layer} {error}")
             left_out += roles.values()
     if not layers and not names.words:
-        raise ValueError(reasons[0] if reasons else "its tensors are those of no LoRA")
+        raise ValueError(reasons[0] if reasons else "its tensors are not those of a LoRA")
     return layers, left_out
 
 

@@ -71,7 +71,7 @@ def _check_sizes(shapes: Mapping[str, Shape]) -> None:
     for role, shape in shapes.items():
         if role in ("alpha", "scalar", "on_input"):
             if prod(shape) != 1:
-                raise ValueError(f"its {role} is one number, and has the shape {_shown(shape)}")
+                raise ValueError(f"its {role} must be a single number, and has the shape {_shown(shape)}")
         elif not all(shape):
             raise ValueError(f"its {role} has the shape {_shown(shape)}, and so no numbers")
 

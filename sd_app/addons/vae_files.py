@@ -62,7 +62,7 @@ def _why_unusable(path: Path, _files: tuple[Stamp, ...]) -> str:
 def _check_folder(path: Path) -> None:
     config = read_object(path / "config.json")
     if not config:
-        raise ValueError("its config.json is no JSON object, or cannot be read (download it again)")
+        raise ValueError("its config.json is not a JSON object, or cannot be read (download it again)")
     kind = config.get("_class_name")
     if kind != "AutoencoderKL":
         raise ValueError(f"it is a {readable(str(kind))[:80]}, and only an AutoencoderKL can be used")
@@ -86,6 +86,6 @@ def _check_header(header: Header) -> None:
     prefix = find_vae_prefix(header)
     shape = () if prefix is None else header.shapes[f"{prefix}decoder.conv_in.weight"]
     if len(shape) != 4 or not header.has(f"{prefix}encoder."):
-        raise ValueError("its tensors are those of no VAE")
+        raise ValueError("its tensors are not those of a VAE")
     if shape[1] != LATENT_CHANNELS:
         raise ValueError(f"its latents have {shape[1]} channels, and the model's have {LATENT_CHANNELS}")

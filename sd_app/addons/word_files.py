@@ -228,7 +228,7 @@ def _choose_tensors(shapes: dict[str, tuple[int, ...]]) -> tuple[str, ...]:
             candidates = list(shapes) if len(shapes) == 1 else marked
             alone = candidates[0] if len(candidates) == 1 else None
         if alone is None:
-            raise ValueError("its tensors are those of no embedding")
+            raise ValueError("its tensors are not those of an embedding")
         found = (alone,)
     for name in filter(None, found):
         if len(shapes[name]) not in (1, 2) or not all(shapes[name]):

@@ -185,8 +185,10 @@ def _say_unread(names: tuple[str, ...]) -> str:
         return ""
     first = shown(names[0])[:80]
     if len(names) == 1:
-        return f"In the file 1 tensor belongs to no part of it and is not read, {first}."
-    return f"In the file {len(names):,} tensors belong to no part of it and are not read, {first} for one."
+        return f"1 tensor in the file belongs to no part of it and is not read: {first}."
+    return (
+        f"{len(names):,} tensors in the file belong to no part of it and are not read, for example {first}."
+    )
 
 
 def _prediction(
@@ -218,10 +220,10 @@ def _prediction(
     if family != "sd2":
         return "epsilon", "", note  # so were they all trained; the exceptions carry a sign
     if channels != 4:
-        return "epsilon", "because Stable Diffusion 2's inpainting model is such a one", note
+        return "epsilon", "because Stable Diffusion 2's inpainting model is", note
     if _EPSILON_NAME.search(path.stem):
         return "epsilon", "from the file's name", note
-    return "v_prediction", "because most Stable Diffusion 2 models are such ones", note
+    return "v_prediction", "because most Stable Diffusion 2 models are", note
 
 
 def _read_yaml(path: Path) -> tuple[str, str]:
@@ -238,7 +240,7 @@ def _read_yaml(path: Path) -> tuple[str, str]:
     try:
         value: object = yaml.safe_load(text)
     except (yaml.YAMLError, ValueError, RecursionError):
-        return "", f"{file.name} beside it is not read: it is no YAML."
+        return "", f"{file.name} beside it is not read: it is not YAML."
     for key in ("model", "params", "parameterization"):
         value = value.get(key) if isinstance(value, dict) else None
     return (value, "") if isinstance(value, str) else ("", "")
@@ -265,7 +267,7 @@ def read_sidecar(path: Path) -> tuple[JsonObject, str]:
     except OSError:
         return {}, ""
     except (ValueError, RecursionError):
-        return {}, f"{file.name} beside it is not read: it is no JSON."
+        return {}, f"{file.name} beside it is not read: it is not JSON."
     if not isinstance(value, dict):
         return {}, f"{file.name} beside it is not read: it holds no JSON object."
     return value, ""

@@ -88,7 +88,7 @@ class Header:
 def read_raw_header(path: Path) -> bytes:
     """Return a header's JSON. Raise ValueError for what is no safetensors file, OSError if unreadable."""
     if not stat.S_ISREG(path.stat().st_mode):  # to open a pipe would be to wait for its writer
-        raise ValueError("it is no plain file")
+        raise ValueError("it is not a plain file")
     with path.open("rb") as file:
         size = file.seek(0, 2)
         file.seek(0)
@@ -99,7 +99,7 @@ def read_raw_header(path: Path) -> bytes:
         if len(start) < 8:
             raise ValueError("it is empty" if size == 0 else f"it is cut off: it has only {size} bytes")
         if length > FORMAT_LIMIT:
-            raise ValueError("it is no safetensors file, or its beginning is damaged")
+            raise ValueError("it is not a safetensors file, or its beginning is damaged")
         if length > MAX_HEADER:
             raise ValueError(f"its header has {length:,} bytes, and at most {MAX_HEADER:,} are read")
         raw = file.read(length)
@@ -127,7 +127,7 @@ def _parse(raw: bytes) -> tuple[Header, int]:
     """Return a header and where the last tensor's bytes end. Raise ValueError for what is none."""
     entries = _read_json(raw)
     if not isinstance(entries, dict):
-        raise ValueError("it is no JSON object")
+        raise ValueError("it is not a JSON object")
     metadata = entries.pop("__metadata__", None) or {}
     if not isinstance(metadata, dict):
         raise ValueError("its metadata must be an object")
@@ -140,7 +140,7 @@ def _parse(raw: bytes) -> tuple[Header, int]:
     )
     for text in (*header.shapes, *header.metadata, *header.metadata.values()):
         if readable(text) != text:
-            raise ValueError(f"{shown(text)} in it is no text that can be shown")
+            raise ValueError(f"{shown(text)} in it is not a text that can be shown")
     for name in header.offsets:
         _check_length(name, header)
     _check_apart(header)
@@ -162,7 +162,7 @@ def _read_json(raw: bytes) -> object:
     except _TwiceError:
         raise
     except (ValueError, RecursionError) as error:
-        raise ValueError("it is no JSON in UTF-8, as every such file's is") from error
+        raise ValueError("it is not JSON in UTF-8, as every such file's is") from error
 
 
 class _TwiceError(ValueError):
@@ -175,7 +175,7 @@ def _shape(name: str, entry: object) -> tuple[int, ...]:
     if not isinstance(dtype, str):
         raise ValueError(f"{shown(name)} has no type of numbers")
     if not _are_counts(shape) or len(shape) > MAX_DIMS:
-        raise ValueError(f"{shown(name)} has a shape that is no list of whole numbers from 0")
+        raise ValueError(f"{shown(name)} has a shape that is not a list of whole numbers from 0")
     return tuple(shape)
 
 

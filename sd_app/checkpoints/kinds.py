@@ -52,7 +52,7 @@ def _is_embedding(header: Header) -> bool:
 # The first that fits says what a file is.
 _ALWAYS: tuple[tuple[str, Test], ...] = (
     (
-        "a ControlNet: it guides a checkpoint and is none itself",
+        "a ControlNet: it guides a checkpoint and is not one itself",
         _has("control_model.", "controlnet_cond_emb"),
     ),
     # Of those that share names the more particular one comes first.
@@ -65,7 +65,7 @@ _ALWAYS: tuple[tuple[str, Test], ...] = (
     ("an AuraFlow model", _inside("double_layers.", "joint_transformer_blocks.")),
     ("a Stable Video Diffusion model", _holds(".time_stack.", ".time_mixer.")),
     (
-        "a model of moving pictures",
+        "a video model",
         _holds(".temopral_conv.", ".temporal_conv.", ".temporal_transformer_block"),
     ),
     ("a Stable Cascade model", _inside("clip_txt_mapper.", "clip_txt_pooled_mapper.")),
@@ -79,9 +79,9 @@ _ALWAYS: tuple[tuple[str, Test], ...] = (
     ("a Z-Image model", _inside("x_pad_token", "cap_pad_token")),
     ("a Lumina model", _inside("cap_embedder.")),
     ("a Wan model", _inside("head.modulation", "condition_embedder.time_embedder.")),
-    ("a Kolors model, whose text encoder is another one", _inside("encoder_hid_proj.")),
+    ("a Kolors model, which has a different text encoder", _inside("encoder_hid_proj.")),
     ("a Zero123 model, which turns pictures and reads no text", _has("cc_projection.")),
-    ("an AltDiffusion model, whose text encoder is another one", _holds(".roberta.")),
+    ("an AltDiffusion model, which has a different text encoder", _holds(".roberta.")),
     ("a GLIGEN model, which reads boxes beside the prompt", _holds(".fuser.", "position_net.")),
     ("Playground 2.5, which needs a schedule of its own", _has("edm_mean")),
     ("CosXL, which needs a schedule of its own", _has("edm_vpred.")),
@@ -93,18 +93,18 @@ _ALWAYS: tuple[tuple[str, Test], ...] = (
     ("a motion module of AnimateDiff", _holds("motion_modules.")),
 )
 _WITHOUT_UNET: tuple[tuple[str, Test], ...] = (
-    ("a LoRA: it changes a checkpoint and is none itself", _holds(*_LORA)),
-    ("an embedding (textual inversion): it adds a word and is no checkpoint", _is_embedding),
+    ("a LoRA: it changes a checkpoint and is not one itself", _holds(*_LORA)),
+    ("an embedding (textual inversion): it adds a word and is not a checkpoint", _is_embedding),
     (
         "a U-Net alone, a part of a diffusers folder",
         _has("down_blocks.0.resnets.", "down_blocks.0.attentions."),
     ),
     (
-        "a VAE alone: it decodes pictures and is no whole checkpoint",
+        "a VAE alone: it decodes pictures and is not a whole checkpoint",
         _has(VAE, "encoder.conv_in.", "decoder.conv_"),
     ),
     ("a text encoder alone", _has("text_model.", CLIP_L, OPEN_CLIP, "conditioner.")),
-    ("an IP-Adapter: it guides a checkpoint and is none itself", _has("image_proj.", "ip_adapter.")),
+    ("an IP-Adapter: it guides a checkpoint and is not one itself", _has("image_proj.", "ip_adapter.")),
     ("a CLIP in open_clip's layout", _has("visual.")),
 )
 
@@ -115,7 +115,9 @@ def check_kind(header: Header, *, has_unet: bool) -> None:
         if test(header):
             raise ValueError(f"it is {words}")
     if not has_unet:
-        raise ValueError("its tensors are those of no known model (Stable Diffusion 1, 2 and XL can be used)")
+        raise ValueError(
+            "its tensors are not those of any known model (Stable Diffusion 1, 2 and XL can be used)"
+        )
 
 
 def check_channels(channels: object) -> None:

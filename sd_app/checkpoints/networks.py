@@ -164,7 +164,7 @@ def vae_shapes(config: Config) -> Shapes:
     for key, kind in (("down_block_types", "DownEncoderBlock2D"), ("up_block_types", "UpDecoderBlock2D")):
         kinds = config.get(key, [kind])
         if not isinstance(kinds, list | tuple) or list(kinds) != [kind] * len(channels):
-            raise ValueError(f"its VAE's {key} are others than a Stable Diffusion's")
+            raise ValueError(f"its VAE's {key} differ from a Stable Diffusion's")
     latent = _count(config, "latent_channels", 4)
     out = _conv("encoder.conv_in", _count(config, "in_channels", 3), channels[0])
     out |= _vae_side(config, "encoder.down_blocks", channels, "downsamplers")

@@ -33,7 +33,7 @@ def noise_schedule(config: Mapping[str, object]) -> dict[str, object]:
 def why_no_noise_schedule(config: JsonObject) -> str:
     """Say why a checkpoint's scheduler cannot be used, in words for its owner; empty when it can."""
     if str(config.get("prediction_type")).startswith("flow") or config.get("use_flow_sigmas"):
-        return "it was trained by flow matching, whose noise is another than Stable Diffusion's"
+        return "it was trained by flow matching, whose noise differs from Stable Diffusion's"
     for name, choices in (
         ("beta_schedule", BETA_SCHEDULES),
         ("timestep_spacing", SPACINGS),

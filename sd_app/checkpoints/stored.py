@@ -102,7 +102,7 @@ def fit(expected: Mapping[str, Shape], found: Sources, part: str) -> Sources:
         )
     missing = [name for name in expected if name not in found]
     if missing:
-        raise ValueError(f"its {part} lacks {len(missing)} tensors, {missing[0]} for one")
+        raise ValueError(f"its {part} lacks {len(missing)} tensors, for example {missing[0]}")
     for name, source in chosen.items():
         if plain(source.shape) != plain(expected[name]):
             raise ValueError(
@@ -110,7 +110,7 @@ def fit(expected: Mapping[str, Shape], found: Sources, part: str) -> Sources:
                 f" {_sides(source.shape)} and must be {_sides(expected[name])}"
             )
     if more := [name for name in left_over(expected, found) if not _STRAY.search(name)]:
-        raise ValueError(f"its {part} has too many: {len(more)} tensors, {shown(more[0])[:120]} for one")
+        raise ValueError(f"its {part} has too many tensors: {len(more)}, for example {shown(more[0])[:120]}")
     return chosen
 
 

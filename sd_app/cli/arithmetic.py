@@ -23,7 +23,7 @@ def add_tokens_flags(parser: argparse.ArgumentParser) -> None:
     """Add what `tokens` takes besides the settings."""
     parser.add_argument("prompt", help="any prompt")
     parser.add_argument(
-        "--row", type=int, metavar="N", help="describe this row: largest channels, nearest words"
+        "--row", type=int, metavar="N", help="describe this row: norm, largest channels, nearest words"
     )
     parser.add_argument("--other", metavar="PROMPT", help="tell which rows differ from this prompt's")
     clip_skip = request_fields(Txt2ImgRequest)["clip_skip"]
@@ -54,7 +54,7 @@ def show_tokens(studio: Studio, options: argparse.Namespace) -> int:
     encoding = studio.encode(options.prompt, clip_skip=options.clip_skip)
     if options.row is not None:
         report = studio.look_up(options.prompt, options.row, clip_skip=options.clip_skip)
-        print(f"row {options.row}: length {report.norm:.4g}")
+        print(f"row {options.row}: norm {report.norm:.4g}")
         print(
             "largest channels: " + ", ".join(f"{number} ({value:.3g})" for number, value in report.channels)
         )

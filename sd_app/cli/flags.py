@@ -18,7 +18,7 @@ SETTINGS_HELP = {
     "dtype": "auto, float16, bfloat16 or float32",
     "lowvram": "move each part to the GPU only when it is needed",
     "cuda_graphs": "replay the U-Net's work on CUDA: the same picture, faster (default: on)",
-    "channels_last": "keep convolutions' weights in that order of memory: may be faster on CUDA",
+    "channels_last": "store convolution weights in channels-last order: may be faster on CUDA",
     "compile": "torch.compile the U-Net: the first picture takes a while, later ones less; another rounding",
     "tile_above": "pixels above which the VAE works in tiles; by default when memory is short",
 }
@@ -120,7 +120,7 @@ def _help(known: RequestField) -> str:
         *names, last = known.names
         text += f": {', '.join(names)} or {last}"
     if known.kind is float:
-        notes.append(f"{known.bound('low'):g}..{known.bound('high'):g}")
+        notes.append(f"{known.bound('low'):g} to {known.bound('high'):g}")
     if default := _default(known):
         notes.append(f"default: {default}")
     notes = [note for note in notes if note not in text]

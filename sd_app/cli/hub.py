@@ -20,7 +20,7 @@ def add_commands(commands: "argparse._SubParsersAction[ParserT]") -> None:
         description="Say what it would fetch, then fetch it. What has come is kept when it is stopped.",
     )
     download.add_argument(
-        "hub_id", metavar="OWNER/NAME", nargs="?", help="left out: list models to begin with"
+        "hub_id", metavar="OWNER/NAME", nargs="?", help="left out: list models to start with"
     )
     download.add_argument("--plan", action="store_true", help="only say what it would fetch")
     remove = commands.add_parser(
@@ -45,7 +45,7 @@ def run(studio: Studio, options: argparse.Namespace, *, check: Callable[[], None
     try:
         studio.download(plan, lambda progress: check(), bar=True)
     except Cancelled:
-        print("stopped: what has come is kept, the same command goes on from there", file=sys.stderr)
+        print("stopped: what was downloaded is kept; the same command continues from there", file=sys.stderr)
         return INTERRUPTED
     print(f"{plan.hub_id} is here: use it with --model {plan.hub_id}")
     return 0

@@ -34,7 +34,7 @@ _STRANGE = (
     (r"\bAND_\w+|\bADD(?:COMM|BASE|ROW|COL)\b", "an extension's order"),
     (
         r"（[^（）()]*[:：]\s*[\d.]+\s*[）)]|\([^（）()]*：\s*[\d.]+\s*[）)]",
-        "a weight in full-width signs, which is (word:1.1) here",
+        "a weight in full-width characters, which is (word:1.1) here",
     ),
     (r"\b(?:STYLE|I?MASK|AREA|FEATHER|COUPLE|FILL|SEQ|CUT|NOISE|SHIFT)\(", "an extension's order"),
     (r"(?m)^[ \t]*#[ \t].*$|/\*.*?\*/", "a comment in other programs"),

@@ -264,7 +264,7 @@ class Parser:
             return
         names = {"end": "the end", "}": "a closing brace", ")": "a closing bracket"}
         got = {"end": "the end"}.get(self.token.kind, self.token.text[:30])
-        remedy = "put what is no word in quotes" if self.token.kind != "end" else "close it"
+        remedy = "put anything that is not a word in quotes" if self.token.kind != "end" else "close it"
         raise self.error(self.token.at, f"must have {names[kind]} or an operator here, got {got}", remedy)
 
     def _next(self) -> None:
@@ -276,7 +276,7 @@ class Parser:
             if at == len(self.text):
                 self.token = _Token(kind="end", text="", at=at, end=at)
                 return
-            remedy = "close it" if self.text[at] == '"' else "put what is no plain word in quotes"
+            remedy = "close it" if self.text[at] == '"' else "put anything that is not a plain word in quotes"
             if self.text[at] in "|$":  # alternatives in braces, as other programs have them
                 remedy = r"[a|b] takes turns, and \{ is a plain brace"
             raise self.error(at, f"must not have {self.text[at]!r} in an expression", remedy)

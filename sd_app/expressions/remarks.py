@@ -83,8 +83,8 @@ def _on_switches(prompt: str, steps: int | None, steps_run: int | None, negative
         for text in _texts(one):
             if _BAR.search(text):
                 yield (
-                    f"The bar in {shown(text)} is a plain sign: brackets with a number change once, those"
-                    " with bars alone take turns."
+                    f"The bar in {shown(text)} is a plain character: brackets with a number change once,"
+                    " those with bars alone take turns."
                 )
         if steps is None or steps_run is None:
             continue

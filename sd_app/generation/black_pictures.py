@@ -36,4 +36,4 @@ def why_black(
     else:
         part, dtype = "VAE", torch.float32
     words = str(dtype).removeprefix("torch.")
-    return f"The {part} gave no numbers in {words}, so pictures are black ({OTHER_FORMATS.get(dtype, ELSE)})."
+    return f"The {part} gave only NaN in {words}, so pictures are black ({OTHER_FORMATS.get(dtype, ELSE)})."

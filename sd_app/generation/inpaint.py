@@ -28,7 +28,7 @@ from .starts import FromPicture, make_generator
 from .vae import encode_image
 
 CONTENT_STREAM = 1  # the noise of a seed that masked_content takes, beside the run's own
-NOTHING_PAINTED = "The mask is empty, so nothing was repainted: paint white what is to be made anew."
+NOTHING_PAINTED = "The mask is empty, so nothing was repainted: paint white what should be redrawn."
 
 
 def inpaint(manager: ModelManager, request: InpaintRequest, options: RunOptions) -> InpaintResult:

@@ -11,7 +11,7 @@ from PIL import Image
 
 from ..checkpoints.model_info import ModelInfo
 from ..metadata import save_image, to_infotext
-from ..probes.observers import Observer
+from ..probes.observers import Observer, Observers
 from ..requests import DownloadProgress, Step, Txt2ImgRequest
 from ..weights.memory_plan import Plan
 from .frames import Frames
@@ -124,15 +124,17 @@ class Job:
         if sentence not in self.remarks:
             self.remarks = (*self.remarks, sentence)
 
-    def finish(self, images: Sequence[Image.Image]) -> None:
+    def finish(self, images: Sequence[Image.Image], observers: Observers) -> None:
         """Keep finished pictures and save them, so that a later stop or error cannot lose them.
 
         That goes on behind the next batch, and only one batch is ever on its way; the last has no next one.
         """
         self.saver.wait()
         self._goes_on = len(self.images) + len(images) < self.num_images
+        first = len(self.images)
         for image in images:
             self._keep(image)
+        observers.tell("on_kept", first, tuple(self.images[first:]))
         self.tell("Finished")
 
     def _keep(self, image: Image.Image) -> None:

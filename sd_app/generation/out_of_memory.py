@@ -5,14 +5,14 @@ from contextlib import contextmanager, nullcontext
 
 from PIL import Image
 
-from ..full_memory import is_out_of_memory
+from ..failures import is_out_of_memory
 from ..weights.device_memory import OUT_OF_MEMORY
 from ..weights.memory_plan import TILE_SIDE, Plan
 from ..weights.model_manager import ModelManager
 from ..weights.pipeline import Pipeline
 from .job import Job
 
-AGAIN = "Out of memory: once more, frugally"
+AGAIN = "Out of memory: trying again with less memory"
 
 Images = list[Image.Image]
 Run = Callable[[int, int], Images]  # first picture, number of pictures

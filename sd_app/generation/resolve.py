@@ -87,7 +87,7 @@ def check_model(request: Txt2ImgRequest, info: ModelInfo) -> None:
             f"model must make whole pictures, and {info.name} only inpaints (choose another one)"
         )
     if request.soft_mask:
-        raise ValueError(f"soft_mask must be False with {info.name}, which knows hard masks only")
+        raise ValueError(f"soft_mask must be False with {info.name}, which takes only hard masks")
 
 
 def fit_photo(request: RequestT, info: ModelInfo, settings: Settings) -> RequestT:

@@ -15,6 +15,8 @@ from ..checkpoints.model_info import ModelInfo
 from ..expressions.editing import readings
 from ..expressions.remarks import remarks_on
 from ..probes.observers import LoopStart, Observers
+from ..probes.recorder import Recorder
+from ..probes.recording import Recording
 from ..requests import Cancelled, DownloadProgress, Txt2ImgRequest
 from ..settings import Settings
 from ..speed import plan_calls
@@ -33,7 +35,7 @@ from .starts import make_generators, steps_of, steps_run
 from .vae import decode_pixels, to_images
 
 NOTHING_REUSED = (
-    "The deep blocks are run at every step: the prompt is another one at each, so that nothing of the step"
+    "The deep blocks are run at every step: the prompt changes at each one, so nothing of the step"
     " before can be reused."
 )
 
@@ -49,6 +51,8 @@ class RunOptions:
     preview_every: int = 3  # steps from one preview to the next; 0 for none
     save: bool = True
     observers: Sequence[object] = ()
+    # Is told of the recording of each finished picture: its latents and the U-Net's outputs.
+    on_recorded: Callable[[Recording], None] | None = None
 
 
 def run_job(manager: ModelManager, request: RequestT, compose: Compose[RequestT], options: RunOptions) -> Job:
@@ -86,11 +90,12 @@ def run_job(manager: ModelManager, request: RequestT, compose: Compose[RequestT]
             )
             fit_job(manager, pipe, job)
             progress = [ProgressObserver(job, pipe, preview_every)] if on_step else []
-            observers = Observers([*job.parts.observers, *options.observers, *progress])
+            recorder = [Recorder(on_recorded=options.on_recorded)] if options.on_recorded else []
+            observers = Observers([*job.parts.observers, *options.observers, *recorder, *progress])
             draw = partial(draw_batch, pipe, job, observers)
             for first, count in job.parts.frames.batches(settings.batch_size):
                 for images in run_batch(manager, pipe, job, draw, first, count):
-                    job.finish(images)
+                    job.finish(images, observers)
     return job
 
 
@@ -165,6 +170,11 @@ def draw_batch(pipe: Pipeline, job: Job, observers: Observers, first: int, count
         noise=start.noise,
         prompt_embeds=steps[0].positive,
         negative_prompt_embeds=steps[0].negative if conditionings[0].is_guided else None,
+        prompts=steps,
+        original=start.original,
+        mask=parts.kept.latent_mask if parts.kept else None,
+        model=job.info,
+        pipe=pipe,
     )
     observers.tell("before_loop", begun)
     with ExitStack() as stack:

@@ -26,13 +26,13 @@ def why_unsound(index: JsonObject, unet: JsonObject, vae: JsonObject) -> str:
     counts = {"sample_size": unet.get("sample_size"), "in_channels": unet.get("in_channels")}
     for name, value in counts.items():
         if value is not None and not _is_count(value):
-            rule = f"must be a whole number of 1..{MAX_COUNT}, got {brief(value)}"
+            rule = f"must be a whole number from 1 to {MAX_COUNT}, got {brief(value)}"
             return f"the {name} in its unet/config.json {rule}"
     levels = vae.get("block_out_channels", [0])
     if not isinstance(levels, list) or not 1 <= len(levels) <= MAX_LEVELS:
         return (
             "the block_out_channels in its vae/config.json must be a list of"
-            f" 1..{MAX_LEVELS} numbers, got {brief(levels)}"
+            f" 1 to {MAX_LEVELS} numbers, got {brief(levels)}"
         )
     factor = vae.get("scaling_factor")
     if factor is not None and not (isinstance(factor, int | float) and 0 < factor < math.inf):

@@ -102,7 +102,7 @@ def open_answer(url: str, stop: Stop, **headers: str) -> Iterator["Response"]:
             request = response.next_request
         finally:
             response.close()
-    raise OSError("the hub sends from one address to the next without an end")
+    raise OSError("the hub redirects from one address to the next without end")
 
 
 def _without_body(response: "Response") -> "Response":

@@ -10,7 +10,7 @@ class HubError(OSError):
 
 
 class FileError(HubError):
-    """A file cannot be written, or has come damaged."""
+    """A file cannot be written, or arrived damaged."""
 
 
 @contextmanager
@@ -48,8 +48,8 @@ def hub_errors(hub_id: str, instead: str = "give a folder that holds it") -> Ite
         status = error.response.status_code
         if status in (401, 403):
             raise ValueError(
-                f"the hub refuses {hub_id} ({status}): the token in HF_TOKEN or of `hf auth login` is old"
-                " or may not read it"
+                f"the hub refuses {hub_id} ({status}): the token in HF_TOKEN or of `hf auth login` has"
+                " expired or gives no access to it"
             ) from error
         raise HubError(
             f"{hub_id} cannot be downloaded: the hub answers {status} (try again later)"

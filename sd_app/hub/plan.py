@@ -194,8 +194,8 @@ def _ask_listing(hub_id: str, stop: Stop) -> _Listing:
     siblings = listing.get("siblings")
     if not isinstance(siblings, list) or not all(map(_is_named, siblings)):
         raise HubError(
-            f"{hub_id} cannot be downloaded: what comes is no list of its files (try again later, or look"
-            " whether the connection or HF_ENDPOINT leads elsewhere)"
+            f"{hub_id} cannot be downloaded: what arrived is not a list of its files (try again later, or"
+            " check whether the connection or HF_ENDPOINT leads elsewhere)"
         )
     if not COMMIT.fullmatch(str(listing.get("sha"))):
         raise HubError(f"{hub_id} cannot be downloaded: the hub names no commit of it (try again later)")
@@ -226,11 +226,11 @@ def _read_json(hub_id: str, revision: str, file: HubFile, stop: Stop) -> JsonObj
     check.update(content)
     if check.hexdigest() != file.blob:
         raise HubError(
-            f"{file.path} of {hub_id} has come damaged: its checksum is not the hub's (try again later)"
+            f"{file.path} of {hub_id} arrived damaged: its checksum is not the hub's (try again later)"
         )
     value = parse_object(content)
     if value is None:
-        raise ValueError(f"{hub_id} cannot be used: its {file.path} is no JSON object")
+        raise ValueError(f"{hub_id} cannot be used: its {file.path} is not a JSON object")
     return value
 
 
@@ -262,10 +262,10 @@ def _missing_bytes(repo: Path, revision: str, path: str, blob: str, size: int) -
 def _why_no_index(paths: list[str]) -> str:
     if any("/" not in path and path.endswith(".safetensors") for path in paths):
         return (
-            "it is no diffusers repository (no model_index.json); if its .safetensors file is a whole Stable"
-            " Diffusion, download that into models/"
+            "it is not a diffusers repository (no model_index.json); if its .safetensors file is a whole"
+            " Stable Diffusion, download that into models/"
         )
-    return "it is no diffusers repository (no model_index.json)"
+    return "it is not a diffusers repository (no model_index.json)"
 
 
 def _license(listing: JsonObject) -> str:

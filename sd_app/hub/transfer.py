@@ -127,7 +127,7 @@ def _complete(hub_id: str, revision: str, file: HubFile, blob: Path, stop: Stop,
     if not is_right:
         partial.path.unlink()
         raise FileError(
-            f"{file.path} of {hub_id} has come damaged: its checksum is not the hub's (it was deleted; start"
+            f"{file.path} of {hub_id} arrived damaged: its checksum is not the hub's (it was deleted; start"
             " the download again)"
         )
     partial.path.replace(blob)

@@ -64,7 +64,7 @@ def load_captioner(name: str | Path, device: torch.device | str, dtype: torch.dt
     folder = _find_folder(name)
     name = folder.name if Path(name).expanduser().is_dir() else str(name)
     if reason := why_no_captioner(folder):
-        raise ValueError(f"{name} cannot be used as captioner: {reason}")
+        raise ValueError(f"{name} cannot be used as a captioner: {reason}")
     transformers_logging.disable_progress_bar()
     try:
         model, report = BlipForConditionalGeneration.from_pretrained(
@@ -74,13 +74,13 @@ def load_captioner(name: str | Path, device: torch.device | str, dtype: torch.dt
         raise OSError(f"{name} cannot be read: {error} (copy or download it again)") from error
     if absent := sorted(report["missing_keys"]):
         raise ValueError(
-            f"{name} cannot be used as captioner: its weights lack {len(absent)} tensors, {absent[0]} for one"
-            " (copy or download the whole folder again)"
+            f"{name} cannot be used as a captioner: its weights lack {len(absent)} tensors,"
+            f" for example {absent[0]} (copy or download the whole folder again)"
         )
     processor = BlipProcessor.from_pretrained(folder, local_files_only=True)
     if len(processor.tokenizer) > model.config.text_config.vocab_size:
         raise ValueError(
-            f"{name} cannot be used as captioner: its tokenizer knows {len(processor.tokenizer):,} tokens,"
+            f"{name} cannot be used as a captioner: its tokenizer knows {len(processor.tokenizer):,} tokens,"
             f" its weights {model.config.text_config.vocab_size:,} (take both from one model)"
         )
     return Captioner(name=name, model=model.to(device).eval(), processor=processor)
@@ -138,7 +138,7 @@ def _find_folder(name: str | Path) -> Path:
     hub_id = str(name)
     if isinstance(name, Path) or not is_hub_id(hub_id):
         raise ValueError(
-            f"captioner must be a folder or a hub id, got {hub_id!r}, which is no folder"
+            f"captioner must be a folder or a hub id, got {hub_id!r}, which is not a folder"
             f" (try {KNOWN_CAPTIONERS[0]})"
         )
     return _find_downloaded(hub_id) or _download(hub_id)
@@ -154,7 +154,7 @@ def _find_downloaded(hub_id: str) -> Path | None:
 def _download(hub_id: str) -> Path:
     """Fetch a hub model; its configuration first, so that nothing large is fetched in vain."""
     if reason := _why_not_blip(fetch(hub_id, ["config.json"])):
-        raise ValueError(f"{hub_id} cannot be used as captioner: {reason}")
+        raise ValueError(f"{hub_id} cannot be used as a captioner: {reason}")
     return fetch(hub_id, HUB_PATTERNS, revision=find_safe_revision(hub_id))
 
 

@@ -38,8 +38,8 @@ OnStep = Callable[[InterrogateStep], None]
 
 TOP_OF_GROUP = 10  # phrases of each list in the result
 PULSE_SECONDS = 0.1  # between signs of life while nothing new is found
-AGAIN = "Out of memory: once more, without other models"
-NO_CAPTIONER = "There is no caption model here, so the prompt begins with nothing (type a caption)."
+AGAIN = "Out of memory: trying again without other models"
+NO_CAPTIONER = "There is no caption model here, so the prompt starts empty (type a caption)."
 
 
 def interrogate(
@@ -113,7 +113,7 @@ class Interrogation:
         )
 
     def write_caption(self, manager: ModelManager, get: Get) -> None:
-        """Have the caption model say what the prompt begins with, unless that is typed or not wanted."""
+        """Have the caption model say what the prompt starts with, unless that is typed or not wanted."""
         if self._request.caption is not None or self._request.mode == "negative":
             return
         source = find_captioner(manager.settings, self._request.caption_model)
@@ -157,7 +157,7 @@ class Interrogation:
 
     def _weigh(self, done: int, total: int) -> None:
         """Say which list's turn it is."""
-        self._doing = ("Weighing rivals", done, total)
+        self._doing = ("Comparing alternatives", done, total)
         self._tell_search()
 
     def result(self) -> InterrogateResult:

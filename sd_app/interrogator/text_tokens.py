@@ -8,7 +8,7 @@ from .search import SEPARATOR
 
 
 class PhraseTokenizer:
-    """Token ids of open_clip's SimpleTokenizer, start and end marks left out.
+    """Token ids of open_clip's SimpleTokenizer, start and end tokens left out.
 
     Text of printable ASCII without `&` and `<` is plain: ftfy and HTML leave it alone, so that only its words
     count, and those are remembered. Everything else goes through the tokenizer's own encode.

@@ -1,7 +1,7 @@
 """Exact features of open_clip's CLIP text towers at a fraction of the work.
 
-The tower is causal and reads its result at the end mark, so nothing after the end mark counts, and what a
-prefix computes does not depend on what follows. Encoding therefore stops at the end mark, texts of one
+The tower is causal and reads its result at the end token, so nothing after the end token counts, and what a
+prefix computes does not depend on what follows. Encoding therefore stops at the end token, texts of one
 length run together without padding, and "prefix, candidate" runs the prefix once for all candidates.
 """
 
@@ -29,7 +29,7 @@ OnBatch = Callable[[int], None]  # is told how many texts are done; may raise Ca
 class TextTower:
     """Text features of a CLIP. Not for several threads at once.
 
-    `exact` tells whether the quick way holds: a causal mask, pooling at the end mark, plain residual blocks
+    `exact` tells whether the quick way holds: a causal mask, pooling at the end token, plain residual blocks
     and open_clip's own tokenizer. Otherwise every text is padded and runs through `encode_text`.
     """
 
@@ -82,7 +82,7 @@ class TextTower:
         return result
 
     def count_tokens(self, text: str) -> int:
-        """Return how many positions a text takes, start and end mark included; may exceed context_length.
+        """Return how many positions a text takes, start and end token included; may exceed context_length.
 
         A tower that is not `exact` cannot tell a full context from a cut text: both count as one too many.
         """
@@ -142,12 +142,12 @@ class TextTower:
         return (self._words.start, *self._until_end((*kept, self._words.end)))
 
     def _until_end(self, ids: tuple[int, ...]) -> tuple[int, ...]:
-        """Drop what follows the first end mark: one that was typed already ends the text."""
+        """Drop what follows the first end token: one that was typed already ends the text."""
         assert self._words is not None
         return ids[: ids.index(self._words.end) + 1]
 
     def _run(self, ids: list[tuple[int, ...]], head: list[int], on_batch: OnBatch | None) -> torch.Tensor:
-        """Encode token ids that follow those of `head`; each ends with the end mark."""
+        """Encode token ids that follow those of `head`; each ends with the end token."""
         if self._words is not None and self._words.end in head:
             return self._run([tuple(head[: head.index(self._words.end) + 1])] * len(ids), [], on_batch)
         past: KeyValues = []
@@ -237,7 +237,7 @@ def same_length(ids: Sequence[Sequence[int]]) -> Iterator[list[int]]:
 
 
 def is_causal_tower(parts: nn.Module | None) -> bool:
-    """Tell whether a text tower is causal, pools at the end mark and is made of plain residual blocks."""
+    """Tell whether a text tower is causal, pools at the end token and is made of plain residual blocks."""
     if not isinstance(parts, CLIP | TextTransformer) or getattr(parts, "cls_emb", None) is not None:
         return False
     pool = parts.text_pool_type if isinstance(parts, CLIP) else parts.pool_type
@@ -249,9 +249,9 @@ def is_causal_tower(parts: nn.Module | None) -> bool:
 
 
 def is_simple(tokenizer: ClipTokenizer, parts: CLIP | TextTransformer) -> bool:
-    """Tell whether the tokenizer is CLIP's own and its end mark is where the tower pools.
+    """Tell whether the tokenizer is CLIP's own and its end token is where the tower pools.
 
-    Argmax pooling needs the end mark to be the largest id; eos pooling names it.
+    Argmax pooling needs the end token to be the largest id; eos pooling names it.
     """
     if type(tokenizer) is not SimpleTokenizer or tokenizer.reduction_fn is not None:
         return False

@@ -25,15 +25,15 @@ AGAINST_WRITTEN = 0.8  # the same against a caption that the caption model wrote
 SAID_BY_WRITTEN, SAID_BY_TYPED = 0.5, 0.9
 TEXTURE = 0.9  # correlation with the shuffled picture from which a picture shows no thing
 
-NOTHING_SURE = "No phrase is likelier than the rest of its list put together, so none was added."
-ALL_SAID = "The caption says already what is likelier than the rest of its list, so nothing was added."
+NOTHING_SURE = "No phrase is more likely than the rest of its list combined, so none was added."
+ALL_SAID = "The caption already says what is more likely than the rest of its list, so nothing was added."
 ONLY_TEXTURE = (
     "Nothing was added: with its tiles shuffled this picture is nearly the same to {clip}, which sees colours"
-    " and a texture there, but no thing and no place (other modes add phrases all the same)."
+    " and texture in it, but no thing and no place (the other modes still add phrases)."
 )
-NO_RIVALS = "Passed over, because all its phrases say the same: {lists}."
+NO_RIVALS = "Skipped, because all its phrases mean the same: {lists}."
 SMALL_WORLD = (
-    "{clip} knows only the drawings of its own small world: of any other picture its phrases are chance"
+    "{clip} knows only the drawings of its own small world: for any other picture its phrases are random"
     " (choose another CLIP for photos)."
 )
 

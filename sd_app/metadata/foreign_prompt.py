@@ -20,7 +20,7 @@ def translate_prompt(prompt: str, *, negative: bool = False, program: str = "") 
     remarks: list[str] = []
     if program in _ROUND_ONLY and (plain := _plain_squares(prompt)) != prompt:
         prompt = plain
-        remarks.append("Square brackets, AND and BREAK in its prompt stay plain words.")
+        remarks.append("Square brackets, AND and BREAK in its prompt are read as plain words.")
     text = _ANY_TAG.sub(lambda tag: _read_tag(tag, negative, remarks), prompt)
     text = _check_all_tags(text, remarks)
     text = text.strip() if text != prompt else text
@@ -29,9 +29,9 @@ def translate_prompt(prompt: str, *, negative: bool = False, program: str = "") 
         remarks.append("Embeddings are called by their names alone here, so the word embedding: is left out.")
     escaped = escape_braces(text)
     if escaped != text:
-        remarks.append("Braces in its prompt stay plain text.")
+        remarks.append("Braces in its prompt are read as plain text.")
     if _WILDCARD.search(text):
-        remarks.append(f"The wildcard {_WILDCARD.search(text)[0][:_MAX_SHOWN]} stays plain text.")  # type: ignore[index]
+        remarks.append(f"The wildcard {_WILDCARD.search(text)[0][:_MAX_SHOWN]} is read as plain text.")  # type: ignore[index]
     return escaped, remarks
 
 

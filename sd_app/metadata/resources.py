@@ -30,7 +30,7 @@ def read_resources(info: Infotext) -> Infotext:
 
 
 def _weights(text: str) -> list[tuple[object, object]]:
-    """Return names and weights of "offset: 0.1, detail: 0.5"; none if it is no such list."""
+    """Return names and weights of "offset: 0.1, detail: 0.5"; none if it is not a such list."""
     found: list[tuple[object, object]] = []
     for piece in filter(None, map(str.strip, text.split(","))):
         name, colon, weight = piece.rpartition(":")

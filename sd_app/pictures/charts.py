@@ -60,7 +60,7 @@ def divergence_plot(
         axes.plot(steps, distances, color=color, linewidth=2.5 if largest else 1.2, label=label)
         if parted is not None:
             axes.plot(parted, distances[parted - 1], "o", color=color, markersize=7 if largest else 5)
-    axes.axhline(PARTED, color="0.6", linewidth=1, linestyle="--", label=f"parted ({PARTED})")
+    axes.axhline(PARTED, color="0.6", linewidth=1, linestyle="--", label=f"apart ({PARTED})")
     axes.set(
         xlabel="step", ylabel="distance of predicted x0 (RMS, latent units)", xlim=(1, max(steps[-1], 2))
     )

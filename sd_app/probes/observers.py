@@ -15,8 +15,10 @@ from diffusers import UNet2DConditionModel
 from PIL import Image
 from torch import Tensor
 
+from ..checkpoints.model_info import ModelInfo
 from ..requests import Txt2ImgRequest
 from ..text.prompt_embeds import PromptEmbeds
+from ..weights.pipeline import Pipeline
 from ..weights.scheduling import Scheduler, predict_x0
 
 
@@ -33,6 +35,11 @@ class LoopStart:
     # What the first step reads; each call tells its own. Of k prompts joined by AND there are k*B rows.
     prompt_embeds: Tensor  # (B, 77*n, D)
     negative_prompt_embeds: Tensor | None  # the same; None without guidance
+    prompts: tuple[PromptEmbeds, ...]  # what is read at each step that is run
+    original: Tensor | None  # the start picture's own latents, (1, 4, h, w)
+    mask: Tensor | None  # how much of each latent is repainted, (h, w) in 0..1
+    model: ModelInfo
+    pipe: Pipeline  # the parts the batch runs with: to be read, never changed
 
     @property
     def num_steps(self) -> int:
@@ -100,6 +107,9 @@ class Observer:
 
     def after_decoding(self, latents: Tensor, images: Sequence[Image.Image]) -> None:
         """Take the last latents, (B, 4, h, w), and the pictures made of them."""
+
+    def on_kept(self, first: int, images: Sequence[Image.Image]) -> None:
+        """Take a batch's finished pictures, what an inpainting keeps put back; `first` is their number."""
 
     def listening(self, unet: UNet2DConditionModel) -> AbstractContextManager[object]:
         """Return a context around a batch's calls in which hooks and processors may be set."""

@@ -17,12 +17,12 @@ PLACE = "{}"  # where the expression goes in a prompt
 MAX_FRAMES = 400
 MAX_STRETCH = 100.0  # of a plane's columns
 SPACE_LABELS = (
-    "All rows. Each phrase is read in the whole prompt; all 77 rows that come out are computed with.",
-    "Output row. Of what comes out only the slot's own rows are computed with; the others stay those of the"
+    "All rows. Each phrase is read in the whole prompt, and all 77 rows of the output are combined.",
+    "Output row. Only the output rows of the words themselves are combined; the others stay those of the"
     " first phrase.",
-    "Input vectors. The words are computed with before the encoder reads them, so every later row follows.",
+    "Input vectors. The words are combined before the encoder reads them, so every later row changes too.",
 )
-METHOD_CHOICES = dict(zip(METHODS, ("Straight (lerp)", "On the sphere (slerp)"), strict=True))
+METHOD_CHOICES = dict(zip(METHODS, ("Straight (lerp)", "Along the sphere (slerp)"), strict=True))
 
 
 def _check_expression(name: str, value: object) -> None:
@@ -57,12 +57,13 @@ class ArithmeticRequest(Txt2ImgRequest):
     vectors before the encoder).
     """
 
-    prompt: str = same_field(of=Txt2ImgRequest, default=PLACE, long_label="Prompt around it")
+    prompt: str = same_field(of=Txt2ImgRequest, default=PLACE, long_label="Prompt around the expression")
     space: str = request_field(
         default="all",
         choices=dict(zip(SPACES, SPACE_LABELS, strict=True)),
         label="Space",
-        help="where to compute: all (rows of the encoder's output), row (the words' own) or input",
+        help="where to compute: all (every row of the encoder's output), row (the words' own rows) or input"
+        " (token vectors)",
     )
 
     def __post_init__(self) -> None:
@@ -139,25 +140,25 @@ class WalkRequest(ArithmeticRequest):
         high=MAX_FRAMES,
         label="Frames",
         long_label="Frames, {low}–{high}",
-        help="pictures on the way, {low}..{high}",
+        help="pictures on the way, {low} to {high}",
     )
     ts: tuple[float, ...] = request_field(
         default=(),
         check=_check_ts,
         keep=_floats,
         label="Places",
-        help="places of the frames, 0..1 each, instead of even distances",
+        help="places of the frames, each from 0 to 1, instead of even distances",
     )
     method: str = request_field(
         default="lerp",
         choices=METHOD_CHOICES,
-        label="Way",
-        help="lerp goes straight, slerp along the sphere",
+        label="Path",
+        help="lerp goes in a straight line, slerp along the sphere",
     )
     bisect: bool = request_field(
         default=False,
         label="Find the jump",
-        help="halves the largest jump until it is no wider than 1/1024",
+        help="narrows the largest jump down to a width of at most 1/1024",
     )
     film: str = request_field(
         default="mp4",
@@ -169,9 +170,9 @@ class WalkRequest(ArithmeticRequest):
         default=8,
         low=1,
         high=60,
-        label="Frames a second",
-        long_label="Frames a second, {low}–{high}",
-        help="frames a second of the film",
+        label="Frames per second",
+        long_label="Frames per second, {low}–{high}",
+        help="frames per second of the film",
     )
     init_image: Image.Image | str | Path | None = request_field(
         default=None, stays_none=True, label="Picture", help="a picture that every frame starts from"
@@ -183,7 +184,7 @@ class WalkRequest(ArithmeticRequest):
         low=0.0,
         high=1.0,
         label="Strength at the end",
-        help="the last frame's strength, where it is another than the first one's",
+        help="the last frame's strength, if it differs from the first one's",
     )
     resize_mode: str = same_field(of=Img2ImgRequest, default="crop")
 
@@ -255,7 +256,7 @@ class PlaneRequest(ArithmeticRequest):
     a: str = same_field(of=WalkRequest)
     b: str = same_field(of=WalkRequest)
     direction: str = request_field(
-        check=_check_expression, label="Add in columns", help="what the columns add"
+        check=_check_expression, label="Add along the columns", help="what the columns add"
     )
     rows: int = request_field(
         default=5, low=2, high=MAX_FRAMES // 2, label="Rows", help="pictures from a to b"
@@ -273,7 +274,7 @@ class PlaneRequest(ArithmeticRequest):
         low=-MAX_STRETCH,
         high=MAX_STRETCH,
         label="First column",
-        long_label="First ×",
+        long_label="First factor",
         help="how many times the first column adds it",
     )
     high: float = request_field(
@@ -281,7 +282,7 @@ class PlaneRequest(ArithmeticRequest):
         low=-MAX_STRETCH,
         high=MAX_STRETCH,
         label="Last column",
-        long_label="Last ×",
+        long_label="Last factor",
         help="how many times the last column adds it",
     )
     method: str = same_field(of=WalkRequest, default="lerp")

@@ -23,8 +23,8 @@ STRIP_FRAMES = 10
 SMALL_CHANGE, BRANCH_EARLY, DIFFER_AT_THE_END = "small change", "branch early", "differ at the end"
 MEANINGS = {
     SMALL_CHANGE: f"The two end less than {PARTED} apart: nearly the same picture.",
-    BRANCH_EARLY: "They part in the first half of the steps, where composition and subject are decided.",
-    DIFFER_AT_THE_END: "They part in the second half of the steps: the same composition, other details.",
+    BRANCH_EARLY: "They separate in the first half of the steps, when composition and subject are decided.",
+    DIFFER_AT_THE_END: "They separate in the second half of the steps: same composition, other details.",
 }
 
 

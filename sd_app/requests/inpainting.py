@@ -36,15 +36,15 @@ class InpaintRequest(Img2ImgRequest):
         slider=(0, 128),
         label="Feather",
         long_label="Feather, pixels",
-        help="the new part fades in from the edge inwards, over so many pixels; kept ones stay yours",
+        help="fades the new part in over this many pixels inside the mask; what is outside stays yours",
         infotext=InfotextKey("Mask blur"),
     )
     masked_content: str = request_field(
         default="original",
-        choices={"original": "The picture", "fill": "Colours around it", "noise": "Noise"},
-        label="Painted area starts from",
+        choices={"original": "Original picture", "fill": "Surrounding colours", "noise": "Latent noise"},
+        label="Masked area starts from",
         long_label="Starts from",
-        help="what the new part starts from, below strength 1",
+        help="what the masked area starts from when the strength is below 1",
         infotext=InfotextKey(
             "Masked content",
             write=lambda content: f"{LATENT}{content}" if content == "noise" else content,
@@ -53,9 +53,9 @@ class InpaintRequest(Img2ImgRequest):
     )
     only_masked: bool = request_field(
         default=False,
-        label="Only the painted area",
-        long_label="{help}",
-        help="work on the painted area alone, as large as the model can",
+        label="Only masked",
+        long_label="Only masked: {help}",
+        help="draw the masked area alone, at the model's full size",
         infotext=InfotextKey(
             "Inpaint area", write=lambda on: ONLY_MASKED, read=lambda text: text == ONLY_MASKED
         ),
@@ -67,21 +67,21 @@ class InpaintRequest(Img2ImgRequest):
         slider=(0, 256),
         step=4,
         label="Padding",
-        long_label="Padding, pixels",
-        help="pixels around the painted area that the model sees when it works on that alone",
+        long_label="Only masked padding, pixels",
+        help="how much around the masked area the model sees with Only masked",
         infotext=InfotextKey("Masked area padding", beside="only_masked"),
     )
     invert_mask: bool = request_field(
         default=False,
         label="Invert",
-        long_label="Invert: repaint what is not painted",
+        long_label="Invert mask: redraw what is not painted",
         help="repaint black instead of white",
         infotext=InfotextKey("Mask mode", write=lambda on: INVERTED, read=lambda text: text == INVERTED),
     )
     soft_mask: bool = request_field(
         default=False,
         label="Soft mask",
-        long_label="Soft: {help}",
+        long_label="Soft mask: {help}",
         help="grey changes less than white",
         infotext=InfotextKey("Soft mask"),
     )
@@ -89,14 +89,14 @@ class InpaintRequest(Img2ImgRequest):
         default=False,
         label="Match colours",
         long_label="{help}",
-        help="match the new part's colours to those around it",
+        help="match the new part's colours to its surroundings",
         infotext=InfotextKey("Color match"),
     )
     blend: str = request_field(
         default="none",
         choices={"none": "None", "poisson": "Poisson", "pyramid": "Pyramid"},
         label="Blend",
-        help="how the new part is joined",
+        help="how the new part is joined to the rest",
         infotext=InfotextKey("Blend"),
     )
     outpaint: tuple[int, int, int, int] = request_field(
@@ -122,9 +122,7 @@ class InpaintRequest(Img2ImgRequest):
         if self.mask_image is not None:
             check_same_size(self.init_image, self.mask_image)
         elif not any(self.outpaint):
-            raise ValueError(
-                "mask_image must be given (paint white what is to be made anew, or set outpaint)"
-            )
+            raise ValueError("mask_image must be given (paint white what should be redrawn, or set outpaint)")
 
 
 RESIZE_MODES, MASKED_CONTENTS, BLENDS = (

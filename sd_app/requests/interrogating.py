@@ -44,7 +44,7 @@ def _some(name: str, values: object) -> Sequence[object]:
     """Return 1 to MAX_MATCHES values; refuse more or none."""
     if isinstance(values, str) or not isinstance(values, Sequence) or not 1 <= len(values) <= MAX_MATCHES:
         got = f"{len(values)}" if isinstance(values, list | tuple) else shown(values)
-        raise ValueError(f"{name} must be 1 to {MAX_MATCHES} of them, got {got} (leave some out)")
+        raise ValueError(f"{name} must number 1 to {MAX_MATCHES}, got {got} (leave some out)")
     return values
 
 
@@ -56,7 +56,7 @@ class InterrogateRequest:
     list put together, at most one a list; "best" adds the phrase that raises the similarity most, again and
     again; "fast" takes the phrases most similar by themselves; "classic" one medium, artist, site and
     movement, then flavors; "negative" chains what is least similar; "deep" searches several chains at once,
-    then drops and swaps, and never ends below best. `caption` is what the prompt begins with: None has
+    then drops and swaps, and never ends below best. `caption` is what the prompt starts with: None has
     `caption_model` write it, "" begins with nothing. `groups` names the phrase lists to use. Raise
     ValueError naming field, value and rule.
     """
@@ -78,20 +78,20 @@ class InterrogateRequest:
     clip_model: str | None = request_field(
         default=None,
         label="CLIP model",
-        help="a folder in models/, or open_clip's name such as ViT-L-14/openai",
+        help="a folder in models/, or an open_clip name such as ViT-L-14/openai",
         unset="tiny-clip",
     )
     caption_model: str | None = request_field(
         default=None,
         label="Caption model",
-        help="a folder in models/, or a hub id of a BLIP, to write the caption",
+        help="writes the caption: a folder in models/, or the hub id of a BLIP model",
         unset="tiny-blip",
     )
     caption: str | None = request_field(
         default=None,
         limit=MAX_PROMPT,
         label="Caption",
-        help='what the prompt begins with, instead of a written caption; "" for nothing',
+        help='what the prompt starts with, instead of a generated caption; "" for nothing',
     )
     groups: tuple[str, ...] | None = request_field(
         default=None,
@@ -104,15 +104,15 @@ class InterrogateRequest:
         default=8,  # a round that lost must be made up for later
         low=0,
         high=MAX_PHRASES,
-        label="Fewest rounds",
-        help="rounds before a search may end",
+        label="Minimum rounds",
+        help="how many rounds a search runs before it may end",
     )
     max_phrases: int | None = request_field(
         default=None,
         low=1,
         high=MAX_PHRASES,
-        label="Most phrases",
-        help=f"most phrases (default: {DEFAULT_PHRASES}); in classic most flavors"
+        label="Maximum phrases",
+        help=f"how many phrases at most (default: {DEFAULT_PHRASES}); in classic how many flavors"
         f" (default: {CLASSIC_PHRASES})",
     )
     flavor_intermediate_count: int = request_field(
@@ -120,14 +120,14 @@ class InterrogateRequest:
         low=1,
         high=100_000,
         label="Candidates",
-        help="phrases, the most similar by themselves, that a search tries",
+        help="how many phrases, the most similar on their own, a search tries",
     )
     beam_width: int = request_field(
         default=4,
         low=1,
         high=16,
-        label="Chains of deep",
-        help="chains that deep follows at once",
+        label="Chains (Deep)",
+        help="how many chains Deep follows at once",
     )
 
     def __post_init__(self) -> None:
@@ -152,7 +152,7 @@ class MatchRequest:
         check=_check_texts,
         keep=tuple,
         label="Texts",
-        long_label=f"Texts, one a line, up to {MAX_MATCHES}",
+        long_label=f"Texts, one per line, up to {MAX_MATCHES}",
         help=f"1 to {MAX_MATCHES} texts",
     )
     clip_model: str | None = same_field(of=InterrogateRequest, default=None)

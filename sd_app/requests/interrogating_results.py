@@ -22,7 +22,7 @@ class InterrogateStep(Step):
 
     prompt: str = ""
     cosine: float | None = None  # None until something was compared
-    caption: str = ""  # what the prompt begins with
+    caption: str = ""  # what the prompt starts with
     caption_similarity: float | None = None
     accepted: tuple[Accepted, ...] = ()
 
@@ -74,7 +74,7 @@ class Finding:
 class InterrogateResult(Score):
     """The prompt, how it came about, and what it is worth. `similarity` is NaN if it was stopped before."""
 
-    caption: str  # what the prompt begins with; empty in negative mode
+    caption: str  # what the prompt starts with; empty in negative mode
     caption_similarity: float | None  # None without a caption
     steps: tuple[Accepted, ...]
     groups: tuple[RankedGroup, ...]

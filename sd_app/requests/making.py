@@ -82,7 +82,7 @@ class Txt2ImgRequest:
     negative_prompt: str = request_field(
         default="",
         label="Negative prompt",
-        help="what it should not show",
+        help="what the picture should not show",
         check=_check_negative_prompt,
         limit=MAX_PROMPT,
         flags=("--negative",),
@@ -124,7 +124,7 @@ class Txt2ImgRequest:
         slider=True,
         step=0.1,
         label="Guidance",
-        long_label="Guidance (CFG scale)",
+        long_label="Guidance scale (CFG)",
         help="higher follows the prompt more closely",
         unset=THE_MODELS_OWN,
         flags=("--cfg",),
@@ -137,7 +137,7 @@ class Txt2ImgRequest:
         remedy="leave it out for a random one",
         parse=parse_seed,
         label="Seed",
-        long_label="Seed (−1: random)",
+        long_label="Seed (−1 for random)",
         help="picture k has seed + k; -1 or left out: random",
         infotext=InfotextKey("Seed"),
     )
@@ -172,13 +172,13 @@ class Txt2ImgRequest:
         high=12,
         slider=True,
         label="Clip skip",
-        help="1 reads the prompt with the whole text encoder, 2 leaves out its last layer",
+        help="1 uses the whole text encoder, 2 skips its last layer",
         infotext=InfotextKey("Clip skip"),
     )
     vae: str | None = request_field(
         default=None,
         label="VAE",
-        help="turns latents into pictures and back; others go into models/vae/",
+        help="turns latents into pictures and back; put others into models/vae/",
         unset=THE_MODELS_OWN,
         stays_none=True,
         infotext=InfotextKey("VAE"),
@@ -190,7 +190,7 @@ class Txt2ImgRequest:
         slider=True,
         step=0.05,
         label="Guidance until",
-        help="share of the steps, {low}..{high}, after which guidance stops: faster, another picture",
+        help="share of the steps, {low} to {high}, after which guidance is off: faster, changes the picture",
         infotext=InfotextKey("Guidance end"),
     )
     cache_interval: int = request_field(
@@ -199,7 +199,7 @@ class Txt2ImgRequest:
         high=10,
         slider=True,
         label="Deep blocks every",
-        help="run the U-Net's deep blocks every N steps only: faster, another picture",
+        help="run the U-Net's deep blocks only every N steps (DeepCache): faster, changes the picture",
         infotext=InfotextKey("DeepCache interval"),
     )
 
@@ -268,14 +268,15 @@ class Img2ImgRequest(Txt2ImgRequest):
         high=1.0,
         slider=(0.01, 1),
         label="Strength",
-        help="how much is made anew: 1 is all",
+        long_label="Denoising strength",
+        help="how much of the picture is redrawn: 0 is nothing, 1 is everything",
         infotext=InfotextKey("Denoising strength", write=_short, always=True),
     )
     resize_mode: str = request_field(
         default="crop",
         choices={"crop": "Crop", "pad": "Pad", "stretch": "Stretch"},
         label="Fit",
-        long_label="If the shapes differ",
+        long_label="If the aspect ratio differs",
         help="how the picture is brought to width and height: crop (not for inpaint), pad or stretch",
         infotext=InfotextKey("Resize mode"),
     )

@@ -8,7 +8,7 @@ if TYPE_CHECKING:
 
     Floats = np.ndarray[tuple[int, ...], np.dtype[np.float32]]
 
-CHUNK_TOKENS = 75  # tokens of text in one 77-token window of CLIP, without its start and end marks
+CHUNK_TOKENS = 75  # tokens of text in one 77-token window of CLIP, without its start and end tokens
 START, TEXT, END, PADDING = "start", "text", "end", "padding"  # kinds of rows
 
 
@@ -18,7 +18,7 @@ class Token:
 
     text: str  # as written, without the tokenizer's end-of-word mark
     id: int
-    position: int  # in its 77-token window; 0 is the start mark, so the first token has 1
+    position: int  # in its 77-token window; 0 is the start token, so the first token has 1
     chunk: int  # window it is in, from 0
     weight: float = 1.0
     ends_word: bool = True  # False: the next token continues the same word
@@ -39,7 +39,7 @@ class TextRead:
 
 @dataclass(frozen=True, kw_only=True)
 class TokenReport:
-    """A prompt cut into tokens, start mark, end mark and padding left out.
+    """A prompt cut into tokens, start token, end token and padding left out.
 
     Of a prompt that changes on the way or is joined by AND, the tokens are those of the text read first;
     `texts` are all of them.

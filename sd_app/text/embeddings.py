@@ -289,7 +289,7 @@ def word_rows(
 ) -> tuple[list[str], Tensor]:
     """Return the vocabulary's whole words and the output row of each, encoded alone, (words, D).
 
-    The encoder is causal, so a word's row is known once start mark and word are read.
+    The encoder is causal, so a word's row is known once start token and word are read.
     """
     cache = _word_rows.setdefault(pipe.text_encoder, {})
     key = clip_skip, pipe.merged

@@ -88,7 +88,7 @@ def _read(word: LearnedWord) -> tuple[Tensor | None, ...]:
         ) from error
     if not all(bool(torch.isfinite(tensor).all()) for tensor in tensors if tensor is not None):
         raise ValueError(
-            f"prompt must hold learned words of numbers, and {word.name} has a value that is none"
+            f"prompt must hold learned words made of numbers, and {word.name} has a value that is not one"
             " (get another copy of the file)"
         )
     return tuple(tensor if tensor is None else tensor.reshape(word.num_vectors, -1) for tensor in tensors)

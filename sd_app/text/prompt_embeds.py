@@ -10,7 +10,7 @@ from ..expressions import parse_prompt
 from ..requests import CHUNK_TOKENS
 from .embeddings import Encoder, refuse_unequal
 
-WINDOW = CHUNK_TOKENS + 2  # rows: start mark, tokens, end mark
+WINDOW = CHUNK_TOKENS + 2  # rows: start token, tokens, end token
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

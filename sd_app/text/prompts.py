@@ -106,7 +106,7 @@ def tokenize(tokenizer: CLIPTokenizer, prompt: str, words: WordBook = NO_WORDS) 
 def token_table(
     tokenizer: CLIPTokenizer, prompt: str, words: WordBook = NO_WORDS, *, num_chunks: int = 1
 ) -> TokenTable:
-    """List every row the model reads for a prompt: of each window start mark, tokens, end mark, padding.
+    """List every row the model reads for a prompt: of each window start token, tokens, end token, padding.
 
     There are at least `num_chunks` windows.
     """
@@ -185,7 +185,7 @@ def pool_chunks(pipe: Pipeline, chunks: list[list[Token]]) -> Tensor:
 
 
 def _window_ids(tokenizer: CLIPTokenizer, tokens: list[Token]) -> tuple[int, ...]:
-    """Return the 77 ids of one window: start mark, tokens, end mark, padding."""
+    """Return the 77 ids of one window: start token, tokens, end token, padding."""
     padding = [tokenizer.pad_token_id] * (CHUNK_TOKENS - len(tokens))
     return (tokenizer.bos_token_id, *(token.id for token in tokens), tokenizer.eos_token_id, *padding)
 
@@ -214,7 +214,7 @@ def _encode_window(
         with replaced_vectors(text_encoder, vectors):
             return _run(text_encoder, input_ids, mask, clip_skip, is_xl=pipe.is_xl)
 
-    # Padding can be the end mark's id, so the ids alone do not tell how many tokens the mask lets through.
+    # Padding can be the end token's id, so the ids alone do not tell how many tokens the mask lets through.
     key = ("rows", ids, len(tokens), clip_skip, _named(vectors), pipe.merged)
     return recall(text_encoder, key, read)
 

@@ -85,35 +85,42 @@ SCORES = ("subject", "color", "background", "size", "place", "style", "all three
 
 
 def write_card(folder: Path, report: dict, work: Path) -> None:
-    """README.md and evaluation.json beside the weights: data, steps, losses, measured quality."""
-    (folder / "evaluation.json").write_text(json.dumps(report, indent=2) + "\n")
-    logs = {name: read_log(name, work) for name in ("clip", "vae", "unet", "judge")}
-    (folder / "README.md").write_text(_card(report, logs))
+    """README.md and evaluation.json beside the weights: data, steps, losses, measured quality.
+
+    Of a stage that left no log in `work`, the card keeps the figures it has.
+    """
+    rows = _training_rows(folder, work, ("clip", "vae", "unet", "judge"))
+    _write(folder, report, [CARD_HEAD, _training_table(rows), _quality_table(report), CARD_TAIL])
 
 
 def write_caption_card(folder: Path, report: dict, work: Path) -> None:
     """The same for the captioner."""
+    rows = _training_rows(folder, work, ("blip",))
+    table = _score_table(report["captions"], (*SCORES, "all six"))
+    _write(folder, report, [CAPTION_CARD_HEAD, _training_table(rows), table, CAPTION_CARD_TAIL])
+
+
+def _write(folder: Path, report: dict, parts: Sequence[str]) -> None:
     (folder / "evaluation.json").write_text(json.dumps(report, indent=2) + "\n")
-    parts = [
-        CAPTION_CARD_HEAD,
-        _training_table({"blip": read_log("blip", work)}),
-        _score_table(report["captions"], (*SCORES, "all six")),
-        CAPTION_CARD_TAIL,
-    ]
     (folder / "README.md").write_text("\n".join(parts))
 
 
-def _card(report: dict, logs: dict[str, list[dict[str, float]]]) -> str:
-    return "\n".join([CARD_HEAD, _training_table(logs), _quality_table(report), CARD_TAIL])
-
-
-def _training_table(logs: dict[str, list[dict[str, float]]]) -> str:
-    lines = ["| stage | steps | running figures at the end |", "|---|---|---|"]
-    for name, log in logs.items():
-        if log:
+def _training_rows(folder: Path, work: Path, stages: Sequence[str]) -> list[str]:
+    """Return the rows of the stages that have a log in `work`, or a row in the folder's card."""
+    card = folder / "README.md"
+    kept = card.read_text().splitlines() if card.exists() else []
+    rows: list[str] = []
+    for name in stages:
+        if log := read_log(name, work):
             figures = ", ".join(f"{key} {value:g}" for key, value in log[-1].items() if key != "step")
-            lines.append(f"| {name} | {log[-1]['step']:,} | {figures} |")
-    return "\n".join(lines) + "\n"
+            rows.append(f"| {name} | {log[-1]['step']:,} | {figures} |")
+        else:
+            rows += [line for line in kept if line.startswith(f"| {name} |")]
+    return rows
+
+
+def _training_table(rows: Sequence[str]) -> str:
+    return "\n".join(["| stage | steps | running figures at the end |", "|---|---|---|", *rows]) + "\n"
 
 
 def _quality_table(report: dict) -> str:

@@ -13,6 +13,7 @@ from .interrogate.tab import interrogate_tab
 from .shared.errors import error_text
 from .shared.files import PictureFiles
 from .shared.gpu import lend_gpu
+from .shared.guarded import GuardedBlocks
 from .shared.making_tab import build_making_tab
 from .shared.result import TARGETS
 from .shared.send_to import Receiver
@@ -44,8 +45,12 @@ def build_ui(studio: PageStudio, queue: JobQueue | None = None) -> gr.Blocks:
     settings = studio.settings
     queue = queue or make_queue(studio)
     models = studio.models()
-    with gr.Blocks(
-        title="Glass-box Studio", analytics_enabled=False, delete_cache=(DAY, DAY), fill_width=True
+    with GuardedBlocks(
+        mode=settings.mode,
+        title="Glass-box Studio",
+        analytics_enabled=False,
+        delete_cache=(DAY, DAY),
+        fill_width=True,
     ) as demo:
         shared = settings.mode != "local"
         files = PictureFiles(settings.outputs_dir, shared=shared, copies=demo.upload_file_set)
@@ -67,6 +72,9 @@ def build_ui(studio: PageStudio, queue: JobQueue | None = None) -> gr.Blocks:
             receiver = Receiver(tab=tab)
             receiver.wire()
             search.wire_sender(tab.result)
+            for other in making_tabs:
+                if other is not tab:
+                    receiver.wire_mover(other.prompts.notice)
             if tab.name not in dict(TARGETS):
                 continue
             receiver.wire_words(search.words, search.canvas)

@@ -169,7 +169,7 @@ def _why_not(
     if not misfits:
         first = (missing or list(file.layers))[0]
         count = len(missing) or len(file.layers)
-        return f"{count} of its {len(file.layers)} layers are not in it, {first} for one"
+        return f"{count} of its {len(file.layers)} layers are not in it, for example {first}"
     first = misfits[0]
     place, module = known[first]
     shapes = " x ".join(str(shape) for role, shape in file.layers[first].shapes.items() if role != "alpha")

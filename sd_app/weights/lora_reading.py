@@ -59,7 +59,7 @@ def _read_layer(layer: Layer, tensors: dict[str, Tensor]) -> LayerChange:
     alpha = tensors.pop("alpha", None)
     for role, tensor in tensors.items():
         if not torch.isfinite(tensor.float()).all():
-            raise ValueError(f"it has a value that is no number, in {layer} {role}")
+            raise ValueError(f"it has a value that is not a number, in {layer} {role}")
     return LayerChange(tensors=tensors, alpha=None if alpha is None else float(alpha))
 
 

@@ -128,7 +128,7 @@ def check_first_signal(scheduler: Scheduler, timestep: Tensor) -> None:
 
     From pure noise x0 = (x - sqrt(1 - a) eps) / sqrt(a) divides by nothing (Lin et al. 2023, section 3.3).
     """
-    too_much = _sigma(scheduler, 0, timestep) > _LARGEST_SIGMA
+    too_much = noise_over_signal(scheduler, 0, timestep) > _LARGEST_SIGMA
     if scheduler.config["prediction_type"] == "epsilon" and too_much:
         raise ValueError(
             "schedule_type must leave out the model's first noise level, which is pure noise: this model"
@@ -161,11 +161,28 @@ def predict_x0(
     With sigma = noise / signal and x = x0 + sigma * eps: eps-prediction gives x0 = x - sigma * eps;
     v-prediction gives x0 = (x / sqrt(1 + sigma^2) - sigma * v) / sqrt(1 + sigma^2) (Salimans & Ho 2022).
     """
-    sigma = _sigma(scheduler, index, timestep)
+    return x0_of(
+        str(scheduler.config["prediction_type"]),
+        noise_over_signal(scheduler, index, timestep),
+        noise_pred,
+        latents,
+        keeps_variance=keeps_variance(scheduler),
+    )
+
+
+def keeps_variance(scheduler: Scheduler) -> bool:
+    """Tell whether a scheduler's x_t has variance 1 at every step; others let it grow with the noise."""
+    return float(scheduler.init_noise_sigma) == 1
+
+
+def x0_of(
+    prediction_type: str, sigma: float, noise_pred: Tensor, latents: Tensor, *, keeps_variance: bool
+) -> Tensor:
+    """Return the clean latents of an answer at noise / signal `sigma`; see predict_x0."""
     norm = (1 + sigma**2) ** 0.5
     # Schedulers whose first noise has variance 1 keep x / norm, the others x itself.
-    x = latents * norm if float(scheduler.init_noise_sigma) == 1 else latents
-    match scheduler.config["prediction_type"]:
+    x = latents * norm if keeps_variance else latents
+    match prediction_type:
         case "epsilon":
             return x - sigma * noise_pred
         case "v_prediction":
@@ -173,7 +190,7 @@ def predict_x0(
     return noise_pred  # "sample": the model says x0 itself
 
 
-def _sigma(scheduler: Scheduler, index: int, timestep: Tensor) -> float:
+def noise_over_signal(scheduler: Scheduler, index: int, timestep: Tensor) -> float:
     """Return noise / signal at a call: index counts from the first one that is run."""
     if hasattr(scheduler, "sigmas"):
         place = index + (getattr(scheduler, "begin_index", None) or 0)

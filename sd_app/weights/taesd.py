@@ -9,7 +9,7 @@ from PIL import Image
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from ..full_memory import is_out_of_memory
+from ..failures import is_out_of_memory
 from ..user_files import reason_of
 
 
@@ -41,7 +41,7 @@ def _load_file(path: Path) -> nn.Module:
 def _check_decoder(decoder: nn.Module) -> None:
     """Raise ValueError unless it makes pictures of latents; a folder's configuration can say anything."""
     if lacking := [name for name, weight in decoder.state_dict().items() if weight.is_meta]:
-        raise ValueError(f"it lacks {len(lacking)} tensors, {lacking[0]} for one")
+        raise ValueError(f"it lacks {len(lacking)} tensors, for example {lacking[0]}")
     shape = tuple(decoder(torch.zeros(1, 4, 2, 2)).shape)
     if shape != (1, 3, 16, 16):
         raise ValueError(f"it makes {shape} of latents (1, 4, 2, 2), and (1, 3, 16, 16) is needed")

@@ -84,7 +84,7 @@ def fill_module(
         tensor = copies[name] = reader.read(source, tuple(empty.shape), dtype)
         least, most = torch.aminmax(tensor)  # both are NaN if one number is
         if not (isfinite(least) and isfinite(most)):
-            reason = f"its {part} holds numbers that are none (NaN or infinite), in {name} for one"
+            reason = f"its {part} holds values that are not numbers (NaN or infinite), for example in {name}"
             mark_broken(source.file, reason)
             raise ValueError(reason)
     model.load_state_dict(copies, assign=True)

@@ -260,7 +260,7 @@ def test_the_command_line_lists_what_there_is_and_why_some_cannot_be_used(models
     assert main(["addons", "--models-dir", str(tmp_path)]) == 0
     cut, odd, soft, vae = capsys.readouterr().out.splitlines()
     assert cut.startswith("<lora:cut:1>  LoRA: it is cut off")
-    assert odd == "<odd>  Learned word: its tensors are those of no embedding"
+    assert odd == "<odd>  Learned word: its tensors are not those of an embedding"
     assert soft == "<soft>  Learned word, Stable Diffusion 1, 2 vectors"
     assert vae == "--vae sharp"
 

@@ -36,14 +36,14 @@ def conv_in(rank: int = 4, **other: torch.Tensor) -> dict[str, torch.Tensor]:
 
 BAD: dict[str, tuple[dict[str, torch.Tensor] | bytes, str]] = {
     "pickle": (b"PK\x03\x04" + bytes(100), "it is a pickle under another name"),
-    "noise": (bytes(range(256)), "it is no safetensors file"),
+    "noise": (bytes(range(256)), "it is not a safetensors file"),
     "empty": (b"", "it is empty"),
     "loha": (some(lora_unet_conv_in__hada_w1_a=(4, 4)), "its hada_w1_b is missing"),
     "lokr": (some(lora_unet_conv_in__lokr_w1=(4, 4)), "its lokr_w2_a is missing"),
     "dora": (some(lora_unet_conv_in__dora_scale=(4, 1)), "nothing that would change the layer"),
     "oft": (some(lora_unet_conv_in__oft_blocks=(4, 4, 4)), "it is an OFT"),
     "flux": (some(lora_unet_double_blocks_0__lora_down__weight=(4, 4)), "it is a LoRA for Flux"),
-    "other": (some(anything=(4, 4)), "its tensors are those of no LoRA"),
+    "other": (some(anything=(4, 4)), "its tensors are not those of a LoRA"),
     "stranger": (
         some(unet__nowhere__lora_A__weight=(4, 4), unet__nowhere__lora_B__weight=(4, 4)),
         "none of its layers is one of Stable Diffusion's, unet.nowhere",
@@ -59,7 +59,7 @@ BAD: dict[str, tuple[dict[str, torch.Tensor] | bytes, str]] = {
     ),
     "alphas": (
         conv_in(alpha=torch.ones(2, 2)),
-        r"conv_in its alpha is one number, and has the shape \(2, 2\)",
+        r"conv_in its alpha must be a single number, and has the shape \(2, 2\)",
     ),
     "nanalpha": (
         conv_in(alpha=torch.tensor(float("nan"))),

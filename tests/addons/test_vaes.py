@@ -170,9 +170,9 @@ def bad_folder(models_dir: Path, name: str, config: dict[str, object] | str) -> 
         ("partial", {"decoder.conv_in.weight": (8, 4, 3, 3), "encoder.x": (1,)}, "partial does not: its VAE"),
         ("wide", {"decoder.conv_in.weight": (512, 4, 3, 3), "encoder.conv_in.weight": (1,)}, "wide does not"),
         ("tiny-folder", {"_class_name": "AutoencoderTiny"}, "it is a AutoencoderTiny"),
-        ("cut-folder", "{", "cut-folder cannot: its config.json is no JSON object"),
-        ("list-folder", "[]", "list-folder cannot: its config.json is no JSON object"),
-        ("deep-folder", "[" * 200_000, "deep-folder cannot: its config.json is no JSON object"),
+        ("cut-folder", "{", "cut-folder cannot: its config.json is not a JSON object"),
+        ("list-folder", "[]", "list-folder cannot: its config.json is not a JSON object"),
+        ("deep-folder", "[" * 200_000, "deep-folder cannot: its config.json is not a JSON object"),
         ("kind-folder", {"_class_name": "\ud800x"}, "it is a x, and only"),
         ("wide-folder", {"latent_channels": "\ud800"}, "its latents have  channels"),
         ("five-folder", {"block_out_channels": 5}, "config.json has block_out_channels that are not numbers"),
@@ -220,7 +220,7 @@ def test_a_folder_whose_files_change_in_place_is_read_anew(studio, models_dir, b
     assert draw(studio, PROMPT, vae="moving") == draw(studio, PROMPT, vae="other")
     with (folder / "config.json").open("r+") as opened:
         opened.write("[" * 9)
-    with pytest.raises(ValueError, match=r"moving cannot: its config.json is no JSON object"):
+    with pytest.raises(ValueError, match=r"moving cannot: its config.json is not a JSON object"):
         draw(studio, PROMPT, vae="moving")
 
 

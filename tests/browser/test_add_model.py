@@ -98,7 +98,7 @@ def test_a_model_is_looked_up_downloaded_cancelled_resumed_used_and_deleted(
     hub.bytes_per_second = None
     hub.asked.clear()
     look_up(page, TURBO)
-    expect(plan).to_contain_text("are here already")
+    expect(plan).to_contain_text("already downloaded")
     plan.get_by_role("button", name=re.compile("Download")).click()
     expect(window(page).get_by_role("status")).to_contain_text("is here and chosen")
     assert any(asked.range for asked in hub.asked)
@@ -152,7 +152,7 @@ def test_the_badge_lists_what_is_loaded_and_unloads_after_the_running_job(page: 
     page.get_by_role("spinbutton", name="Steps").fill("2")  # the page stays usable
     expect(page.locator(".result[data-phase=done]")).to_be_visible()
     expect(panel.get_by_role("status")).to_contain_text("of weights freed")
-    expect(panel).to_contain_text("None. A job loads what it needs.")
+    expect(panel).to_contain_text("None. A job loads the model it needs.")
     page.get_by_role("spinbutton", name="Pictures").fill("1")
     page.get_by_role("button", name="Generate").click()
     expect(page.locator(".result-summary")).to_contain_text("1 picture in")

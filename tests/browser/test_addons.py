@@ -122,7 +122,7 @@ def test_a_learned_word_is_picked_counted_and_shown_as_such(tab: Locator, output
     tab.get_by_role("button", name="Insert").click()
     expect(prompt).to_have_value("a cat <blur>")
     expect(tab.locator(".token-line").first).to_have_text("4 / 75 tokens")
-    tab.get_by_role("button", name="Negative", exact=True).click()
+    tab.get_by_role("button", name="Into negative").click()
     expect(negative).to_have_value("<blur>")
     infotext, _ = generate(tab, outputs_dir)
     assert parse_infotext(infotext).negative_prompt == "<blur>"
@@ -132,7 +132,7 @@ def test_a_learned_word_is_picked_counted_and_shown_as_such(tab: Locator, output
     rows = other.locator("tr[data-row]")
     expect(rows).to_have_count(77)
     words = [rows.nth(k).locator(".tokens-word > span").inner_text() for k in range(5)]
-    assert words == ["start mark", "a", "blur 1", "blur 2", "end mark"]
+    assert words == ["start token", "a", "blur 1", "blur 2", "end token"]
     expect(rows.nth(2).locator(".tokens-mark")).to_have_text("learned")
     other.get_by_label("Prompt", exact=True).fill("a <stranger>")
     expect(rows.nth(3).locator(".tokens-word > span")).to_have_text("stranger")

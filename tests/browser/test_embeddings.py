@@ -50,10 +50,10 @@ def test_tokens_are_listed_compared_and_looked_up(tab: Locator, encodings: list[
     expect(rows).to_have_count(77)  # before anything is loaded
     assert rows.nth(4).locator("td").all_inner_texts()[:6] == ["4", "bo…", "647", "4", "1", "1"]
     assert [rows.nth(k).locator(".tokens-word").inner_text() for k in (0, 5, 6, 7, 8, 76)] == [
-        *("start mark", "…zu…", "…man", "end mark", "padding", "padding")
+        *("start token", "…zu…", "…man", "end token", "padding", "padding")
     ]
     expect(tab.locator(".tokens-note")).to_contain_text("all 77")
-    tab.get_by_label("Second prompt, to compare").fill(second.prompt)
+    tab.get_by_label("Second prompt, for comparison").fill(second.prompt)
     tab.page.keyboard.press("Control+Enter")
     expect(tab.locator(".tokens[data-numbers=true]")).to_be_visible()
     expect(tab.locator(".tokens-pair")).to_contain_text("Rows that differ: 4–76. The encoder is causal")
@@ -108,7 +108,7 @@ def test_a_blend_is_checked_as_it_is_typed_made_and_sent_on(page: Page, tab: Loc
     expect(expression).to_have_value("cat*dog")
 
     expression.fill("cat + 0.43*tabby")
-    tab.get_by_label("Prompt around it").fill("a drawing of {}")
+    tab.get_by_label("Prompt around the expression").fill("a drawing of {}")
     expect(tab.locator(".spelling code")).to_have_text("a drawing of {row: cat + 0.43*tabby}")
     press_generate(tab)
     expect(done(tab)).to_be_visible()
@@ -125,7 +125,7 @@ def test_a_blend_is_checked_as_it_is_typed_made_and_sent_on(page: Page, tab: Loc
     expression.fill("something else")
     tab.get_by_role("button", name="Reuse parameters").click()
     expect(expression).to_have_value("cat + 0.43*tabby")
-    expect(tab.get_by_label("Prompt around it")).to_have_value("a drawing of {}")
+    expect(tab.get_by_label("Prompt around the expression")).to_have_value("a drawing of {}")
 
 
 def test_a_walk_shows_film_frames_and_where_it_jumps(tab: Locator, outputs_dir: Path) -> None:
@@ -200,7 +200,7 @@ def test_a_stopped_walk_keeps_the_frames_made_so_far(tab: Locator) -> None:
 def test_a_planes_cells_are_labelled_and_selectable(tab: Locator) -> None:
     choose(tab, "Plane")
     tab.locator(".examples button", has_text="cat → kitten").click()
-    expect(tab.get_by_label("Add in columns")).to_have_value("dog")
+    expect(tab.get_by_label("Add along the columns")).to_have_value("dog")
     fill_in(tab.get_by_role("spinbutton", name="Rows"), "2")
     fill_in(tab.get_by_role("spinbutton", name="Columns"), "3")
     press_generate(tab)
@@ -229,7 +229,7 @@ def test_on_a_phone_nothing_sticks_out(page: Page) -> None:
     assert np.all([canvas["width"] > 100, canvas["x"] + canvas["width"] <= 390])
     choose(tab, "Plane")
     tab.locator(".examples button", has_text="cat → kitten").click()
-    expect(tab.get_by_label("Add in columns")).to_have_value("dog")
+    expect(tab.get_by_label("Add along the columns")).to_have_value("dog")
     fill_in(tab.get_by_role("spinbutton", name="Rows"), "2")
     press_generate(tab)
     expect(done(tab)).to_be_visible()

@@ -14,7 +14,7 @@ TOLD = (
     "Not taken: CFG scale: 99 (must be a number from 0 to 30).",
     "Not taken: Hires upscale: 2, <b>bold</b>: 1 (no such field here).",
     "The tag <hypernet:anime:0.7> is not read here.",
-    "Braces in its prompt stay plain text.",
+    "Braces in its prompt are read as plain text.",
     "Width 130 became 128, the nearest multiple of 8.",
 )
 

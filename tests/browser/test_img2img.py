@@ -47,7 +47,7 @@ def test_open_a_picture_generate_and_see_what_it_began_from(tab: Locator, tmp_pa
     expect(tab.locator(".steps-run span")).to_have_text("Runs 4 of 8 steps")
     generate(tab)
     expect(done(tab)).to_be_visible()
-    tab.get_by_text("What the run began from").click()
+    tab.get_by_text("What the run started from").click()
     figures = tab.locator(".result-start figure")
     expect(figures).to_have_count(2)
     expect(figures.first).to_contain_text("encoded and decoded")

@@ -29,15 +29,15 @@ def heart(tmp_path: Path) -> Path:
 def interrogate(
     tab: Locator, picture: Path, caption: str = "a drawing", phrases: int = 4, mode: str = "Best"
 ) -> None:
-    """Open a picture, choose a mode, type what the prompt begins with, and search."""
+    """Open a picture, choose a mode, type what the prompt starts with, and search."""
     open_picture(tab, picture)
     expect(drawn(tab)).to_be_visible()
     tab.get_by_role("radio", name=mode).check()
     tab.get_by_label("My words").check()
     fill_in(tab.get_by_label("Caption", exact=True), caption)
-    if not tab.get_by_label("Most phrases").is_visible():
-        tab.get_by_role("button", name="Numbers of phrases").click()
-    fill_in(tab.get_by_label("Most phrases"), str(phrases))
+    if not tab.get_by_label("Maximum phrases").is_visible():
+        tab.get_by_role("button", name="Search limits").click()
+    fill_in(tab.get_by_label("Maximum phrases"), str(phrases))
     tab.get_by_role("button", name="Interrogate", exact=True).click()
 
 
@@ -100,7 +100,6 @@ def test_a_picture_becomes_words_that_can_be_switched_drawn_and_sent(tab: Locato
 
     # A reload brings back the form, the picture and the words, and they can still be switched.
     page.reload()
-    page.wait_for_selector(".result")
     page.get_by_role("tab", name="Interrogate", exact=True).click()
     expect(tab.locator(".result-prompt")).to_have_text(whole)
     expect(drawn(tab)).to_be_visible()
@@ -114,7 +113,7 @@ def test_a_picture_becomes_words_that_can_be_switched_drawn_and_sent(tab: Locato
 
 def test_true_is_chosen_and_lists_apart_what_the_caption_denies(tab: Locator, heart: Path) -> None:
     expect(tab.get_by_role("radio", name="True")).to_be_checked()
-    expect(tab.locator(".ask .token-line").first).to_contain_text("likelier than the rest of its list")
+    expect(tab.locator(".ask .token-line").first).to_contain_text("more likely than the rest of its list")
     interrogate(tab, heart, caption="a drawing on the left", mode="True")
     expect(found(tab)).to_be_visible()
     against = tab.locator(".result-against")
@@ -165,7 +164,7 @@ def test_errors_and_stop_lose_nothing(tab: Locator, heart: Path, monkeypatch: py
     tab.get_by_role("radio", name="Deep").check()
     expect(tab.locator(".ask .token-line").first).to_contain_text("drops and swaps")
     tab.get_by_label("Caption", exact=True).fill("a picture")
-    tab.get_by_label("Most phrases").fill("60")
+    tab.get_by_label("Maximum phrases").fill("60")
     slow_down(monkeypatch)
     tab.get_by_role("button", name="Interrogate", exact=True).click()
     # Asked at every frame: a running search shows its second phrase for a moment only.
@@ -206,10 +205,10 @@ def test_pictures_are_matched_with_texts(tab: Locator, tmp_path: Path) -> None:
         view.get_by_role("button", name="Add pictures").click()
     waiting.value.set_files([tmp_path / f"{index}.png" for index in (1, 2, 6)])
     expect(view.locator(".uploads-pictures button")).to_have_count(3)
-    view.get_by_label("Texts, one a line").fill("\n".join(["a"] * 13))
+    view.get_by_label("Texts, one per line").fill("\n".join(["a"] * 13))
     view.get_by_role("button", name="Match", exact=True).click()
-    expect(view.locator(".result-message")).to_contain_text("Texts must be 1 to 12 of them, got 13")
-    view.get_by_label("Texts, one a line").fill("\n".join(texts))
+    expect(view.locator(".result-message")).to_contain_text("Texts must number 1 to 12, got 13")
+    view.get_by_label("Texts, one per line").fill("\n".join(texts))
     view.get_by_role("button", name="Match", exact=True).click()
     expect(view.locator(".matrix[data-phase=done]")).to_be_visible()
     expect(view.locator(".matrix thead th")).to_have_text(texts)
@@ -230,7 +229,7 @@ def test_pictures_are_matched_with_texts(tab: Locator, tmp_path: Path) -> None:
     tab.page.get_by_role("tab", name="Interrogate", exact=True).click()
     tab.get_by_role("tab", name="Match pictures and texts").click()
     expect(view.locator(".uploads-pictures button")).to_have_count(2)
-    expect(view.get_by_label("Texts, one a line")).to_have_value("\n".join(texts))
+    expect(view.get_by_label("Texts, one per line")).to_have_value("\n".join(texts))
 
 
 def test_a_made_picture_is_sent_here_and_on_a_phone_nothing_sticks_out(page: Page) -> None:

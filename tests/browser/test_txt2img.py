@@ -113,7 +113,7 @@ def test_a_reload_brings_back_the_controls_and_the_pictures(page: Page) -> None:
 
 def test_what_makes_it_faster_is_saved_and_reused(page: Page, outputs_dir: Path) -> None:
     before = set(outputs_dir.rglob("*.png"))
-    page.get_by_role("button", name="Faster, at the price of another picture").click()
+    page.get_by_role("button", name="Faster, changes the picture").click()
     number(page, "Guidance until").fill("0.5")
     number(page, "Deep blocks every").fill("3")
     number(page, "Steps").fill("4")

@@ -101,7 +101,7 @@ def test_of_another_part_the_result_says_which_one_it_was(
     enlarge(PARTS[part](parts(studio)), float("inf"))
     result = studio.txt2img(replace(REQUEST, num_images=3), save=False)
     assert result.notice == (
-        f"The {part} gave no numbers in {dtype}, so pictures are black (start with --dtype {advice})."
+        f"The {part} gave only NaN in {dtype}, so pictures are black (start with --dtype {advice})."
     )
     assert not np.asarray(result.images[0]).any()
 
@@ -109,7 +109,7 @@ def test_of_another_part_the_result_says_which_one_it_was(
 def test_of_a_vae_that_is_broken_too(low):
     enlarge(parts(low).vae.decoder.conv_out, float("inf"))
     result = low.txt2img(REQUEST, save=False)
-    assert result.notice == "The VAE gave no numbers in float32, so pictures are black " + (
+    assert result.notice == "The VAE gave only NaN in float32, so pictures are black " + (
         "(check the model and its add-ons)."
     )
 
@@ -117,7 +117,7 @@ def test_of_a_vae_that_is_broken_too(low):
 def test_of_one_that_cannot_read_the_start_picture(exact):
     enlarge(parts(exact).vae.encoder.conv_out, float("inf"))
     result = exact.img2img(FROM_PICTURE, save=False)
-    assert result.notice.startswith("The VAE, reading the start picture, gave no numbers in float32")
+    assert result.notice.startswith("The VAE, reading the start picture, gave only NaN in float32")
 
 
 def test_a_picture_of_numbers_has_no_such_notice(exact, low):

@@ -136,7 +136,7 @@ class Handler(BaseHTTPRequestHandler):
                 self.close_connection = True
                 return
             if path in repo.stalls and first > len(content) // 2:
-                self.hub.closing.wait(30)
+                self.hub.closing.wait(1000)
                 return
             piece = content[first : first + PIECE]
             try:

@@ -19,6 +19,7 @@ from sd_app.requests import Cancelled, DownloadProgress
 from sd_app.schedulers import find_scheduler
 from tests.hub.server import COMMIT
 from tests.hub.steps import HUB_ID, SLOW, UNET, blobs, cancel_after, names, repo_of
+from tests.limits import PATIENCE, within_cpu_seconds
 
 
 def test_removing_frees_the_disk_and_the_memory(hub, owner):
@@ -74,13 +75,8 @@ def test_a_big_cache_is_listed_quickly(hub, owner):
         (hub_cache() / odd / "refs").mkdir(parents=True)
     (hub_cache() / "models--a--out/refs").mkdir(parents=True)
     (hub_cache() / "models--a--out/refs/main").write_text("../../../..")
-    seconds = []
-    for _ in range(5):
-        started = time.perf_counter()
-        assert [info.name for info in list_models(owner.settings)] == [HUB_ID]
-        seconds.append(time.perf_counter() - started)
-    print(f"1,000 repositories: {min(seconds):.3f} s")
-    assert min(seconds) < 3
+    models = within_cpu_seconds(3, lambda: list_models(owner.settings))
+    assert [info.name for info in models] == [HUB_ID]
 
 
 CACHES: tuple[dict[str, str], ...] = (
@@ -198,11 +194,9 @@ def test_ctrl_c_and_a_crash_keep_what_has_come(hub, tmp_path, end, code):
             assert program.poll() is None
             time.sleep(0.05)
         program.send_signal(end)
-        started = time.monotonic()
-        _, errors = program.communicate(timeout=20)
-        assert time.monotonic() - started < 30
+        _, errors = program.communicate(timeout=PATIENCE)
     assert program.returncode == code
-    assert ("what has come is kept" in errors) == (end == signal.SIGINT)
+    assert ("what was downloaded is kept" in errors) == (end == signal.SIGINT)
     assert sum(path.stat().st_size for path in blobs()) > 500_000
     plan = Studio(Settings(models_dir=tmp_path)).plan_download(HUB_ID)
     assert plan.missing_bytes < plan.total_bytes

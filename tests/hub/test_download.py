@@ -9,9 +9,11 @@ from pathlib import Path
 import pytest
 
 from sd_app import Settings, Studio, Txt2ImgRequest
+from sd_app.hub import http_client
 from sd_app.hub.hub_cache import repo_folder
 from sd_app.requests import Cancelled, DownloadProgress, Step
 from tests.hub.steps import ENCODER, HUB_ID, SLOW, UNET, blobs, cancel_after, names, repo_of
+from tests.limits import PATIENCE
 
 
 def test_a_download_tells_how_far_it_is_and_the_model_works_and_stays(hub, owner, tmp_path, random_studio):
@@ -35,14 +37,14 @@ def test_a_download_tells_how_far_it_is_and_the_model_works_and_stays(hub, owner
     assert picture.tobytes() == same.tobytes()
 
 
-def test_cancel_acts_within_a_second_and_the_next_download_asks_for_the_rest(hub, owner):
+def test_cancel_acts_at_once_and_the_next_download_asks_for_the_rest(hub, owner):
     hub.bytes_per_second = SLOW
     on_progress, _ = cancel_after(0.4)
     with pytest.raises(Cancelled):
         owner.download(HUB_ID, on_progress)
     cancelled = time.monotonic()
     while any(thread.name.startswith("download") for thread in threading.enumerate()):
-        assert time.monotonic() - cancelled < 10
+        assert time.monotonic() - cancelled < PATIENCE
         time.sleep(0.02)
     partial = sum(path.stat().st_size for path in blobs() if path.suffix == ".incomplete")
     assert partial > 100_000
@@ -58,8 +60,9 @@ def test_cancel_acts_within_a_second_and_the_next_download_asks_for_the_rest(hub
     assert names(owner) == [HUB_ID]
 
 
-def test_a_stalled_connection_is_left_within_a_second(hub, owner):
+def test_a_stalled_connection_is_left_at_once(hub, owner, monkeypatch):
     repo_of(hub).stalls = {ENCODER, UNET}
+    monkeypatch.setattr(http_client, "TIMEOUT", 1000.0)  # else it is left in ten seconds anyhow
     told: list[float] = []
 
     def on_progress(progress: DownloadProgress) -> None:
@@ -70,7 +73,7 @@ def test_a_stalled_connection_is_left_within_a_second(hub, owner):
     with pytest.raises(Cancelled):
         owner.download(HUB_ID, on_progress)
     while any(thread.name.startswith("download") for thread in threading.enumerate()):
-        assert time.monotonic() - told[-1] < 10
+        assert time.monotonic() - told[-1] < PATIENCE
         time.sleep(0.02)
 
 
@@ -94,7 +97,7 @@ def test_a_server_without_ranges_sends_all_again(hub, owner):
 
 def test_a_damaged_file_is_not_kept_and_the_next_try_works(hub, owner):
     repo_of(hub).damaged.add(UNET)
-    with pytest.raises(OSError, match=f"{UNET} of {HUB_ID} has come damaged: its checksum"):
+    with pytest.raises(OSError, match=f"{UNET} of {HUB_ID} arrived damaged: its checksum"):
         owner.download(HUB_ID)
     assert names(owner) == []
     repo_of(hub).damaged.clear()
@@ -161,7 +164,7 @@ def test_the_loaded_model_works_while_another_one_is_fetched(hub, random_models,
         assert studio.txt2img(request, save=False).images
     assert thread.is_alive()
     stop.set()
-    thread.join(10)
+    thread.join(PATIENCE)
     assert ended == [Cancelled]
 
 
@@ -179,14 +182,12 @@ def test_a_job_shows_the_download_and_stop_acts_during_it(hub, tmp_path):
             raise Cancelled
 
     request = Txt2ImgRequest(prompt="a", scheduler="DDIM", num_inference_steps=1)
-    started = time.monotonic()
     result = studio.txt2img(request, on_step, save=False)
     assert result.stopped
     assert result.images == ()
     downloads = [step for step in steps if step.download]
     assert [step.fraction for step in downloads] == sorted(step.fraction for step in downloads)
     assert steps[-1].text == f"Downloading {HUB_ID}"
-    assert time.monotonic() - started < 60
     # Its configurations have come, so it is known for what it is.
     info = studio.models()[0]
     assert (info.name, info.path, info.native_size) == (HUB_ID, None, 64)

@@ -24,6 +24,7 @@ from sd_app.ui.shared.errors import error_text
 from sd_app.weights.loaders import download_snapshot
 from tests.hub.server import Handler, HubServer, Repo, describe, read_files
 from tests.hub.steps import HUB_ID
+from tests.limits import PATIENCE
 
 UNET_CONFIG = "unet/config.json"
 INDEX = "unet/diffusion_pytorch_model.safetensors.index.json"
@@ -187,7 +188,7 @@ def test_a_packed_answer_is_not_unpacked(hub):
         asked.wfile.write(packed)
 
     hub.trick = at("/api/models/", act)
-    assert "what comes is no list of its files" in refused(OSError)
+    assert "what arrived is not a list of its files" in refused(OSError)
 
 
 @pytest.mark.parametrize("where", ["/api/models/", UNET_CONFIG])
@@ -202,13 +203,12 @@ def test_a_server_that_drips_is_left_when_the_time_is_up(hub, monkeypatch, where
 
     hub.trick = at(where, act)
     monkeypatch.setattr(plan, "LOOKUP_SECONDS", 1.0)
-    started = time.monotonic()
     assert "takes more than 1 seconds to say what it is (try again later)" in refused(OSError)
-    assert time.monotonic() - started < 3
 
 
 def test_a_lookup_that_nobody_waits_for_ends_at_once(hub, monkeypatch):
     hub.trick = at("/api/models/", drip_body)
+    monkeypatch.setattr(plan, "LOOKUP_SECONDS", 1000.0)
     before = active_count()
     downloads = ModelDownloads(Studio(Settings(models_dir=EMBEDDED_DIR)))
     drawn: list[object] = []
@@ -218,11 +218,10 @@ def test_a_lookup_that_nobody_waits_for_ends_at_once(hub, monkeypatch):
     assert thread.is_alive()
     started = time.monotonic()
     downloads.leave()
-    thread.join(5)
+    thread.join(PATIENCE)
     assert drawn == [None]
-    assert time.monotonic() - started < 1
     while active_count() > before + 1:  # the server's own thread of this connection may stay a moment
-        assert time.monotonic() - started < 3
+        assert time.monotonic() - started < PATIENCE
         time.sleep(0.05)
     hub.trick = staticmethod(lambda asked: False)
     planned = downloads.look_up(HUB_ID)
@@ -260,7 +259,7 @@ def test_a_redirect_takes_no_token_to_another_host(hub, monkeypatch):
 
 def test_a_circle_of_addresses_is_left(hub):
     hub.trick = at("/api/models/", lambda asked: asked.begin(307, Location=asked.path))
-    assert "sends from one address to the next" in refused(OSError)
+    assert "redirects from one address to the next" in refused(OSError)
 
 
 # -- the listing
@@ -273,7 +272,7 @@ def test_a_circle_of_addresses_is_left(hub):
 def test_a_listing_that_is_none_is_said_in_words(hub, body):
     hub.trick = at("/api/models/", lambda asked: asked.answer(body))
     text = refused(OSError)
-    assert "what comes is no list of its files" in text
+    assert "what arrived is not a list of its files" in text
     assert "Expecting value" not in text
 
 
@@ -313,7 +312,7 @@ def test_a_name_too_long_for_a_disk_is_refused(hub):
 
 def test_a_configuration_that_is_another_than_would_be_fetched_is_refused(hub):
     hub.trick = at(UNET_CONFIG, lambda asked: asked.answer(b'{"sample_size": 8}'))
-    assert "unet/config.json of owner/some-model has come damaged" in refused(OSError)
+    assert "unet/config.json of owner/some-model arrived damaged" in refused(OSError)
 
 
 @pytest.mark.parametrize("entry", [[], ["diffusers", "A", "B"]])
@@ -382,7 +381,7 @@ def test_a_file_the_catalog_takes_for_an_index_is_checked_as_one(hub):
 
 def test_an_index_that_is_no_object_is_refused(hub):
     hub.hub.repos[HUB_ID].files[INDEX] = b"[1]"
-    assert f"its {INDEX} is no JSON object" in refused()
+    assert f"its {INDEX} is not a JSON object" in refused()
     assert list_downloaded() == []
 
 

@@ -52,12 +52,12 @@ test("a pair is told in words", () => {
     largest: 1,
   };
   const ts = [0, 1 / 3, 2 / 3, 1];
-  assert.equal(pairWords(plot, ts, 0), "t 0 – 0.3333, never parted, 0.2 apart at the end");
+  assert.equal(pairWords(plot, ts, 0), "t 0 – 0.3333, never apart, 0.2 apart at the end");
   assert.equal(
     pairWords(plot, ts, 1),
-    "Largest: t 0.3333 – 0.6667, parted from step 2 on, 1.25 apart at the end",
+    "Largest: t 0.3333 – 0.6667, apart since step 2, 1.25 apart at the end",
   );
-  assert.equal(pairWords(plot, ts, 2), "t 0.6667 – 1, never parted, no number apart at the end");
+  assert.equal(pairWords(plot, ts, 2), "t 0.6667 – 1, never apart, unknown at the end");
 });
 
 test("numbers are short, with a true minus; widths are fractions", () => {

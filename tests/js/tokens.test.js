@@ -56,7 +56,7 @@ test("a word over several rows shows where it goes on", () => {
     { kind: "end" },
   ];
   const words = rows.map((_, index) => wordOf(rows, index));
-  assert.deepEqual(words, ["start mark", "bo…", "…zu…", "…man", "cat", "end mark"]);
+  assert.deepEqual(words, ["start token", "bo…", "…zu…", "…man", "cat", "end token"]);
 });
 
 test("a learned word of several vectors counts them", () => {

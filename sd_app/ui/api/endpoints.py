@@ -19,10 +19,9 @@ from ...requests import (
     Txt2ImgRequest,
     WalkRequest,
 )
-from ..shared.errors import error_text
+from ..shared.errors import attempt, error_text
 from ..shared.files import PictureFiles
 from ..shared.form import build_request
-from ..shared.job_events import attempt
 from ..shared.making_job import title_of
 from ..shared.studio_protocol import Make, PageStudio
 from ..shared.toasts import client_error
@@ -54,10 +53,10 @@ ENDPOINTS: dict[str, tuple[type[Request], str]] = {
     "interrogate": (
         InterrogateRequest,
         "Find the words that fit image, an uploaded file, as CLIP reads it.\n\n"
-        'caption is what the prompt begins with: leave it out to have it written, "" for nothing.\n'
+        'caption is what the prompt starts with: leave it out to have it written, "" for nothing.\n'
         'Returns {"prompt", "caption", "similarity", "percentile", "chance", "steps", "findings",'
         ' "groups", "clip_model", "seconds", "notice"}. findings, of mode "true", say of each phrase its'
-        " list, how many times likelier it is than the rest of that list, and what the caption says instead.",
+        " list, how many times as likely it is as the rest of that list, and what the caption says instead.",
     ),
     "match": (
         MatchRequest,

@@ -72,7 +72,7 @@ def expression_fields() -> ExpressionFields:
         fields[name] = words_box(request_type, name, placeholder, *shown_in(*modes))
         spelling[name] = line_block(*shown_in(*modes))
     fields["prompt"] = words_box(
-        BlendRequest, "prompt", "{} is where it goes: a drawing of {}", *shown_when_making()
+        BlendRequest, "prompt", "{} marks where it goes: a drawing of {}", *shown_when_making()
     )
     whole = line_block(*shown_in("blend"))
     chips = {

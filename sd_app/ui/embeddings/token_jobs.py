@@ -9,6 +9,7 @@ import numpy as np
 
 from ...queue import JobNow, JobQueue, Kind
 from ...requests import Encoding, RowReport, TokenTable
+from ..shared.form import whole_number
 from ..shared.job_events import Asked, JobView
 from ..shared.studio_protocol import OnStep, PageStudio
 
@@ -73,8 +74,8 @@ def register_kinds(queue: JobQueue, studio: PageStudio) -> None:
         return [encode(text, asked.model, clip_skip=asked.clip_skip) for text in asked.texts]
 
     def row(asked: Mapping[str, object], on_step: OnStep) -> RowReport:
-        prompt, number, model = (whole(asked.get(name)) for name in ("prompt", "row", "model"))
-        clip_skip = whole(asked.get("clip_skip"))
+        prompt, number, model = (whole_number(asked.get(name)) for name in ("prompt", "row", "model"))
+        clip_skip = whole_number(asked.get("clip_skip"))
         report: RowReport = look_up(prompt, number, model, clip_skip=clip_skip, on_step=on_step)
         return report
 
@@ -94,7 +95,7 @@ class NumbersJob(JobView[TokensValue]):
         """Read the prompts' tokens; raise ValueError for what cannot be read."""
         texts, model, clip_skip = self.asked.texts, self.asked.model, self.asked.clip_skip
         if not texts:
-            raise ValueError("the prompt must not be empty (type what you want to look into)")
+            raise ValueError("the prompt must not be empty (type the prompt to look into)")
         sides = sides_of(self.studio, texts, model)
         self.drawn = {**EMPTY, "phase": "waiting", "sides": sides, "asked": [model, clip_skip]}
         return Asked(kind=NUMBERS, request=self.asked, title=texts[0])
@@ -149,7 +150,7 @@ class LookUpJob(JobView[NearValue]):
         return self._near(message)
 
     def _near(self, text: str) -> NearValue:
-        row, side = (whole(self.asked.get(name)) for name in ("row", "side"))
+        row, side = (whole_number(self.asked.get(name)) for name in ("row", "side"))
         return {
             "row": row if isinstance(row, int) else 0,
             "side": side if isinstance(side, int) else 0,
@@ -198,8 +199,3 @@ def numbers_of(sides: list[Side], encodings: list[Encoding]) -> TokensValue:
 def floats_url(values: np.ndarray) -> str:
     """Return an array's float32 values, exactly, as base64."""
     return base64.b64encode(np.ascontiguousarray(values, "<f4").tobytes()).decode()
-
-
-def whole(value: object) -> object:
-    """Return 2.0, as browsers send it, as 2; the studio judges the rest."""
-    return int(value) if isinstance(value, float) and value.is_integer() else value

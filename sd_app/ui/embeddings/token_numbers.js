@@ -1,7 +1,7 @@
 // What the token view works out: rows in words, numbers, colours. Nothing here touches the page.
 import { clamp, short, withMinus } from "../shared/numbers.js";
 
-const KINDS = { start: "start mark", end: "end mark", padding: "padding" };
+const KINDS = { start: "start token", end: "end token", padding: "padding" };
 const WINDOW = 77; // rows the model reads at once
 const MOST_LARGEST = 8;
 // The scale of charts.py; on a dark page nothing is dark instead of white.
@@ -69,7 +69,7 @@ export function countWords({ count, kept, num_chunks: chunks, rows }) {
 // Say in which rows two prompts differ, and why there. `unlike` is null for one prompt.
 export function pairWords(unlike, sides) {
   if (!unlike) return "";
-  if (!unlike.length) return "No row differs: to the model the two prompts are the same.";
+  if (!unlike.length) return "No row differs: to the model, the two prompts are the same.";
   const [a, b] = sides.map((one) => one.rows);
   const same = (row, other) =>
     row.id === other?.id && row.learned === other.learned && row.weight === other.weight;
@@ -77,7 +77,7 @@ export function pairWords(unlike, sides) {
   const why =
     unlike[0] < changed
       ? "Weights rescale the whole window, so rows before the changed word differ too."
-      : "The encoder is causal: a row knows only the rows before it. So rows before the first changed token are the same to the bit, and every later one differs, end mark and padding too.";
+      : "The encoder is causal: a row knows only the rows before it. So rows before the first changed token are identical to the bit, and every later one differs, including the end token and the padding.";
   return `Rows that differ: ${spans(unlike)}. ${why}`;
 }
 

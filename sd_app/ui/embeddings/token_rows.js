@@ -6,7 +6,7 @@ const CUT =
   "A single window of 77 rows keeps 75 tokens and cuts this one; here it is read in a window of its own";
 const LEARNED = "A vector of a learned word stands here, in place of a token's";
 const DIFFERS = "This row differs from the other prompt's";
-const NO_NUMBERS = "Press “Show the numbers” for this row's length, channels and nearest words.";
+const NO_NUMBERS = "Press “Show the numbers” for this row's norm, channels and nearest words.";
 const COLUMNS = 8;
 
 // Return a row of the table. `unlike`: it differs from the other prompt's; `length` is "" without numbers.
@@ -58,7 +58,7 @@ export function detailLine(facts) {
 
 function detailParts({ length, largest, isDifference, near, text }) {
   return [
-    part("Length", [[number(length), ""]]),
+    part("Norm", [[number(length), ""]]),
     part(
       isDifference ? "Largest channels of the difference" : "Largest channels",
       largest.map(([channel, value]) => [channel, number(value)]),

@@ -15,8 +15,9 @@ from ...pictures.charts import HEAT_COLORS, LINEAR
 from ...queue import JobQueue
 from ..shared.browser_state import QUIET
 from ..shared.components import Form
-from ..shared.errors import error_sentence
-from ..shared.job_events import attempt, job_events
+from ..shared.errors import attempt, error_sentence
+from ..shared.form import whole_number
+from ..shared.job_events import job_events
 from ..shared.scripts import UI, script_of
 from ..shared.studio_protocol import PageStudio
 from ..shared.visitors import owner_of
@@ -31,7 +32,6 @@ from .token_jobs import (
     TokensValue,
     register_kinds,
     sides_of,
-    whole,
 )
 
 
@@ -84,7 +84,7 @@ class TokenView:
 
         def table() -> TokensValue:
             sides = sides_of(self.studio, texts, model)
-            return {**EMPTY, "phase": "table", "sides": sides, "asked": [model, whole(clip_skip)]}
+            return {**EMPTY, "phase": "table", "sides": sides, "asked": [model, whole_number(clip_skip)]}
 
         return attempt(table, self._failed)
 
@@ -95,7 +95,7 @@ class TokenView:
         self, text: object, other: object, model: object, clip_skip: object, browser: gr.Request
     ) -> Iterator[TokensValue]:
         """Yield the values that show the tensors of one prompt or two, and how many jobs are before."""
-        asked = NumbersAsked(texts=_texts(text, other), model=model, clip_skip=whole(clip_skip))
+        asked = NumbersAsked(texts=_texts(text, other), model=model, clip_skip=whole_number(clip_skip))
         view = NumbersJob(studio=self.studio, asked=asked)
         yield from job_events(self.queue, owner_of(browser), view.ask, view, self.studio.settings.mode)
 

@@ -15,8 +15,7 @@ import gradio as gr
 
 from ...requests import Cancelled, DownloadPlan, DownloadProgress, format_bytes
 from ..shared.browser_state import QUIET, RUN, TELLING
-from ..shared.errors import error_sentence
-from ..shared.job_events import attempt
+from ..shared.errors import attempt, error_sentence
 from ..shared.result import download_text
 from ..shared.scripts import script_of
 from ..shared.studio_protocol import PageStudio
@@ -181,9 +180,9 @@ class ModelDownloads:
             try:
                 hub_id = self.studio.download(wanted, on_progress, bar=True).name
             except Cancelled:
-                text = "Stopped. What has come is kept: look it up again to go on from there."
+                text = "Stopped. What was downloaded is kept: look it up again to continue."
                 return Outcome(phase="stopped", text=text)
-            return Outcome(phase="done", text=f"{hub_id} is here and chosen.", hub_id=hub_id)
+            return Outcome(phase="done", text=f"{hub_id} is ready and selected.", hub_id=hub_id)
 
         self._outcome = attempt(download, lambda error: Outcome(phase="error", text=self._message(error)))
         self._running = ""
@@ -207,7 +206,7 @@ class ModelDownloads:
                 {"hub_id": m.hub_id, "folder": str(m.folder), "size": format_bytes(m.size_bytes)}
                 for m in here
             ],
-            "foot": "A file or folder of your own needs no download: put it into"
+            "foot": "To use a model file or folder that you already have, put it into"
             f" {self.studio.settings.models_folder}.",
         }
 
@@ -220,13 +219,16 @@ def draw_plan(plan: DownloadPlan) -> PlanValue:
     missing, there = plan.missing_bytes, plan.total_bytes - plan.missing_bytes
     facts = [
         ["Kind", f"{plan.pipeline}, {plan.native_size} × {plan.native_size} pixels"],
-        ["Download", format_bytes(missing) + (f", {format_bytes(there)} are here already" if there else "")],
-        ["Disk", f"{format_bytes(plan.free_bytes)} free" + ("" if plan.fits else ": that is too little")],
+        [
+            "Download",
+            format_bytes(missing) + (f", {format_bytes(there)} already downloaded" if there else ""),
+        ],
+        ["Disk", f"{format_bytes(plan.free_bytes)} free" + ("" if plan.fits else ": not enough")],
         ["License", plan.license or "not stated"],
-        ["Lies in", str(plan.folder)],
+        ["Folder", str(plan.folder)],
     ]
     if plan.gated:
-        facts.insert(4, ["Terms", "its owner asks for terms; your token has access"])
+        facts.insert(4, ["Terms", "its owner asks you to accept terms; your token has access"])
     return {
         "hub_id": plan.hub_id,
         "title": plan.hub_id,

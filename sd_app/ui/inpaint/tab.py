@@ -19,7 +19,7 @@ def own_fields() -> Fields:
 def painted_block() -> Fields:
     """Make what is said about the painted area."""
     with gr.Group(elem_classes="panel"):
-        panel_title("Painted area")
+        panel_title("Masked area")
         contents = control(InpaintRequest, "masked_content", explained=True, elem_classes="choice")
         with gr.Row(elem_classes="field-row checks"):
             invert = control(InpaintRequest, "invert_mask")
@@ -51,7 +51,7 @@ def extend_block() -> Fields:
         with gr.Row(elem_classes="field-row"):
             sides = [gr.Number(0, label=side.capitalize(), step=8, minimum=0, min_width=60) for side in SIDES]
         gr.HTML(
-            "<span>Pixels to add on each side; the new border is repainted. The mask may stay empty.</span>",
+            "<span>Pixels to add on each side; the new border is drawn. The mask may stay empty.</span>",
             elem_classes="token-line",
             apply_default_css=False,
         )

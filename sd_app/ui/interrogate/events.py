@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from typing import NoReturn
 
 import gradio as gr
 
@@ -14,7 +15,7 @@ from ..shared.browser_state import QUIET, RUN, TELLING, browser_state, keep_form
 from ..shared.canvas import Canvas, CanvasValue, upload_of
 from ..shared.components import NamedFile, Notice, Updates, Values
 from ..shared.controls import NO_NOTICE
-from ..shared.errors import error_sentence
+from ..shared.errors import attempt, error_sentence
 from ..shared.files import PictureFiles
 from ..shared.job_events import Asked, job_events
 from ..shared.scripts import function_of
@@ -189,10 +190,11 @@ class SearchEvents:
 
     def take_picture(self, value: object, event: gr.EventData) -> CanvasValue:
         """Put an uploaded picture on the canvas."""
-        try:
-            return self.canvas.take(*upload_of(event))
-        except (ValueError, OSError) as error:
+
+        def failed(error: Exception) -> CanvasValue:
             return {**self.canvas.restore(value), "text": self._message(error)}
+
+        return attempt(lambda: self.canvas.take(*upload_of(event)), failed)
 
     def wire_sender(self, result: gr.HTML) -> None:
         """Let a making tab's result block send the picture it shows here."""
@@ -214,10 +216,11 @@ class SearchEvents:
                 pass
             case _:
                 raise refusal("There is no picture to send yet.")
-        try:
-            value = self.canvas.take(path, name)
-        except (ValueError, OSError) as error:
+
+        def end(error: Exception) -> NoReturn:
             raise refusal(self._message(error)) from error
+
+        value = attempt(lambda: self.canvas.take(path, name), end)
         told = f"{name} is on the canvas. Undo there brings back what it held."
         return value, {"text": told, "before": None}
 
@@ -249,7 +252,7 @@ class SearchEvents:
             self.canvas.view: self.canvas.restore(read_pictures(saved_canvas)),
         }
         updates |= self.search_form.restore(saved_form)
-        kept = words.restore(saved_words)
+        kept = words.restore(saved_words, self.files)
         if kept:
             try:
                 updates[self.words] = words.finished(self.results.get(kept["token"]))

@@ -5,7 +5,7 @@ import { withMinus } from "../shared/numbers.js";
 
 const LEGENDS = {
   cosines:
-    "Cosine of picture and text; below it the share of random phrases that are less like the picture. Framed: the largest of its row. Dot: the largest of its column.",
+    "Cosine of picture and text; below it the share of random phrases that are less like the picture. Framed: the largest in its row. Dot: the largest in its column.",
   by_text: "If each picture had to choose one of these texts: each row adds up to 100 %. Framed: its choice.",
   by_image:
     "If each text had to choose one of these pictures: each column adds up to 100 %. Dot: its choice.",
@@ -44,7 +44,7 @@ export function cellMarks(values, isCosine) {
 
 class Matrix {
   constructor(component, sendTo) {
-    this.job = new JobBlock(component, sendTo);
+    this.job = new JobBlock(component, sendTo, () => this.render());
     this.chosen = "cosines";
     this.kept = null; // the last table: it stays when a job ends without any
     this.job.find("views").addEventListener("click", (event) => {

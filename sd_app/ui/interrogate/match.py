@@ -3,10 +3,10 @@
 The table is a job block as result.py's is (see job.js); its value is a MatchValue, which match.js draws.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TypedDict, cast
+from typing import cast
 
 import gradio as gr
 
@@ -14,75 +14,44 @@ from ...queue import Job, JobNow, JobQueue, Kind
 from ...requests import MatchRequest, MatchResult, request_fields
 from ..shared.browser_state import QUIET, RUN, browser_state, keep_form, keep_pictures, read_pictures
 from ..shared.components import Form, NamedFile, Updates, Values
-from ..shared.controls import go_row
+from ..shared.controls import go_row, part_title
 from ..shared.errors import error_sentence
 from ..shared.files import PictureFiles
 from ..shared.form import build_request
 from ..shared.job_events import Asked, JobView
 from ..shared.result import duration, job_block
-from ..shared.result_values import JobValue
 from ..shared.studio_protocol import PageStudio
 from ..shared.tab_jobs import TabJobs
 from ..shared.visitors import owner_of
+from .kept_match import KeptMatch, keep_match, read_match
+from .match_value import EMPTY, MatchValue
 from .search_form import clip_picker
 from .uploads import Uploads, UploadsValue, uploads_block
 from .words import score_text, score_title
 
 NAME = "match"
-
-
-class Tables(TypedDict, total=False):
-    """Rows of numbers, a row a picture and a column a text."""
-
-    cosines: Sequence[Sequence[float]]
-    by_text: Sequence[Sequence[float]]  # which text is the picture's
-    by_image: Sequence[Sequence[float]]  # which picture is the text's
-
-
-class MatchValue(JobValue):
-    """What the table shows."""
-
-    pictures: list[NamedFile]  # the rows
-    texts: list[str]  # the columns
-    tables: Tables
-    ranks: list[list[str]]  # as cosines, in words: the percentile among random phrases, "" if not known
-    titles: list[list[str]]  # as cosines: the whole of what is known of each, a sentence
-    note: str  # which CLIP
-
-
-EMPTY: MatchValue = {
-    "phase": "empty",
-    "text": "",
-    "detail": "",
-    "fraction": 0,
-    "notice": "",
-    "pictures": [],
-    "texts": [],
-    "tables": {},
-    "ranks": [],
-    "titles": [],
-    "note": "",
-}
+Shown = tuple[MatchValue, KeptMatch]  # the table, and what the browser keeps; either may be gr.skip()
 
 
 @dataclass(kw_only=True)
-class MatchJob(JobView[MatchValue]):
+class MatchJob(JobView[Shown]):
     """One press on Match."""
 
-    def waiting(self, now: JobNow) -> MatchValue:
-        return {**EMPTY, "phase": "waiting", "text": now.waiting_text}
+    def waiting(self, now: JobNow) -> Shown:
+        return {**EMPTY, "phase": "waiting", "text": now.waiting_text}, gr.skip()
 
-    def running(self, now: JobNow) -> MatchValue:
-        return {**EMPTY, "phase": "running", "text": "Comparing"}
+    def running(self, now: JobNow) -> Shown:
+        return {**EMPTY, "phase": "running", "text": "Comparing"}, gr.skip()
 
-    def finished(self, now: JobNow) -> MatchValue:
-        return cast(MatchValue, now.outcome)
+    def finished(self, now: JobNow) -> Shown:
+        drawn = cast(MatchValue, now.outcome)
+        return drawn, keep_match(drawn)
 
-    def stopped(self, now: JobNow) -> MatchValue:
-        return {**EMPTY, "phase": "stopped", "text": "Stopped before it began"}
+    def stopped(self, now: JobNow) -> Shown:
+        return {**EMPTY, "phase": "stopped", "text": "Stopped before it began"}, gr.skip()
 
-    def failed(self, message: str, now: JobNow | None) -> MatchValue:
-        return {**EMPTY, "phase": "error", "text": message}
+    def failed(self, message: str, now: JobNow | None) -> Shown:
+        return {**EMPTY, "phase": "error", "text": message}, gr.skip()
 
 
 def match_value(result: MatchResult, pictures: list[NamedFile]) -> MatchValue:
@@ -123,26 +92,33 @@ class MatchEvents:
         self.register_kind()
         view = self.uploads.view
 
-        def ask(values: Values, browser: gr.Request) -> Iterator[MatchValue]:
+        saved_table = browser_state(NAME, "results")
+
+        def ask(values: Values, browser: gr.Request) -> Iterator[Shown]:
             yield from self.jobs.ask(lambda: self.ask(values), browser)
 
         def stop(browser: gr.Request) -> None:
             self.queue.stop(owner_of(browser), tab=NAME)
 
-        def find(browser: gr.Request) -> Iterator[MatchValue]:
+        def find(browser: gr.Request) -> Iterator[Shown]:
             yield from self.jobs.find(browser)
 
         inputs = {*self.form.values(), view}
-        self.go.click(ask, inputs=inputs, outputs=self.table, trigger_mode="multiple", **RUN)
+        outputs = [self.table, saved_table]
+        self.go.click(ask, inputs=inputs, outputs=outputs, trigger_mode="multiple", **RUN)
         self.stop.click(stop, **QUIET)
         view.picked(self.take_pictures, inputs=view, outputs=view, preprocess=False, **QUIET)
         saved_form, saved_uploads = browser_state(NAME, "form"), browser_state(NAME, "uploads")
         keep_form(self.form, saved_form)
         keep_pictures(view, saved_uploads)
-        demo.load(
-            self.restore, inputs=[saved_form, saved_uploads], outputs=[*self.form.values(), view], **QUIET
+        restored = demo.load(
+            self.restore,
+            inputs=[saved_form, saved_uploads, saved_table],
+            outputs=[*self.form.values(), view, self.table],
+            **QUIET,
         )
-        demo.load(find, outputs=self.table, **RUN)
+        # After that, so that a job that runs stands over what the browser kept.
+        restored.then(find, outputs=outputs, **RUN)
 
     def register_kind(self) -> None:
         """Tell the queue how a match is run, and what is kept of it."""
@@ -155,7 +131,7 @@ class MatchEvents:
         )
 
     @cached_property
-    def jobs(self) -> TabJobs[MatchValue]:
+    def jobs(self) -> TabJobs[Shown]:
         """Return the view's jobs as its page shows them."""
         return TabJobs(
             tab=NAME, queue=self.queue, mode=self.studio.settings.mode, view_of=lambda _: MatchJob()
@@ -172,11 +148,11 @@ class MatchEvents:
     def read(self, values: Values, pictures: list[NamedFile]) -> MatchRequest:
         """Build the request; each line is a text. Raise ValueError for a bad one."""
         if not pictures:
-            raise ValueError("images must be 1 to 12 of them, there is none (add one)")
+            raise ValueError("images must number 1 to 12, got none (add one)")
         lines = str(values[self.form["texts"]] or "").splitlines()
         texts = [line.strip() for line in lines if line.strip()]
         if not texts:
-            raise ValueError("texts must be 1 to 12 of them, there is none (write one a line)")
+            raise ValueError("texts must number 1 to 12, got none (write one per line)")
         asked = {"images": self.uploads.paths(pictures), "texts": texts}
         return build_request({**asked, "clip_model": values[self.form["clip_model"]]}, MatchRequest)
 
@@ -186,10 +162,11 @@ class MatchEvents:
         uploads, errors = self.uploads.add(value, files)
         return {**uploads, "text": " ".join(self._message(error) for error in errors)}
 
-    def restore(self, saved_form: object, saved_uploads: object) -> Updates:
+    def restore(self, saved_form: object, saved_uploads: object, saved_table: object = None) -> Updates:
         """Return the updates that bring back what the browser kept. None of it is trusted."""
         updates: Updates = {
-            self.uploads.view: {"pictures": self.uploads.entries(read_pictures(saved_uploads)), "text": ""}
+            self.uploads.view: {"pictures": self.uploads.entries(read_pictures(saved_uploads)), "text": ""},
+            self.table: read_match(saved_table, self.uploads.files) or gr.skip(),
         }
         saved = saved_form if isinstance(saved_form, dict) else {}
         for name, component in self.form.items():
@@ -204,6 +181,7 @@ class MatchEvents:
 def match_columns(studio: PageStudio, queue: JobQueue, files: PictureFiles) -> MatchEvents:
     """Build both sides of the view inside a row."""
     with gr.Column(elem_classes="ask", scale=0, min_width=320):
+        part_title("Match pictures and texts")
         uploads = uploads_block(files, studio.settings.max_pixels)
         texts = gr.Textbox(
             label=request_fields(MatchRequest)["texts"].long_label,

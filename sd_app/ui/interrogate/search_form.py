@@ -10,26 +10,26 @@ from ...requests import CLASSIC_PHRASES, DEFAULT_PHRASES, InterrogateRequest, re
 from ..shared.browser_state import QUIET
 from ..shared.components import Component, Fields, Form, Updates, Values
 from ..shared.controls import panel_title
-from ..shared.field_controls import control
+from ..shared.field_controls import control, if_chosen
 from ..shared.form import build_request
 from ..shared.scripts import function_of
 from ..shared.studio_protocol import PageStudio
 
 ABOUT_MODES = {
-    "true": "Adds a phrase only if this CLIP finds it, with its synonyms, likelier than the rest of its list"
-    " put together. That the similarity rises proves nothing: among many phrases one always raises it.",
+    "true": "Adds a phrase only if this CLIP finds it, together with its synonyms, more likely than the rest"
+    " of its list combined. A rise in similarity alone proves nothing: among many phrases, one always does.",
     "best": "Adds the phrase that raises the similarity most, round after round.",
-    "fast": "Takes the phrases that are most similar by themselves. The quickest.",
+    "fast": "Takes the phrases that are most similar on their own. The fastest.",
     "classic": "A medium by an artist, a site, a movement, then flavors.",
-    "negative": "Chains what the picture is least like: words for a negative prompt.",
-    "deep": "Several chains at once, then drops and swaps. Never below best; takes longer.",
+    "negative": "Collects what the picture is least like: words for a negative prompt.",
+    "deep": "Follows several chains at once, then drops and swaps phrases. Never below Best; takes longer.",
 }
-BEGINS = {"A written caption": "written", "My words": "typed", "Nothing": "nothing"}
+BEGINS = {"A generated caption": "written", "My words": "typed", "Nothing": "nothing"}
 
 
 @dataclass(frozen=True, kw_only=True)
 class SearchForm:
-    """The form's components: the request's fields, and `begins`, what the prompt begins with."""
+    """The form's components: the request's fields, and `begins`, what the prompt starts with."""
 
     studio: PageStudio
     fields: Form
@@ -52,7 +52,12 @@ class SearchForm:
             **QUIET,
         )
         form["clip_model"].input(
-            self.list_choices, inputs=form["clip_model"], outputs=form["groups"], preprocess=False, **QUIET
+            self.list_choices,
+            js=if_chosen(form["clip_model"]),
+            inputs=form["clip_model"],
+            outputs=form["groups"],
+            preprocess=False,
+            **QUIET,
         )
 
     def read(self, values: Values, image: Image.Image | None) -> InterrogateRequest:
@@ -65,7 +70,7 @@ class SearchForm:
             case "nothing":
                 given["caption"] = ""
             case _ if not str(given["caption"] or "").strip():
-                raise ValueError("caption must not be empty (type it, or begin with nothing)")
+                raise ValueError("caption must not be empty (type it, or start with nothing)")
         return build_request({**given, "image": image}, InterrogateRequest)
 
     def _groups(self, chosen: object, clip_model: object) -> object:
@@ -79,7 +84,9 @@ class SearchForm:
         return None if isinstance(chosen, list) and set(map(str, chosen)) == default else chosen
 
     def list_choices(self, clip_model: object) -> object:
-        """Show the lists of a CLIP, its default ones chosen."""
+        """Show the lists of a CLIP, its default ones chosen; None chooses nothing."""
+        if clip_model is None:
+            return gr.skip()
         found = lists(self.studio, clip_model)
         return gr.update(choices=list(found), value=[name for name, on in found.items() if on])
 
@@ -99,18 +106,18 @@ class SearchForm:
 
 
 def search_form_block(studio: PageStudio) -> SearchForm:
-    """Make mode, and what the prompt begins with; call more_block for the rest."""
+    """Make mode, and what the prompt starts with; call more_block for the rest."""
     mode = control(InterrogateRequest, "mode", elem_classes="choice tight")
     mode_line = gr.HTML(
         f"<span>{ABOUT_MODES[mode.value]}</span>", elem_classes="token-line", apply_default_css=False
     )
     begins = gr.Radio(
-        list(BEGINS.items()), value="written", label="The prompt begins with", elem_classes="choice tight"
+        list(BEGINS.items()), value="written", label="The prompt starts with", elem_classes="choice tight"
     )
     caption = control(
         InterrogateRequest,
         "caption",
-        placeholder="What the picture shows, in a few words",
+        placeholder="Describe the picture in a few words",
         lines=1,
         max_lines=4,
         visible=False,
@@ -163,8 +170,8 @@ def clip_picker(studio: PageStudio) -> gr.Dropdown:
 
 def numbers_block() -> Fields:
     """Make how long a search goes on, folded."""
-    with gr.Accordion("Numbers of phrases", open=False, elem_classes="panel folded"):
-        usual = f"{DEFAULT_PHRASES}, classic {CLASSIC_PHRASES}"
+    with gr.Accordion("Search limits", open=False, elem_classes="panel folded"):
+        usual = f"{DEFAULT_PHRASES} (Classic: {CLASSIC_PHRASES})"
         with gr.Row(elem_classes="field-row"):
             numbers = {"min_phrases": _number("min_phrases")}
             numbers["max_phrases"] = _number("max_phrases", placeholder=usual)
@@ -172,9 +179,9 @@ def numbers_block() -> Fields:
             for name in ("flavor_intermediate_count", "beam_width"):
                 numbers[name] = _number(name)
         gr.HTML(
-            "<span>A search tries the candidates most similar by themselves. It goes on for the fewest rounds"
-            " even if a phrase loses, since later ones may make up for it. True adds one phrase a list at"
-            " most, and weighs 512 candidates of each.</span>",
+            "<span>A search tries the candidates that are most similar on their own. It runs the minimum"
+            " number of rounds even when a phrase lowers the similarity, since later ones may make up for it."
+            " True adds at most one phrase per list, and compares 512 candidates of each.</span>",
             elem_classes="token-line",
             apply_default_css=False,
         )

@@ -7,9 +7,9 @@ import { drawCurve } from "./words_curve.js";
 const LOWERS =
   "These words lower CLIP's similarity to your picture. That is not the probability that a model leaves something out.";
 const BEATS =
-  "These are the words that this CLIP finds likelier than the rest of their lists. It can be wrong, above all about pictures unlike those it was trained on.";
+  "These are the words that this CLIP finds more likely than the rest of their lists. It can be wrong, above all about pictures unlike those it was trained on.";
 const TIMES =
-  "Each phrase says how many times likelier it is, to this CLIP, than the rest of its list: that is not the chance that it is true. Press one to switch it off or on.";
+  "Each phrase shows how many times as likely it is, to this CLIP, as the rest of its list: that is not the chance that it is true. Press one to switch it on or off.";
 const PATIENCE = 3000; // milliseconds until an unanswered press is asked once more
 const TOLD = 1500; // milliseconds that "Copied" stands
 
@@ -41,7 +41,7 @@ export function toggled(off, index) {
 
 class Words {
   constructor(component, sendTo) {
-    this.job = new JobBlock(component, sendTo);
+    this.job = new JobBlock(component, sendTo, () => this.render());
     this.raises = this.job.find("caveat").textContent;
     this.gains = this.job.find("chip-hint").textContent;
     this.kept = null; // the last words: they stay when a job ends without any
@@ -155,7 +155,9 @@ class Words {
       });
     this.job.find("actions").addEventListener("click", (event) => {
       const action = event.target.closest("button")?.dataset.do;
-      if (action && !this.job.busy) this.job.trigger(action);
+      if (!action || this.job.busy) return;
+      if (action === "check") this.job.start();
+      this.job.trigger(action);
     });
     this.job.find("copy").addEventListener("click", () => this.copy());
   }

@@ -78,7 +78,7 @@ def addon_block(studio: PageStudio, *classes: str) -> AddonPicker:
             chosen = gr.Dropdown([], value=None, label="Add to the prompt", min_width=120)
             insert = gr.Button("Insert", elem_classes="small", min_width=60, scale=0)
             insert_negative = gr.Button(
-                "Negative", elem_classes="small", min_width=60, scale=0, visible=False
+                "Into negative", elem_classes="small", min_width=60, scale=0, visible=False
             )
         facts = gr.HTML("", elem_classes=["token-line", "addon-facts"], apply_default_css=False)
         triggers = examples_block([], label="Trigger words")

@@ -141,7 +141,7 @@ class Canvas:
                 if width * height > self.max_pixels:
                     raise ValueError(
                         f"init_image must have at most {self.max_pixels:,} pixels, got {width}x{height}"
-                        " (take a smaller canvas)"
+                        " (choose a smaller canvas)"
                     )
                 return Image.new("RGB", (width, height), WHITE)
         return None

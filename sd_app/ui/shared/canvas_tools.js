@@ -16,11 +16,11 @@ const COLORS = [
 ];
 const WHITE = "#ffffff";
 const MORE = {
-  mask: "Then paint over what shall be made anew.",
+  mask: "Then paint over what should be redrawn.",
   sketch: "Or draw one on a blank canvas.",
   view: "",
 };
-const LEGEND = "What you paint is white in the mask: white is repainted, the rest is kept to the pixel.";
+const LEGEND = "What you paint is white in the mask: white is redrawn, the rest is kept exactly as it is.";
 const PAINTING = ["blank", "brush", "eraser", "fill", "clear"]; // what a picture to look at has not
 
 // Return the brush's width after [ or ].
@@ -80,14 +80,14 @@ export class CanvasTools {
     const painting = PAINTING.map((name) => canvas.action(name));
     for (const one of [...painting, canvas.find("size").parentElement, canvas.find("colors")])
       one.hidden = true;
-    canvas.room.setAttribute("aria-label", "Picture, large");
-    canvas.action("large").title = "Show on the whole window (F); Esc ends it";
+    canvas.room.setAttribute("aria-label", "Enlarged picture");
+    canvas.action("large").title = "Show in the full window (F); Esc closes it";
   }
 
   addColors() {
     const colors = this.canvas.find("colors");
-    const custom = Object.assign(node("input"), { type: "color", title: "Another colour" });
-    custom.setAttribute("aria-label", "Another colour");
+    const custom = Object.assign(node("input"), { type: "color", title: "Custom colour" });
+    custom.setAttribute("aria-label", "Custom colour");
     custom.addEventListener("input", () => this.setColor(custom.value));
     const buttons = COLORS.map((color) => {
       const made = button(null, () => this.setColor(color), { title: color });

@@ -75,6 +75,17 @@ class PictureFiles:
                 pass
         raise ValueError("the picture is not here any more (open it again)")
 
+    def again(self, path: object) -> ServedFile | None:
+        """Return a picture that was handed out before, as the browser noted its path; None if it is gone.
+
+        Of what was handed out or uploaded only pictures as this app makes them count.
+        """
+        try:
+            found = self.uploaded(path)
+        except ValueError:
+            return None
+        return self.file(found) if found.suffix == ".png" else None
+
     def entry(self, path: Path, infotext: str, seed: object) -> ImageEntry:
         """Return one entry of a result's gallery."""
         return {"file": self.file(path), "name": path.name, "seed": exact(seed), "infotext": infotext}

@@ -225,7 +225,7 @@ def _kind(name: str, args: tuple[object, ...]) -> str:
 def _not_lent(text: str) -> str:
     """Return the words for what `spaces` says of a loan that failed."""
     if text.isidentifier():  # the class of an error over there, whose traceback is in the log
-        return f"the job failed ({text}); the owner finds the reason in the log"
+        return f"the job failed ({text}); the owner can find the reason in the log"
     what = "was taken back before the job was done" if "aborted" in text else f"is not lent now: {text}"
     return (
         f"the GPU {what.rstrip('. ')} (a job with fewer pictures or steps needs it for less time, and the"

@@ -95,11 +95,3 @@ def draw_job(view: JobView[ShownT], now: JobNow) -> ShownT:
     if now.state == STOPPED and now.outcome is None:
         return view.stopped(now)
     return view.finished(now) if now.state in (DONE, STOPPED) else view.running(now)
-
-
-def attempt(call: Callable[[], ShownT], failed: Callable[[Exception], ShownT]) -> ShownT:
-    """Return what a plain, quick call returns, or what `failed` makes of whatever it died of."""
-    try:
-        return call()
-    except Exception as error:  # noqa: BLE001  # as in job_events, for what is no job
-        return failed(error)

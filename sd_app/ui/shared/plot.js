@@ -10,8 +10,8 @@ const MANY = 60; // pairs; of more than these only the one looked at gets its do
 export function pairWords(plot, ts, k) {
   const place = (value) => short(value, 4);
   const end = plot.curves[k].at(-1);
-  const parted = plot.parted[k] ? `parted from step ${plot.parted[k]} on` : "never parted";
-  const distance = `${end === null ? "no number" : place(end)} apart at the end`;
+  const parted = plot.parted[k] ? `apart since step ${plot.parted[k]}` : "never apart";
+  const distance = end === null ? "unknown at the end" : `${place(end)} apart at the end`;
   const largest = k === plot.largest ? "Largest: " : "";
   return `${largest}t ${place(ts[k])} – ${place(ts[k + 1])}, ${parted}, ${distance}`;
 }
@@ -169,7 +169,7 @@ function threshold(value, width, at) {
   const { left, right } = MARGIN;
   const y = at.y(value);
   const line = svg("line", { x1: left, x2: width - right, y1: y, y2: y, class: "plot-threshold" });
-  return [line, label(width - right, y - 4, `parted: ${value}`, "end")];
+  return [line, label(width - right, y - 4, `apart: ${value}`, "end")];
 }
 
 function label(x, y, words, anchor) {
