@@ -48,7 +48,7 @@ def result(page: Page, tab: str, phase: str) -> Locator:
 def reload(page: Page, tab: str = "") -> None:
     """Load the page anew, and open a tab, which is drawn only then."""
     page.reload()
-    page.wait_for_selector(".result")
+    page.wait_for_selector(".result", state="attached")
     page.wait_for_function(READY)
     if tab:
         page.get_by_role("tab", name=tab, exact=True).click()
