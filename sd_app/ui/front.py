@@ -13,6 +13,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from .shared.guarded import FailureMiddleware
 from .shared.scripts import INLINE, UI
+from .shared.visitors import VisitorMiddleware
 
 LOOPBACK_NAMES = ["127.0.0.1", "localhost", "[::1]"]  # as a browser writes them into Host
 SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
@@ -38,6 +39,7 @@ def middleware(mode: str) -> list[Middleware]:
         Middleware(SafeHeadersMiddleware, frames=frames),
         Middleware(RouteMiddleware),
         Middleware(FailureMiddleware, mode=mode),
+        Middleware(VisitorMiddleware),
     ]
     if mode == "local":
         # Without this a web page could reach the app under a name of its own that points to 127.0.0.1.
