@@ -41,14 +41,14 @@ def make_parser(environ: Mapping[str, str]) -> argparse.ArgumentParser:
     switch("--listen", "let other machines in, with a password")
     switch("--share", "open a public gradio.live link, with a password")
     text("--auth", "user:password (default when shared: a generated one)")
-    text("--model", "the model to begin with: tiny-sd, a name in models/, owner/name of the hub, or a path")
+    text("--model", "the model to start with: tiny-sd, a name in models/, owner/name of the hub, or a path")
     text("--models-dir", "folder of models", type=Path)
     text("--outputs-dir", "folder for finished pictures", type=Path)
     text("--device", "auto, cpu, cuda, cuda:N or mps")
     text("--dtype", "auto, float16, bfloat16 or float32")
     switch("--lowvram", "move each part to the GPU only when it is needed")
     switch("--cuda-graphs", "replay the U-Net's work on CUDA: the same picture, faster", usual=True)
-    switch("--channels-last", "keep convolutions' weights in that order of memory: may be faster on CUDA")
+    switch("--channels-last", "store convolution weights in channels-last order: may be faster on CUDA")
     switch("--compile", "torch.compile the U-Net: the first picture takes a while, later ones less")
     text(
         "--tile-above", "pixels above which the VAE works in tiles (default: when memory is short)", type=int

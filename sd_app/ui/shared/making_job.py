@@ -27,6 +27,7 @@ class MakingJob(JobView[Shown, Txt2ImgResult]):
     files: PictureFiles
     images: list[ImageEntry] = field(default_factory=list)
     preview: str | None = None
+    preview_note: str = ""
     request: Txt2ImgRequest | None = None
 
     @property
@@ -42,9 +43,11 @@ class MakingJob(JobView[Shown, Txt2ImgResult]):
 
     def step(self, step: Step) -> Shown:
         assert self.request
-        self.preview = drawing.preview_url(step.preview) if step.preview else self.preview
+        if step.preview:
+            self.preview, self.preview_note = drawing.preview_url(step.preview), drawing.preview_note(step)
         self.images += [views.read_entry(path, self.files) for path in step.paths[len(self.images) :]]
-        return drawing.running(step, self.request, self.images, self.preview), None
+        shown = drawing.running(step, self.request, self.images, self.preview, self.preview_note)
+        return shown, None
 
     def finished(self, result: Txt2ImgResult) -> Shown:
         return self.show_result(result)

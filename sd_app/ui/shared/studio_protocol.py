@@ -20,12 +20,12 @@ from ...requests import (
     InpaintResult,
     InterrogateRequest,
     InterrogateResult,
+    KeptScore,
     MatchRequest,
     MatchResult,
     PlaneRequest,
     PlaneResult,
     RowReport,
-    Score,
     Status,
     Step,
     TokenReport,
@@ -114,7 +114,7 @@ class PageStudio(Protocol):
     def interrogate(
         self, request: InterrogateRequest, on_step: OnStep | None = None
     ) -> InterrogateResult: ...
-    def score_phrases(self, result: InterrogateResult, keep: Sequence[int]) -> Score: ...
+    def score_phrases(self, result: InterrogateResult, keep: Sequence[int]) -> KeptScore: ...
     def match(self, request: MatchRequest) -> MatchResult: ...
     def compare_pictures(
         self, image: Image.Image, others: Sequence[Image.Image], clip_model: str | None = None

@@ -22,7 +22,7 @@ COMPANIONS = {
     "raw": ("Raw", "As the model returned it, before the mask was applied"),
     "roundtrip": ("VAE round trip", "Your picture encoded and decoded, with nothing repainted"),
 }
-HEAT = "Black: not changed. Brighter: changed more, up to 32 of 255 and beyond. Grey: repainted."
+HEAT = "How far each kept pixel changed, of 255. Black: not at all. Brighter: more. Grey: redrawn."
 
 
 def entries(result: Txt2ImgResult, files: PictureFiles) -> list[ImageEntry]:
@@ -103,9 +103,17 @@ def _views(result: Txt2ImgResult, index: int, stem: str, files: PictureFiles) ->
         views.append({**given, "is_input": True})
     if isinstance(result, InpaintResult) and index < len(result.drifts):
         report = result.drifts[index]
-        views.append(view("Drift of raw", HEAT, report.raw_heat, "drift-raw"))
-        views.append(view("Drift of result", HEAT, report.composite_heat, "drift"))
+        scale = scale_of_drift()
+        views.append({**view("Drift of raw", HEAT, report.raw_heat, "drift-raw"), "scale": scale})
+        views.append({**view("Drift of result", HEAT, report.composite_heat, "drift"), "scale": scale})
     return views
+
+
+def scale_of_drift() -> list[list[str]]:
+    """Return the scale of a drift map: what each colour means, and the colour as CSS."""
+    from ...pictures.drift import heat_scale
+
+    return [[text, "rgb({} {} {})".format(*color)] for text, color in heat_scale()]
 
 
 def _drift(result: Txt2ImgResult, index: int) -> DriftValue | None:
