@@ -7,8 +7,14 @@ import signal
 import sys
 import tempfile
 from collections.abc import Mapping
+from contextlib import nullcontext, redirect_stdout
+from io import StringIO
 from pathlib import Path
 from threading import Thread
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from gradio import Blocks
 
 # Read by gradio and huggingface_hub when they are imported.
 os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
@@ -17,6 +23,7 @@ os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
 from sd_app import Settings, Studio
 from sd_app.ui import THEMES, build_ui, choose_access, launch_options, theme_options
 
+NO_LINK = "No public link: gradio.live cannot be reached (check the connection). The address above works."
 YES = ("1", "true", "yes", "on")
 
 
@@ -66,6 +73,17 @@ def warm_up(studio: Studio) -> None:
         print(f"The model is not loaded yet: {error}", file=sys.stderr, flush=True)
 
 
+def launch(demo: "Blocks", options: dict[str, Any]) -> None:
+    """Open the page; a public link that cannot be had is said in one line, not in Gradio's many."""
+    said = StringIO()
+    with redirect_stdout(said) if options["share"] else nullcontext():
+        demo.launch(prevent_thread_lock=True, **options)
+    words, failed, _ = said.getvalue().partition("\nCould not create share link.")
+    print(words, end="", flush=True)
+    if failed:
+        print(NO_LINK, file=sys.stderr, flush=True)
+
+
 def main(arguments: list[str] | None = None) -> None:
     """Flags -> Settings -> Studio -> page."""
     parser = make_parser(os.environ)
@@ -89,7 +107,7 @@ def main(arguments: list[str] | None = None) -> None:
     os.environ["GRADIO_TEMP_DIR"] = cache
     try:
         demo = build_ui(studio)
-        demo.launch(prevent_thread_lock=True, **launch_options(access), **theme_options(theme))
+        launch(demo, {**launch_options(access), **theme_options(theme)})
         if access.generated and access.auth:
             print("User: {}\nPassword: {}".format(*access.auth), flush=True)
         Thread(target=warm_up, args=(studio,), daemon=True).start()

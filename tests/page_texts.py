@@ -247,6 +247,7 @@ def page_texts() -> dict[str, list[str]]:
         if inside.parts[0] not in NOT_SHOWN:
             page = inside.parts[0] == "ui" and path.name not in ("__init__.py", "theme.py")
             found[inside.as_posix()] = python_texts(path.read_text("utf-8"), one_word=page)
+    found["app.py"] = python_texts((ROOT / "app.py").read_text("utf-8"), one_word=False)
     return {heading: lines for heading, lines in found.items() if lines}
 
 

@@ -17,7 +17,7 @@ LEAVES = {"requests", "metadata", "pictures", "checkpoints", "addons", "hub", "e
 TOOLS = {"weights", "speed", "probes", "text"}
 FEATURES = {"generation", "interrogator", "training", "sweeps", "queue"}
 # What the page may read besides the studio it is given: no torch, none of our files on disk but pictures.
-PAGE_MAY = {"requests", "images", "metadata", "checkpoints", "expressions", "pictures"}
+PAGE_MAY = {"requests", "images", "metadata", "checkpoints", "expressions", "pictures", "failures"}
 HEAVY = {
     "torch",
     "torchvision",
@@ -37,7 +37,8 @@ MAY_IMPORT = {
     "studio": {"inside"} | FEATURES | TOOLS | LEAVES,
     "ui": PAGE_MAY,
     "tiny": FEATURES | TOOLS | LEAVES,
-    "inside": {"generation"} | TOOLS | LEAVES,  # what is computed from a recording, and may run something
+    # What is computed from a recording, which may run something; and the embedded model's judge.
+    "inside": {"generation", "tiny"} | TOOLS | LEAVES,
     **dict.fromkeys(FEATURES, TOOLS | LEAVES),
     **dict.fromkeys(TOOLS, TOOLS | LEAVES),
     **dict.fromkeys(LEAVES, LEAVES),

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from .networks import MAX_SIDE, Shapes, check_unet_kind, unet_shapes, vae_shapes
 from .noise_schedule import why_no_noise_schedule
 from .parts import VOCABULARY, XL_WIDTH, check_vae, check_widths, fit_text
 from .stored import Sources, fit
+from .tokenizer_files import fits_table, tokenizer_files
 from .weight_files import read_sources
 
 PARTS = ("unet", "vae", "text_encoder", "text_encoder_2")  # folders that hold weights; only SDXL has all
@@ -171,20 +173,11 @@ def has_tokenizer(folder: Path) -> bool:
 
     All of its tokens must be in the table of the text encoder beside it.
     """
-    merges = folder / "merges.txt"
-    whole = read_object(folder / "tokenizer.json")
-    vocabulary = read_object(folder / "vocab.json")
-    if not vocabulary or not merges.is_file() or merges.stat().st_size == 0:
-        model = whole.get("model")
-        vocabulary = model.get("vocab") if isinstance(model, dict) else None  # type: ignore[assignment]
-    if not isinstance(vocabulary, dict) or not vocabulary:
-        return False
-    added = whole.get("added_tokens")
-    numbers = [*vocabulary.values(), *read_object(folder / "added_tokens.json").values()]
-    numbers += [one.get("id") for one in added if isinstance(one, dict)] if isinstance(added, list) else []
     encoder = folder.parent / folder.name.replace("tokenizer", "text_encoder")
     table = _number(read_object(encoder / "config.json").get("vocab_size"), MAX_SIDE)
-    return all(type(number) is int and 0 <= number < table for number in numbers)
+    with suppress(OSError):
+        return fits_table(tokenizer_files(folder), table)
+    return False
 
 
 def _read_config(folder: Path, part: str) -> JsonObject:

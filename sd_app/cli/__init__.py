@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from ..expressions import ExpressionError
+from ..failures import failure_text
 from ..requests import (
     BlendRequest,
     Img2ImgRequest,
@@ -49,10 +50,10 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     try:
         return run(Studio(make_request(Settings, given_settings(options))), options)
-    except (ValueError, OSError, MemoryError) as error:
+    except Exception as error:  # noqa: BLE001  # whatever it is, it is one line
+        text = failure_text(error)
         # An expression's error has a line more, which points at the character.
-        message = str(error) if isinstance(error, ExpressionError) else " ".join(str(error).split())
-        message = message or type(error).__name__
+        message = text if isinstance(error, ExpressionError) else " ".join(text.split())
         print(f"{parser.prog} {options.command}: error: {message}", file=sys.stderr)
         return FAILED
     except KeyboardInterrupt:

@@ -11,6 +11,7 @@ from .inpaint.tab import INPAINT
 from .interrogate.tab import interrogate_tab
 from .shared.files import PictureFiles
 from .shared.gpu import lend_gpu
+from .shared.guarded import GuardedBlocks
 from .shared.job_queue import JobQueue
 from .shared.making_tab import build_making_tab
 from .shared.result import TARGETS
@@ -31,8 +32,12 @@ def build_ui(studio: PageStudio) -> gr.Blocks:
     settings = studio.settings
     queue = JobQueue()
     models = studio.models()
-    with gr.Blocks(
-        title="Glass-box Studio", analytics_enabled=False, delete_cache=(DAY, DAY), fill_width=True
+    with GuardedBlocks(
+        mode=settings.mode,
+        title="Glass-box Studio",
+        analytics_enabled=False,
+        delete_cache=(DAY, DAY),
+        fill_width=True,
     ) as demo:
         shared = settings.mode != "local"
         files = PictureFiles(settings.outputs_dir, shared=shared, copies=demo.upload_file_set)

@@ -1,6 +1,7 @@
 """CLIP's tokenizer with the real 49,408-token vocabulary, built from the merges that open_clip ships."""
 
 import gzip
+from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -34,8 +35,9 @@ def byte_letters() -> list[str]:
     return [*map(chr, seen), *(chr(256 + number) for number in range(256 - len(seen)))]
 
 
+@cache
 def build_tokenizer(pad_token: str = EOS_TOKEN) -> CLIPTokenizer:
-    """Build the tokenizer; nothing is fetched."""
+    """Build the tokenizer; nothing is fetched. All who ask share it, and nobody changes it."""
     vocabulary, merges = read_vocabulary()
     tokenizer = CLIPTokenizer(vocab=vocabulary, merges=merges, model_max_length=77, pad_token=pad_token)
     assert len(tokenizer) == 49_408, len(tokenizer)

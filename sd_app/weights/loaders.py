@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from contextlib import suppress
+from functools import lru_cache
 from pathlib import Path
 
 import diffusers
@@ -14,6 +15,7 @@ from ..checkpoints.folder_parts import FolderParts, has_tokenizer
 from ..checkpoints.folders import find_parts_of
 from ..checkpoints.model_info import ModelInfo
 from ..checkpoints.noise_schedule import noise_schedule
+from ..checkpoints.tokenizer_files import KEPT, TokenizerFiles, tokenizer_files
 from ..hub.download import OnProgress, download
 from ..hub.http_client import hub_api
 from ..hub.hub_cache import find_snapshot, hub_cache
@@ -93,8 +95,14 @@ def _read_tokenizer(folder: Path) -> CLIPTokenizer | None:
     """Return the tokenizer in a folder; None if it cannot be read."""
     if has_tokenizer(folder):
         with suppress(Exception):  # the library raises whatever its reader of strangers' JSON does
-            return CLIPTokenizer.from_pretrained(folder, local_files_only=True)
+            return _tokenizer_of(tokenizer_files(folder))
     return None
+
+
+@lru_cache(maxsize=KEPT)
+def _tokenizer_of(files: TokenizerFiles) -> CLIPTokenizer:
+    """Read a tokenizer, a quarter of a second; most models have the same one. Nobody changes it."""
+    return CLIPTokenizer.from_pretrained(files.folder, local_files_only=True)
 
 
 def load_tokenizer(info: ModelInfo) -> CLIPTokenizer:

@@ -7,6 +7,7 @@ import torch
 from accelerate import init_empty_weights
 from diffusers import AutoencoderKL, DDIMScheduler, UNet2DConditionModel
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection
+from transformers.initialization import no_init_weights
 
 from ..checkpoints import Sources, file_scheduler, find_parts, inspect, read_header
 from ..user_files import reason_of
@@ -51,7 +52,7 @@ def build_networks(
 ) -> Components:
     """Build a checkpoint's networks and fill them: U-Net, VAE, then one text encoder or SDXL's two."""
     reader = Reader()
-    with init_empty_weights():
+    with init_empty_weights(), no_init_weights():  # all of them are read
         empty_unet, empty_vae = UNet2DConditionModel.from_config(unet), AutoencoderKL.from_config(vae)
         encoders = [
             made(CLIPTextConfig.from_dict(dict(config)))

@@ -21,7 +21,7 @@ from .trial import ROOT, Copy, Map, read_map
 
 NOTICED, SURVIVED, HARMLESS_ONE = "noticed", "not noticed", "harmless"
 ROUNDS = (3, 12, None)  # files of tests in each round; the rest in the last
-MOST_SECONDS = 600  # CPU time of the tests of one break, as they take it without the break
+MOST_SECONDS = 120  # CPU time of the tests of one break, as they take it without the break
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

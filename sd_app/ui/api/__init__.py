@@ -2,7 +2,9 @@
 
 import gradio as gr
 
+from ...requests import Txt2ImgRequest, request_fields
 from ..shared.files import PictureFiles
+from ..shared.form import whole_number
 from ..shared.job_queue import JobQueue
 from ..shared.studio_protocol import PageStudio
 from .answers import Answer, describe_model, describe_tokens
@@ -28,10 +30,9 @@ def publish_api(studio: PageStudio, queue: JobQueue, files: PictureFiles) -> Non
         """
 
         def report() -> Answer:
-            text = _text(prompt)
-            steps = num_inference_steps and (num_inference_steps, num_inference_steps)
-            read = studio.tokens(text, model, steps=steps or None)
-            return describe_tokens(read, None if read.texts else studio.token_table(text, model))
+            steps = _steps(num_inference_steps)
+            read = studio.tokens(prompt, model, steps=(steps, steps) if steps else None)
+            return describe_tokens(read, None if read.texts else studio.token_table(prompt, model))
 
         return answer_or_error(studio, report)
 
@@ -42,7 +43,7 @@ def publish_api(studio: PageStudio, queue: JobQueue, files: PictureFiles) -> Non
     gr.api(tokens, api_name="tokens")
 
 
-def _text(value: object) -> str:
-    if not isinstance(value, str):
-        raise ValueError(f"prompt must be text, got {str(value)[:60]}")
-    return value
+def _steps(value: object) -> int | None:
+    steps = request_fields(Txt2ImgRequest)["num_inference_steps"].checked(whole_number(value))
+    assert steps is None or isinstance(steps, int)
+    return steps

@@ -19,10 +19,10 @@ from ...requests import (
     Txt2ImgRequest,
     WalkRequest,
 )
-from ..shared.errors import error_text
+from ..shared.errors import attempt, error_text
 from ..shared.files import PictureFiles
 from ..shared.form import build_request
-from ..shared.job_events import attempt, result_of
+from ..shared.job_events import result_of
 from ..shared.job_queue import JobQueue, Run
 from ..shared.studio_protocol import Make, PageStudio
 from ..shared.toasts import client_error

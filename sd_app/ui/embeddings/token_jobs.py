@@ -9,6 +9,7 @@ import gradio as gr
 import numpy as np
 
 from ...requests import Cancelled, Encoding, RowReport, Step, TokenTable
+from ..shared.form import whole_number
 from ..shared.job_events import JobView
 from ..shared.job_queue import Run, Waiting
 from ..shared.studio_protocol import OnStep, PageStudio
@@ -106,8 +107,8 @@ class LookUpJob(JobView[NearValue, RowReport]):
 
     def start(self) -> Run[RowReport]:
         look_up: Any = self.studio.look_up
-        prompt, row, model = (whole(self.asked.get(name)) for name in ("prompt", "row", "model"))
-        clip_skip = whole(self.asked.get("clip_skip"))
+        prompt, row, model = (whole_number(self.asked.get(name)) for name in ("prompt", "row", "model"))
+        clip_skip = whole_number(self.asked.get("clip_skip"))
 
         def run(on_step: OnStep) -> RowReport:
             try:
@@ -137,7 +138,7 @@ class LookUpJob(JobView[NearValue, RowReport]):
         return self._near(message)
 
     def _near(self, text: str) -> NearValue:
-        row, side = (whole(self.asked.get(name)) for name in ("row", "side"))
+        row, side = (whole_number(self.asked.get(name)) for name in ("row", "side"))
         return {
             "row": row if isinstance(row, int) else 0,
             "side": side if isinstance(side, int) else 0,
@@ -186,8 +187,3 @@ def numbers_of(sides: list[Side], encodings: list[Encoding]) -> TokensValue:
 def floats_url(values: np.ndarray) -> str:
     """Return an array's float32 values, exactly, as base64."""
     return base64.b64encode(np.ascontiguousarray(values, "<f4").tobytes()).decode()
-
-
-def whole(value: object) -> object:
-    """Return 2.0, as browsers send it, as 2; the studio judges the rest."""
-    return int(value) if isinstance(value, float) and value.is_integer() else value

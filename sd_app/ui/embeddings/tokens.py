@@ -14,12 +14,13 @@ import gradio as gr
 from ...pictures.charts import HEAT_COLORS, LINEAR
 from ..shared.browser_state import QUIET
 from ..shared.components import Form
-from ..shared.errors import error_sentence
-from ..shared.job_events import attempt, job_events
+from ..shared.errors import attempt, error_sentence
+from ..shared.form import whole_number
+from ..shared.job_events import job_events
 from ..shared.job_queue import JobQueue
 from ..shared.scripts import UI, script_of
 from ..shared.studio_protocol import PageStudio
-from .token_jobs import EMPTY, NO_ROW, LookUpJob, NearValue, NumbersJob, TokensValue, sides_of, whole
+from .token_jobs import EMPTY, NO_ROW, LookUpJob, NearValue, NumbersJob, TokensValue, sides_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,7 +70,7 @@ class TokenView:
 
         def table() -> TokensValue:
             sides = sides_of(self.studio, texts, model)
-            return {**EMPTY, "phase": "table", "sides": sides, "asked": [model, whole(clip_skip)]}
+            return {**EMPTY, "phase": "table", "sides": sides, "asked": [model, whole_number(clip_skip)]}
 
         return attempt(table, self._failed)
 
@@ -81,7 +82,7 @@ class TokenView:
     ) -> Iterator[TokensValue]:
         """Yield the values that show the tensors of one prompt or two, and how many jobs are before."""
         view = NumbersJob(
-            studio=self.studio, texts=_texts(text, other), model=model, clip_skip=whole(clip_skip)
+            studio=self.studio, texts=_texts(text, other), model=model, clip_skip=whole_number(clip_skip)
         )
         yield from job_events(self.queue, str(browser.session_hash), view, self.studio.settings.mode)
 

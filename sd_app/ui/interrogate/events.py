@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import NoReturn
 
 import gradio as gr
 
@@ -11,7 +12,7 @@ from ..shared.browser_state import QUIET, RUN, TELLING, browser_state, keep_form
 from ..shared.canvas import Canvas, CanvasValue, upload_of
 from ..shared.components import NamedFile, Notice, Updates, Values
 from ..shared.controls import NO_NOTICE
-from ..shared.errors import error_sentence
+from ..shared.errors import attempt, error_sentence
 from ..shared.files import PictureFiles
 from ..shared.job_events import job_events
 from ..shared.job_queue import JobQueue
@@ -135,10 +136,11 @@ class SearchEvents:
 
     def take_picture(self, value: object, event: gr.EventData) -> CanvasValue:
         """Put an uploaded picture on the canvas."""
-        try:
-            return self.canvas.take(*upload_of(event))
-        except (ValueError, OSError) as error:
+
+        def failed(error: Exception) -> CanvasValue:
             return {**self.canvas.restore(value), "text": self._message(error)}
+
+        return attempt(lambda: self.canvas.take(*upload_of(event)), failed)
 
     def wire_sender(self, result: gr.HTML) -> None:
         """Let a making tab's result block send the picture it shows here."""
@@ -160,10 +162,11 @@ class SearchEvents:
                 pass
             case _:
                 raise refusal("There is no picture to send yet.")
-        try:
-            value = self.canvas.take(path, name)
-        except (ValueError, OSError) as error:
+
+        def end(error: Exception) -> NoReturn:
             raise refusal(self._message(error)) from error
+
+        value = attempt(lambda: self.canvas.take(path, name), end)
         told = f"{name} is on the canvas. Undo there brings back what it held."
         return value, {"text": told, "before": None}
 

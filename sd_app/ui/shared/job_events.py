@@ -1,6 +1,6 @@
 """From a job to what a block of the page shows of it: waiting, its steps, its result, its failure."""
 
-from collections.abc import Callable, Generator
+from collections.abc import Generator
 from typing import Protocol, TypeVar
 
 from ...requests import Step
@@ -76,11 +76,3 @@ def result_of(queue: JobQueue, owner: str, run: Run[ResultT]) -> ResultT | None:
         if event is not None and not isinstance(event, Waiting | Step):
             return event
     return None
-
-
-def attempt(call: Callable[[], ShownT], failed: Callable[[Exception], ShownT]) -> ShownT:
-    """Return what a plain, quick call returns, or what `failed` makes of whatever it died of."""
-    try:
-        return call()
-    except Exception as error:  # noqa: BLE001  # as in job_events, for what is no job
-        return failed(error)

@@ -24,6 +24,7 @@ from .controls import (
     vae_choices,
     wire_steps_run,
 )
+from .errors import attempt
 from .files import PictureFiles
 from .form import MODEL_FIELDS, OWN_VAE, model_defaults, read_request, valid_fields
 from .job_events import job_events
@@ -159,11 +160,9 @@ class MakingTabEvents:
 
     def fit(self, value: object, model: object) -> Updates:
         """Set width and height to what suits the canvas's picture and the model."""
-        assert self.canvas
-        try:
-            size = self.canvas.size(value)
-        except ValueError:
-            return {}
+        canvas = self.canvas
+        assert canvas
+        size = attempt(lambda: canvas.size(value), lambda _: None)
         return self.sides(size, model) if size else {}
 
     def sides(self, size: tuple[int, int], model: object) -> Updates:
@@ -230,16 +229,18 @@ class MakingTabEvents:
         """Return the line under a prompt, of a run of so many steps; from a picture, of strength's share."""
         text = prompt if isinstance(prompt, str) else ""
         empty = "" if negative else "0 / 75 tokens"
-        try:
+
+        def count() -> str:
             report = self.studio.tokens(
                 text,
                 model if isinstance(model, str) else None,
                 steps=_steps_run(steps, strength),
                 negative=negative,
             )
-        except (ValueError, OSError):
-            return token_line(None, empty="" if text else empty)  # refused in words when the job starts
-        return token_line(report, empty=empty)
+            return token_line(report, empty=empty)
+
+        # What is wrong with it is said in words when the job starts.
+        return attempt(count, lambda _: token_line(None, empty="" if text else empty))
 
     def choose_model(self, name: object, canvas_value: object = None) -> Updates:
         """Set size, steps, guidance and scheduler to what the model likes."""

@@ -1,6 +1,7 @@
 """What arrives in a making tab from elsewhere: parameters, pictures, masks; each with a way back."""
 
 from dataclasses import dataclass
+from typing import NoReturn
 
 import gradio as gr
 
@@ -10,7 +11,7 @@ from ...requests import MAX_PROMPT
 from .browser_state import QUIET, TELLING
 from .canvas import Canvas, upload_of
 from .components import Component, Updates
-from .errors import error_sentence
+from .errors import attempt, error_sentence
 from .form import fields_of
 from .making_events import MakingTabEvents
 from .scripts import function_of
@@ -77,16 +78,21 @@ class Receiver:
         drop = self.tab.drop
         if not (isinstance(file, dict) and "path" in file):
             return {drop: gr.skip()}
-        try:
-            infotext = read_infotext(self.tab.files.uploaded(file["path"]))
+        path = file["path"]
+
+        def read() -> Updates:
+            infotext = read_infotext(self.tab.files.uploaded(path))
             if not infotext:
                 raise ValueError(
                     "there are no parameters in this picture (it must be the file as the program saved it)"
                 )
             return self._fill_from(infotext, "that picture's parameters", before) | {drop: None}
-        except (ValueError, OSError) as error:
+
+        def failed(error: Exception) -> Updates:
             warn(self._message(error))
             return {drop: None}
+
+        return attempt(read, failed)
 
     def paste(self, event: gr.EventData, *before: object) -> Updates:
         """Fill the form from settings that were pasted into a prompt, as from a picture that holds them."""
@@ -95,10 +101,11 @@ class Receiver:
 
     def _take(self, infotext: str, whose: str, before: tuple[object, ...]) -> Updates:
         """Fill the form, or end the event in words."""
-        try:
-            return self._fill_from(infotext, whose, before)
-        except ValueError as error:
-            raise refusal(self._message(error)) from error
+        return attempt(lambda: self._fill_from(infotext, whose, before), self._end)
+
+    def _end(self, error: Exception) -> NoReturn:
+        """End an event in words."""
+        raise refusal(self._message(error)) from error
 
     def _fill_from(self, infotext: str, whose: str, before: tuple[object, ...]) -> Updates:
         """Fill the form with what it can hold, and tell in one notice whether that is all."""
@@ -161,10 +168,8 @@ class Receiver:
         if self.tab.canvas is None:
             return self._take(infotext, f"the parameters of {name}", form)
         before = dict(zip(self.tab.form, form, strict=True))
-        try:
-            updates = self._put_on_canvas(self.tab.canvas, path, name, before["model"])
-        except (ValueError, OSError) as error:
-            raise refusal(self._message(error)) from error
+        canvas = self.tab.canvas
+        updates = attempt(lambda: self._put_on_canvas(canvas, path, name, before["model"]), self._end)
         held = f"{name} is on the canvas. Undo there brings back what it held."
         prompts = self._prompts_of(infotext)
         if before["prompt"] and "{" in prompts.get("prompt", ""):
@@ -209,10 +214,10 @@ class Receiver:
         text = "The words found are here."
         match canvas_value:
             case {"picture": {"file": {"path": path}, "name": title}} if self.tab.canvas:
-                try:
-                    updates |= self._put_on_canvas(self.tab.canvas, path, title, before["model"])
-                except (ValueError, OSError) as error:
-                    raise refusal(self._message(error)) from error
+                canvas = self.tab.canvas
+                updates |= attempt(
+                    lambda: self._put_on_canvas(canvas, path, title, before["model"]), self._end
+                )
                 text = "The words found are here, and the picture is on the canvas; Undo there takes it back."
         return updates | self._tell(text, form)
 
@@ -238,19 +243,21 @@ class Receiver:
 
     def take_picture(self, value: object, model: object, event: gr.EventData) -> Updates:
         """Put an uploaded picture on the canvas."""
-        assert self.tab.canvas
-        try:
-            return self._put_on_canvas(self.tab.canvas, *upload_of(event), model)
-        except (ValueError, OSError) as error:
-            return self._refuse(self.tab.canvas, value, error)
+        canvas = self.tab.canvas
+        assert canvas
+        return attempt(
+            lambda: self._put_on_canvas(canvas, *upload_of(event), model),
+            lambda error: self._refuse(canvas, value, error),
+        )
 
     def take_mask(self, value: object, model: object, event: gr.EventData) -> Updates:
         """Put an uploaded mask over the picture."""
-        assert self.tab.canvas
-        try:
-            return {self.tab.canvas.view: self.tab.canvas.take_mask(value, upload_of(event)[0])}
-        except (ValueError, OSError) as error:
-            return self._refuse(self.tab.canvas, value, error)
+        canvas = self.tab.canvas
+        assert canvas
+        return attempt(
+            lambda: {canvas.view: canvas.take_mask(value, upload_of(event)[0])},
+            lambda error: self._refuse(canvas, value, error),
+        )
 
     def _put_on_canvas(self, canvas: Canvas, path: object, name: object, model: object) -> Updates:
         value = canvas.take(path, name)

@@ -1,0 +1,15 @@
+"""All panels of Look inside, in the order in which they are shown."""
+
+from . import film
+from .panel import Panel
+
+PANELS: tuple[Panel, ...] = (film.PANEL,)
+
+
+def find_panels(names: tuple[str, ...] = ()) -> tuple[Panel, ...]:
+    """Return the panels of these names, all if there are none. Raise ValueError for an unknown one."""
+    known = {panel.name: panel for panel in PANELS}
+    for name in names:
+        if name not in known:
+            raise ValueError(f"panels must be some of {', '.join(known)}, got {name}")
+    return tuple(panel for panel in PANELS if not names or panel.name in names)
