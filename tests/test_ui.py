@@ -6,8 +6,10 @@ import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from unittest.mock import Mock
 
 import gradio as gr
 import pytest
@@ -16,6 +18,7 @@ from PIL import Image
 from sd_app import Cancelled, Settings, Step, Studio, Txt2ImgRequest, Txt2ImgResult
 from sd_app.metadata import read_infotext, save_image
 from sd_app.requests import Token, TokenReport
+from sd_app.requests.running import LINEAR_PREVIEW, PREVIEW_BY, TAESD_PREVIEW
 from sd_app.ui.shared.components import Values
 from sd_app.ui.shared.controls import token_line
 from sd_app.ui.shared.errors import attempt, error_text, sentence
@@ -25,8 +28,9 @@ from sd_app.ui.shared.job_events import JobView, job_events
 from sd_app.ui.shared.job_queue import FRAME_SECONDS, JobQueue, Run, Waiting, make_run, stream
 from sd_app.ui.shared.kept_numbers import add_numbers
 from sd_app.ui.shared.making_events import MakingTabEvents
+from sd_app.ui.shared.making_job import MakingJob
 from sd_app.ui.shared.making_tab import build_making_tab
-from sd_app.ui.shared.result import EMPTY, duration, running, size_note
+from sd_app.ui.shared.result import EMPTY, duration, preview_note, running, size_note
 from sd_app.ui.shared.result_values import ImageEntry, ResultValue
 from sd_app.ui.shared.send_to import Receiver
 from sd_app.ui.shared.studio_protocol import OnStep
@@ -299,6 +303,20 @@ def test_progress_names_the_pictures_the_speed_and_the_time_left() -> None:
     assert drawn["fraction"] == 0.75
     assert drawn["size"] == [128, 128]
     assert [duration(s) for s in (0.84, 12.3, 185)] == ["0.8 s", "12 s", "3:05 min"]
+
+
+@pytest.mark.parametrize("drawn_by", [LINEAR_PREVIEW, TAESD_PREVIEW])
+def test_a_preview_is_named_for_what_it_is_until_the_picture_is_there(drawn_by: str) -> None:
+    preview = Image.new("RGB", (8, 8))
+    preview.info[PREVIEW_BY] = drawn_by
+    step = Step(step=3, num_steps=20, image_index=0, num_images=1, seconds=1.0, preview=preview)
+    assert preview_note(step).startswith("Rough preview:") == (drawn_by == LINEAR_PREVIEW)
+    job = MakingJob(read=lambda: RESOLVED, make_run=Mock(), show_result=Mock(), files=Mock())
+    job.start()
+    assert job.step(replace(step, preview=None))[0]["note"] == ""
+    assert job.step(step)[0]["note"] == preview_note(step)
+    later = job.step(replace(step, step=4, preview=None))[0]
+    assert (later["note"], bool(later["preview"])) == (preview_note(step), True)  # it is still looked at
 
 
 def test_only_a_small_model_gets_the_line_on_full_size_pictures(random_studio: Studio) -> None:

@@ -99,7 +99,7 @@ def _overridden(info: ModelInfo, overrides: Mapping[str, object], scaling_factor
         ),
         note=" ".join(filter(None, (str(overrides.get("note", "")), info.note))),
         draws=_text(overrides.get("draws", info.draws)),
-        known_words=tuple(map(_text, _items(overrides.get("known_words", info.known_words)))),
+        known_words=_texts(overrides.get("known_words", info.known_words)),
         latent_rgb=_latent_rgb(overrides.get("latent_rgb"), scaling_factor),
     )
 
@@ -129,6 +129,12 @@ def _text(value: object) -> str:
     if not isinstance(value, str):
         raise TypeError(f"{value!r} must be a text")
     return value
+
+
+def _texts(value: object) -> tuple[str, ...]:
+    if not isinstance(value, list | tuple):
+        raise TypeError(f"{value!r} must be a list")
+    return tuple(map(_text, value))
 
 
 def _items(value: object) -> Iterable[object]:

@@ -37,9 +37,9 @@ def report(
     known = None if find_tags(prompt) else words.names
     remarks = remarks_on(prompt, steps=in_all, steps_run=steps_run, negative=negative, known_words=known)
     unseen = find_unseen(manager.settings, info, prompt, steps=in_all, negative=negative)
-    said = {"remarks": (*remarks, *filter(None, [unseen_sentence(info.name, unseen)])), "unseen": unseen}
+    remarks = (*remarks, *filter(None, [unseen_sentence(info.name, unseen)]))
     if not changes(prompt, joins=not negative):
-        return replace(prompts.tokenize(tokenizer, prompt, words), **said)
+        return replace(prompts.tokenize(tokenizer, prompt, words), remarks=remarks, unseen=unseen)
     read = readings(prompt, in_all, joins=not negative)[:steps_run]
     at: dict[tuple[str, float], list[int]] = {}
     for step, reading in enumerate(read, 1):
@@ -59,7 +59,7 @@ def report(
             )
         )
     assert first
-    return replace(first, texts=tuple(texts), **said)
+    return replace(first, texts=tuple(texts), remarks=remarks, unseen=unseen)
 
 
 def _stretches(steps: list[int]) -> tuple[tuple[int, int], ...]:

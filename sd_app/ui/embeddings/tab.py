@@ -35,6 +35,7 @@ from ..shared.result import result_block
 from ..shared.studio_protocol import PageStudio
 from .controls import (
     expression_fields,
+    most_frames,
     plane_block,
     plane_of,
     shown_in,
@@ -88,7 +89,7 @@ class EmbeddingsEvents(MakingTabEvents):
     def expression_line(self, name: str, text: object, model: object) -> str:
         """Return the line below an expression, with its words that the model never saw in training."""
         known = self._model(model)
-        learned = {addon.name.casefold() for addon in self.studio.addons() if addon.kind == "word"}
+        learned = {addon.text.strip("<>").casefold() for addon in self.studio.addons()}
         return expression_line(name, text) + unseen_span(text, known, learned)
 
     @property
@@ -136,12 +137,12 @@ def embeddings_tab(
             generate, stop = go_row("Generate", *shown_when_making())
             addons = addon_block(studio, *shown_when_making())
             spaces = space_block()
-            walk = walk_block()
+            walk = walk_block(most_frames(studio.settings))
             way = control(WalkRequest, "method", elem_classes=["choice", *shown_in("walk", "plane")])
             plane = plane_block()
             with gr.Column(elem_classes=["making", *shown_when_making()], scale=0, min_width=0):
                 sampling = sampling_block(model, studio.schedulers())
-                sizes = size_block(model, "Size", several=False)
+                sizes = size_block(model, "Size", most=None)
             again = sampling.pop("again")
             advanced = advanced_block(studio.vaes())
             with gr.Column(elem_classes=["making", *shown_when_making()], scale=0, min_width=0):

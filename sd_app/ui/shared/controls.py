@@ -171,9 +171,12 @@ def size_block(
     request_type: type[Txt2ImgRequest] = Txt2ImgRequest,
     fits: Sequence[str] = (),
     *,
-    several: bool = True,
+    most: int | None,
 ) -> Fields:
-    """Make width, height and, for `several`, number; `fits` are the ways to fit a picture."""
+    """Make width, height and the number of pictures, of which `most` are allowed; None: one is made.
+
+    `fits` are the ways to fit a picture.
+    """
     side = model.native_size if model else 512
     fields: Fields = {}
     with gr.Group(elem_classes="panel"):
@@ -182,8 +185,9 @@ def size_block(
             width = control(request_type, "width", value=side, min_width=70)
             swap = gr.Button("Swap", elem_classes="small", min_width=50, scale=0)
             height = control(request_type, "height", value=side, min_width=70)
-            if several:
-                fields["num_images"] = control(request_type, "num_images", min_width=70)
+            if most is not None:
+                label = f"{request_fields(request_type)['num_images'].label}, 1–{most}"
+                fields["num_images"] = control(request_type, "num_images", label=label, min_width=70)
         if fits:
             fields["resize_mode"] = control(request_type, "resize_mode", names=fits, elem_classes="choice")
     swap_js = function_of("shared/controls.js", "swap")
