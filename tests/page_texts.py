@@ -31,7 +31,7 @@ READ_ARGUMENTS = {"label", "help", "long_label", "placeholder", "info", "remedy"
 UNREAD_CALLS = {"compile", "match", "sub", "search", "fullmatch", "findall", "finditer", "AssertionError"}
 UNREAD_ARGUMENTS = {"elem_classes", "elem_id", "js", "css", "description"}
 UNREAD = re.compile(
-    r"^(\(|hsl|pre, |public, |const |<link)|px$|^0 0 |^(Enter|Escape|Files)$"
+    r"^(\(|hsl|pre, |public, |const |<link)|px$|^0 0 |^rgb|^(Enter|Escape|Files)$"
 )  # styles, selectors, headers, keys
 LETTER = re.compile(r"[^\W\d_]")
 PLACE = re.compile(r"\{[^{}]*\}")  # of a value in a text

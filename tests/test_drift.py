@@ -80,7 +80,7 @@ def test_a_heat_maps_scale_names_its_colours_and_1_is_not_taken_for_0():
     assert shown == [*list(scale.values())[:-1], scale["32 and more"]]
     assert scale["0"] == (0, 0, 0)
     assert sum(scale["1"]) > 150  # no black on any screen
-    brightness = [sum(color) for color in shown[:-1]]
+    brightness = np.array(shown[:-1]).sum(axis=1).tolist()
     assert brightness == sorted(set(brightness))
     everything = draw_heat(black, picture([changes]), ~painted)
     assert everything.getpixel((0, 0)) == scale["redrawn"]

@@ -59,6 +59,7 @@ from .interrogating_results import (
     RankedPhrase,
     Score,
 )
+from .looking_inside import InsideRequest, InsideResult, PanelShown
 from .making import (
     MAX_NUM_IMAGES,
     MAX_PROMPT,
@@ -124,6 +125,8 @@ __all__ = [
     "InfotextKey",
     "InpaintRequest",
     "InpaintResult",
+    "InsideRequest",
+    "InsideResult",
     "InterrogateRequest",
     "InterrogateResult",
     "InterrogateStep",
@@ -132,6 +135,7 @@ __all__ = [
     "MatchRequest",
     "MatchResult",
     "NearWord",
+    "PanelShown",
     "PlaneRequest",
     "PlaneResult",
     "RankedGroup",

@@ -59,6 +59,9 @@ def build_ui(studio: PageStudio) -> gr.Blocks:
             receiver = Receiver(tab=tab)
             receiver.wire()
             search.wire_sender(tab.result)
+            for other in making_tabs:
+                if other is not tab:
+                    receiver.wire_mover(other.prompts.notice)
             if tab.name not in dict(TARGETS):
                 continue
             receiver.wire_words(search.words, search.canvas)

@@ -21,6 +21,7 @@ from ..shared.controls import (
     negative_box,
     notice_block,
     parameter_drop,
+    part_title,
     picked,
     sampling_block,
     size_block,
@@ -49,7 +50,7 @@ from .expression_lines import expression_line, prompt_line, unseen_span
 from .tokens import TokenView, token_view
 
 NAME = "embeddings"
-EXPRESSIONS = ("expression", "a", "b", "direction")
+FILLED = ("prompt", "space", "expression", "a", "b", "direction")  # by an example
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,7 +70,13 @@ class EmbeddingsEvents(MakingTabEvents):
         self.stop_reading.click(self.stop_mine, **QUIET)
         self._wire_spelling()
         for name, fields_of in (("blend", take_apart), ("walk", way_of), ("plane", plane_of)):
-            self.chips[name].pick(self._taker(fields_of), outputs=self._filled, **QUIET)
+            self.chips[name].pick(
+                self._taker(fields_of),
+                inputs=self._filled,
+                outputs=[*self._filled, self.prompts.notice],
+                preprocess=False,
+                **QUIET,
+            )
 
     def _wire_spelling(self) -> None:
         quick: dict[str, object] = {"preprocess": False, "trigger_mode": "always_last", **QUIET}
@@ -94,13 +101,14 @@ class EmbeddingsEvents(MakingTabEvents):
 
     @property
     def _filled(self) -> list[Component]:
-        return [self.form[name] for name in ("prompt", "space", *EXPRESSIONS)]
+        return [self.form[name] for name in FILLED]
 
-    def _taker(self, fields_of: Callable[[str], dict[str, str]]) -> Callable[[gr.EventData], Updates]:
+    def _taker(self, fields_of: Callable[[str], dict[str, str]]) -> Callable[..., Updates]:
         """Return what fills the form from an example that was picked."""
 
-        def take(event: gr.EventData) -> Updates:
-            return self.fill(fields_of(picked(event)))
+        def take(event: gr.EventData, *before: object) -> Updates:
+            fields = fields_of(picked(event))
+            return self.fill(fields) | self.replaced(dict(zip(FILLED, before, strict=True)), fields)
 
         return take
 
@@ -114,6 +122,7 @@ def embeddings_tab(
         gr.Row(elem_classes="maker", equal_height=False),
     ):
         with gr.Column(elem_classes="ask", scale=0, min_width=320):
+            part_title("Embeddings")
             notice = notice_block()
             modes = [(mode.capitalize(), mode) for mode in MODES]
             mode = gr.Radio(modes, value=MODES[0], label="What to do", elem_classes=["choice", "modes"])

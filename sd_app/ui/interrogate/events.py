@@ -191,7 +191,7 @@ class SearchEvents:
             self.canvas.view: self.canvas.restore(read_pictures(saved_canvas)),
         }
         updates |= self.search_form.restore(saved_form)
-        kept = words.restore(saved_words)
+        kept = words.restore(saved_words, self.files)
         if kept:
             try:
                 updates[self.words] = words.finished(self.results.get(kept["token"]))

@@ -3,63 +3,29 @@
 The table is a job block as result.py's is (see job.js); its value is a MatchValue, which match.js draws.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import TypedDict
 
 import gradio as gr
 
 from ...requests import MatchRequest, MatchResult, request_fields
 from ..shared.browser_state import QUIET, RUN, browser_state, keep_form, keep_pictures, read_pictures
 from ..shared.components import Form, NamedFile, Updates, Values
-from ..shared.controls import go_row
+from ..shared.controls import go_row, part_title
 from ..shared.errors import error_sentence
 from ..shared.files import PictureFiles
 from ..shared.form import build_request
 from ..shared.job_events import JobView, job_events
 from ..shared.job_queue import JobQueue, Run, Waiting
 from ..shared.result import duration, job_block
-from ..shared.result_values import JobValue
 from ..shared.studio_protocol import PageStudio
+from .kept_match import KeptMatch, keep_match, read_match
+from .match_value import EMPTY, MatchValue
 from .search_form import clip_picker
 from .uploads import Uploads, UploadsValue, uploads_block
 from .words import score_text, score_title
 
 NAME = "match"
-
-
-class Tables(TypedDict, total=False):
-    """Rows of numbers, a row a picture and a column a text."""
-
-    cosines: Sequence[Sequence[float]]
-    by_text: Sequence[Sequence[float]]  # which text is the picture's
-    by_image: Sequence[Sequence[float]]  # which picture is the text's
-
-
-class MatchValue(JobValue):
-    """What the table shows."""
-
-    pictures: list[NamedFile]  # the rows
-    texts: list[str]  # the columns
-    tables: Tables
-    ranks: list[list[str]]  # as cosines, in words: the percentile among random phrases, "" if not known
-    titles: list[list[str]]  # as cosines: the whole of what is known of each, a sentence
-    note: str  # which CLIP
-
-
-EMPTY: MatchValue = {
-    "phase": "empty",
-    "text": "",
-    "detail": "",
-    "fraction": 0,
-    "notice": "",
-    "pictures": [],
-    "texts": [],
-    "tables": {},
-    "ranks": [],
-    "titles": [],
-    "note": "",
-}
 
 
 Match = Callable[[MatchRequest], MatchResult]
@@ -130,21 +96,28 @@ class MatchEvents:
         """Connect all events. Not inside gr.Tabs."""
         view = self.uploads.view
 
-        def ask(values: Values, browser: gr.Request) -> Iterator[MatchValue]:
-            yield from self.match(values, self.studio.match, str(browser.session_hash))
+        saved_table = browser_state(NAME, "results")
+
+        def ask(values: Values, browser: gr.Request) -> Iterator[tuple[MatchValue, KeptMatch]]:
+            for drawn in self.match(values, self.studio.match, str(browser.session_hash)):
+                yield drawn, keep_match(drawn) if drawn.get("phase") == "done" else gr.skip()
 
         def stop(browser: gr.Request) -> None:
             self.queue.stop(str(browser.session_hash))
 
         inputs = {*self.form.values(), view}
-        self.go.click(ask, inputs=inputs, outputs=self.table, trigger_mode="multiple", **RUN)
+        outputs = [self.table, saved_table]
+        self.go.click(ask, inputs=inputs, outputs=outputs, trigger_mode="multiple", **RUN)
         self.stop.click(stop, **QUIET)
         view.picked(self.take_pictures, inputs=view, outputs=view, preprocess=False, **QUIET)
         saved_form, saved_uploads = browser_state(NAME, "form"), browser_state(NAME, "uploads")
         keep_form(self.form, saved_form)
         keep_pictures(view, saved_uploads)
         demo.load(
-            self.restore, inputs=[saved_form, saved_uploads], outputs=[*self.form.values(), view], **QUIET
+            self.restore,
+            inputs=[saved_form, saved_uploads, saved_table],
+            outputs=[*self.form.values(), view, self.table],
+            **QUIET,
         )
 
     def match(self, values: Values, match: Match, owner: str) -> Iterator[MatchValue]:
@@ -173,10 +146,11 @@ class MatchEvents:
         uploads, errors = self.uploads.add(value, files)
         return {**uploads, "text": " ".join(self._message(error) for error in errors)}
 
-    def restore(self, saved_form: object, saved_uploads: object) -> Updates:
+    def restore(self, saved_form: object, saved_uploads: object, saved_table: object = None) -> Updates:
         """Return the updates that bring back what the browser kept. None of it is trusted."""
         updates: Updates = {
-            self.uploads.view: {"pictures": self.uploads.entries(read_pictures(saved_uploads)), "text": ""}
+            self.uploads.view: {"pictures": self.uploads.entries(read_pictures(saved_uploads)), "text": ""},
+            self.table: read_match(saved_table, self.uploads.files) or gr.skip(),
         }
         saved = saved_form if isinstance(saved_form, dict) else {}
         for name, component in self.form.items():
@@ -191,6 +165,7 @@ class MatchEvents:
 def match_columns(studio: PageStudio, queue: JobQueue, files: PictureFiles) -> MatchEvents:
     """Build both sides of the view inside a row."""
     with gr.Column(elem_classes="ask", scale=0, min_width=320):
+        part_title("Match pictures and texts")
         uploads = uploads_block(files, studio.settings.max_pixels)
         texts = gr.Textbox(
             label=request_fields(MatchRequest)["texts"].long_label,

@@ -5,7 +5,7 @@ from dataclasses import replace
 import gradio as gr
 
 from ..shared.canvas import canvas_block
-from ..shared.controls import go_row, notice_block
+from ..shared.controls import go_row, notice_block, part_title
 from ..shared.files import PictureFiles
 from ..shared.job_queue import JobQueue
 from ..shared.studio_protocol import PageStudio
@@ -41,6 +41,7 @@ def _words_view(
     studio: PageStudio, queue: JobQueue, files: PictureFiles, picker: gr.Dropdown
 ) -> SearchEvents:
     with gr.Column(elem_classes="ask", scale=0, min_width=320):
+        part_title("Find words")
         notice = notice_block()
         canvas = canvas_block("view", files, studio.settings.max_pixels)
         search_form = search_form_block(studio)

@@ -7,7 +7,7 @@ import gradio as gr
 
 from ...checkpoints.model_info import ModelInfo
 from ...pictures.placement import working_size
-from ...requests import FramesResult, Txt2ImgRequest, Txt2ImgResult, count_steps
+from ...requests import Txt2ImgRequest, Txt2ImgResult, count_steps
 from ...requests.making import MAX_STEPS
 from . import frames, views
 from . import result as drawing
@@ -16,6 +16,7 @@ from .browser_state import QUIET, browser_state, keep_form, keep_pictures, read_
 from .canvas import Canvas
 from .components import Component, Form, Updates, Values
 from .controls import (
+    NO_NOTICE,
     USUAL_STEPS,
     PromptBlock,
     picked,
@@ -25,12 +26,14 @@ from .controls import (
     wire_steps_run,
 )
 from .errors import attempt
+from .field_controls import if_chosen
 from .files import PictureFiles
-from .form import MODEL_FIELDS, OWN_VAE, model_defaults, read_request, valid_fields
+from .form import MODEL_FIELDS, OWN_VAE, TEXTS, model_defaults, read_request, valid_fields
 from .job_events import job_events
 from .job_queue import JobQueue, make_run
-from .kept_numbers import add_numbers, keep_numbers
+from .kept_result import keep_result, read_result
 from .making_job import MakeRun, MakingJob, Shown
+from .scripts import function_of
 from .studio_protocol import PageStudio
 from .toasts import refusal
 
@@ -134,13 +137,7 @@ class MakingTabEvents:
         shown = views.entries(result, self.files)
         start, of_frames = views.start_of(result, self.files), frames.frames_of(result, self.files)
         drawn = drawing.finished(result, shown, note, start=start, frames=of_frames)
-        sheet = result.sheet_path if isinstance(result, FramesResult) else None
-        return drawn, {
-            "pictures": self.files.note((*result.paths, *views.jump_paths(result))),
-            "sheet": self.files.note((sheet,) if sheet else ()),
-            "text": drawn["text"],
-            "numbers": keep_numbers(drawn),
-        }
+        return drawn, keep_result(result, drawn, self.files)
 
     # -- the form
 
@@ -163,7 +160,7 @@ class MakingTabEvents:
         canvas = self.canvas
         assert canvas
         size = attempt(lambda: canvas.size(value), lambda _: None)
-        return self.sides(size, model) if size else {}
+        return self.sides(size, model) if size else {self.form["width"]: gr.skip()}
 
     def sides(self, size: tuple[int, int], model: object) -> Updates:
         """Set width and height to what suits a picture of this size and the model."""
@@ -194,14 +191,35 @@ class MakingTabEvents:
         self._wire_choice()
 
     def _wire_choice(self) -> None:
-        self.prompts.examples.pick(picked, outputs=self.form[self.prompts.example_for], **QUIET)
+        field = self.form[self.prompts.example_for]
+        self.prompts.examples.pick(
+            self.take_example,
+            inputs=field,
+            outputs=[field, self.prompts.notice],
+            preprocess=False,
+            **QUIET,
+        )
         self.form["model"].input(
             self.choose_model,
+            js=if_chosen(self.form["model"]),
             inputs=[self.form["model"], *self.canvas_views],
             outputs=self._chosen,
             preprocess=False,
             **QUIET,
         )
+
+    def take_example(self, before: object, event: gr.EventData) -> Updates:
+        """Put an example into its field; what stood there can be brought back."""
+        name = self.prompts.example_for
+        return {self.form[name]: picked(event), **self.replaced({name: before}, {name: picked(event)})}
+
+    def replaced(self, before: Mapping[str, object], after: Mapping[str, object]) -> Updates:
+        """Return the update that offers back what an example takes the place of, if a text is lost."""
+        lost = {name: old for name, old in before.items() if old and name in after and old != after[name]}
+        if not any(name in TEXTS for name in lost):
+            return {self.prompts.notice: NO_NOTICE}
+        text = "The example replaced what was here."
+        return {self.prompts.notice: {"text": text, "before": lost}}
 
     def wire_added(self, add_model: gr.HTML) -> None:
         """Set the form to what a model likes that was added just now, and is chosen with that."""
@@ -243,7 +261,9 @@ class MakingTabEvents:
         return attempt(count, lambda _: token_line(None, empty="" if text else empty))
 
     def choose_model(self, name: object, canvas_value: object = None) -> Updates:
-        """Set size, steps, guidance and scheduler to what the model likes."""
+        """Set size, steps, guidance and scheduler to what the model likes; None chooses nothing."""
+        if name is None:
+            return {self.prompts.examples: gr.skip()}
         model = self._model(name)
         if model is None:
             raise refusal("This model is not here any more. Reload the page.")
@@ -266,6 +286,7 @@ class MakingTabEvents:
             keep_pictures(self.canvas.view, saved_canvas)
         demo.load(
             self.restore,
+            js=function_of("shared/tabs.js", "asLinked", self.name),
             inputs=[saved_form, saved_results, saved_canvas],
             outputs=[*self.form.values(), *self.prompts.of_model, self.result, *self.canvas_views],
             **QUIET,
@@ -283,20 +304,9 @@ class MakingTabEvents:
         updates[self.form["vae"]] = gr.update(choices=vae_choices(vaes), value=fields.get("vae", OWN_VAE))
         if self.canvas:
             updates[self.canvas.view] = self.canvas.restore(read_pictures(saved_canvas))
-        kept = saved_results if isinstance(saved_results, dict) else {}
-        images = [views.read_entry(path, self.files) for path in self.files.restore(kept.get("pictures"))]
-        images, numbers = add_numbers(images, kept.get("numbers"))
-        sheets = self.files.restore(kept.get("sheet"))
-        if images:
-            model = self._model(fields.get("model"))
-            updates[self.result] = {
-                **drawing.EMPTY,
-                "phase": "done",
-                "text": str(kept.get("text", ""))[:200],
-                "images": images,
-                "frames": {**numbers, **frames.saved_frames(sheets[0], self.files)} if sheets else None,
-                "note": drawing.size_note(model, self.studio.settings),
-            }
+        note = drawing.size_note(self._model(fields.get("model")), self.studio.settings)
+        if shown := read_result(saved_results, self.files, note):
+            updates[self.result] = shown
         return updates
 
 

@@ -15,6 +15,7 @@ from .controls import (
     faster_block,
     go_row,
     parameter_drop,
+    part_title,
     prompt_block,
     sampling_block,
     size_block,
@@ -63,7 +64,9 @@ def build_making_tab(
         gr.Row(elem_classes="maker", equal_height=False),
     ):
         with gr.Column(elem_classes="ask", scale=0, min_width=320):
-            prompts = prompt_block(model)
+            part_title(tab.label)
+            # Elsewhere it would take the focus from the row of tabs.
+            prompts = prompt_block(model, autofocus=not tab.canvas)
             if tab.canvas:
                 canvas = canvas_block(tab.canvas, files, studio.settings.max_pixels)
                 start["strength"], steps_run = strength_block()
