@@ -2,10 +2,10 @@
 
 import gradio as gr
 
+from ...queue import JobQueue
 from ...requests import Txt2ImgRequest, request_fields
 from ..shared.files import PictureFiles
 from ..shared.form import whole_number
-from ..shared.job_queue import JobQueue
 from ..shared.studio_protocol import PageStudio
 from .answers import Answer, describe_model, describe_tokens
 from .endpoints import ENDPOINTS, answer_or_error, job_endpoint

@@ -7,6 +7,7 @@ from functools import partial
 import gradio as gr
 
 from ...checkpoints.model_info import ModelInfo
+from ...queue import JobQueue
 from ...requests import BlendRequest, PlaneRequest, WalkRequest, take_apart
 from ..shared.addon_picker import addon_block
 from ..shared.browser_state import QUIET
@@ -30,7 +31,6 @@ from ..shared.controls import (
 from ..shared.field_controls import control
 from ..shared.files import PictureFiles
 from ..shared.form import MODES
-from ..shared.job_queue import JobQueue
 from ..shared.making_events import MakingTabEvents
 from ..shared.result import result_block
 from ..shared.studio_protocol import PageStudio
@@ -66,8 +66,7 @@ class EmbeddingsEvents(MakingTabEvents):
 
     def wire(self, demo: gr.Blocks) -> None:
         super().wire(demo)
-        self.tokens.wire(dict(self.form), self.show)
-        self.stop_reading.click(self.stop_mine, **QUIET)
+        self.tokens.wire(dict(self.form), self.show, self.stop_reading)
         self._wire_spelling()
         for name, fields_of in (("blend", take_apart), ("walk", way_of), ("plane", plane_of)):
             self.chips[name].pick(

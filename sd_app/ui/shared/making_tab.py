@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import gradio as gr
 
 from ...checkpoints.model_info import ModelInfo
+from ...queue import JobQueue
 from ...requests import Txt2ImgRequest
 from .addon_picker import addon_block
 from .canvas import Canvas, canvas_block
@@ -22,7 +23,6 @@ from .controls import (
     strength_block,
 )
 from .files import PictureFiles
-from .job_queue import JobQueue
 from .making_events import MakingTabEvents
 from .result import result_block
 from .studio_protocol import PageStudio
