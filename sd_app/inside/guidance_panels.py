@@ -113,7 +113,7 @@ def push_table(recording: Recording, pushes: dict[str, Push]) -> list[list[objec
         "noise_over_signal",
         *(f"{name.replace(' ', '_')}_x0_units" for name in pushes),
     ]
-    rows = [
+    rows: list[list[object]] = [
         [
             call,
             call // recording.facts.order + 1,

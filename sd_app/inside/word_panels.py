@@ -176,7 +176,7 @@ def make_attention(look: Look) -> PanelFiles:
     pictures: dict[str, Image.Image] = {}
     arrays: dict[str, np.ndarray] = {}
     tables: dict[str, list[list[object]]] = {}
-    said = ["Later words have read the earlier ones: attention to “on” is attention to “... cat on”."]
+    said = ["Later words have read the earlier ones: attention to “on” is attention to “… cat on”."]
     for number, read in enumerate(recording.attention.texts):
         end = "" if number == 0 else f"_{number + 1}"
         view = attention_words(recording, found, text=number)
@@ -337,7 +337,7 @@ PANELS = (
         " the way up and the last 60 % of the steps. Start mark, end mark and padding are words of their own,"
         " and all maps have one scale.",
         not_shown="It does not show what a word did: every row has read the words before it, so the map of"
-        " “on” is that of “... cat on”.",
+        " “on” is that of “… cat on”.",
         formula="softmax(Q Kᵀ / √d), the mean over heads, layers of the module and calls; rows of one word"
         " are added. Over all words, marks and padding each place sums to 1.",
         exactness=EXACT,
