@@ -47,6 +47,8 @@ def read_infotext(path_or_image: str | Path | Image.Image) -> str | None:
         return _infotext_of(path_or_image)
     path = Path(path_or_image)
     try:
+        if not path.is_file():  # to open a pipe would be to wait for its writer
+            raise _no_picture(path)
         with path.open("rb") as file:
             is_png = file.read(len(SIGNATURE)) == SIGNATURE
     except (OSError, ValueError) as error:
