@@ -58,7 +58,8 @@ def tiff(
     pixels = bytes(64)
     tags: list[tuple[int, int, int, int | bytes]] = [
         *((256, 4, 1, 8), (257, 4, 1, 8), (258, 3, 1, 8), (259, 3, 1, 8 if tile else 1)),
-        *((262, 3, 1, 1), (277, 3, 1, 1), *extra),
+        *((262, 3, 1, 1), (277, 3, 1, 1)),
+        *extra,
     ]
     if tile:
         pixels = zlib.compress(bytes(64))

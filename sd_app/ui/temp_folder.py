@@ -1,4 +1,4 @@
-"""The folder for Gradio's copies of pictures: one for each run, gone with it, also with one that was killed."""
+"""The folder for Gradio's copies of pictures: one a run, gone with it, also if it was killed."""
 
 import os
 import shutil
@@ -8,6 +8,9 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+
+from ..metadata.leftovers import Swept, sweep_leftovers
+from ..requests import format_bytes
 
 try:
     import fcntl
@@ -36,13 +39,20 @@ def temp_folder() -> Iterator[Path]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def sweep_temp_folders() -> tuple[int, int]:
-    """Remove the folders of runs that were killed; return how many files that were, and their bytes.
+def sweep(outputs_dir: Path, cache_dir: Path) -> str:
+    """Remove what runs that were killed left behind; return a sentence that says so, "" for nothing."""
+    swept = sweep_leftovers(outputs_dir, cache_dir) + sweep_temp_folders()
+    if not swept.files:
+        return ""
+    files = "1 file" if swept.files == 1 else f"{swept.files:,} files"
+    size = format_bytes(swept.size_bytes)
+    return f"Removed {files} ({size}) that runs had left behind when they were killed."
 
-    Only folders of this user's count whose lock nobody holds.
-    """
+
+def sweep_temp_folders() -> Swept:
+    """Remove the folders of runs that were killed: those of this user whose lock nobody holds."""
     if fcntl is None:
-        return 0, 0
+        return Swept()
     files = size = 0
     for folder in Path(tempfile.gettempdir()).glob(f"{PREFIX}*"):
         with suppress(OSError):
@@ -52,7 +62,7 @@ def sweep_temp_folders() -> tuple[int, int]:
             held = [path.lstat() for path in folder.rglob("*") if path.is_file() or path.is_symlink()]
             shutil.rmtree(folder)
             files, size = files + max(1, len(held)), size + sum(one.st_size for one in held)
-    return files, size
+    return Swept(files, size)
 
 
 def _is_abandoned(folder: Path) -> bool:

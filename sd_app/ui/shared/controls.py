@@ -7,11 +7,13 @@ from dataclasses import dataclass
 import gradio as gr
 
 from ...checkpoints.model_info import ModelInfo
+from ...expressions.misread import shown
 from ...requests import Img2ImgRequest, TokenReport, Txt2ImgRequest, request_fields, schedule_types_of
 from .browser_state import QUIET
-from .components import Component, Fields, Form, Notice
+from .components import Component, Fields, Form, Notice, Updates
 from .field_controls import control
 from .form import OWN_VAE, RANDOM_SEED, model_defaults
+from .kinds import MAKERS
 from .scripts import function_of, script_of
 
 # The slider's end; larger values arrive with a picture's parameters.
@@ -30,20 +32,36 @@ class PromptBlock:
     fields: Form
     lines: Mapping[str, gr.HTML]  # the same names -> token line
     examples: gr.HTML
+    draws: gr.HTML  # what the model can draw, where that is little
     notice: gr.HTML  # what was put into the form from elsewhere, with a way back
     example_for: str = "prompt"  # the form's field that an example fills
+
+    @property
+    def of_model(self) -> list[Component]:
+        """Return what follows the choice of a model."""
+        return [self.examples, self.draws]
+
+    def tell_model(self, model: ModelInfo | None) -> Updates:
+        """Return the updates that show a model's examples, and what it can draw."""
+        return {
+            self.examples: list(model.example_prompts) if model else [],
+            self.draws: draws_line(model),
+        }
 
 
 def notice_block() -> gr.HTML:
     """Make the line that tells what was put into the form, {text, before}; it triggers `undo`.
 
-    Settings that are pasted into a prompt arrive there too, as `pasted` with their text; see page.js.
+    Settings that are pasted into a prompt arrive there too, as `pasted` with their text; see page.js. A tab
+    that it offers is asked for by `move_NAME`.
     """
+    moves = [f"move_{name}" for name in MAKERS]
     return gr.HTML(
         value=NO_NOTICE,
         html_template='<p class="notice" role="status" hidden><span></span>'
-        '<button type="button">Undo</button></p>',
-        js_on_load=script_of("shared/notice.js", "undo", "pasted"),
+        '<span class="notice-does"><button type="button" class="notice-undo"'
+        ' aria-label="Undo what was put into the form">Undo</button></span></p>',
+        js_on_load=script_of("shared/notice.js", "undo", "pasted", *moves),
         apply_default_css=False,
         elem_classes="notice-block",
     )
@@ -58,6 +76,18 @@ def examples_block(texts: list[str], *classes: str, label: str = "Try") -> gr.HT
         apply_default_css=False,
         elem_classes=["examples-block", *classes],
     )
+
+
+def draws_block(model: ModelInfo | None, *classes: str) -> gr.HTML:
+    """Make the sentence that says what a model can draw, where that is little."""
+    return gr.HTML(
+        draws_line(model), apply_default_css=False, elem_classes=["token-line", "draws-line", *classes]
+    )
+
+
+def draws_line(model: ModelInfo | None) -> str:
+    """Return the sentence on what a model can draw, "" for one that says nothing of it."""
+    return f"<span>{html.escape(model.draws)}</span>" if model and model.draws else ""
 
 
 def picked(event: gr.EventData) -> str:
@@ -94,11 +124,12 @@ def negative_box(*classes: str) -> Component:
     return words_box(Txt2ImgRequest, "negative_prompt", "What to leave out", *classes)
 
 
-def prompt_block(model: ModelInfo | None) -> PromptBlock:
-    """Make what you say."""
+def prompt_block(model: ModelInfo | None, *, autofocus: bool) -> PromptBlock:
+    """Make what you say. With `autofocus` it has the focus as soon as it is there."""
     notice = notice_block()
-    prompt = words_box(Txt2ImgRequest, "prompt", "Describe the picture", lines=3, autofocus=True)
+    prompt = words_box(Txt2ImgRequest, "prompt", "Describe the picture", lines=3, autofocus=autofocus)
     prompt_line = gr.HTML(token_line(None), elem_classes="token-line", apply_default_css=False)
+    draws = draws_block(model)
     examples = examples_block(list(model.example_prompts) if model else [])
     negative = negative_box()
     negative_line = gr.HTML("", elem_classes="token-line", apply_default_css=False)
@@ -106,6 +137,7 @@ def prompt_block(model: ModelInfo | None) -> PromptBlock:
         fields={"prompt": prompt, "negative_prompt": negative},
         lines={"prompt": prompt_line, "negative_prompt": negative_line},
         examples=examples,
+        draws=draws,
         notice=notice,
     )
 
@@ -116,6 +148,11 @@ def go_row(label: str = "Generate", *classes: str) -> tuple[gr.Button, gr.Button
         generate = gr.Button(label, variant="primary", elem_classes="generate", scale=4, min_width=140)
         stop = gr.Button("Stop", variant="stop", elem_classes="stop-run", scale=1, min_width=80)
     return generate, stop
+
+
+def part_title(text: str) -> None:
+    """Head a part of the page for those who hear it; the chosen tab shows the same words to who sees."""
+    gr.HTML(f'<h2 class="unseen">{text}</h2>', apply_default_css=False, elem_classes="part-title")
 
 
 def panel_title(text: str) -> None:
@@ -143,9 +180,12 @@ def size_block(
     request_type: type[Txt2ImgRequest] = Txt2ImgRequest,
     fits: Sequence[str] = (),
     *,
-    several: bool = True,
+    most: int | None,
 ) -> Fields:
-    """Make width, height and, for `several`, number; `fits` are the ways to fit a picture."""
+    """Make width, height and the number of pictures, of which `most` are allowed; None: one is made.
+
+    `fits` are the ways to fit a picture.
+    """
     side = model.native_size if model else 512
     fields: Fields = {}
     with gr.Group(elem_classes="panel"):
@@ -154,8 +194,9 @@ def size_block(
             width = control(request_type, "width", value=side, min_width=70)
             swap = gr.Button("Swap", elem_classes="small", min_width=50, scale=0)
             height = control(request_type, "height", value=side, min_width=70)
-            if several:
-                fields["num_images"] = control(request_type, "num_images", min_width=70)
+            if most is not None:
+                label = f"{request_fields(request_type)['num_images'].label}, 1–{most}"
+                fields["num_images"] = control(request_type, "num_images", label=label, min_width=70)
         if fits:
             fields["resize_mode"] = control(request_type, "resize_mode", names=fits, elem_classes="choice")
     swap_js = function_of("shared/controls.js", "swap")
@@ -245,7 +286,7 @@ def token_line(report: TokenReport | None, *, empty: str = "0 / 75 tokens") -> s
     """Return the line below a prompt: what is read when, how full each chunk is, and what should be said."""
     if report is None:
         return f"<span>{empty}</span>"
-    remarks = "".join(f" <span class='remark'>{html.escape(remark)}</span>" for remark in report.remarks)
+    remarks = "".join(remark_span(remark, report.unseen) for remark in report.remarks)
     if report.texts:
         return _texts_line(report) + remarks
     if not report.count:
@@ -262,6 +303,15 @@ def token_line(report: TokenReport | None, *, empty: str = "0 / 75 tokens") -> s
     more = "; …" if report.num_chunks > MAX_WORDS_SHOWN else ""
     total = f"{report.count} tokens in {report.num_chunks} chunks: {full}"
     return f"<span>{total}</span> <span>{starts}{more}</span>{remarks}"
+
+
+def remark_span(remark: str, unseen: Sequence[str] = ()) -> str:
+    """Return a remark as markup; words that the model never saw are marked in it."""
+    said = html.escape(remark)
+    for word in unseen:
+        quoted = html.escape(shown(word))
+        said = said.replace(quoted, f"<mark>{quoted[1:-1]}</mark>")
+    return f" <span class='remark'>{said}</span>"
 
 
 def _texts_line(report: TokenReport) -> str:

@@ -21,6 +21,7 @@ class View(NamedFile):
 
     label: str
     title: str
+    scale: NotRequired[list[list[str]]]  # of a map: what each colour means, and the colour as CSS
     is_input: NotRequired[bool]
 
 
@@ -107,4 +108,8 @@ class KeptResult(TypedDict):
     pictures: list[list[str]]  # names and signatures
     sheet: list[list[str]]
     text: str
+    notice: str
     numbers: str | None  # see kept_numbers.py
+    job: str  # its id in the queue
+    views: list[dict[str, str]]  # of each picture: the end of a file's name -> path; see views.py
+    start: list[list[str]]  # label and path

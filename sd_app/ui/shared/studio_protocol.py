@@ -18,14 +18,16 @@ from ...requests import (
     Img2ImgResult,
     InpaintRequest,
     InpaintResult,
+    InsideRequest,
+    InsideResult,
     InterrogateRequest,
     InterrogateResult,
+    KeptScore,
     MatchRequest,
     MatchResult,
     PlaneRequest,
     PlaneResult,
     RowReport,
-    Score,
     Status,
     Step,
     TokenReport,
@@ -114,8 +116,9 @@ class PageStudio(Protocol):
     def interrogate(
         self, request: InterrogateRequest, on_step: OnStep | None = None
     ) -> InterrogateResult: ...
-    def score_phrases(self, result: InterrogateResult, keep: Sequence[int]) -> Score: ...
+    def score_phrases(self, result: InterrogateResult, keep: Sequence[int]) -> KeptScore: ...
     def match(self, request: MatchRequest) -> MatchResult: ...
+    def inside(self, request: InsideRequest, on_step: OnStep | None = None) -> InsideResult: ...
     def compare_pictures(
         self, image: Image.Image, others: Sequence[Image.Image], clip_model: str | None = None
     ) -> tuple[float, ...]: ...
