@@ -16,6 +16,7 @@ from ..requests import (
     BlendRequest,
     Img2ImgRequest,
     InpaintRequest,
+    InsideRequest,
     InterrogateRequest,
     PlaneRequest,
     Txt2ImgRequest,
@@ -24,7 +25,7 @@ from ..requests import (
 )
 from ..settings import Settings
 from ..studio import Studio
-from . import arithmetic, hub, interrogate
+from . import arithmetic, hub, inside, interrogate
 from .flags import SETTINGS, add_request_flags, add_settings_flags, given_settings
 from .listing import list_addons, list_models
 from .making import make_pictures
@@ -72,6 +73,8 @@ def run(studio: Studio, options: argparse.Namespace) -> int:
             return arithmetic.show_tokens(studio, options)
         case "interrogate":
             return interrogate.run(studio, options)
+        case "inside":
+            return inside.run(studio, options)
         case "download" | "remove":
             with stop_on_ctrl_c() as check:
                 return hub.run(studio, options, check=check)
@@ -95,6 +98,10 @@ def make_parser(environ: Mapping[str, str]) -> argparse.ArgumentParser:
     add_request_flags(words, InterrogateRequest, interrogate.POSITIONAL)
     interrogate.add_output(words)
     add_settings_flags(words, environ)
+    looking = commands.add_parser("inside", help=inside.SUMMARY, description=inside.DESCRIPTION)
+    add_request_flags(looking, InsideRequest, inside.POSITIONAL)
+    inside.add_output(looking)
+    add_settings_flags(looking, environ)
     models = commands.add_parser("models", help="list the models", description="List the models.")
     add_settings_flags(models, environ)
     addons = commands.add_parser(

@@ -12,6 +12,7 @@ from ...requests import (
     BlendRequest,
     Img2ImgRequest,
     InpaintRequest,
+    InsideRequest,
     InterrogateRequest,
     MatchRequest,
     MatchResult,
@@ -29,7 +30,7 @@ from ..shared.toasts import client_error
 from .answers import Answer, Result, answer_of
 from .uploads import PICTURE_HINTS, find_pictures
 
-Request = Txt2ImgRequest | InterrogateRequest | MatchRequest
+Request = Txt2ImgRequest | InterrogateRequest | MatchRequest | InsideRequest
 
 RETURNS = (
     "A seed of -1 is a random one; picture k has seed + k. What is left out takes the model's default.\n"
@@ -60,6 +61,15 @@ ENDPOINTS: dict[str, tuple[type[Request], str]] = {
         'Returns {"cosines", "percentiles", "chances", "text_chances", "image_chances": a row an image and a'
         ' column a text, "scale",'
         ' "clip_model", "seconds"}.',
+    ),
+    "inside": (
+        InsideRequest,
+        "Show how picture came about, an uploaded file with its request inside: it is run again and recorded."
+        " What it began from is given as init_image, an inpainting's mask as mask_image; panels names those"
+        " to be shown, none means all.\n\n"
+        'Returns {"sentence": whether the picture made again is the same to the byte, or why not,'
+        ' "is_identical", "panels": of each "name", "title", "seen", "not_shown", "formula", "exactness",'
+        ' "why_not", "said" and "files" (PNG, NPZ, CSV, films), "recording_bytes", "seconds", "notice"}.',
     ),
     "blend": (
         BlendRequest,

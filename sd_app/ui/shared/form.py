@@ -21,6 +21,7 @@ from ...requests import (
     BlendRequest,
     Img2ImgRequest,
     InpaintRequest,
+    InsideRequest,
     InterrogateRequest,
     MatchRequest,
     PlaneRequest,
@@ -35,7 +36,7 @@ from ...requests import (
 )
 from .components import Form, Values
 
-RequestT = TypeVar("RequestT", bound=Txt2ImgRequest | InterrogateRequest | MatchRequest)
+RequestT = TypeVar("RequestT", bound=Txt2ImgRequest | InterrogateRequest | MatchRequest | InsideRequest)
 
 REQUESTS = (InpaintRequest, BlendRequest, WalkRequest, PlaneRequest, InterrogateRequest, MatchRequest)
 FIELDS = {name: known for request in REQUESTS for name, known in request_fields(request).items()}
