@@ -342,6 +342,7 @@ def result_with(findings: tuple[Finding, ...], result: InterrogateResult) -> wor
     found = SearchResults().add(
         replace(result, findings=findings),
         {"file": {"path": "a.png"}, "name": "a.png"},  # type: ignore[typeddict-item]
+        "token",
     )
     return words.finished(found)
 
