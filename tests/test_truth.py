@@ -26,7 +26,7 @@ from sd_app.ui.interrogate.search_results import SearchResults
 from tests.truths import Tally, drawn, is_true, partly_wrong, stated
 
 SEED = 4242
-DRAWINGS = 24
+DRAWINGS = 16
 
 
 @pytest.fixture(scope="module")
@@ -155,7 +155,7 @@ def test_a_list_of_words_the_clip_never_saw_is_hardly_ever_answered(clip, tables
     foreign = [phrase for phrase in flavors if not own & set(phrase.split())]
     rng = np.random.default_rng(size)
     answered = 0
-    for index in range(15):
+    for index in range(8):
         group = PhraseGroup(name="mine", phrases=tuple(rng.choice(foreign, size, replace=False)))
         weighed = weigh(clip, drawn(SEED, index)[0], [*tables, *build([group], clip, tmp_path)])
         answered += weighed["mine"].shares.max() > truth.LIKELY
