@@ -18,12 +18,22 @@ from .checkpoints.folders import (
     why_unusable,
 )
 from .checkpoints.model_info import ODD_VALUES, ModelInfo, apply_overrides
+from .checks import is_whole, shown
 from .hub.curated import CURATED, curated_overrides
 from .hub.hub_cache import find_snapshot, list_snapshots, snapshot_folder
 from .settings import EMBEDDED_DIR, EMBEDDED_MODEL, Settings, is_path
-from .user_files import MAX_NAMED, PICKLES, SUFFIX, JsonObject, nearest, read_object, readable, reason_of
+from .user_files import (
+    MAX_NAMED,
+    PICKLES,
+    SUFFIX,
+    JsonObject,
+    may_be_file,
+    nearest,
+    read_object,
+    readable,
+    reason_of,
+)
 
-MAX_NAME = 200  # bytes of a file's name; disks take 255 with the ending
 CONFIGS = ("vae/config.json", "unet/config.json", INDEX)
 
 
@@ -45,6 +55,8 @@ def find_model(settings: Settings, name: str | None) -> ModelInfo:
 
     Raise ValueError naming what there is, the nearest first, or saying why what lies there cannot be used.
     """
+    if name is not None and not isinstance(name, str):
+        raise ValueError(f"model must be a name, got {shown(name)} (leave it out for the default)")
     wanted = settings.model if name is None else name
     models = list_models(settings)
     for info in models:
@@ -52,11 +64,10 @@ def find_model(settings: Settings, name: str | None) -> ModelInfo:
             return info
     if name is None and is_path(settings.model):
         path = Path(settings.model)
-        shown = path if settings.mode == "local" else path.name
-        raise ValueError(f"model {shown} cannot be used: {_why_path_unusable(path)}")
-    raise ValueError(
-        f"model must be one of: {_some_names(wanted, models)}; got {wanted!r}{_why_missing(settings, wanted)}"
-    )
+        called = path if settings.mode == "local" else path.name
+        raise ValueError(f"model {called} cannot be used: {_why_path_unusable(path)}")
+    some, why = _some_names(wanted, models), _why_missing(settings, wanted)
+    raise ValueError(f"model must be one of: {some}; got {shown(wanted)}{why}")
 
 
 def _some_names(wanted: str, models: list[ModelInfo]) -> str:
@@ -259,12 +270,8 @@ def _why_missing(settings: Settings, name: str) -> str:
     if is_hub_id(name):
         local = f"download it first, python -m sd_app download {name}, or start with it: --model {name}"
         return f" ({local})" if settings.mode == "local" else ""
-    if (
-        not name
-        or Path(name).name != name
-        or name in (".", "..")
-        or len(name.encode(errors="replace")) > MAX_NAME
-    ):
+    is_name = bool(name) and Path(name).name == name and name not in (".", "..")
+    if not (is_name and may_be_file(name) and is_whole(name)):
         return ""
     for suffix in ("", SUFFIX, *PICKLES):
         path = settings.models_dir / (name + suffix)

@@ -1,5 +1,6 @@
 """Refuse bad values in words: ValueErrors that name the field, the value, the rule and a way out."""
 
+import reprlib
 from pathlib import Path
 
 from PIL import Image
@@ -21,14 +22,21 @@ def check_text(name: str, value: object, limit: int) -> None:
         raise ValueError(f"{name} must have at most {limit:,} characters, got {len(value):,} (shorten it)")
     if "\0" in value:
         raise ValueError(f"{name} must not hold a NUL character (remove it)")
-    if any("\ud800" <= char <= "\udfff" for char in value):
+    if not is_whole(value):
         raise ValueError(f"{name} must be valid Unicode, it holds half a surrogate pair (remove it)")
+
+
+def is_whole(text: str) -> bool:
+    """Tell whether a text holds no half of a surrogate pair, which no file and no page can carry."""
+    return text.isascii() or not any("\ud800" <= char <= "\udfff" for char in text)
 
 
 def check_name(name: str, value: object) -> None:
     """Refuse what is neither None nor a non-empty name."""
     if value is not None and (not isinstance(value, str) or not value.strip() or len(value) > 500):
         raise ValueError(f"{name} must be a name, got {shown(value)} (leave it out for the default)")
+    if isinstance(value, str) and not is_whole(value):
+        raise ValueError(f"{name} must be valid Unicode, it holds half a surrogate pair (remove it)")
 
 
 def check_int(name: str, value: object, low: int, high: int, remedy: str = "") -> None:
@@ -120,5 +128,6 @@ def check_same_size(init_image: object, mask_image: object) -> None:
 def shown(value: object) -> str:
     if isinstance(value, int) and not isinstance(value, bool) and abs(value) > 10**30:
         return f"a number of {value.bit_length()} bits"  # repr of a huge int is slow or refused
-    text = repr(value)
+    # Of lists and objects only the first entries, and not how deep they go.
+    text = reprlib.repr(value) if isinstance(value, list | tuple | dict | set) else repr(value)
     return text if len(text) <= 60 else text[:57] + "..."

@@ -11,6 +11,7 @@ JsonObject = dict[str, object]  # as somebody wrote it: every value is checked w
 SUFFIX = ".safetensors"
 PICKLES = (".ckpt", ".pt", ".pth", ".bin")  # formats whose reading can run code
 MAX_NAMED = 8  # names in an error
+MAX_NAME = 200  # bytes of a file's name; disks take 255 with the ending
 MAX_REASON = 300  # characters
 
 
@@ -42,6 +43,11 @@ def reason_of(error: Exception, path: Path) -> str:
     known = error.strerror if isinstance(error, OSError) else None
     text = readable(known or str(error))
     return text.replace(str(path), path.name).replace(str(path.parent), "")[:MAX_REASON]
+
+
+def may_be_file(name: str) -> bool:
+    """Tell whether a disk can have a file of this name, with an ending behind it."""
+    return len(name.encode(errors="replace")) <= MAX_NAME
 
 
 def nearest(name: str, names: Iterable[str]) -> list[str]:

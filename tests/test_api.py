@@ -42,6 +42,26 @@ def api(settings: Settings) -> Iterator[Client]:
     demo.close()
 
 
+def test_a_picture_is_looked_inside_of(api: Client, tmp_path: Path) -> None:
+    made = api.predict(prompt="a red circle", seed=7, api_name="/txt2img")
+    answer = api.predict(handle_file(made["images"][0]), panels=["film"], api_name="/inside")
+    assert answer["is_identical"] is True
+    assert answer["sentence"].startswith("The picture was made again and is the same to the byte")
+    (panel,) = answer["panels"]
+    assert (panel["name"], panel["exactness"], panel["why_not"]) == ("film", "exact", "")
+    names = {Path(path).name: Path(path) for path in panel["files"]}
+    assert {"film-conditional.png", "film-steps.csv", "film.npz", "film.mp4"} <= set(names)
+    with Image.open(names["film-conditional.png"]) as strip:
+        assert strip.width > strip.height
+    plain = tmp_path / "plain.png"
+    Image.new("RGB", (64, 64)).save(plain)
+    answer = api.predict(handle_file(plain), panels=["film"], api_name="/inside")
+    assert answer["is_identical"] is None
+    assert "holds no parameters, so it cannot be made again" in answer["sentence"]
+    with pytest.raises(AppError, match="panels must be some of film"):
+        api.predict(handle_file(plain), panels=["flim"], api_name="/inside")
+
+
 def test_the_api_takes_the_requests_field_names_and_returns_the_saved_files(
     api: Client, outputs_dir: Path
 ) -> None:
@@ -322,7 +342,7 @@ def test_the_pages_own_events_are_not_part_of_the_api(api: Client) -> None:
     info = api.view_api(print_info=False, return_format="dict")
     assert isinstance(info, dict)
     making_tabs = {"/txt2img", "/img2img", "/inpaint", "/blend", "/walk", "/plane", "/interrogate", "/match"}
-    assert set(info["named_endpoints"]) == {*making_tabs, "/models", "/tokens"}
+    assert set(info["named_endpoints"]) == {*making_tabs, "/inside", "/models", "/tokens"}
     assert not info["unnamed_endpoints"]
 
 

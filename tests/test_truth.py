@@ -23,6 +23,7 @@ from sd_app.requests import Cancelled, Finding, InterrogateResult, InterrogateSt
 from sd_app.tiny import world
 from sd_app.ui.interrogate import words
 from sd_app.ui.interrogate.search_results import SearchResults
+from sd_app.ui.shared.files import PictureFiles
 from tests.truths import Tally, drawn, is_true, partly_wrong, stated
 
 SEED = 4242
@@ -341,6 +342,7 @@ def result_with(findings: tuple[Finding, ...], result: InterrogateResult) -> wor
     found = SearchResults().add(
         replace(result, findings=findings),
         {"file": {"path": "a.png"}, "name": "a.png"},  # type: ignore[typeddict-item]
+        "token",
     )
     return words.finished(found)
 
@@ -354,7 +356,8 @@ def test_the_page_says_how_many_times_and_lists_what_the_caption_denies_apart(st
     first = replace(result.findings[0], times=123456.0, against="a blue dog")
     step = result_with((first, *result.findings[1:]), result)["steps"][0]
     assert (step["gain"], step["against"]) == ("over 1,000×", "a blue dog")
-    assert words.restore(words.note(shown)) is not None
+    files = PictureFiles(studio.settings.outputs_dir, shared=False, copies=set())
+    assert words.restore(words.note(shown), files) is not None
 
 
 def test_the_command_says_where_clip_disagrees(tmp_path, capsys) -> None:

@@ -11,10 +11,12 @@ from pathlib import Path
 from typing import NoReturn
 
 from ..expressions import ExpressionError
+from ..failures import failure_text
 from ..requests import (
     BlendRequest,
     Img2ImgRequest,
     InpaintRequest,
+    InsideRequest,
     InterrogateRequest,
     PlaneRequest,
     Txt2ImgRequest,
@@ -23,7 +25,7 @@ from ..requests import (
 )
 from ..settings import Settings
 from ..studio import Studio
-from . import arithmetic, hub, interrogate
+from . import arithmetic, hub, inside, interrogate
 from .flags import SETTINGS, add_request_flags, add_settings_flags, given_settings
 from .listing import list_addons, list_models
 from .making import make_pictures
@@ -49,10 +51,10 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     try:
         return run(Studio(make_request(Settings, given_settings(options))), options)
-    except (ValueError, OSError, MemoryError) as error:
+    except Exception as error:  # noqa: BLE001  # whatever it is, it is one line
+        text = failure_text(error)
         # An expression's error has a line more, which points at the character.
-        message = str(error) if isinstance(error, ExpressionError) else " ".join(str(error).split())
-        message = message or type(error).__name__
+        message = text if isinstance(error, ExpressionError) else " ".join(text.split())
         print(f"{parser.prog} {options.command}: error: {message}", file=sys.stderr)
         return FAILED
     except KeyboardInterrupt:
@@ -71,6 +73,8 @@ def run(studio: Studio, options: argparse.Namespace) -> int:
             return arithmetic.show_tokens(studio, options)
         case "interrogate":
             return interrogate.run(studio, options)
+        case "inside":
+            return inside.run(studio, options)
         case "download" | "remove":
             with stop_on_ctrl_c() as check:
                 return hub.run(studio, options, check=check)
@@ -94,6 +98,10 @@ def make_parser(environ: Mapping[str, str]) -> argparse.ArgumentParser:
     add_request_flags(words, InterrogateRequest, interrogate.POSITIONAL)
     interrogate.add_output(words)
     add_settings_flags(words, environ)
+    looking = commands.add_parser("inside", help=inside.SUMMARY, description=inside.DESCRIPTION)
+    add_request_flags(looking, InsideRequest, inside.POSITIONAL)
+    inside.add_output(looking)
+    add_settings_flags(looking, environ)
     models = commands.add_parser("models", help="list the models", description="List the models.")
     add_settings_flags(models, environ)
     addons = commands.add_parser(

@@ -5,7 +5,7 @@ from contextlib import contextmanager, nullcontext
 
 from PIL import Image
 
-from ..full_memory import is_out_of_memory
+from ..failures import is_out_of_memory
 from ..weights.device_memory import OUT_OF_MEMORY
 from ..weights.memory_plan import TILE_SIDE, Plan
 from ..weights.model_manager import ModelManager

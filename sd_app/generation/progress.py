@@ -6,7 +6,7 @@ import torch
 from PIL import Image
 
 from ..checkpoints.model_info import LatentRgb
-from ..full_memory import is_out_of_memory
+from ..failures import is_out_of_memory
 from ..probes.observers import LoopStart, Observer, StepTaken
 from ..probes.pace import Arrivals, Pace
 from ..probes.previews import latents_to_pixels, preview_sheet

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..requests import Step, Txt2ImgRequest
+from ..requests import InsideRequest, InsideResult, Step, Txt2ImgRequest
 from ..settings import Settings
 
 if TYPE_CHECKING:
@@ -114,6 +114,18 @@ class LooksInside(ABC):
 
         folder = self._recordings() if keep else None
         return record.record_again(manager, request, picture, folder, on_step=on_step, announce=announce)
+
+    def inside(self, request: InsideRequest, on_step: Callable[[Step], None] | None = None) -> InsideResult:
+        """Record a picture's request again and make all panels of it, as files in memory.
+
+        What cannot be recorded is said in the result's sentence, and the panels that need no recording are
+        shown. Raise ValueError for a file that is no picture and unknown panels; Cancelled where on_step
+        raised it.
+        """
+        manager = self._ready_manager()
+        from . import report
+
+        return report.look_inside(manager, request, self._recordings(), on_step)
 
     def recordings(self) -> list[str]:
         """List the recordings that are kept, by name, the newest first."""

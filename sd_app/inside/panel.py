@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from ..probes.recording import Recording
+from ..weights.model_manager import ModelManager
 from .look import Look
 
 EXACT, MEASURED, APPROXIMATE = "exact", "measured", "approximate"
@@ -43,4 +44,6 @@ class Panel:
     make: Callable[[Look], PanelFiles]
     # Why a recording cannot be shown, a sentence; empty if it can.
     why_not: Callable[[Recording], str] = can_always
+    # Makes it of any picture that could not be recorded; None: it needs a recording.
+    make_of_picture: Callable[[ModelManager, Image.Image], PanelFiles] | None = None
     makes_pictures: bool = False  # it makes pictures of its own, which takes as long as they do

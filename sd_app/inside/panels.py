@@ -1,9 +1,12 @@
 """All panels of Look inside, in the order in which they are shown."""
 
-from . import film
+from . import fewer_steps, film
 from .panel import Panel
 
-PANELS: tuple[Panel, ...] = (film.PANEL,)
+PANELS: tuple[Panel, ...] = (
+    film.PANEL,
+    fewer_steps.PANEL,
+)
 
 
 def find_panels(names: tuple[str, ...] = ()) -> tuple[Panel, ...]:

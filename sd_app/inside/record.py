@@ -46,6 +46,7 @@ class RecordedPicture:
     is_identical: bool  # to the byte
     sentence: str  # says so, or why not
     notes: tuple[str, ...] = ()  # what of its parameters was not taken
+    recording_name: str = ""  # under which it is kept
 
 
 def record(
@@ -56,8 +57,8 @@ def record(
     watch: Watch | None = None,
     on_step: OnStep | None = None,
     announce: Announce | None = None,
-) -> tuple[Recording, Image.Image]:
-    """Make a request's one picture and return its recording; keep that in the folder.
+) -> tuple[Recording, Image.Image, str]:
+    """Make a request's one picture; return its recording, it, and the name under which that is kept.
 
     Raise ValueError for several pictures, or where the recording would be too large; Cancelled where on_step
     or announce raised it, since half a recording is none.
@@ -80,9 +81,8 @@ def record(
     if not recorder.recordings:
         raise ValueError(f"there is nothing to record: {result.notice}")
     recording = recorder.recordings[0]
-    if folder:
-        folder.save(recording)
-    return recording, result.images[0]
+    name = folder.save(recording).name if folder else ""
+    return recording, result.images[0], name
 
 
 def recording_size(manager: ModelManager, request: Txt2ImgRequest, watch: Watch | None = None) -> int:
@@ -136,10 +136,15 @@ def record_again(
 
     `reasons` are what may have made another one of it, the likeliest first.
     """
-    recording, image = record(manager, request, folder, **options)  # type: ignore[arg-type]
+    recording, image, name = record(manager, request, folder, **options)  # type: ignore[arg-type]
     identical, sentence = compare(image, picture, (*reasons, why_other_device(recording)))
     return RecordedPicture(
-        recording=recording, image=image, is_identical=identical, sentence=sentence, notes=notes
+        recording=recording,
+        image=image,
+        is_identical=identical,
+        sentence=sentence,
+        notes=notes,
+        recording_name=name,
     )
 
 

@@ -12,7 +12,7 @@ from open_clip.transformer import LayerNormFp32
 from PIL import Image
 from torch import nn
 
-from ..full_memory import is_out_of_memory
+from ..failures import is_out_of_memory
 from ..hub.hub_errors import hub_errors
 from .models import ClipName
 from .tables import tower_key

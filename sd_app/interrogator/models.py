@@ -5,6 +5,7 @@ from pathlib import Path
 
 from ..checks import shown
 from ..settings import EMBEDDED_DIR, Settings
+from ..user_files import may_be_file
 
 EMBEDDED_CLIP, EMBEDDED_CAPTIONER = "tiny-clip", "tiny-blip"
 KNOWN_CLIPS = ("ViT-L-14/openai", "ViT-H-14/laion2b_s32b_b79k", "ViT-B-32/openai")
@@ -97,7 +98,7 @@ def is_captioner(folder: Path) -> bool:
 
 def _find_folder(settings: Settings, name: str) -> Path | None:
     """Return the folder of that name in models_dir, or the embedded one; None for a path, or for nothing."""
-    if not name or name in (".", "..") or "\0" in name or Path(name).name != name:
+    if not name or name in (".", "..") or "\0" in name or Path(name).name != name or not may_be_file(name):
         return None
     folder = settings.models_dir / name
     return folder if folder.is_dir() else _embedded().get(name)

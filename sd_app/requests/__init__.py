@@ -58,6 +58,7 @@ from .interrogating_results import (
     RankedPhrase,
     Score,
 )
+from .looking_inside import InsideRequest, InsideResult, PanelShown
 from .making import (
     MAX_NUM_IMAGES,
     MAX_PROMPT,
@@ -123,6 +124,8 @@ __all__ = [
     "InfotextKey",
     "InpaintRequest",
     "InpaintResult",
+    "InsideRequest",
+    "InsideResult",
     "InterrogateRequest",
     "InterrogateResult",
     "InterrogateStep",
@@ -130,6 +133,7 @@ __all__ = [
     "MatchRequest",
     "MatchResult",
     "NearWord",
+    "PanelShown",
     "PlaneRequest",
     "PlaneResult",
     "RankedGroup",

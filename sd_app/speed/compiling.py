@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from ..full_memory import is_out_of_memory
+from ..failures import is_out_of_memory
 from ..metadata import write_bytes
 from .calls import Tensors, unflatten
 from .graphs import signature

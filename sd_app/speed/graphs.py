@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ..full_memory import is_out_of_memory
+from ..failures import is_out_of_memory
 from .calls import Tensors
 from .capture import Capture, Captured
 

@@ -11,7 +11,9 @@ from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from .shared.guarded import FailureMiddleware
 from .shared.scripts import routes
+from .shared.visitors import VisitorMiddleware
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 LOOPBACK_NAMES = ["127.0.0.1", "localhost", "[::1]"]  # as a browser writes them into Host
@@ -91,7 +93,11 @@ def launch_options(access: Access) -> dict[str, object]:
 
 def middleware(mode: str) -> list[Middleware]:
     """Return the checks in front of the app, outermost first."""
-    checks = [Middleware(SameOriginMiddleware)]
+    checks = [
+        Middleware(SameOriginMiddleware),
+        Middleware(FailureMiddleware, mode=mode),
+        Middleware(VisitorMiddleware),
+    ]
     if mode == "local":
         # Without this a web page could reach the app under a name of its own that points to 127.0.0.1.
         checks.insert(0, Middleware(TrustedHostMiddleware, allowed_hosts=LOOPBACK_NAMES, www_redirect=False))

@@ -10,7 +10,7 @@ from diffusers import AutoencoderKL
 from torch import Tensor, nn
 
 from ..addons import Additions, VaeUse, stamp_files
-from ..full_memory import is_out_of_memory
+from ..failures import is_out_of_memory
 from .components import Components
 from .device_memory import OUT_OF_MEMORY
 from .lora_merging import MergedLoras

@@ -10,7 +10,7 @@ from weakref import WeakKeyDictionary
 import psutil
 import torch
 
-from ..full_memory import is_out_of_memory
+from ..failures import is_out_of_memory
 from .components import Components
 from .devices import CPU
 from .memory_plan import GUIDED, UNET_TENSORS, VAE_TENSORS, VAE_TENSORS_ON_CARDS, Demand

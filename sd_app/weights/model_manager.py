@@ -18,7 +18,7 @@ from transformers import CLIPTokenizer
 from ..addons import NO_ADDITIONS, Additions
 from ..catalog import find_model
 from ..checkpoints.model_info import ModelInfo
-from ..full_memory import is_out_of_memory
+from ..failures import is_out_of_memory
 from ..requests import Status
 from ..settings import Settings
 from ..speed import make_fast_unet

@@ -9,7 +9,7 @@ from PIL import Image
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from ..full_memory import is_out_of_memory
+from ..failures import is_out_of_memory
 from ..user_files import reason_of
 
 

@@ -100,7 +100,6 @@ def test_a_picture_becomes_words_that_can_be_switched_drawn_and_sent(tab: Locato
 
     # A reload brings back the form, the picture and the words, and they can still be switched.
     page.reload()
-    page.wait_for_selector(".result")
     page.get_by_role("tab", name="Interrogate", exact=True).click()
     expect(tab.locator(".result-prompt")).to_have_text(whole)
     expect(drawn(tab)).to_be_visible()

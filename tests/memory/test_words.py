@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from sd_app.full_memory import is_out_of_memory
+from sd_app.failures import is_out_of_memory
 from sd_app.generation.out_of_memory import AGAIN
 from tests.memory.steps import TXT2IMG, make, parts
 

@@ -2,8 +2,10 @@
 
 import gradio as gr
 
+from ...queue import JobQueue
+from ...requests import Txt2ImgRequest, request_fields
 from ..shared.files import PictureFiles
-from ..shared.job_queue import JobQueue
+from ..shared.form import whole_number
 from ..shared.studio_protocol import PageStudio
 from .answers import Answer, describe_model, describe_tokens
 from .endpoints import ENDPOINTS, answer_or_error, job_endpoint
@@ -27,10 +29,9 @@ def publish_api(studio: PageStudio, queue: JobQueue, files: PictureFiles) -> Non
         """
 
         def report() -> Answer:
-            text = _text(prompt)
-            steps = num_inference_steps and (num_inference_steps, num_inference_steps)
-            read = studio.tokens(text, model, steps=steps or None)
-            return describe_tokens(read, None if read.texts else studio.token_table(text, model))
+            steps = _steps(num_inference_steps)
+            read = studio.tokens(prompt, model, steps=(steps, steps) if steps else None)
+            return describe_tokens(read, None if read.texts else studio.token_table(prompt, model))
 
         return answer_or_error(studio, report)
 
@@ -41,7 +42,7 @@ def publish_api(studio: PageStudio, queue: JobQueue, files: PictureFiles) -> Non
     gr.api(tokens, api_name="tokens")
 
 
-def _text(value: object) -> str:
-    if not isinstance(value, str):
-        raise ValueError(f"prompt must be text, got {str(value)[:60]}")
-    return value
+def _steps(value: object) -> int | None:
+    steps = request_fields(Txt2ImgRequest)["num_inference_steps"].checked(whole_number(value))
+    assert steps is None or isinstance(steps, int)
+    return steps

@@ -10,6 +10,7 @@ from ...requests import (
     DriftReport,
     FramesResult,
     InpaintResult,
+    InsideResult,
     InterrogateResult,
     Jump,
     MatchResult,
@@ -25,7 +26,7 @@ from ..shared.frames import curve
 
 # The type as Gradio announces it; what it holds, the endpoints' docstrings say.
 Answer = dict[str, Any]
-Result = Txt2ImgResult | InterrogateResult | MatchResult
+Result = Txt2ImgResult | InterrogateResult | MatchResult | InsideResult
 
 
 def answer_of(result: Result, files: PictureFiles) -> Answer:
@@ -34,6 +35,8 @@ def answer_of(result: Result, files: PictureFiles) -> Answer:
         return _found(result)
     if isinstance(result, MatchResult):
         return _matched(result)
+    if isinstance(result, InsideResult):
+        return _inside(result, files)
     answer = {
         "images": [files.file(path) for path in result.paths],
         "seeds": list(result.seeds),
@@ -64,6 +67,25 @@ def _matched(result: MatchResult) -> Answer:
     for name in ("percentile", "chance"):
         answer[f"{name}s"] = [[score[name] for score in row] for row in rarities]
     return answer
+
+
+def _inside(result: InsideResult, files: PictureFiles) -> Answer:
+    """Return what each panel says of itself, and its files."""
+    about = ("name", "title", "seen", "not_shown", "formula", "exactness", "why_not")
+    panels = [
+        {name: getattr(panel, name) for name in about}
+        | {
+            "said": list(panel.said),
+            "files": [files.data(data, name) for name, data in panel.files.items()],
+        }
+        for panel in result.panels
+    ]
+    names = ("sentence", "is_identical", "recording_bytes", "notice")
+    return {
+        **{name: getattr(result, name) for name in names},
+        "panels": panels,
+        "seconds": round(result.seconds, 3),
+    }
 
 
 def _found(result: InterrogateResult) -> Answer:

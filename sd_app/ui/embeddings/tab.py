@@ -7,6 +7,7 @@ from functools import partial
 import gradio as gr
 
 from ...checkpoints.model_info import ModelInfo
+from ...queue import JobQueue
 from ...requests import BlendRequest, PlaneRequest, WalkRequest, take_apart
 from ..shared.addon_picker import addon_block
 from ..shared.browser_state import QUIET
@@ -20,6 +21,7 @@ from ..shared.controls import (
     negative_box,
     notice_block,
     parameter_drop,
+    part_title,
     picked,
     sampling_block,
     size_block,
@@ -28,7 +30,6 @@ from ..shared.controls import (
 from ..shared.field_controls import control
 from ..shared.files import PictureFiles
 from ..shared.form import MODES
-from ..shared.job_queue import JobQueue
 from ..shared.making_events import MakingTabEvents
 from ..shared.result import result_block
 from ..shared.studio_protocol import PageStudio
@@ -47,7 +48,7 @@ from .expression_lines import expression_line, prompt_line
 from .tokens import TokenView, token_view
 
 NAME = "embeddings"
-EXPRESSIONS = ("expression", "a", "b", "direction")
+FILLED = ("prompt", "space", "expression", "a", "b", "direction")  # by an example
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,11 +64,16 @@ class EmbeddingsEvents(MakingTabEvents):
 
     def wire(self, demo: gr.Blocks) -> None:
         super().wire(demo)
-        self.tokens.wire(dict(self.form), self.show)
-        self.stop_reading.click(self.stop_mine, **QUIET)
+        self.tokens.wire(dict(self.form), self.show, self.stop_reading)
         self._wire_spelling()
         for name, fields_of in (("blend", take_apart), ("walk", way_of), ("plane", plane_of)):
-            self.chips[name].pick(self._taker(fields_of), outputs=self._filled, **QUIET)
+            self.chips[name].pick(
+                self._taker(fields_of),
+                inputs=self._filled,
+                outputs=[*self._filled, self.prompts.notice],
+                preprocess=False,
+                **QUIET,
+            )
 
     def _wire_spelling(self) -> None:
         quick: dict[str, object] = {"preprocess": False, "trigger_mode": "always_last", **QUIET}
@@ -84,13 +90,14 @@ class EmbeddingsEvents(MakingTabEvents):
 
     @property
     def _filled(self) -> list[Component]:
-        return [self.form[name] for name in ("prompt", "space", *EXPRESSIONS)]
+        return [self.form[name] for name in FILLED]
 
-    def _taker(self, fields_of: Callable[[str], dict[str, str]]) -> Callable[[gr.EventData], Updates]:
+    def _taker(self, fields_of: Callable[[str], dict[str, str]]) -> Callable[..., Updates]:
         """Return what fills the form from an example that was picked."""
 
-        def take(event: gr.EventData) -> Updates:
-            return self.fill(fields_of(picked(event)))
+        def take(event: gr.EventData, *before: object) -> Updates:
+            fields = fields_of(picked(event))
+            return self.fill(fields) | self.replaced(dict(zip(FILLED, before, strict=True)), fields)
 
         return take
 
@@ -104,6 +111,7 @@ def embeddings_tab(
         gr.Row(elem_classes="maker", equal_height=False),
     ):
         with gr.Column(elem_classes="ask", scale=0, min_width=320):
+            part_title("Embeddings")
             notice = notice_block()
             modes = [(mode.capitalize(), mode) for mode in MODES]
             mode = gr.Radio(modes, value=MODES[0], label="What to do", elem_classes=["choice", "modes"])

@@ -246,10 +246,11 @@ class TokenView {
     }
     this.root.addEventListener("tokens:near", (event) => this.takeNear(event.detail));
     this.root.closest(".maker")?.addEventListener("click", (event) => {
+      if (!event.target.closest(".show-numbers .generate")) return;
+      drawMessage(this.root.querySelector(".result-message"), "");
+      this.find("state").textContent = "Starting";
       // On a phone the result is below the form: go there.
-      if (event.target.closest(".show-numbers .generate") && matchMedia(PHONE).matches) {
-        this.root.scrollIntoView({ behavior: "smooth", block: "start" });
-      }
+      if (matchMedia(PHONE).matches) this.root.scrollIntoView({ behavior: "smooth", block: "start" });
     });
     const themed = new MutationObserver(() => this.drawn && this.paintRows());
     themed.observe(document.body, { attributes: true, attributeFilter: ["class"] });

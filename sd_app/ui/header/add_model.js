@@ -104,9 +104,11 @@ class AddModel {
   hereItem(model) {
     const sure = this.asked === model.hub_id;
     const remove = () => {
-      if (sure) this.trigger("remove", { id: model.hub_id });
       this.asked = sure ? "" : model.hub_id;
-      this.drawHere();
+      if (sure) {
+        this.show({ phase: "idle", text: "Deleting" });
+        this.trigger("remove", { id: model.hub_id });
+      } else this.drawHere();
     };
     const made = button(sure ? "Delete for good?" : "Delete", remove);
     if (sure) made.className = "add-model-sure";
@@ -116,6 +118,12 @@ class AddModel {
   }
 
   // -- what happens
+
+  // Draw at once what a press begins, before the server's answer.
+  show(change) {
+    this.props.value = { ...this.value, ...change };
+    this.draw();
+  }
 
   receive() {
     this.looking = false;
@@ -156,11 +164,12 @@ class AddModel {
       this.look(this.find("id").value.trim());
     });
     this.find("begin").addEventListener("click", () => {
-      this.find("begin").disabled = true;
-      this.trigger("begin", { id: this.value.plan.hub_id });
+      const id = this.value.plan.hub_id;
+      this.show({ phase: "running", text: "", hub_id: id, fraction: 0, words: "Starting", stopping: false });
+      this.trigger("begin", { id });
     });
     this.find("cancel").addEventListener("click", () => {
-      this.find("cancel").disabled = true;
+      this.show({ stopping: true, words: "Stopping" });
       this.trigger("cancel");
     });
   }

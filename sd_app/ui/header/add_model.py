@@ -15,8 +15,7 @@ import gradio as gr
 
 from ...requests import Cancelled, DownloadPlan, DownloadProgress, format_bytes
 from ..shared.browser_state import QUIET, RUN, TELLING
-from ..shared.errors import error_sentence
-from ..shared.job_events import attempt
+from ..shared.errors import attempt, error_sentence
 from ..shared.result import download_text
 from ..shared.scripts import script_of
 from ..shared.studio_protocol import PageStudio

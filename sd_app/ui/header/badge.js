@@ -12,9 +12,16 @@ class Badge {
     this.root = element.querySelector(".badge");
     this.props = props;
     this.find("open").addEventListener("click", () => this.open(this.find("panel").hidden));
-    this.find("unload").addEventListener("click", () => trigger("free"));
+    this.find("unload").addEventListener("click", () => {
+      this.props.value = { ...this.props.value, waiting: true, note: "Freeing memory…" };
+      this.draw();
+      trigger("free");
+    });
     document.addEventListener("pointerdown", (event) => {
       if (!this.root.contains(event.target)) this.open(false);
+    });
+    this.root.addEventListener("focusout", ({ relatedTarget }) => {
+      if (relatedTarget && !this.root.contains(relatedTarget)) this.open(false);
     });
     this.root.addEventListener("keydown", (event) => this.closeByKey(event));
   }
@@ -28,6 +35,7 @@ class Badge {
     const starting = !facts.length;
     this.root.querySelector(".dot").classList.toggle("starting", starting);
     const shown = starting ? ["Starting…"] : words;
+    this.find("open").ariaLabel = `What runs where: ${shown.join(", ")}`;
     this.find("words").replaceChildren(...shown.map((word) => node("span", "", word)));
     const lines = facts.flatMap(([name, text]) => [node("dt", "", name), node("dd", "", text)]);
     this.root.querySelector("dl").replaceChildren(...lines);

@@ -10,8 +10,7 @@ import gradio as gr
 
 from ...requests import Status, format_bytes
 from ..shared.browser_state import QUIET, RUN
-from ..shared.errors import error_text
-from ..shared.job_events import attempt
+from ..shared.errors import attempt, error_text
 from ..shared.scripts import script_of
 from ..shared.studio_protocol import PageStudio
 

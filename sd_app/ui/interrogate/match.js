@@ -44,7 +44,7 @@ export function cellMarks(values, isCosine) {
 
 class Matrix {
   constructor(component, sendTo) {
-    this.job = new JobBlock(component, sendTo);
+    this.job = new JobBlock(component, sendTo, () => this.render());
     this.chosen = "cosines";
     this.kept = null; // the last table: it stays when a job ends without any
     this.job.find("views").addEventListener("click", (event) => {

@@ -10,7 +10,7 @@ from ...requests import CLASSIC_PHRASES, DEFAULT_PHRASES, InterrogateRequest, re
 from ..shared.browser_state import QUIET
 from ..shared.components import Component, Fields, Form, Updates, Values
 from ..shared.controls import panel_title
-from ..shared.field_controls import control
+from ..shared.field_controls import control, if_chosen
 from ..shared.form import build_request
 from ..shared.scripts import function_of
 from ..shared.studio_protocol import PageStudio
@@ -52,7 +52,12 @@ class SearchForm:
             **QUIET,
         )
         form["clip_model"].input(
-            self.list_choices, inputs=form["clip_model"], outputs=form["groups"], preprocess=False, **QUIET
+            self.list_choices,
+            js=if_chosen(form["clip_model"]),
+            inputs=form["clip_model"],
+            outputs=form["groups"],
+            preprocess=False,
+            **QUIET,
         )
 
     def read(self, values: Values, image: Image.Image | None) -> InterrogateRequest:
@@ -79,7 +84,9 @@ class SearchForm:
         return None if isinstance(chosen, list) and set(map(str, chosen)) == default else chosen
 
     def list_choices(self, clip_model: object) -> object:
-        """Show the lists of a CLIP, its default ones chosen."""
+        """Show the lists of a CLIP, its default ones chosen; None chooses nothing."""
+        if clip_model is None:
+            return gr.skip()
         found = lists(self.studio, clip_model)
         return gr.update(choices=list(found), value=[name for name, on in found.items() if on])
 

@@ -1,6 +1,5 @@
 """What was found for pictures, kept on the server, so that phrases can be switched and prompts drawn."""
 
-import secrets
 from collections import OrderedDict
 from dataclasses import dataclass, replace
 from threading import Lock
@@ -49,13 +48,11 @@ class SearchResults:
         self._lock = Lock()
         self._limit = limit
 
-    def add(self, result: InterrogateResult, picture: NamedFile) -> SearchResult:
-        """Keep a result and its entry, as the canvas has its picture."""
+    def add(self, result: InterrogateResult, picture: NamedFile, token: str) -> SearchResult:
+        """Keep a result under its job's id, with its entry, as the canvas has its picture."""
         light = replace(result, request=replace(result.request, image=picture["file"]["path"]))
         score = Score(**{name: getattr(light, name) for name in SCORE})
-        return self._put(
-            SearchResult(token=secrets.token_urlsafe(16), result=light, picture=picture, score=score)
-        )
+        return self._put(SearchResult(token=token, result=light, picture=picture, score=score))
 
     def get(self, token: object) -> SearchResult:
         """Return a search result; raise ValueError if it is not kept any more."""

@@ -4,10 +4,10 @@ from dataclasses import replace
 
 import gradio as gr
 
+from ...queue import JobQueue
 from ..shared.canvas import canvas_block
-from ..shared.controls import go_row, notice_block
+from ..shared.controls import go_row, notice_block, part_title
 from ..shared.files import PictureFiles
-from ..shared.job_queue import JobQueue
 from ..shared.studio_protocol import PageStudio
 from .events import NAME, SearchEvents
 from .match import MatchEvents, match_columns
@@ -41,6 +41,7 @@ def _words_view(
     studio: PageStudio, queue: JobQueue, files: PictureFiles, picker: gr.Dropdown
 ) -> SearchEvents:
     with gr.Column(elem_classes="ask", scale=0, min_width=320):
+        part_title("Find words")
         notice = notice_block()
         canvas = canvas_block("view", files, studio.settings.max_pixels)
         search_form = search_form_block(studio)

@@ -7,11 +7,14 @@ export function mount(component, { most }) {
   uploads.receive();
 }
 
+const pathsOf = (pictures) => pictures.map((one) => one.file.path).join();
+
 class Uploads {
   constructor({ element, props, trigger, upload }, most) {
     this.root = element.querySelector(".uploads");
     Object.assign(this, { props, trigger, upload, most });
     this.seen = ""; // the files as last told
+    this.removed = null; // what was there before the last pictures were taken away
     this.listen();
   }
 
@@ -30,29 +33,48 @@ class Uploads {
     message.hidden = !message.textContent;
     this.find("hint").hidden = count > 0;
     this.find("clear").hidden = !count;
+    this.find("undo").hidden = !this.removed;
     this.find("count").textContent = count ? `${count} of ${this.most}` : "";
     this.find("open").disabled = count >= this.most;
     this.find("pictures").replaceChildren(...this.pictures.map((one, index) => this.thumb(one, index)));
   }
 
   thumb({ file, name }, index) {
-    const remove = () => this.keep(this.pictures.filter((_, at) => at !== index));
+    const remove = () => this.remove(this.pictures.filter((_, at) => at !== index));
     const made = button(null, remove, { title: `${name}: press to remove it` });
     made.setAttribute("aria-label", `Remove ${name}`);
     made.append(picture(file.url));
     return made;
   }
 
+  // Leave only these; the others can be brought back.
+  remove(left) {
+    this.removed = this.pictures;
+    this.keep(left);
+  }
+
+  undo() {
+    const pictures = this.removed;
+    this.removed = null;
+    this.keep(pictures);
+    this.find("open").focus();
+  }
+
   keep(pictures) {
     this.props.value = { pictures, text: "" };
+    this.seen = pathsOf(pictures);
     this.draw();
     this.trigger("painted");
   }
 
   receive() {
     this.draw();
-    const paths = this.pictures.map((one) => one.file.path).join();
-    if (paths !== this.seen) this.trigger("painted");
+    const paths = pathsOf(this.pictures);
+    if (paths !== this.seen) {
+      this.removed = null; // others came: what was there before is no step back any more
+      this.draw();
+      this.trigger("painted");
+    }
     this.seen = paths;
   }
 
@@ -77,7 +99,8 @@ class Uploads {
       input.value = "";
       input.click();
     });
-    this.find("clear").addEventListener("click", () => this.keep([]));
+    this.find("clear").addEventListener("click", () => this.remove([]));
+    this.find("undo").addEventListener("click", () => this.undo());
     input.addEventListener("change", () => {
       if (input.files.length) this.take([...input.files]);
     });

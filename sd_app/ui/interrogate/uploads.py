@@ -1,6 +1,7 @@
 """Uploads: several pictures at once, for the matching matrix."""
 
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TypedDict
 
@@ -10,6 +11,7 @@ from ...images import open_image
 from ...requests import MAX_MATCHES
 from ..shared.canvas import picture_entry
 from ..shared.components import NamedFile
+from ..shared.errors import attempt
 from ..shared.files import PictureFiles
 from ..shared.scripts import script_of
 
@@ -34,21 +36,22 @@ class Uploads:
     files: PictureFiles
     max_pixels: int
 
-    def add(self, value: object, files: object) -> tuple[UploadsValue, list[ValueError | OSError]]:
+    def add(self, value: object, files: object) -> tuple[UploadsValue, list[Exception]]:
         """Return the value with uploaded files added, and what is wrong with those that were not."""
         pictures = self.entries(value)
-        errors: list[ValueError | OSError] = []
+        errors: list[Exception] = []
         for file in files if isinstance(files, list) else []:
             if len(pictures) >= MAX_MATCHES:
                 errors.append(ValueError(f"images must number at most {MAX_MATCHES} (remove one first)"))
                 break
-            try:
-                path, name = file.get("path"), file.get("name")
-                image = open_image(self.files.uploaded(path), max_pixels=self.max_pixels)
-                pictures.append(picture_entry(self.files, image, name))
-            except (ValueError, OSError) as error:
-                errors.append(error)
+            attempt(partial(self._add, file, pictures), errors.append)
         return {"pictures": pictures, "text": ""}, errors
+
+    def _add(self, file: object, pictures: list[NamedFile]) -> None:
+        """Put an uploaded file behind the pictures."""
+        path, name = (file.get("path"), file.get("name")) if isinstance(file, dict) else (None, None)
+        image = open_image(self.files.uploaded(path), max_pixels=self.max_pixels)
+        pictures.append(picture_entry(self.files, image, name))
 
     def entries(self, value: object) -> list[NamedFile]:
         """Return the entries of a value whose files are still there, and nothing else it may hold."""

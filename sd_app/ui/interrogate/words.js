@@ -41,7 +41,7 @@ export function toggled(off, index) {
 
 class Words {
   constructor(component, sendTo) {
-    this.job = new JobBlock(component, sendTo);
+    this.job = new JobBlock(component, sendTo, () => this.render());
     this.raises = this.job.find("caveat").textContent;
     this.gains = this.job.find("chip-hint").textContent;
     this.kept = null; // the last words: they stay when a job ends without any
@@ -155,7 +155,9 @@ class Words {
       });
     this.job.find("actions").addEventListener("click", (event) => {
       const action = event.target.closest("button")?.dataset.do;
-      if (action && !this.job.busy) this.job.trigger(action);
+      if (!action || this.job.busy) return;
+      if (action === "check") this.job.start();
+      this.job.trigger(action);
     });
     this.job.find("copy").addEventListener("click", () => this.copy());
   }

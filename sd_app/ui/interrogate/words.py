@@ -3,17 +3,19 @@
 It is a job block as result.py's is (see job.js); its value is a WordsValue, which words.js draws.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from math import isnan
 from typing import TypedDict, cast
 
 import gradio as gr
 
+from ...queue import JobNow
 from ...requests import Accepted, Finding, InterrogateResult, InterrogateStep, RankedPhrase, Score
-from ..shared.job_queue import Waiting
+from ..shared.files import PictureFiles
+from ..shared.kept_shape import Maybe, like
 from ..shared.result import duration, job_block
 from ..shared.result_values import JobValue
-from .search_results import Drawings, SearchResult
+from .search_results import Drawings, LabelledPicture, SearchResult
 
 
 class Caption(TypedDict):
@@ -47,6 +49,14 @@ class PhraseGroup(TypedDict):
     rows: list[list[str]]
 
 
+class KeptDrawings(TypedDict):
+    """What was drawn with the prompt: its words, and each picture as path and label."""
+
+    text: str
+    prompt: str
+    images: list[list[str]]
+
+
 class KeptWords(TypedDict):
     """The part of the value that the browser keeps for a reload."""
 
@@ -62,6 +72,7 @@ class KeptWords(TypedDict):
     score: ScoreText
     curve: list[float]  # cosines from the caption to the prompt
     groups: list[PhraseGroup]
+    kept_drawn: KeptDrawings | None
 
 
 class WordsValue(KeptWords, JobValue):
@@ -71,7 +82,6 @@ class WordsValue(KeptWords, JobValue):
     drawn: Drawings | None  # of "check by drawing"
 
 
-MAX_LIST = 1000  # entries of a list that the browser kept
 NO_SCORE: ScoreText = {"cosine": "", "rank": "", "chance": ""}
 EMPTY: WordsValue = {
     "phase": "empty",
@@ -89,11 +99,12 @@ EMPTY: WordsValue = {
     "score": NO_SCORE,
     "curve": [],
     "groups": [],
+    "kept_drawn": None,
     "drawn": None,
     "note": "",
 }
 # What the browser keeps for a reload, and of which kind it must be.
-KEPT: KeptWords = {
+KEPT: Mapping[str, object] = {
     "token": "",
     "mode": "",
     "text": "",
@@ -106,6 +117,7 @@ KEPT: KeptWords = {
     "score": NO_SCORE,
     "curve": [0.0],
     "groups": [{"name": "", "rows": [[""]]}],
+    "kept_drawn": Maybe({"text": "", "prompt": "", "images": [[""]]}),
 }
 LARGE = ((1e12, "trillion"), (1e9, "billion"), (1e6, "million"))
 DIGITS = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
@@ -116,9 +128,9 @@ def words_block(name: str) -> gr.HTML:
     return job_block(name, EMPTY, "interrogate/words", "toggle", "check")
 
 
-def waiting(event: Waiting) -> WordsValue:
+def waiting(now: JobNow) -> WordsValue:
     """Draw a job that waits."""
-    return {**EMPTY, "phase": "waiting", "text": event.text}
+    return {**EMPTY, "phase": "waiting", "text": now.waiting_text}
 
 
 def running(step: InterrogateStep, mode: str) -> WordsValue:
@@ -208,29 +220,38 @@ def _columns(phrase: RankedPhrase) -> list[str]:
 
 def note(drawn: WordsValue) -> KeptWords:
     """Return what the browser shall keep of a drawn search result."""
-    return cast(KeptWords, {name: value for name, value in drawn.items() if name in KEPT})
+    kept = {name: value for name, value in drawn.items() if name in KEPT}
+    return cast(KeptWords, {**kept, "kept_drawn": _keep_drawn(drawn["drawn"])})
 
 
-def restore(saved: object) -> WordsValue | None:
+def _keep_drawn(drawn: Drawings | None) -> KeptDrawings | None:
+    if drawn is None:
+        return None
+    images = [[picture["file"]["path"], picture["label"]] for picture in drawn["images"]]
+    return {"text": drawn["text"], "prompt": drawn["prompt"], "images": images}
+
+
+def restore(saved: object, files: PictureFiles) -> WordsValue | None:
     """Return the value of a search that the browser kept, None for anything else. It is not trusted."""
     try:
-        kept = cast(KeptWords, _like(saved, KEPT))
+        kept = cast(KeptWords, like(saved, KEPT))
     except ValueError:
         return None
-    return {**EMPTY, **kept, "phase": "done", "fraction": 1}
+    drawn = _read_drawn(kept["kept_drawn"], files)
+    return {**EMPTY, **kept, "kept_drawn": None, "drawn": drawn, "phase": "done", "fraction": 1}
 
 
-def _like(value: object, pattern: object) -> object:
-    """Return a value made of nothing but what the pattern has; raise ValueError if it is of another kind."""
-    if isinstance(pattern, dict) and isinstance(value, dict):
-        return {name: _like(value.get(name), part) for name, part in pattern.items()}
-    if isinstance(pattern, list) and isinstance(value, list) and len(value) <= MAX_LIST:
-        return [_like(entry, pattern[0]) for entry in value]
-    if isinstance(pattern, str) and isinstance(value, str):
-        return value
-    if isinstance(pattern, int | float) and isinstance(value, int | float):
-        return value
-    raise ValueError("the browser kept something else")
+def _read_drawn(kept: KeptDrawings | None, files: PictureFiles) -> Drawings | None:
+    """Return what was drawn, if all its pictures are still there."""
+    if kept is None:
+        return None
+    images: list[LabelledPicture] = []
+    for entry in kept["images"]:
+        file = files.again(entry[0]) if len(entry) == 2 else None
+        if file is None:
+            return None
+        images.append({"file": file, "label": entry[1]})
+    return {"text": kept["text"], "prompt": kept["prompt"], "images": images, "preview": None}
 
 
 def _summary(result: InterrogateResult) -> str:

@@ -1,7 +1,7 @@
 """What events hand to and fro: components, what they hold, and what they shall hold."""
 
 from collections.abc import Mapping
-from typing import Any, TypedDict
+from typing import Any, NotRequired, TypedDict
 
 from gradio.components import Component
 
@@ -35,3 +35,7 @@ class Notice(TypedDict):
 
     text: str
     before: dict[str, object] | None
+    offers: NotRequired[list[list[str]]]  # id and label of tabs that make such pictures
+    # What such a tab is given then: the parameters, and the picture's file and name if there is one.
+    parameters: NotRequired[str]
+    picture: NotRequired[list[str]]

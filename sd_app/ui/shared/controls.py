@@ -12,6 +12,7 @@ from .browser_state import QUIET
 from .components import Component, Fields, Form, Notice
 from .field_controls import control
 from .form import OWN_VAE, RANDOM_SEED, model_defaults
+from .kinds import MAKERS
 from .scripts import function_of, script_of
 
 # The slider's end; larger values arrive with a picture's parameters.
@@ -37,13 +38,16 @@ class PromptBlock:
 def notice_block() -> gr.HTML:
     """Make the line that tells what was put into the form, {text, before}; it triggers `undo`.
 
-    Settings that are pasted into a prompt arrive there too, as `pasted` with their text; see page.js.
+    Settings that are pasted into a prompt arrive there too, as `pasted` with their text; see page.js. A tab
+    that it offers is asked for by `move_NAME`.
     """
+    moves = [f"move_{name}" for name in MAKERS]
     return gr.HTML(
         value=NO_NOTICE,
         html_template='<p class="notice" role="status" hidden><span></span>'
-        '<button type="button">Undo</button></p>',
-        js_on_load=script_of("shared/notice.js", "undo", "pasted"),
+        '<span class="notice-does"><button type="button" class="notice-undo"'
+        ' aria-label="Undo what was put into the form">Undo</button></span></p>',
+        js_on_load=script_of("shared/notice.js", "undo", "pasted", *moves),
         apply_default_css=False,
         elem_classes="notice-block",
     )
@@ -94,10 +98,10 @@ def negative_box(*classes: str) -> Component:
     return words_box(Txt2ImgRequest, "negative_prompt", "What to leave out", *classes)
 
 
-def prompt_block(model: ModelInfo | None) -> PromptBlock:
-    """Make what you say."""
+def prompt_block(model: ModelInfo | None, *, autofocus: bool) -> PromptBlock:
+    """Make what you say. With `autofocus` it has the focus as soon as it is there."""
     notice = notice_block()
-    prompt = words_box(Txt2ImgRequest, "prompt", "Describe the picture", lines=3, autofocus=True)
+    prompt = words_box(Txt2ImgRequest, "prompt", "Describe the picture", lines=3, autofocus=autofocus)
     prompt_line = gr.HTML(token_line(None), elem_classes="token-line", apply_default_css=False)
     examples = examples_block(list(model.example_prompts) if model else [])
     negative = negative_box()
@@ -116,6 +120,11 @@ def go_row(label: str = "Generate", *classes: str) -> tuple[gr.Button, gr.Button
         generate = gr.Button(label, variant="primary", elem_classes="generate", scale=4, min_width=140)
         stop = gr.Button("Stop", variant="stop", elem_classes="stop-run", scale=1, min_width=80)
     return generate, stop
+
+
+def part_title(text: str) -> None:
+    """Head a part of the page for those who hear it; the chosen tab shows the same words to who sees."""
+    gr.HTML(f'<h2 class="unseen">{text}</h2>', apply_default_css=False, elem_classes="part-title")
 
 
 def panel_title(text: str) -> None:

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import gradio as gr
 
 from ...requests import RequestField, capitalized, request_fields
+from .scripts import function_of
 
 MAX_EXACT = 2**53  # browsers round whole numbers beyond it, so those are typed as text
 
@@ -39,6 +40,14 @@ def control(
     if known.choices:
         options["choices"] = [(known.choices[choice], choice) for choice in names or known.names]
     return _component(known)(**options | layout)
+
+
+def if_chosen(menu: gr.components.Component) -> str:
+    """Return the js of a menu's event `input` that hands over None where nothing else was chosen.
+
+    Gradio sends that event also when a menu loses the focus.
+    """
+    return function_of("shared/fields.js", "ifChosen", menu.label)
 
 
 def _component(known: RequestField) -> type[gr.components.Component]:

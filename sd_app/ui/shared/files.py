@@ -55,9 +55,14 @@ class PictureFiles:
         """Do as `file` for a picture that is no file yet; `name` is what a download is called."""
         buffer = io.BytesIO()
         image.save(buffer, "PNG", compress_level=1)
-        copy = save_bytes_to_cache(buffer.getvalue(), name, cache_dir=get_upload_folder())
+        return self.data(buffer.getvalue(), name)
+
+    def data(self, data: bytes, name: str) -> ServedFile:
+        """Do as `file` for what is no file yet."""
+        copy = save_bytes_to_cache(data, name, cache_dir=get_upload_folder())
         self._copies.add(copy)
-        served: ServedFile = FileData(path=copy, orig_name=name, mime_type="image/png").model_dump()
+        kind, _ = mimetypes.guess_type(name)
+        served: ServedFile = FileData(path=copy, orig_name=name, mime_type=kind).model_dump()
         return served
 
     def uploaded(self, path: object) -> Path:
@@ -74,6 +79,17 @@ class PictureFiles:
             except OSError:  # a name too long for the disk
                 pass
         raise ValueError("the picture is not here any more (open it again)")
+
+    def again(self, path: object) -> ServedFile | None:
+        """Return a picture that was handed out before, as the browser noted its path; None if it is gone.
+
+        Of what was handed out or uploaded only pictures as this app makes them count.
+        """
+        try:
+            found = self.uploaded(path)
+        except ValueError:
+            return None
+        return self.file(found) if found.suffix == ".png" else None
 
     def entry(self, path: Path, infotext: str, seed: object) -> ImageEntry:
         """Return one entry of a result's gallery."""

@@ -21,6 +21,7 @@ from ...requests import (
     BlendRequest,
     Img2ImgRequest,
     InpaintRequest,
+    InsideRequest,
     InterrogateRequest,
     MatchRequest,
     PlaneRequest,
@@ -35,7 +36,7 @@ from ...requests import (
 )
 from .components import Form, Values
 
-RequestT = TypeVar("RequestT", bound=Txt2ImgRequest | InterrogateRequest | MatchRequest)
+RequestT = TypeVar("RequestT", bound=Txt2ImgRequest | InterrogateRequest | MatchRequest | InsideRequest)
 
 REQUESTS = (InpaintRequest, BlendRequest, WalkRequest, PlaneRequest, InterrogateRequest, MatchRequest)
 FIELDS = {name: known for request in REQUESTS for name, known in request_fields(request).items()}
@@ -76,7 +77,7 @@ def build_request(values: Mapping[str, object], request_type: type[RequestT]) ->
     """Build the request from raw values by field name. -1 as a seed means random, None the default."""
     known = request_fields(request_type)
     checked: dict[str, object] = {
-        name: _whole(value) if name in MARGINS or (name in known and known[name].kind is int) else value
+        name: whole_number(value) if name in MARGINS or (name in known and known[name].kind is int) else value
         for name, value in values.items()
         if value is not None and (value != "" or (name in known and known[name].may_be_empty))
     }
@@ -91,6 +92,8 @@ def build_request(values: Mapping[str, object], request_type: type[RequestT]) ->
         raise ValueError("init_image is missing (drop a picture on the canvas, or draw one)")
     if "image" not in checked and issubclass(request_type, InterrogateRequest):
         raise ValueError("image is missing (open, paste or drop one)")
+    if "images" not in checked and issubclass(request_type, MatchRequest):
+        raise ValueError("images must number 1 to 12, got none (add one)")
     return make_request(request_type, checked)
 
 
@@ -103,7 +106,7 @@ def field_names(request_type: type) -> tuple[str, ...]:
     return tuple(names)
 
 
-def _whole(value: object) -> object:
+def whole_number(value: object) -> object:
     """Return 25.0, as browsers send it, as 25; leave all else for the request to judge."""
     return int(value) if isinstance(value, float) and isfinite(value) and value.is_integer() else value
 

@@ -3,6 +3,9 @@ import { button, drawMessage, node, PHONE } from "./dom.js";
 
 const GENERATE = ".go-row:not(.show-numbers) .generate"; // the button that begins a job
 const EMPTY = { phase: "empty", images: [] };
+const STARTING = { phase: "waiting", text: "Starting", detail: "", fraction: 0, notice: "" };
+const UNHEARD = "The studio does not answer. Is it still running? Press again, or reload the page.";
+const PATIENCE = 60_000; // milliseconds until an unanswered press may be repeated
 
 export const isBusy = (value) => ["waiting", "running"].includes(value.phase);
 
@@ -12,8 +15,9 @@ export function titleWith(percent, title) {
 }
 
 export class JobBlock {
-  // sendTo: list of [event, label], where else what is shown can go.
-  constructor({ element, props, trigger }, sendTo) {
+  // sendTo: list of [event, label], where else what is shown can go. render: draws the whole block.
+  constructor({ element, props, trigger }, sendTo, render) {
+    this.render = render;
     this.root = element.querySelector(".result");
     this.props = props;
     this.trigger = trigger;
@@ -68,7 +72,19 @@ export class JobBlock {
     if (event.target.closest(GENERATE) && (this.busy || event.detail > 1)) event.stopImmediatePropagation();
   }
 
+  // Say at once that a press was heard: an old error goes. The server's first word takes the place of this.
+  start() {
+    this.value = { ...this.value, ...STARTING };
+    this.render();
+    setTimeout(() => {
+      if (this.value.text !== STARTING.text || this.value.phase !== STARTING.phase) return;
+      this.value = { ...this.value, phase: "error", text: UNHEARD };
+      this.render();
+    }, PATIENCE);
+  }
+
   answerPress(event) {
+    if (event.target.closest(GENERATE) && !this.busy) this.start();
     if (this.busy && event.target.closest(".stop-run")) this.setText("text", "Stopping…");
     // On a phone the result is below the form: go there.
     if (event.target.closest(GENERATE) && matchMedia(PHONE).matches) {

@@ -2,20 +2,23 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 import gradio as gr
 
 from ...checkpoints.model_info import ModelInfo
 from ...pictures.placement import working_size
-from ...requests import FramesResult, Txt2ImgRequest, Txt2ImgResult, count_steps
+from ...queue import Job, JobQueue, Kind, work_of
+from ...requests import Txt2ImgRequest, Txt2ImgResult, count_steps
 from ...requests.making import MAX_STEPS
 from . import frames, views
 from . import result as drawing
 from .addon_picker import AddonPicker
-from .browser_state import QUIET, browser_state, keep_form, keep_pictures, read_pictures
+from .browser_state import QUIET, RUN, browser_state, keep_form, keep_pictures, read_pictures
 from .canvas import Canvas
 from .components import Component, Form, Updates, Values
 from .controls import (
+    NO_NOTICE,
     USUAL_STEPS,
     PromptBlock,
     picked,
@@ -24,14 +27,18 @@ from .controls import (
     vae_choices,
     wire_steps_run,
 )
+from .errors import attempt
+from .field_controls import if_chosen
 from .files import PictureFiles
-from .form import MODEL_FIELDS, OWN_VAE, model_defaults, read_request, valid_fields
-from .job_events import job_events
-from .job_queue import JobQueue, make_run
-from .kept_numbers import add_numbers, keep_numbers
-from .making_job import MakeRun, MakingJob, Shown
+from .form import MODEL_FIELDS, OWN_VAE, TEXTS, model_defaults, read_request, valid_fields
+from .job_events import Asked
+from .kept_result import keep_result, read_result
+from .making_job import MakingJob, Shown, title_of
+from .scripts import function_of
 from .studio_protocol import PageStudio
+from .tab_jobs import TabJobs
 from .toasts import refusal
+from .visitors import owner_of
 
 USUAL_SIDE = 512  # of a model that is not known
 
@@ -64,8 +71,8 @@ class MakingTabEvents:
     def wire(self, demo: gr.Blocks) -> None:
         """Connect all events. Not inside gr.Tabs, which counts what the browser keeps as tabs."""
         saved_results = browser_state(self.name, "results")
-        makes = {kind: getattr(self.studio, name) for name, kind in self.request_types.items()}
-        self._wire_generate(lambda request: make_run(makes[type(request)], request), saved_results)
+        self.register_kinds()
+        self._wire_generate(saved_results)
         if self.steps_run:
             wire_steps_run(self.form["num_inference_steps"], self.form["strength"], self.steps_run, demo)
         self._wire_tokens()
@@ -79,9 +86,25 @@ class MakingTabEvents:
 
     # -- generate and stop
 
-    def _wire_generate(self, make_run: MakeRun, saved_results: gr.BrowserState) -> None:
+    def register_kinds(self) -> None:
+        """Tell the queue how the tab's jobs are run, and what is kept of their results."""
+        for name in self.request_types:
+            make = getattr(self.studio, name)
+            self.queue.register(Kind(name=name, make=make, keep=self._show_result, tab=self.name))
+
+    @cached_property
+    def jobs(self) -> TabJobs[Shown]:
+        """Return the tab's jobs as its page shows them."""
+        return TabJobs(
+            tab=self.name,
+            queue=self.queue,
+            mode=self.studio.settings.mode,
+            view_of=lambda _: MakingJob(files=self.files),
+        )
+
+    def _wire_generate(self, saved_results: gr.BrowserState) -> None:
         def generate(values: Values, browser: gr.Request) -> Iterator[Updates]:
-            for drawn, kept in self.events(values, make_run, str(browser.session_hash)):
+            for drawn, kept in self.jobs.ask(lambda: self.ask(values), browser):
                 yield {self.result: drawn} | ({saved_results: kept} if kept else {})
 
         self.generate.click(
@@ -96,24 +119,17 @@ class MakingTabEvents:
             api_visibility="private",
         )
 
-        self.stop.click(self.stop_mine, **QUIET)
+        def stop(browser: gr.Request) -> None:
+            self.queue.stop(owner_of(browser), tab=self.name)
 
-    def stop_mine(self, browser: gr.Request) -> None:
-        """Stop the visitor's own jobs."""
-        self.queue.stop(str(browser.session_hash))
+        self.stop.click(stop, **QUIET)
 
-    def events(self, values: Values, make_run: MakeRun, owner: str) -> Iterator[Shown]:
-        """Run one job; yield what the result block shows, and at last what the browser keeps of it.
-
-        An error becomes a message; the rest stays.
-        """
-        view = MakingJob(
-            read=lambda: self._read(values),
-            make_run=make_run,
-            show_result=self._show_result,
-            files=self.files,
-        )
-        return job_events(self.queue, owner, view, self.studio.settings.mode)
+    def ask(self, values: Values) -> Asked:
+        """Read the form as a job; raise ValueError for what cannot be run."""
+        request = self._read(values)
+        kind = next(name for name, known in self.request_types.items() if known is type(request))
+        model = self._model(request.model)
+        return Asked(kind=kind, request=request, title=title_of(request), work=work_of(request, model))
 
     def _read(self, values: Values) -> Txt2ImgRequest:
         pictures = self.canvas.pictures(values[self.canvas.view]) if self.canvas else {}
@@ -128,18 +144,12 @@ class MakingTabEvents:
             raise ValueError(f"the mode must be one of {', '.join(self.request_types)} (choose one above)")
         return self.request_types[mode]
 
-    def _show_result(self, result: Txt2ImgResult) -> Shown:
+    def _show_result(self, result: Txt2ImgResult, job: Job) -> Shown:
         note = drawing.size_note(self._model(result.request.model), self.studio.settings)
         shown = views.entries(result, self.files)
         start, of_frames = views.start_of(result, self.files), frames.frames_of(result, self.files)
         drawn = drawing.finished(result, shown, note, start=start, frames=of_frames)
-        sheet = result.sheet_path if isinstance(result, FramesResult) else None
-        return drawn, {
-            "pictures": self.files.note((*result.paths, *views.jump_paths(result))),
-            "sheet": self.files.note((sheet,) if sheet else ()),
-            "text": drawn["text"],
-            "numbers": keep_numbers(drawn),
-        }
+        return drawn, keep_result(result, drawn, self.files, job.id)
 
     # -- the form
 
@@ -160,12 +170,10 @@ class MakingTabEvents:
 
     def fit(self, value: object, model: object) -> Updates:
         """Set width and height to what suits the canvas's picture and the model."""
-        assert self.canvas
-        try:
-            size = self.canvas.size(value)
-        except ValueError:
-            return {}
-        return self.sides(size, model) if size else {}
+        canvas = self.canvas
+        assert canvas
+        size = attempt(lambda: canvas.size(value), lambda _: None)
+        return self.sides(size, model) if size else {self.form["width"]: gr.skip()}
 
     def sides(self, size: tuple[int, int], model: object) -> Updates:
         """Set width and height to what suits a picture of this size and the model."""
@@ -196,14 +204,35 @@ class MakingTabEvents:
         self._wire_choice()
 
     def _wire_choice(self) -> None:
-        self.prompts.examples.pick(picked, outputs=self.form[self.prompts.example_for], **QUIET)
+        field = self.form[self.prompts.example_for]
+        self.prompts.examples.pick(
+            self.take_example,
+            inputs=field,
+            outputs=[field, self.prompts.notice],
+            preprocess=False,
+            **QUIET,
+        )
         self.form["model"].input(
             self.choose_model,
+            js=if_chosen(self.form["model"]),
             inputs=[self.form["model"], *self.canvas_views],
             outputs=self._chosen,
             preprocess=False,
             **QUIET,
         )
+
+    def take_example(self, before: object, event: gr.EventData) -> Updates:
+        """Put an example into its field; what stood there can be brought back."""
+        name = self.prompts.example_for
+        return {self.form[name]: picked(event), **self.replaced({name: before}, {name: picked(event)})}
+
+    def replaced(self, before: Mapping[str, object], after: Mapping[str, object]) -> Updates:
+        """Return the update that offers back what an example takes the place of, if a text is lost."""
+        lost = {name: old for name, old in before.items() if old and name in after and old != after[name]}
+        if not any(name in TEXTS for name in lost):
+            return {self.prompts.notice: NO_NOTICE}
+        text = "The example replaced what was here."
+        return {self.prompts.notice: {"text": text, "before": lost}}
 
     def wire_added(self, add_model: gr.HTML) -> None:
         """Set the form to what a model likes that was added just now, and is chosen with that."""
@@ -231,19 +260,23 @@ class MakingTabEvents:
         """Return the line under a prompt, of a run of so many steps; from a picture, of strength's share."""
         text = prompt if isinstance(prompt, str) else ""
         empty = "" if negative else "0 / 75 tokens"
-        try:
+
+        def count() -> str:
             report = self.studio.tokens(
                 text,
                 model if isinstance(model, str) else None,
                 steps=_steps_run(steps, strength),
                 negative=negative,
             )
-        except (ValueError, OSError):
-            return token_line(None, empty="" if text else empty)  # refused in words when the job starts
-        return token_line(report, empty=empty)
+            return token_line(report, empty=empty)
+
+        # What is wrong with it is said in words when the job starts.
+        return attempt(count, lambda _: token_line(None, empty="" if text else empty))
 
     def choose_model(self, name: object, canvas_value: object = None) -> Updates:
-        """Set size, steps, guidance and scheduler to what the model likes."""
+        """Set size, steps, guidance and scheduler to what the model likes; None chooses nothing."""
+        if name is None:
+            return {self.prompts.examples: gr.skip()}
         model = self._model(name)
         if model is None:
             raise refusal("This model is not here any more. Reload the page.")
@@ -264,12 +297,21 @@ class MakingTabEvents:
         keep_form(self.form, saved_form)
         if self.canvas:
             keep_pictures(self.canvas.view, saved_canvas)
-        demo.load(
+
+        def find(kept: object, browser: gr.Request) -> Iterator[Updates]:
+            known = kept.get("job") if isinstance(kept, dict) else None
+            for drawn, now_kept in self.jobs.find(browser, kept=known):
+                yield {self.result: drawn} | ({saved_results: now_kept} if now_kept else {})
+
+        restored = demo.load(
             self.restore,
+            js=function_of("shared/tabs.js", "asLinked", self.name),
             inputs=[saved_form, saved_results, saved_canvas],
             outputs=[*self.form.values(), self.prompts.examples, self.result, *self.canvas_views],
             **QUIET,
         )
+        # After that, so that a job that runs stands over what the browser kept.
+        restored.then(find, inputs=saved_results, outputs=[self.result, saved_results], **RUN)
 
     def restore(self, saved_form: object, saved_results: object, saved_canvas: object = None) -> Updates:
         """Return the updates that bring back what the browser kept. None of it is trusted."""
@@ -283,20 +325,9 @@ class MakingTabEvents:
         updates[self.form["vae"]] = gr.update(choices=vae_choices(vaes), value=fields.get("vae", OWN_VAE))
         if self.canvas:
             updates[self.canvas.view] = self.canvas.restore(read_pictures(saved_canvas))
-        kept = saved_results if isinstance(saved_results, dict) else {}
-        images = [views.read_entry(path, self.files) for path in self.files.restore(kept.get("pictures"))]
-        images, numbers = add_numbers(images, kept.get("numbers"))
-        sheets = self.files.restore(kept.get("sheet"))
-        if images:
-            model = self._model(fields.get("model"))
-            updates[self.result] = {
-                **drawing.EMPTY,
-                "phase": "done",
-                "text": str(kept.get("text", ""))[:200],
-                "images": images,
-                "frames": {**numbers, **frames.saved_frames(sheets[0], self.files)} if sheets else None,
-                "note": drawing.size_note(model, self.studio.settings),
-            }
+        note = drawing.size_note(self._model(fields.get("model")), self.studio.settings)
+        if shown := read_result(saved_results, self.files, note):
+            updates[self.result] = shown
         return updates
 
 

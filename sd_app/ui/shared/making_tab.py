@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import gradio as gr
 
 from ...checkpoints.model_info import ModelInfo
+from ...queue import JobQueue
 from ...requests import Txt2ImgRequest
 from .addon_picker import addon_block
 from .canvas import Canvas, canvas_block
@@ -15,13 +16,13 @@ from .controls import (
     faster_block,
     go_row,
     parameter_drop,
+    part_title,
     prompt_block,
     sampling_block,
     size_block,
     strength_block,
 )
 from .files import PictureFiles
-from .job_queue import JobQueue
 from .making_events import MakingTabEvents
 from .result import result_block
 from .studio_protocol import PageStudio
@@ -63,7 +64,9 @@ def build_making_tab(
         gr.Row(elem_classes="maker", equal_height=False),
     ):
         with gr.Column(elem_classes="ask", scale=0, min_width=320):
-            prompts = prompt_block(model)
+            part_title(tab.label)
+            # Elsewhere it would take the focus from the row of tabs.
+            prompts = prompt_block(model, autofocus=not tab.canvas)
             if tab.canvas:
                 canvas = canvas_block(tab.canvas, files, studio.settings.max_pixels)
                 start["strength"], steps_run = strength_block()

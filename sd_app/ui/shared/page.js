@@ -1,6 +1,9 @@
 // Keys and drops of the whole page: Ctrl+Enter generates, Esc stops, Ctrl+Up/Down weighs words.
+import { listenToFields } from "./fields.js";
 import { isInfotext } from "./infotext.js";
+import { watchPage } from "./mounted.js";
 import { weigh } from "./prompt_weights.js";
+import { listenToTabs } from "./tabs.js";
 
 const shown = (selector) => [...document.querySelectorAll(selector)].find((one) => one.offsetParent);
 
@@ -58,10 +61,11 @@ function pressKey(event) {
 
 document.addEventListener("keydown", pressKey, true);
 
-// On a phone the row of tabs scrolls; the chosen one shall be seen.
-document.addEventListener("click", (event) => {
-  event.target.closest?.('[role="tab"]')?.scrollIntoView({ block: "nearest", inline: "nearest" });
-});
+// -- tabs, menus and names
+
+listenToTabs();
+listenToFields();
+watchPage();
 
 // -- pictures dropped or pasted anywhere go to the open tab's canvas or uploads, else to its drop place
 

@@ -13,7 +13,7 @@ export function mount(component, { sendTo }) {
 
 class Result {
   constructor(component, sendTo) {
-    this.job = new JobBlock(component, sendTo);
+    this.job = new JobBlock(component, sendTo, () => this.render());
     this.picture = this.job.find("picture");
     this.dialog = this.job.find("dialog");
     this.kept = null; // the last pictures: they stay when a run ends without any

@@ -12,8 +12,8 @@ import gradio as gr
 from PIL import Image
 
 from ...checkpoints.model_info import ModelInfo
+from ...queue import JobNow
 from ...requests import DownloadProgress, InpaintResult, Step, Txt2ImgRequest, Txt2ImgResult
-from .job_queue import Waiting
 from .result_values import Frames, ImageEntry, JobValue, ResultValue, StartPicture
 from .scripts import UI, script_of
 from .studio_protocol import PageSettings
@@ -66,9 +66,14 @@ def job_block(name: str, value: JobValue, files: str, *events: str, classes: tup
     )
 
 
-def waiting(event: Waiting) -> ResultValue:
+def waiting(now: JobNow) -> ResultValue:
     """Draw a job that waits."""
-    return {**EMPTY, "phase": "waiting", "text": event.text}
+    return {**EMPTY, "phase": "waiting", "text": now.waiting_text}
+
+
+def begun() -> ResultValue:
+    """Draw a job that runs and has not told anything yet."""
+    return {**EMPTY, "phase": "running", "text": "Starting"}
 
 
 def running(

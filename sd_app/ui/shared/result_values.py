@@ -107,4 +107,8 @@ class KeptResult(TypedDict):
     pictures: list[list[str]]  # names and signatures
     sheet: list[list[str]]
     text: str
+    notice: str
     numbers: str | None  # see kept_numbers.py
+    job: str  # its id in the queue
+    views: list[dict[str, str]]  # of each picture: the end of a file's name -> path; see views.py
+    start: list[list[str]]  # label and path

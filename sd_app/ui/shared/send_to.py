@@ -1,6 +1,8 @@
 """What arrives in a making tab from elsewhere: parameters, pictures, masks; each with a way back."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import NoReturn
 
 import gradio as gr
 
@@ -10,11 +12,18 @@ from ...requests import MAX_PROMPT
 from .browser_state import QUIET, TELLING
 from .canvas import Canvas, upload_of
 from .components import Component, Updates
-from .errors import error_sentence
+from .errors import attempt, error_sentence
 from .form import fields_of
+from .kinds import MAKERS, tabs_of
 from .making_events import MakingTabEvents
 from .scripts import function_of
 from .toasts import refusal, warn
+
+NO_PICTURE = "The parameters do not include a picture to start from: open it on the canvas."
+THE_PICTURE = (
+    "The picture itself is on the canvas, as the file does not hold the one it was made from. Undo there"
+    " takes it back."
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,16 +86,22 @@ class Receiver:
         drop = self.tab.drop
         if not (isinstance(file, dict) and "path" in file):
             return {drop: gr.skip()}
-        try:
-            infotext = read_infotext(self.tab.files.uploaded(file["path"]))
+        path = file["path"]
+
+        def read() -> Updates:
+            infotext = read_infotext(self.tab.files.uploaded(path))
             if not infotext:
                 raise ValueError(
                     "there are no parameters in this picture (it must be the file as the program saved it)"
                 )
-            return self._fill_from(infotext, "that picture's parameters", before) | {drop: None}
-        except (ValueError, OSError) as error:
+            given = self._picture_of(file)
+            return self._fill_from(infotext, "that picture's parameters", before, given) | {drop: None}
+
+        def failed(error: Exception) -> Updates:
             warn(self._message(error))
             return {drop: None}
+
+        return attempt(read, failed)
 
     def paste(self, event: gr.EventData, *before: object) -> Updates:
         """Fill the form from settings that were pasted into a prompt, as from a picture that holds them."""
@@ -95,19 +110,39 @@ class Receiver:
 
     def _take(self, infotext: str, whose: str, before: tuple[object, ...]) -> Updates:
         """Fill the form, or end the event in words."""
-        try:
-            return self._fill_from(infotext, whose, before)
-        except ValueError as error:
-            raise refusal(self._message(error)) from error
+        return attempt(lambda: self._fill_from(infotext, whose, before), self._end)
 
-    def _fill_from(self, infotext: str, whose: str, before: tuple[object, ...]) -> Updates:
-        """Fill the form with what it can hold, and tell in one notice whether that is all."""
+    def _end(self, error: Exception) -> NoReturn:
+        """End an event in words."""
+        raise refusal(self._message(error)) from error
+
+    def _picture_of(self, file: Mapping[str, object]) -> tuple[str, str]:
+        name = file.get("orig_name")
+        return str(file["path"]), name[:100] if isinstance(name, str) else "picture"
+
+    def _fill_from(
+        self, infotext: str, whose: str, before: tuple[object, ...], picture: tuple[str, str] | None = None
+    ) -> Updates:
+        """Fill the form with what it can hold, and tell in one notice whether that is all.
+
+        If another tab makes such pictures, the notice offers it, with the `picture`: its file and name.
+        """
         tab = self.tab
         fields, remarks = fields_of(
             infotext, tab.model_names(), tab.studio.schedulers(), tab.request_type, tab.studio.vaes()
         )
         text = f"The form holds {'what it can of ' if remarks else ''}{whose}."
-        return tab.fill(fields) | self._tell("\n".join([text, *remarks]), before)
+        told = "\n".join([text, *remarks])
+        makers = tabs_of(infotext)
+        if tab.name in makers or not makers:
+            return tab.fill(fields) | self._tell(told, before)
+        return tab.fill(fields) | self._tell(
+            f"{told}\n{_made_in(makers)}",
+            before,
+            offers=[[name, MAKERS[name]] for name in makers],
+            parameters=infotext,
+            picture=list(picture or ()),
+        )
 
     # -- the way back
 
@@ -123,11 +158,49 @@ class Receiver:
             **QUIET,
         )
 
-    def _tell(self, text: str, before: tuple[object, ...] = ()) -> Updates:
+    def _tell(self, text: str, before: tuple[object, ...] = (), **offered: object) -> Updates:
         """Return the update that tells what happened to the form, with what it held before."""
         held = dict(zip(self.tab.form, before, strict=True)) if before else None
         shown = text.encode(errors="replace").decode()  # half characters, of names on old disks, would end it
-        return {self.tab.prompts.notice: {"text": shown, "before": held}}
+        return {self.tab.prompts.notice: {"text": shown, "before": held, **offered}}
+
+    # -- a picture of another kind
+
+    def wire_mover(self, notice: gr.HTML) -> None:
+        """Let another tab's notice, that offers this one, hand over what was dropped or pasted there."""
+        tab = self.tab
+        moved = getattr(notice, f"move_{tab.name}")(
+            self.take_over,
+            inputs=[notice, *tab.form.values()],
+            outputs=[*self._filled, *tab.canvas_views],
+            preprocess=False,
+            **TELLING,
+        )
+        moved.success(
+            fn=None, js=function_of("shared/send_to.js", "openTabs", f"tab-{tab.name}-button"), **QUIET
+        )
+
+    def take_over(self, offered: object, *before: object) -> Updates:
+        """Fill the form, and the canvas if there is one, with what another tab's notice offers.
+
+        The file holds no picture it was made from, so it is itself what the canvas begins with.
+        """
+        match offered:
+            case {"parameters": str(infotext), "picture": [*picture]}:
+                pass
+            case _:
+                raise refusal("There is nothing to open here any more. Drop the picture again.")
+        filled = self._take(infotext, "these parameters", before)
+        if self.tab.canvas is None:
+            return filled
+        notice = filled[self.tab.prompts.notice]
+        if not picture:
+            return {**filled, self.tab.prompts.notice: {**notice, "text": f"{notice['text']}\n{NO_PICTURE}"}}
+        model = dict(zip(self.tab.form, before, strict=True))["model"]
+        sheet = self.tab.canvas
+        canvas = attempt(lambda: self._put_on_canvas(sheet, picture[0], picture[-1], model), self._end)
+        text = f"{notice['text']}\n{THE_PICTURE}"
+        return {**canvas, **filled, self.tab.prompts.notice: {**notice, "text": text}}
 
     # -- pictures of other tabs
 
@@ -161,10 +234,8 @@ class Receiver:
         if self.tab.canvas is None:
             return self._take(infotext, f"the parameters of {name}", form)
         before = dict(zip(self.tab.form, form, strict=True))
-        try:
-            updates = self._put_on_canvas(self.tab.canvas, path, name, before["model"])
-        except (ValueError, OSError) as error:
-            raise refusal(self._message(error)) from error
+        canvas = self.tab.canvas
+        updates = attempt(lambda: self._put_on_canvas(canvas, path, name, before["model"]), self._end)
         held = f"{name} is on the canvas. Undo there brings back what it held."
         prompts = self._prompts_of(infotext)
         if before["prompt"] and "{" in prompts.get("prompt", ""):
@@ -209,10 +280,10 @@ class Receiver:
         text = "The words found are here."
         match canvas_value:
             case {"picture": {"file": {"path": path}, "name": title}} if self.tab.canvas:
-                try:
-                    updates |= self._put_on_canvas(self.tab.canvas, path, title, before["model"])
-                except (ValueError, OSError) as error:
-                    raise refusal(self._message(error)) from error
+                canvas = self.tab.canvas
+                updates |= attempt(
+                    lambda: self._put_on_canvas(canvas, path, title, before["model"]), self._end
+                )
                 text = "The words found are here, and the picture is on the canvas; Undo there takes it back."
         return updates | self._tell(text, form)
 
@@ -238,19 +309,21 @@ class Receiver:
 
     def take_picture(self, value: object, model: object, event: gr.EventData) -> Updates:
         """Put an uploaded picture on the canvas."""
-        assert self.tab.canvas
-        try:
-            return self._put_on_canvas(self.tab.canvas, *upload_of(event), model)
-        except (ValueError, OSError) as error:
-            return self._refuse(self.tab.canvas, value, error)
+        canvas = self.tab.canvas
+        assert canvas
+        return attempt(
+            lambda: self._put_on_canvas(canvas, *upload_of(event), model),
+            lambda error: self._refuse(canvas, value, error),
+        )
 
     def take_mask(self, value: object, model: object, event: gr.EventData) -> Updates:
         """Put an uploaded mask over the picture."""
-        assert self.tab.canvas
-        try:
-            return {self.tab.canvas.view: self.tab.canvas.take_mask(value, upload_of(event)[0])}
-        except (ValueError, OSError) as error:
-            return self._refuse(self.tab.canvas, value, error)
+        canvas = self.tab.canvas
+        assert canvas
+        return attempt(
+            lambda: {canvas.view: canvas.take_mask(value, upload_of(event)[0])},
+            lambda error: self._refuse(canvas, value, error),
+        )
 
     def _put_on_canvas(self, canvas: Canvas, path: object, name: object, model: object) -> Updates:
         value = canvas.take(path, name)
@@ -263,3 +336,8 @@ class Receiver:
 
     def _message(self, error: Exception) -> str:
         return error_sentence(error, self.tab.studio.settings.mode)
+
+
+def _made_in(makers: Sequence[str]) -> str:
+    names = " or ".join(MAKERS[name] for name in makers)
+    return f"Pictures like this one are made in {names}."

@@ -18,6 +18,8 @@ from ...requests import (
     Img2ImgResult,
     InpaintRequest,
     InpaintResult,
+    InsideRequest,
+    InsideResult,
     InterrogateRequest,
     InterrogateResult,
     MatchRequest,
@@ -116,6 +118,7 @@ class PageStudio(Protocol):
     ) -> InterrogateResult: ...
     def score_phrases(self, result: InterrogateResult, keep: Sequence[int]) -> Score: ...
     def match(self, request: MatchRequest) -> MatchResult: ...
+    def inside(self, request: InsideRequest, on_step: OnStep | None = None) -> InsideResult: ...
     def compare_pictures(
         self, image: Image.Image, others: Sequence[Image.Image], clip_model: str | None = None
     ) -> tuple[float, ...]: ...

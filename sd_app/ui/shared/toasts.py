@@ -9,6 +9,8 @@ import re
 
 import gradio as gr
 
+Worded = gr.Error  # what refusal and client_error return: to be let through, never to be caught for its words
+
 
 def warn(text: str) -> None:
     """Show a plain text as a warning; the event goes on."""

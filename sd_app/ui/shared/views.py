@@ -1,5 +1,6 @@
 """What the result block shows of a picture besides itself: other views, its drift, what it began with."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from PIL import Image
@@ -13,6 +14,7 @@ from ...requests import (
     Txt2ImgResult,
     WalkResult,
 )
+from .components import ServedFile
 from .files import PictureFiles, exact
 from .frames import caption
 from .result_values import DriftValue, ImageEntry, StartPicture, View
@@ -22,7 +24,15 @@ COMPANIONS = {
     "raw": ("Raw", "As the model returned it, before the mask was applied"),
     "roundtrip": ("VAE round trip", "Your picture encoded and decoded, with nothing repainted"),
 }
+MAX_START, MAX_LABEL = 2, 200  # pictures a run began with, characters below each
+MADE_INPUT, MADE_RAW_DRIFT, MADE_DRIFT = "input", "drift-raw", "drift"
 HEAT = "Black: not changed. Brighter: changed more, up to 32 of 255 and beyond. Grey: repainted."
+# What is made for the page and saved nowhere else: the end of a file's name -> label and title.
+MADE = {
+    MADE_INPUT: ("Input", "The picture you gave"),
+    MADE_RAW_DRIFT: ("Drift of raw", HEAT),
+    MADE_DRIFT: ("Drift of result", HEAT),
+}
 
 
 def entries(result: Txt2ImgResult, files: PictureFiles) -> list[ImageEntry]:
@@ -93,19 +103,67 @@ def _steps(result: Img2ImgResult) -> str:
 def _views(result: Txt2ImgResult, index: int, stem: str, files: PictureFiles) -> list[View]:
     """Return the other views of picture `index`; files made for them are named after `stem`."""
 
-    def view(label: str, title: str, image: Image.Image, end: str) -> View:
-        name = f"{stem}-{end}.png"
-        return {"label": label, "title": title, "name": name, "file": files.picture(image, name)}
+    def view(end: str, image: Image.Image) -> View:
+        return _made(end, stem, files.picture(image, f"{stem}-{end}.png"))
 
     views = _companions(result.paths[index], files) if result.paths else []
     if isinstance(result, Img2ImgResult) and result.input_image:
-        given = view("Input", "The picture you gave", result.input_image, "input")
-        views.append({**given, "is_input": True})
+        views.append(view(MADE_INPUT, result.input_image))
     if isinstance(result, InpaintResult) and index < len(result.drifts):
         report = result.drifts[index]
-        views.append(view("Drift of raw", HEAT, report.raw_heat, "drift-raw"))
-        views.append(view("Drift of result", HEAT, report.composite_heat, "drift"))
+        views.append(view(MADE_RAW_DRIFT, report.raw_heat))
+        views.append(view(MADE_DRIFT, report.composite_heat))
     return views
+
+
+def _made(end: str, stem: str, file: ServedFile) -> View:
+    """Return a view that was made for the page, of the picture whose file is called `stem`."""
+    label, title = MADE[end]
+    view: View = {"label": label, "title": title, "name": f"{stem}-{end}.png", "file": file}
+    return {**view, "is_input": True} if end == MADE_INPUT else view
+
+
+def keep_views(images: Sequence[ImageEntry]) -> list[dict[str, str]]:
+    """Return what the browser shall keep of each picture's views that lie in no folder of the owner's."""
+    ends = {label: end for end, (label, _) in MADE.items()}
+    return [
+        {ends[v["label"]]: v["file"]["path"] for v in image.get("views", ()) if v["label"] in ends}
+        for image in images
+    ]
+
+
+def add_views(images: Sequence[ImageEntry], kept: object, files: PictureFiles) -> list[ImageEntry]:
+    """Return a gallery with the views kept of it that are still there. Nothing kept is trusted.
+
+    If a picture has gone, nothing kept fits the others any more.
+    """
+    if not isinstance(kept, list) or len(kept) != len(images):
+        return list(images)
+    return [_with_views(image, known, files) for image, known in zip(images, kept, strict=True)]
+
+
+def _with_views(image: ImageEntry, known: object, files: PictureFiles) -> ImageEntry:
+    if not isinstance(known, dict):
+        return image
+    stem = image["name"].removesuffix(".png")
+    again = ((end, files.again(known.get(end))) for end in MADE)
+    made = [_made(end, stem, file) for end, file in again if file]
+    return {**image, "views": [*image.get("views", ()), *made]}
+
+
+def keep_start(start: Sequence[StartPicture]) -> list[list[str]]:
+    """Return what the browser shall keep of the pictures a run began with."""
+    return [[picture["label"], picture["file"]["path"]] for picture in start]
+
+
+def read_start(kept: object, files: PictureFiles) -> list[StartPicture]:
+    """Return those that are still there. Nothing kept is trusted."""
+    found: list[StartPicture] = []
+    for entry in kept[:MAX_START] if isinstance(kept, list) else []:
+        match entry:
+            case [str(label), path] if file := files.again(path):
+                found.append({"label": label[:MAX_LABEL], "file": file})
+    return found
 
 
 def _drift(result: Txt2ImgResult, index: int) -> DriftValue | None:
