@@ -184,7 +184,7 @@ BAD: dict[str, tuple[dict[str, torch.Tensor] | bytes, str]] = {
     "foreign": ({"emb_params": torch.ones(1, 1024)}, "foreign is one for Stable Diffusion 2"),
     "pickled": (b"PK\x03\x04" + bytes(100), "pickled cannot: it is a pickle"),
     "cut": (b"nothing", "cut cannot: it is cut off"),
-    "lora": ({"a.lora_down.weight": torch.ones(1), "a.lora_up.weight": torch.ones(1)}, "of no embedding"),
+    "lora": ({"a.lora_down.weight": torch.ones(1), "a.lora_up.weight": torch.ones(1)}, "of an embedding"),
     "cube": ({"emb_params": torch.ones(2, 2, 2)}, "an embedding's is"),
     "long": ({"emb_params": torch.ones(76, WIDTH)}, "it has 76 vectors"),
     "whole": ({"emb_params": torch.ones(1, WIDTH).long()}, "whole cannot: its numbers are I64, and only F16"),

@@ -22,7 +22,7 @@ LOW = ["float16", "bfloat16"]
 FARTHEST = {"float16": 0.6, "bfloat16": 4.5}
 
 # Few steps: float16 takes its time on a processor.
-TINY: dict[str, Any] = {"width": 128, "height": 128, "num_inference_steps": 4, "scheduler": "Euler"}
+TINY: dict[str, Any] = {"width": 128, "height": 128, "num_inference_steps": 2, "scheduler": "Euler"}
 XL: dict[str, Any] = {"model": "xl", "scheduler": "Euler", "num_inference_steps": 3}
 EMBEDDED: dict[str, Txt2ImgRequest] = {
     "txt2img, words in braces": txt2img(**TINY, prompt="a big {cat + 0.43*star} in a meadow"),
