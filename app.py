@@ -7,8 +7,14 @@ import signal
 import sys
 import tempfile
 from collections.abc import Mapping
+from contextlib import nullcontext, redirect_stdout
+from io import StringIO
 from pathlib import Path
 from threading import Thread
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from gradio import Blocks
 
 # Read by gradio and huggingface_hub when they are imported.
 os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
@@ -17,6 +23,7 @@ os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
 from sd_app import Settings, Studio
 from sd_app.ui import THEMES, build_ui, choose_access, launch_options, theme_options
 
+NO_LINK = "No public link: gradio.live cannot be reached (check the connection). The address above works."
 YES = ("1", "true", "yes", "on")
 
 
@@ -41,14 +48,14 @@ def make_parser(environ: Mapping[str, str]) -> argparse.ArgumentParser:
     switch("--listen", "let other machines in, with a password")
     switch("--share", "open a public gradio.live link, with a password")
     text("--auth", "user:password (default when shared: a generated one)")
-    text("--model", "the model to begin with: tiny-sd, a name in models/, owner/name of the hub, or a path")
+    text("--model", "the model to start with: tiny-sd, a name in models/, owner/name of the hub, or a path")
     text("--models-dir", "folder of models", type=Path)
     text("--outputs-dir", "folder for finished pictures", type=Path)
     text("--device", "auto, cpu, cuda, cuda:N or mps")
     text("--dtype", "auto, float16, bfloat16 or float32")
     switch("--lowvram", "move each part to the GPU only when it is needed")
     switch("--cuda-graphs", "replay the U-Net's work on CUDA: the same picture, faster", usual=True)
-    switch("--channels-last", "keep convolutions' weights in that order of memory: may be faster on CUDA")
+    switch("--channels-last", "store convolution weights in channels-last order: may be faster on CUDA")
     switch("--compile", "torch.compile the U-Net: the first picture takes a while, later ones less")
     text(
         "--tile-above", "pixels above which the VAE works in tiles (default: when memory is short)", type=int
@@ -64,6 +71,17 @@ def warm_up(studio: Studio) -> None:
         studio.warm_up()
     except (ValueError, OSError, MemoryError) as error:
         print(f"The model is not loaded yet: {error}", file=sys.stderr, flush=True)
+
+
+def launch(demo: "Blocks", options: dict[str, Any]) -> None:
+    """Open the page; a public link that cannot be had is said in one line, not in Gradio's many."""
+    said = StringIO()
+    with redirect_stdout(said) if options["share"] else nullcontext():
+        demo.launch(prevent_thread_lock=True, **options)
+    words, failed, _ = said.getvalue().partition("\nCould not create share link.")
+    print(words, end="", flush=True)
+    if failed:
+        print(NO_LINK, file=sys.stderr, flush=True)
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -89,7 +107,7 @@ def main(arguments: list[str] | None = None) -> None:
     os.environ["GRADIO_TEMP_DIR"] = cache
     try:
         demo = build_ui(studio)
-        demo.launch(prevent_thread_lock=True, **launch_options(access), **theme_options(theme))
+        launch(demo, {**launch_options(access), **theme_options(theme)})
         if access.generated and access.auth:
             print("User: {}\nPassword: {}".format(*access.auth), flush=True)
         Thread(target=warm_up, args=(studio,), daemon=True).start()

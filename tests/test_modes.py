@@ -4,7 +4,7 @@ import contextlib
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import httpx
 import pytest
@@ -222,3 +222,29 @@ def test_shared_asks_for_the_password(settings: Settings) -> None:
                 visitor.post(url + "login", data={"username": "me", "password": "secret"}).status_code == 200
             )
             assert visitor.get(url + "config").status_code == 200
+
+
+class Page:
+    """What Gradio prints when it opens a page, with its public link or without."""
+
+    def __init__(self, *lines: str) -> None:
+        self.lines = lines
+
+    def launch(self, **_options: object) -> None:
+        for line in self.lines:
+            print(line)
+
+
+LOCAL = "* Running on local URL:  http://127.0.0.1:7860"
+FAILED = "\nCould not create share link. Missing file: /a/b. \n\nPlease check your connection.\n\n1. Do"
+
+
+def test_a_public_link_that_cannot_be_had_is_said_in_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    app.launch(cast(Any, Page(LOCAL, FAILED)), {"share": True})
+    out, err = capsys.readouterr()
+    assert out == f"{LOCAL}\n"
+    assert err == f"{app.NO_LINK}\n"
+    app.launch(cast(Any, Page(LOCAL, "* Running on public URL: https://x.gradio.live")), {"share": True})
+    assert "public URL" in capsys.readouterr().out
+    app.launch(cast(Any, Page(LOCAL)), {"share": False})
+    assert capsys.readouterr() == (f"{LOCAL}\n", "")
