@@ -351,7 +351,7 @@ def test_the_page_says_how_many_times_and_lists_what_the_caption_denies_apart(st
     result = find(studio, drawn(SEED, 1)[0])
     shown = result_with(result.findings, result)
     assert all(step["gain"].endswith("×") and "%" not in step["gain"] for step in shown["steps"])
-    assert all("times likelier than the rest of" in step["title"] for step in shown["steps"])
+    assert all("times as likely as the rest of" in step["title"] for step in shown["steps"])
     assert {step["against"] for step in shown["steps"]} == {""}
     first = replace(result.findings[0], times=123456.0, against="a blue dog")
     step = result_with((first, *result.findings[1:]), result)["steps"][0]
