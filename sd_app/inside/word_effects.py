@@ -199,7 +199,7 @@ def _notes(recording: Recording, later: Sequence[PromptWord], apart: float) -> t
     if apart > AGREES:
         notes.append(
             f"The model answers otherwise than it did in the run, by {100 * apart:.0f} % of its answer: its"
-            " file, a LoRA or the device is another one."
+            " file, a LoRA or the device is different."
         )
     if later:
         names = ", ".join(word.label for word in later)
