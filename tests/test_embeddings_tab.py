@@ -7,24 +7,23 @@ import gradio as gr
 import numpy as np
 import pytest
 
-from sd_app import BlendRequest, PlaneRequest, Studio, Txt2ImgRequest, WalkRequest
+from sd_app import BlendRequest, PlaneRequest, Studio, WalkRequest
 from sd_app.expressions.remarks import remarks_on
+from sd_app.queue import JobQueue
 from sd_app.requests import take_apart
 from sd_app.ui.embeddings.controls import BLENDS, PLANES, WAYS, plane_of, usual_space, way_of
 from sd_app.ui.embeddings.expression_lines import expression_line, prompt_line
 from sd_app.ui.embeddings.tab import EmbeddingsEvents, embeddings_tab
-from sd_app.ui.embeddings.token_jobs import EMPTY, MAX_WINDOWS, numbers_of, side_of
+from sd_app.ui.embeddings.token_jobs import EMPTY, MAX_WINDOWS, numbers_of, register_kinds, side_of
 from sd_app.ui.img2img.tab import IMG2IMG
 from sd_app.ui.shared.errors import sentence
 from sd_app.ui.shared.files import PictureFiles
 from sd_app.ui.shared.form import fields_of, valid_fields
 from sd_app.ui.shared.frames import caption, number
 from sd_app.ui.shared.gpu import _stopped
-from sd_app.ui.shared.job_queue import JobQueue, make_run
 from sd_app.ui.shared.making_job import Shown
 from sd_app.ui.shared.making_tab import build_making_tab
 from sd_app.ui.shared.send_to import Receiver
-from sd_app.ui.shared.studio_protocol import Make
 
 STEPS = "Steps: 2, Sampler: DDIM, CFG scale: 5, Seed: 7, Size: 64x64"
 OURS = f"{STEPS}, Version: sd_app 0.1.0"  # its braces are arithmetic
@@ -35,20 +34,17 @@ def tab(random_studio: Studio) -> EmbeddingsEvents:
     queue, files = JobQueue(), PictureFiles(random_studio.settings.outputs_dir, shared=False, copies=set())
     with gr.Blocks():
         picker = gr.Dropdown(["model-a"], value="model-a")
-        return embeddings_tab(random_studio, queue, files, picker=picker, model=random_studio.models()[0])
+        tab = embeddings_tab(random_studio, queue, files, picker=picker, model=random_studio.models()[0])
+    tab.register_kinds()
+    register_kinds(queue, random_studio)
+    return tab
 
 
 def run(tab: EmbeddingsEvents, mode: str, **changed: object) -> list[Shown]:
     form = {name: component.value for name, component in tab.form.items()}
     form |= {"mode": mode, "seed": 7, "num_inference_steps": 2, "film": "webp", **changed}
     values = {tab.form[name]: value for name, value in form.items()}
-    studio = tab.studio
-    makes: dict[type[Txt2ImgRequest], Make] = {
-        BlendRequest: studio.blend,
-        WalkRequest: studio.walk,
-        PlaneRequest: studio.plane,
-    }
-    events = tab.events(values, lambda request: make_run(makes[type(request)], request), "me")
+    events = tab.jobs.events(lambda: tab.ask(values), "me")
     return [(drawn, kept) for drawn, kept in events if "phase" in drawn]
 
 

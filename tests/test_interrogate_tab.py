@@ -3,7 +3,6 @@
 import json
 from collections.abc import Iterator
 from dataclasses import replace
-from functools import partial
 from math import nan
 from pathlib import Path
 
@@ -22,6 +21,7 @@ from sd_app import (
     Txt2ImgRequest,
     Txt2ImgResult,
 )
+from sd_app.queue import JobQueue
 from sd_app.requests import Score
 from sd_app.ui.interrogate import words
 from sd_app.ui.interrogate.events import SearchEvents
@@ -31,12 +31,12 @@ from sd_app.ui.interrogate.search_results import SearchResults
 from sd_app.ui.interrogate.tab import interrogate_tab
 from sd_app.ui.shared.components import NamedFile, Updates
 from sd_app.ui.shared.files import PictureFiles
-from sd_app.ui.shared.job_queue import JobQueue
 from sd_app.ui.shared.making_tab import build_making_tab
 from sd_app.ui.shared.send_to import Receiver
 from sd_app.ui.shared.studio_protocol import OnStep
 from sd_app.ui.txt2img.tab import TXT2IMG
 from tests.interrogating import held_out
+from tests.waiting import busy
 
 
 @pytest.fixture(scope="module")
@@ -53,7 +53,10 @@ def views(quick_studio: Studio) -> tuple[SearchEvents, MatchEvents]:
     with gr.Blocks():
         picker = gr.Dropdown(["model-a", "model-b"], value="model-a")
         with gr.Tabs():
-            return interrogate_tab(quick_studio, queue, files, picker=picker)
+            search, match = interrogate_tab(quick_studio, queue, files, picker=picker)
+    search.register_kinds()
+    match.register_kind()
+    return search, match
 
 
 @pytest.fixture
@@ -80,12 +83,16 @@ def drawn(events: Iterator[Shown]) -> list[words.WordsValue]:
 
 
 def search(tab: SearchEvents, **changed: object) -> list[words.WordsValue]:
-    return drawn(tab.search(values(tab, **changed), tab.studio.interrogate, "me"))
+    return drawn(searching(tab, values(tab, **changed)))
+
+
+def searching(tab: SearchEvents, given: Updates) -> Iterator[Shown]:
+    return tab.jobs.events(lambda: tab.ask(given), "me")
 
 
 def toggle(tab: SearchEvents, token: str, off: list[int], turn: int = -1) -> words.WordsValue:
     asked = {"token": token, "asked": off, "turn": turn}
-    return drawn(tab.toggle(asked, tab.studio.score_phrases, "me"))[-1]
+    return drawn(tab.toggle(asked, "me"))[-1]
 
 
 # -- searching
@@ -143,7 +150,7 @@ def test_a_refused_search_says_why_and_the_next_one_runs(tab, changed, message) 
 
 def test_without_a_picture_it_says_so(tab: SearchEvents) -> None:
     empty = {**values(tab), tab.canvas.view: {"picture": None}}
-    ((last, _),) = tab.search(empty, tab.studio.interrogate, "me")
+    ((last, _),) = searching(tab, empty)
     assert last["text"] == "Picture is missing (open, paste or drop one)."
 
 
@@ -164,7 +171,7 @@ def test_the_prompt_begins_as_chosen(tab: SearchEvents) -> None:
 
 def test_stop_keeps_the_best_so_far(tab: SearchEvents) -> None:
     seen = words.EMPTY
-    for shown, _ in tab.search(values(tab, mode="deep", max_phrases=12), tab.studio.interrogate, "me"):
+    for shown, _ in searching(tab, values(tab, mode="deep", max_phrases=12)):
         seen = shown if "phase" in shown else seen
         if seen["steps"]:
             tab.queue.stop("me")
@@ -175,12 +182,11 @@ def test_stop_keeps_the_best_so_far(tab: SearchEvents) -> None:
 
 
 def test_a_waiting_search_is_told_and_can_be_stopped(tab: SearchEvents) -> None:
-    gate = tab.queue.join("somebody")
-    events = tab.search(values(tab), tab.studio.interrogate, "me")
-    assert next(events)[0]["text"] == "Waiting for 1 job before you"
-    tab.queue.stop("me")
-    assert drawn(events)[-1]["text"] == "Stopped before it began"
-    tab.queue.leave(gate)
+    with busy(tab.queue):
+        events = searching(tab, values(tab))
+        assert next(events)[0]["text"] == "Waiting for 1 job before you"
+        tab.queue.stop("me", tab="interrogate")
+        assert drawn(events)[-1]["text"] == "Stopped before it began"
 
 
 # -- phrases off and on
@@ -209,7 +215,7 @@ def test_what_cannot_be_switched_says_so_and_keeps_the_words(tab: SearchEvents) 
     assert (gone["prompt"], gone["turn"]) == ("", 8)  # the page keeps the words it shows
     strange: list[object] = [None, [], {"token": 3}, {"token": last["token"], "asked": ["x", 99], "turn": 1}]
     for junk in strange:
-        assert drawn(tab.toggle(junk, tab.studio.score_phrases, "me"))[-1]["phase"] in ("error", "done")
+        assert drawn(tab.toggle(junk, "me"))[-1]["phase"] in ("error", "done")
 
 
 def test_the_server_keeps_so_many_searches_and_their_pictures_only_as_files(tab: SearchEvents) -> None:
@@ -217,9 +223,9 @@ def test_the_server_keeps_so_many_searches_and_their_pictures_only_as_files(tab:
     result = tab.studio.interrogate(InterrogateRequest(image=image, caption="", mode="fast", max_phrases=1))
     entry: NamedFile = {"file": tab.files.picture(image), "name": "a.png"}
     results = SearchResults(limit=2)
-    first, second = (results.add(result, entry) for _ in range(2))
+    first, second = (results.add(result, entry, token) for token in "ab")
     assert results.get(first.token).result.request.image == entry["file"]["path"]
-    third = results.add(result, entry)  # the second was not used for longest
+    third = results.add(result, entry, "c")  # the second was not used for longest
     assert results.get(first.token).token != results.get(third.token).token
     with pytest.raises(ValueError, match="press Interrogate again"):
         results.get(second.token)
@@ -230,8 +236,7 @@ def test_the_server_keeps_so_many_searches_and_their_pictures_only_as_files(tab:
 
 def test_four_pictures_are_drawn_and_compared_with_the_picture(tab: SearchEvents) -> None:
     token = search(tab)[-1]["token"]
-    check = partial(tab.check, {"token": token}, "model-a", tab.studio.txt2img, tab.studio.compare_pictures)
-    *before, last = drawn(check("me"))
+    *before, last = drawn(tab.check({"token": token}, "model-a", "me"))
     assert {shown["phase"] for shown in before} == {"running"}
     assert last["phase"] == "done"
     assert last["drawn"]
@@ -247,7 +252,7 @@ def test_four_pictures_are_drawn_and_compared_with_the_picture(tab: SearchEvents
     assert last["prompt"] in last["drawn"]["text"]
     # It stays when a phrase is switched, and a model that is gone is an error that keeps the words.
     assert toggle(tab, token, [0])["drawn"] == last["drawn"]
-    gone = drawn(tab.check({"token": token}, "gone", tab.studio.txt2img, tab.studio.compare_pictures, "me"))
+    gone = drawn(tab.check({"token": token}, "gone", "me"))
     assert gone[-1]["text"] == "Model is not here any more (choose another one above)."
     assert gone[-1]["steps"] == last["steps"]
 
@@ -255,18 +260,19 @@ def test_four_pictures_are_drawn_and_compared_with_the_picture(tab: SearchEvents
 def test_what_is_drawn_is_what_clip_scored_words_that_look_like_orders_included(tab: SearchEvents) -> None:
     kept = tab.results.get(search(tab)[-1]["token"])
     odd = tab.results._put(replace(kept, score=replace(kept.score, prompt="a cat, {x} (red:2)")))
-    checked = tab.check(
-        {"token": odd.token}, "model-a", tab.studio.txt2img, tab.studio.compare_pictures, "me"
-    )
+    checked = tab.check({"token": odd.token}, "model-a", "me")
     shown = drawn(checked)[-1]["drawn"]
     assert shown
     assert shown["prompt"] == r"a cat, \{x\} \(red\:2\)"
 
 
-def test_stopped_while_drawing_it_compares_what_is_finished(tab: SearchEvents, quick_studio: Studio) -> None:
+def test_stopped_while_drawing_it_compares_what_is_finished(
+    tab: SearchEvents, quick_studio: Studio, monkeypatch: pytest.MonkeyPatch
+) -> None:
     token = search(tab, mode="fast")[-1]["token"]
 
     one_by_one = Studio(replace(quick_studio.settings, batch_size=1))
+    make = one_by_one.txt2img
 
     def draw(request: Txt2ImgRequest, on_step: OnStep) -> Txt2ImgResult:
         def stop_after_one(step: Step) -> None:
@@ -274,9 +280,12 @@ def test_stopped_while_drawing_it_compares_what_is_finished(tab: SearchEvents, q
             if step.images:
                 raise Cancelled
 
-        return one_by_one.txt2img(request, stop_after_one)
+        return make(request, stop_after_one)
 
-    last = drawn(tab.check({"token": token}, "model-a", draw, tab.studio.compare_pictures, "me"))[-1]
+    tab = replace(tab, studio=one_by_one)
+    monkeypatch.setattr(one_by_one, "txt2img", draw)
+    tab.register_kinds()
+    last = drawn(tab.check({"token": token}, "model-a", "me"))[-1]
     assert last["text"] == "Stopped"
     assert last["drawn"]
     assert 1 <= len(last["drawn"]["images"]) - 1 < 4
@@ -294,7 +303,7 @@ def test_matching_draws_what_python_finds(matcher: MatchEvents) -> None:
         matcher.form["texts"]: "a gray heart\n\n a purple moon \n",
         matcher.form["clip_model"]: "tiny-clip",
     }
-    *_, last = matcher.match({**form, matcher.uploads.view: uploads}, matcher.studio.match, "me")
+    *_, (last, _) = matcher.jobs.events(lambda: matcher.ask({**form, matcher.uploads.view: uploads}), "me")
     texts = ["a gray heart", "a purple moon"]
     alone = matcher.studio.match(MatchRequest(images=pictures, texts=texts))
     assert (last["phase"], last["texts"]) == ("done", texts)
@@ -317,7 +326,7 @@ def test_a_refused_match_says_why(matcher: MatchEvents, texts: str, pictures: in
     image = matcher.uploads.files.picture(Image.new("RGB", (8, 8)))
     uploads = {"pictures": [{"file": image, "name": "a.png"}] * pictures}
     form = {matcher.form["texts"]: texts, matcher.form["clip_model"]: "tiny-clip"}
-    *_, last = matcher.match({**form, matcher.uploads.view: uploads}, matcher.studio.match, "me")
+    *_, (last, _) = matcher.jobs.events(lambda: matcher.ask({**form, matcher.uploads.view: uploads}), "me")
     assert (last["phase"], last["text"]) == ("error", message)
 
 
@@ -348,7 +357,7 @@ def test_uploads_take_twelve_pictures_and_name_what_is_none(matcher: MatchEvents
 
 def test_a_reload_brings_back_form_picture_and_words(tab: SearchEvents) -> None:
     given = values(tab)
-    last, kept = list(tab.search(given, tab.studio.interrogate, "me"))[-1]
+    last, kept = list(searching(tab, given))[-1]
     form = {
         "mode": "deep",
         "begins": "typed",
@@ -371,7 +380,7 @@ def test_a_reload_brings_back_form_picture_and_words(tab: SearchEvents) -> None:
 
 
 def test_what_the_browser_kept_is_not_trusted(tab: SearchEvents) -> None:
-    kept = list(tab.search(values(tab, mode="fast"), tab.studio.interrogate, "me"))[-1][1]
+    kept = list(searching(tab, values(tab, mode="fast")))[-1][1]
     strange: list[object] = [
         None,
         3,

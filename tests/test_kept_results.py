@@ -39,7 +39,7 @@ def shown(result: Txt2ImgResult, files: PictureFiles) -> ResultValue:
 def reloaded(result: Txt2ImgResult, files: PictureFiles) -> tuple[ResultValue, ResultValue, KeptResult]:
     """Return a result as it is drawn, as it is drawn after a reload, and what the browser kept between."""
     drawn = shown(result, files)
-    kept = json.loads(json.dumps(keep_result(result, drawn, files)))
+    kept = json.loads(json.dumps(keep_result(result, drawn, files, "id")))
     again = read_result(kept, files, "")
     assert again
     return drawn, again, kept

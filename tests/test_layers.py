@@ -13,11 +13,23 @@ ROOT = Path(__file__).resolve().parent.parent
 
 # Files at the root of sd_app that are no entrance: small things that many share. No torch, as in all leaves.
 ROOT_FILES = {path.stem for path in (ROOT / "sd_app").glob("*.py")} - {"__init__", "__main__", "studio"}
-LEAVES = {"requests", "metadata", "pictures", "checkpoints", "addons", "hub", "expressions", *ROOT_FILES}
+LEAVES = {
+    "requests",
+    "metadata",
+    "pictures",
+    "picture_files",
+    "checkpoints",
+    "addons",
+    "hub",
+    "expressions",
+    *ROOT_FILES,
+}
 TOOLS = {"weights", "speed", "probes", "text"}
-FEATURES = {"generation", "interrogator", "training", "sweeps", "queue"}
+FEATURES = {"generation", "interrogator", "training", "sweeps"}
 # What the page may read besides the studio it is given: no torch, none of our files on disk but pictures.
-PAGE_MAY = {"requests", "images", "metadata", "checkpoints", "expressions", "pictures", "failures"}
+PAGE_MAY = {"queue", "requests", "images", "metadata", "checkpoints", "expressions", "pictures", "failures"}
+# Jobs in a line: what a kind of job does comes as an argument.
+QUEUE_MAY = {"requests", "images", "metadata", "checkpoints"}
 HEAVY = {
     "torch",
     "torchvision",
@@ -35,6 +47,7 @@ MAY_IMPORT = {
     "__main__": {"cli"},
     "cli": {"studio", *LEAVES},
     "studio": {"inside"} | FEATURES | TOOLS | LEAVES,
+    "queue": QUEUE_MAY,
     "ui": PAGE_MAY,
     "tiny": FEATURES | TOOLS | LEAVES,
     # What is computed from a recording, which may run something; and the embedded model's judge.
@@ -43,7 +56,7 @@ MAY_IMPORT = {
     **dict.fromkeys(TOOLS, TOOLS | LEAVES),
     **dict.fromkeys(LEAVES, LEAVES),
 }
-NEVER_HEAVY = {"ui", *LEAVES}
+NEVER_HEAVY = {"ui", "queue", *LEAVES}
 # These may name torch inside a function, but importing them must not load it.
 LIGHT_TO_IMPORT = {"__init__", "__main__", "cli", "studio"}
 
@@ -159,6 +172,10 @@ def test_every_part_of_the_app_has_its_rule() -> None:
         ("sd_app.metadata", "from . import generation"),
         ("sd_app.metadata", "from sd_app.studio import Studio"),
         ("sd_app.requests", "import gradio as gr"),
+        ("sd_app.queue.jobs", "import gradio as gr"),
+        ("sd_app.queue.jobs", "def f():\n    import torch"),
+        ("sd_app.queue.jobs", "from ..studio import Studio"),
+        ("sd_app.queue.jobs", "from ..generation import txt2img"),
         ("sd_app.generation", "import gradio"),
         ("sd_app.generation", "from .studio import Studio"),
         ("sd_app.generation", "from .tiny.world import draw"),

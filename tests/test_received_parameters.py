@@ -9,10 +9,10 @@ import pytest
 from PIL import Image
 
 from sd_app import Studio
+from sd_app.queue import JobQueue
 from sd_app.requests import BlendRequest
 from sd_app.ui.shared.files import PictureFiles
 from sd_app.ui.shared.form import fields_of
-from sd_app.ui.shared.job_queue import JobQueue
 from sd_app.ui.shared.making_events import MakingTabEvents
 from sd_app.ui.shared.making_tab import build_making_tab
 from sd_app.ui.shared.send_to import Receiver

@@ -3,35 +3,36 @@
 import math
 import subprocess
 import sys
-import threading
 import time
-from concurrent.futures import ThreadPoolExecutor
-from functools import partial
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
+from unittest.mock import Mock
 
 import gradio as gr
 import pytest
 from PIL import Image
 
-from sd_app import Cancelled, Settings, Step, Studio, Txt2ImgRequest, Txt2ImgResult
+from sd_app import Settings, Step, Studio, Txt2ImgRequest, Txt2ImgResult
 from sd_app.metadata import read_infotext, save_image
+from sd_app.queue import FRAME_SECONDS, JobNow, JobQueue, Kind
 from sd_app.requests import Token, TokenReport
+from sd_app.requests.running import LINEAR_PREVIEW, PREVIEW_BY, TAESD_PREVIEW
 from sd_app.ui.shared.components import Values
 from sd_app.ui.shared.controls import token_line
 from sd_app.ui.shared.errors import attempt, error_text, sentence
 from sd_app.ui.shared.files import PictureFiles
 from sd_app.ui.shared.form import build_request, fields_of, model_defaults, valid_fields
-from sd_app.ui.shared.job_events import JobView, job_events
-from sd_app.ui.shared.job_queue import FRAME_SECONDS, JobQueue, Run, Waiting, make_run, stream
+from sd_app.ui.shared.job_events import Asked, JobView, job_events
 from sd_app.ui.shared.kept_numbers import add_numbers
 from sd_app.ui.shared.making_events import MakingTabEvents
+from sd_app.ui.shared.making_job import MakingJob, Shown
 from sd_app.ui.shared.making_tab import build_making_tab
-from sd_app.ui.shared.result import EMPTY, duration, running, size_note
+from sd_app.ui.shared.result import EMPTY, duration, preview_note, running, size_note
 from sd_app.ui.shared.result_values import ImageEntry, ResultValue
 from sd_app.ui.shared.send_to import Receiver
 from sd_app.ui.shared.studio_protocol import OnStep
 from sd_app.ui.txt2img.tab import TXT2IMG
-from tests.limits import PATIENCE
 
 SCHEDULERS = ("DDIM", "Euler a")
 RESOLVED = Txt2ImgRequest(
@@ -132,106 +133,6 @@ def test_an_infotext_fills_the_form_and_names_what_is_not_here() -> None:
     assert "v1-5-pruned-emaonly" in remarks[0]
 
 
-# -- the queue of jobs
-
-
-def drain(queue: JobQueue, owner: str, run: Run[object]) -> list[object]:
-    return [event for event in stream(queue, owner, run) if event is not None]
-
-
-def test_jobs_run_one_at_a_time_in_the_order_they_came() -> None:
-    queue, running_now, most, order = JobQueue(), [0], [0], []
-    lock = threading.Lock()
-
-    def job(number: int, on_step: OnStep) -> int:
-        with lock:
-            running_now[0] += 1
-            most[0] = max(most[0], running_now[0])
-            order.append(number)
-        time.sleep(0.05)
-        with lock:
-            running_now[0] -= 1
-        return number
-
-    gate = queue.join("gate")
-    streams = [stream(queue, str(k), partial(job, k)) for k in range(4)]
-    assert [next(events) for events in streams] == [Waiting(ahead=k + 1) for k in range(4)]
-    queue.leave(gate)
-    with ThreadPoolExecutor() as pool:
-        last = list(pool.map(lambda events: list(events)[-1], reversed(streams)))
-    assert most[0] == 1
-    assert order == [0, 1, 2, 3]
-    assert last == [3, 2, 1, 0]
-
-
-def test_a_waiting_job_is_told_how_many_are_before_it_and_can_be_stopped() -> None:
-    queue = JobQueue()
-    gate = queue.join("a")
-    events = stream(queue, "b", lambda on_step: pytest.fail("ran although it was stopped"))
-    assert next(events) == Waiting(ahead=1)
-    assert queue.stop("b") == 1
-    assert list(events) == []
-    queue.leave(gate)
-    assert drain(queue, "c", lambda on_step: "next") == ["next"]
-
-
-def test_stop_raises_cancelled_in_the_job_and_its_result_still_arrives() -> None:
-    queue = JobQueue()
-
-    def job(on_step: OnStep) -> str:
-        try:
-            for k in range(1000):
-                on_step(Step(step=k, num_steps=1000, image_index=0, num_images=1, seconds=0.0))
-                time.sleep(0.005)
-        except Cancelled:
-            return "stopped"
-        return "ran to the end"
-
-    events = stream(queue, "a", job)
-    assert isinstance(next(events), Step)
-    queue.stop("somebody else")
-    assert isinstance(next(events), Step)
-    queue.stop("a")
-    assert list(events)[-1] == "stopped"
-
-
-def test_closing_a_stream_stops_the_job_and_frees_the_line() -> None:
-    queue, ended = JobQueue(), threading.Event()
-
-    def job(on_step: OnStep) -> None:
-        try:
-            while True:
-                on_step(Step(step=1, num_steps=1, image_index=0, num_images=1, seconds=0.0))
-                time.sleep(0.005)
-        finally:
-            ended.set()
-
-    events = stream(queue, "a", job)
-    next(events)
-    events.close()  # type: ignore[attr-defined]
-    assert ended.wait(PATIENCE)
-    assert drain(queue, "b", lambda on_step: "next")[-1] == "next"
-
-
-def test_a_failing_job_raises_to_its_caller_and_the_next_one_runs() -> None:
-    queue = JobQueue()
-
-    def job(on_step: OnStep) -> None:
-        raise ValueError("width must be a multiple of 8")
-
-    with pytest.raises(ValueError, match="multiple of 8"):
-        drain(queue, "a", job)
-    assert drain(queue, "a", lambda on_step: 1) == [1]
-
-
-def test_a_full_line_turns_new_jobs_away() -> None:
-    queue = JobQueue(max_waiting=1)
-    queue.join("running")
-    queue.join("waiting")
-    with pytest.raises(ValueError, match="waiting already"):
-        next(stream(queue, "late", lambda on_step: None))
-
-
 # -- pictures to the page and back
 
 
@@ -301,6 +202,41 @@ def test_progress_names_the_pictures_the_speed_and_the_time_left() -> None:
     assert [duration(s) for s in (0.84, 12.3, 185)] == ["0.8 s", "12 s", "3:05 min"]
 
 
+@pytest.mark.parametrize("drawn_by", [LINEAR_PREVIEW, TAESD_PREVIEW])
+def test_a_preview_is_named_for_what_it_is_until_the_picture_is_there(drawn_by: str) -> None:
+    preview = Image.new("RGB", (8, 8))
+    preview.info[PREVIEW_BY] = drawn_by
+    step = Step(step=3, num_steps=20, image_index=0, num_images=1, seconds=1.0, preview=preview)
+    assert preview_note(step).startswith("Rough preview:") == (drawn_by == LINEAR_PREVIEW)
+    job = MakingJob(files=Mock())
+
+    def note_at(now: Step) -> object:
+        shown = job.running(
+            JobNow(
+                id="1",
+                owner="",
+                kind="txt2img",
+                tab="txt2img",
+                title="",
+                state="running",
+                ahead=0,
+                paused=False,
+                stopping=False,
+                request=RESOLVED,
+                details={},
+                step=now,
+                paths=(),
+                outcome=None,
+                failure="",
+            )
+        )[0]
+        return (shown["note"], bool(shown["preview"]))
+
+    assert note_at(replace(step, preview=None)) == ("", False)
+    assert note_at(step) == (preview_note(step), True)
+    assert note_at(replace(step, step=4, preview=None)) == (preview_note(step), True)  # it still stands
+
+
 def test_only_a_small_model_gets_the_line_on_full_size_pictures(random_studio: Studio) -> None:
     small, *_ = random_studio.models()
     assert "press Add a model" in size_note(small, Settings())
@@ -315,72 +251,49 @@ def test_only_a_small_model_gets_the_line_on_full_size_pictures(random_studio: S
 # -- what a page shows of a job
 
 
-class Told(JobView[str, int]):
+class Told(JobView[str]):
     """A job in words."""
 
-    def __init__(self, run: Run[int]) -> None:
-        self.run = run
+    def waiting(self, now: JobNow) -> str:
+        return now.waiting_text
 
-    @property
-    def unchanged(self) -> str:
-        return "."
+    def running(self, now: JobNow) -> str:
+        return now.step.text if now.step else "Starting"
 
-    def start(self) -> Run[int]:
-        return self.run
+    def finished(self, now: JobNow) -> str:
+        return str(now.outcome)
 
-    def waiting(self, event: Waiting) -> str:
-        return event.text
-
-    def step(self, step: Step) -> str:
-        return step.text
-
-    def finished(self, result: int) -> str:
-        return f"{1 // result}"
-
-    def stopped(self) -> str:
+    def stopped(self, now: JobNow) -> str:
         return "stopped"
 
-    def failed(self, message: str) -> str:
+    def failed(self, message: str, now: JobNow | None) -> str:
         return message
 
 
-def count_to(result: int) -> Run[int]:
-    def run(on_step: OnStep) -> int:
-        on_step(Step(step=1, num_steps=1, image_index=0, num_images=1, seconds=0.0))
-        time.sleep(3 * FRAME_SECONDS)  # steps that come too fast are left out
-        return result
-
-    return run
+def count_to(result: int, on_step: OnStep) -> int:
+    on_step(Step(step=1, num_steps=1, image_index=0, num_images=1, seconds=0.0))
+    time.sleep(3 * FRAME_SECONDS)  # steps that come too fast are left out
+    return result
 
 
-def test_a_page_is_told_of_each_event_and_of_a_failure_while_the_result_is_drawn() -> None:
-    queue = JobQueue()
-    assert list(job_events(queue, "me", Told(count_to(1)), "local")) == ["Denoising", "1"]
-    *_, last = job_events(queue, "me", Told(count_to(0)), "local")
-    assert "not foreseen: integer division or modulo by zero; it is number" in last
-    gate = queue.join("somebody")
-    waiting = job_events(queue, "me", Told(count_to(1)), "local")
-    assert next(waiting) == "Waiting for 1 job before you"
+def shown(queue: JobQueue, number: int) -> Iterator[str]:
+    asked = Asked(kind="count", request=number)
+    return job_events(queue, "me", lambda: asked, Told(), "local")
+
+
+def test_a_page_is_told_of_each_event_and_of_a_failure_while_the_result_is_kept() -> None:
+    queue = JobQueue(say=lambda error: error_text(error, "local"))
+    queue.register(Kind(name="count", make=count_to, keep=lambda result, job: 1 // result, tab="numbers"))
+    *_, before, last = shown(queue, 1)
+    assert (before, last) == ("Denoising", "1")
+    assert "integer division or modulo by zero" in list(shown(queue, 0))[-1]
+    queue.pause()
+    waiting = shown(queue, 1)
+    assert next(waiting) == "Next in the line; the line is paused"
     queue.stop("me")
     assert list(waiting) == ["stopped"]
-    queue.leave(gate)
-
-
-def test_a_page_that_is_closed_stops_its_job() -> None:
-    queue, ended = JobQueue(), threading.Event()
-
-    def run(on_step: OnStep) -> int:
-        try:
-            while True:
-                on_step(Step(step=1, num_steps=1, image_index=0, num_images=1, seconds=0.0))
-                time.sleep(0.01)
-        finally:
-            ended.set()
-
-    events = job_events(queue, "me", Told(run), "local")
-    assert next(events) == "Denoising"
-    events.close()
-    assert ended.wait(PATIENCE)
+    (refused,) = job_events(queue, "me", lambda: 1 // 0, Told(), "local")  # type: ignore[arg-type, return-value]
+    assert "integer division or modulo by zero" in refused
 
 
 def test_a_quick_calls_failure_becomes_what_the_page_says() -> None:
@@ -393,11 +306,14 @@ def test_a_quick_calls_failure_becomes_what_the_page_says() -> None:
 
 @pytest.fixture
 def tab(random_studio: Studio) -> MakingTabEvents:
-    queue, files = JobQueue(), PictureFiles(random_studio.settings.outputs_dir, shared=False, copies=set())
+    queue = JobQueue(say=lambda error: error_text(error, "local"))
+    files = PictureFiles(random_studio.settings.outputs_dir, shared=False, copies=set())
     model = random_studio.models()[0]
     with gr.Blocks():
         picker = gr.Dropdown(["model-a", "model-b"], value="model-a")
-        return build_making_tab(TXT2IMG, random_studio, queue, files, picker=picker, model=model)
+        built = build_making_tab(TXT2IMG, random_studio, queue, files, picker=picker, model=model)
+    built.register_kinds()
+    return built
 
 
 def values(tab: MakingTabEvents, **changed: object) -> Values:
@@ -408,9 +324,11 @@ def values(tab: MakingTabEvents, **changed: object) -> Values:
 
 
 def run(tab: MakingTabEvents, **changed: object) -> list[ResultValue]:
-    make = partial(make_run, tab.studio.txt2img)
-    events = tab.events(values(tab, **changed), make, "me")
-    return [drawn for drawn, _ in events if "phase" in drawn]
+    return [drawn for drawn, _ in events(tab, **changed) if "phase" in drawn]
+
+
+def events(tab: MakingTabEvents, **changed: object) -> Iterator[Shown]:
+    return tab.jobs.events(lambda: tab.ask(values(tab, **changed)), "me")
 
 
 def test_a_job_draws_progress_and_then_the_saved_files(tab: MakingTabEvents) -> None:
@@ -433,13 +351,12 @@ def test_a_refused_job_says_why_and_the_next_one_runs(tab: MakingTabEvents) -> N
 def test_a_broken_job_becomes_one_message_and_the_next_one_runs(
     tab: MakingTabEvents, caplog: pytest.LogCaptureFixture
 ) -> None:
-    def broken(request: Txt2ImgRequest) -> Run[Txt2ImgResult]:
-        def fail(on_step: OnStep) -> Txt2ImgResult:
-            raise RuntimeError("the device went away")
+    def broken(request: Txt2ImgRequest, on_step: OnStep) -> Txt2ImgResult:
+        raise RuntimeError("the device went away")
 
-        return fail
-
-    ((drawn, _),) = tab.events(values(tab), broken, "me")
+    tab.queue.register(Kind(name="txt2img", make=broken, tab="txt2img"))
+    *_, drawn = run(tab)
+    tab.register_kinds()
     assert drawn["phase"] == "error"
     assert "the device went away" in drawn["text"]
     assert "RuntimeError: the device went away" in caplog.text
@@ -447,9 +364,8 @@ def test_a_broken_job_becomes_one_message_and_the_next_one_runs(
 
 
 def test_stop_keeps_the_finished_pictures_of_a_batch(tab: MakingTabEvents) -> None:
-    make = partial(make_run, tab.studio.txt2img)
     last: ResultValue = EMPTY
-    for drawn, _ in tab.events(values(tab, num_images=40, num_inference_steps=20), make, "me"):
+    for drawn, _ in events(tab, num_images=40, num_inference_steps=20):
         last = drawn if "phase" in drawn else last
         if last["images"]:
             tab.queue.stop("me")
@@ -459,8 +375,7 @@ def test_stop_keeps_the_finished_pictures_of_a_batch(tab: MakingTabEvents) -> No
 
 
 def test_reload_brings_back_the_form_and_the_pictures(tab: MakingTabEvents) -> None:
-    make = partial(make_run, tab.studio.txt2img)
-    *_, (last, kept) = tab.events(values(tab), make, "me")
+    *_, (last, kept) = events(tab)
     form = {"prompt": "a cat", "width": 128, "model": "model-b", "num_inference_steps": 400}
     updates = tab.restore(form, kept)
     assert updates[tab.form["prompt"]] == "a cat"

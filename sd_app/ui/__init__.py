@@ -2,6 +2,7 @@
 
 import gradio as gr
 
+from ..queue import OWNER, VISITOR, JobQueue
 from .access import Access, choose_access, launch_options
 from .api import publish_api
 from .embeddings.tab import embeddings_tab
@@ -9,28 +10,52 @@ from .header.header import header
 from .img2img.tab import IMG2IMG
 from .inpaint.tab import INPAINT
 from .interrogate.tab import interrogate_tab
+from .shared.errors import error_text
 from .shared.files import PictureFiles
 from .shared.gpu import lend_gpu
 from .shared.guarded import GuardedBlocks
-from .shared.job_queue import JobQueue
 from .shared.making_tab import build_making_tab
 from .shared.result import TARGETS
 from .shared.send_to import Receiver
 from .shared.studio_protocol import PageStudio
 from .shared.theme import THEMES, theme_options
+from .temp_folder import sweep, temp_folder
 from .txt2img.tab import TXT2IMG
 
-__all__ = ["THEMES", "Access", "build_ui", "choose_access", "launch_options", "theme_options"]
+__all__ = [
+    "THEMES",
+    "Access",
+    "build_ui",
+    "choose_access",
+    "error_text",
+    "launch_options",
+    "make_queue",
+    "sweep",
+    "temp_folder",
+    "theme_options",
+]
 
 DAY = 24 * 3600  # seconds
 MAX_QUEUE = 64  # events that Gradio itself lets wait
 
 
-def build_ui(studio: PageStudio) -> gr.Blocks:
-    """Build the page of a studio: header, tabs, API. Launch it with theme_options and launch_options."""
+def make_queue(studio: PageStudio) -> JobQueue:
+    """Make the line of jobs of a studio's page. On one's own machine everybody sees all of it."""
+    mode = studio.settings.mode
+    private = mode != "local"
+    return JobQueue(
+        private=private, limits=VISITOR if private else OWNER, say=lambda error: error_text(error, mode)
+    )
+
+
+def build_ui(studio: PageStudio, queue: JobQueue | None = None) -> gr.Blocks:
+    """Build the page of a studio: header, tabs, API. Launch it with theme_options and launch_options.
+
+    `queue` is made by make_queue if it is not given.
+    """
     studio = lend_gpu(studio)
     settings = studio.settings
-    queue = JobQueue()
+    queue = queue or make_queue(studio)
     models = studio.models()
     with GuardedBlocks(
         mode=settings.mode,

@@ -10,8 +10,9 @@ import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from sd_app import Settings, Studio
+from sd_app.queue import JobQueue
 from sd_app.requests import Encoding
-from sd_app.ui import build_ui, choose_access, launch_options, theme_options
+from sd_app.ui import build_ui, choose_access, launch_options, make_queue, theme_options
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 ARGUMENTS = [
@@ -25,6 +26,7 @@ ARGUMENTS = [
     "--disable-sync",
 ]
 PATIENCE = 60_000  # milliseconds; the machine may be busy
+QUEUES: dict[str, JobQueue] = {}  # the line of jobs of each page that is served, by its address
 
 expect.set_options(timeout=PATIENCE)
 
@@ -68,11 +70,13 @@ def address(
 def served(settings: Settings, root_path: str = "") -> Iterator[str]:
     """Serve a studio's page; yield its address. `root_path` is where a proxy would put it."""
     studio = Studio(settings)
-    demo = build_ui(studio)
+    queue = make_queue(studio)
+    demo = build_ui(studio, queue)
     access = choose_access(environ={})
     options = {**launch_options(access), **theme_options(), "root_path": root_path}
     _, url, _ = demo.launch(prevent_thread_lock=True, quiet=True, **options)
     studio.warm_up()
+    QUEUES[url] = queue
     yield url
     demo.close()
 
@@ -93,6 +97,7 @@ def page(browser: Browser, address: str) -> Iterator[Page]:
     page.wait_for_function("document.querySelector('#model-picker input')?.value === 'model-a'")
     yield page
     context.close()
+    QUEUES[address].stop("")  # a job goes on without its page
     assert errors == []
     assert [url for url in foreign if not url.startswith((address, "data:", "blob:"))] == []
 

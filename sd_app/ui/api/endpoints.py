@@ -4,10 +4,11 @@ import inspect
 from collections.abc import Callable
 from dataclasses import MISSING, fields
 from functools import partial
-from typing import Any, get_args, get_type_hints
+from typing import Any, TypeVar, cast, get_args, get_type_hints
 
 import gradio as gr
 
+from ...queue import DONE, Job, JobNow, JobQueue, Kind, work_of
 from ...requests import (
     BlendRequest,
     Img2ImgRequest,
@@ -15,7 +16,6 @@ from ...requests import (
     InsideRequest,
     InterrogateRequest,
     MatchRequest,
-    MatchResult,
     PlaneRequest,
     Txt2ImgRequest,
     WalkRequest,
@@ -23,14 +23,18 @@ from ...requests import (
 from ..shared.errors import attempt, error_text
 from ..shared.files import PictureFiles
 from ..shared.form import build_request
-from ..shared.job_events import result_of
-from ..shared.job_queue import JobQueue, Run
+from ..shared.making_job import title_of
 from ..shared.studio_protocol import Make, PageStudio
 from ..shared.toasts import client_error
+from ..shared.visitors import owner_of
 from .answers import Answer, Result, answer_of
+from .clients import client_of_event
 from .uploads import PICTURE_HINTS, find_pictures
 
 Request = Txt2ImgRequest | InterrogateRequest | MatchRequest | InsideRequest
+AnswerT = TypeVar("AnswerT")
+
+HTTP = "http "  # before an endpoint's name: its kind of job, whose result is kept as an answer
 
 RETURNS = (
     "A seed of -1 is a random one; picture k has seed + k. What is left out takes the model's default.\n"
@@ -91,10 +95,10 @@ ENDPOINTS: dict[str, tuple[type[Request], str]] = {
 }
 
 
-def answer_or_error(studio: PageStudio, call: Callable[[], Answer]) -> Answer:
+def answer_or_error(studio: PageStudio, call: Callable[[], AnswerT]) -> AnswerT:
     """Return what the call returns; whatever happens, the client gets words."""
 
-    def failed(error: Exception) -> Answer:
+    def failed(error: Exception) -> AnswerT:
         raise client_error(error_text(error, studio.settings.mode)) from error
 
     return attempt(call, failed)
@@ -105,18 +109,20 @@ def job_endpoint(
 ) -> Callable[..., Answer]:
     """Return the function of an endpoint; its parameters are the fields of the request."""
     request_type, about = ENDPOINTS[name]
-    make = _make(studio, name)
+    kind = Kind(name=kind_of(name), make=_make(studio, name), keep=partial(_answer, files))
+    queue.register(kind)
     parameters = _parameters(request_type)
 
     def endpoint(browser: gr.Request, *given: object) -> Answer:
         values = dict(zip(parameters, given, strict=True))
+        is_here = client_of_event()
 
-        def call() -> Answer:
+        def submit() -> Job:
             pictures = find_pictures(values, files)
             request = build_request({**values, **pictures}, request_type)
-            return answer_of(_run(queue, str(browser.session_hash), partial(make, request)), files)
+            return queue.submit(owner_of(browser), kind.name, request, keep=False, **_about(studio, request))
 
-        return answer_or_error(studio, call)
+        return wait_for(queue, answer_or_error(studio, submit), is_here)
 
     browser = inspect.Parameter("browser", inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=gr.Request)
     signature = inspect.Signature([browser, *parameters.values()], return_annotation=Answer)
@@ -154,8 +160,40 @@ def _parameters(request_type: type[Request]) -> dict[str, inspect.Parameter]:
     return dict(sorted(found.items(), key=lambda item: item[1].default is not inspect.Parameter.empty))
 
 
-def _run(queue: JobQueue, owner: str, run: Run[Result]) -> Result:
-    result = result_of(queue, owner, run)
-    if result is None or (not isinstance(result, MatchResult) and result.stopped):
-        raise ValueError("the job was stopped (send it again)")
-    return result
+def kind_of(name: str) -> str:
+    """Return the name that the queue knows an endpoint's jobs by."""
+    return f"{HTTP}{name}"
+
+
+def wait_for(queue: JobQueue, job: Job, is_here: Callable[[], bool]) -> Answer:
+    """Return what a job came to; raise gr.Error if it failed, was stopped, or its client is gone.
+
+    A job that is not to be kept ends with its client, within a step.
+    """
+    events = queue.follow(job)
+    for now in events:
+        if not is_here():
+            events.close()
+            raise client_error("the client is gone")
+        if now is not None and now.ended:
+            return answer_of_job(now)
+    raise AssertionError("a job that is followed ends")
+
+
+def answer_of_job(now: JobNow) -> Answer:
+    """Return the answer of a job that has ended; raise gr.Error if there is none."""
+    if now.state == DONE:
+        return cast(Answer, now.outcome)
+    raise client_error(now.failure or "the job was stopped (send it again)")
+
+
+def _answer(files: PictureFiles, result: Result, job: Job) -> Answer:
+    return answer_of(result, files)
+
+
+def _about(studio: PageStudio, request: Request) -> dict[str, Any]:
+    """Return what the line says of a request, and how much work it is."""
+    if isinstance(request, Txt2ImgRequest):
+        model = next((model for model in studio.models() if model.name == request.model), None)
+        return {"title": title_of(request), "work": work_of(request, model)}
+    return {"title": ", ".join(request.texts)[:80] if isinstance(request, MatchRequest) else ""}

@@ -3,17 +3,18 @@
 import base64
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any, TypedDict
+from typing import Any, TypedDict, cast
 
-import gradio as gr
 import numpy as np
 
-from ...requests import Cancelled, Encoding, RowReport, Step, TokenTable
+from ...queue import JobNow, JobQueue, Kind
+from ...requests import Encoding, RowReport, TokenTable
 from ..shared.form import whole_number
-from ..shared.job_events import JobView
-from ..shared.job_queue import Run, Waiting
+from ..shared.job_events import Asked, JobView
 from ..shared.studio_protocol import OnStep, PageStudio
 
+TAB = "tokens"
+NUMBERS, LOOK_UP = "numbers", "look_up"  # the kinds of job
 MAX_WINDOWS = 8  # of a prompt whose numbers are shown
 
 
@@ -54,87 +55,98 @@ EMPTY: TokensValue = {"phase": "empty", "text": "", "sides": [], "empty": None, 
 NO_ROW: NearValue = {"row": None, "side": 0, "text": "", "near": []}
 
 
-@dataclass(kw_only=True)
-class NumbersJob(JobView[TokensValue, list[Encoding]]):
-    """One press on "Show the numbers"."""
+@dataclass(frozen=True, kw_only=True)
+class NumbersAsked:
+    """Which prompts' numbers are asked for."""
 
-    studio: PageStudio
     texts: list[str]
     model: object
     clip_skip: object
+
+
+def register_kinds(queue: JobQueue, studio: PageStudio) -> None:
+    """Tell the queue how the token view's jobs are run."""
+    # They say themselves what is wrong with a model or a number.
+    encode: Any = studio.encode
+    look_up: Any = studio.look_up
+
+    def numbers(asked: NumbersAsked, on_step: OnStep) -> list[Encoding]:
+        return [encode(text, asked.model, clip_skip=asked.clip_skip) for text in asked.texts]
+
+    def row(asked: Mapping[str, object], on_step: OnStep) -> RowReport:
+        prompt, number, model = (whole_number(asked.get(name)) for name in ("prompt", "row", "model"))
+        clip_skip = whole_number(asked.get("clip_skip"))
+        report: RowReport = look_up(prompt, number, model, clip_skip=clip_skip, on_step=on_step)
+        return report
+
+    queue.register(Kind(name=NUMBERS, make=numbers, tab=TAB, passing=True))
+    queue.register(Kind(name=LOOK_UP, make=row, tab=TAB, passing=True))
+
+
+@dataclass(kw_only=True)
+class NumbersJob(JobView[TokensValue]):
+    """One press on "Show the numbers"."""
+
+    studio: PageStudio
+    asked: NumbersAsked
     drawn: TokensValue = field(default_factory=lambda: EMPTY)
 
-    @property
-    def unchanged(self) -> TokensValue:
-        skipped: TokensValue = gr.skip()
-        return skipped
-
-    def start(self) -> Run[list[Encoding]]:
-        if not self.texts:
+    def ask(self) -> Asked:
+        """Read the prompts' tokens; raise ValueError for what cannot be read."""
+        texts, model, clip_skip = self.asked.texts, self.asked.model, self.asked.clip_skip
+        if not texts:
             raise ValueError("the prompt must not be empty (type the prompt to look into)")
-        sides = sides_of(self.studio, self.texts, self.model)
-        self.drawn = {**EMPTY, "phase": "waiting", "sides": sides, "asked": [self.model, self.clip_skip]}
-        encode: Any = self.studio.encode  # which says what is wrong with a model or a number
-        return lambda on_step: [encode(text, self.model, clip_skip=self.clip_skip) for text in self.texts]
+        sides = sides_of(self.studio, texts, model)
+        self.drawn = {**EMPTY, "phase": "waiting", "sides": sides, "asked": [model, clip_skip]}
+        return Asked(kind=NUMBERS, request=self.asked, title=texts[0])
 
     def begun(self) -> TokensValue:
         return {**self.drawn, "text": "Reading the prompt…"}
 
-    def waiting(self, event: Waiting) -> TokensValue:
-        return {**self.drawn, "text": event.text}
+    def waiting(self, now: JobNow) -> TokensValue:
+        return {**self.drawn, "text": now.waiting_text}
 
-    def finished(self, result: list[Encoding]) -> TokensValue:
-        return {**numbers_of(self.drawn["sides"], result), "asked": self.drawn["asked"]}
+    def running(self, now: JobNow) -> TokensValue:
+        return self.begun()
 
-    def stopped(self) -> TokensValue:
+    def finished(self, now: JobNow) -> TokensValue:
+        encodings = cast(list[Encoding], now.outcome)
+        return {**numbers_of(self.drawn["sides"], encodings), "asked": self.drawn["asked"]}
+
+    def stopped(self, now: JobNow) -> TokensValue:
         return {**self.drawn, "phase": "table", "text": "Stopped"}
 
-    def failed(self, message: str) -> TokensValue:
+    def failed(self, message: str, now: JobNow | None) -> TokensValue:
         return {**EMPTY, "phase": "error", "text": message}
 
 
 @dataclass(kw_only=True)
-class LookUpJob(JobView[NearValue, RowReport]):
+class LookUpJob(JobView[NearValue]):
     """One press on a row."""
 
-    studio: PageStudio
     asked: Mapping[str, object]  # prompt, row, side, model and clip_skip, as the browser sent them
 
-    @property
-    def unchanged(self) -> NearValue:
-        skipped: NearValue = gr.skip()
-        return skipped
-
-    def start(self) -> Run[RowReport]:
-        look_up: Any = self.studio.look_up
-        prompt, row, model = (whole_number(self.asked.get(name)) for name in ("prompt", "row", "model"))
-        clip_skip = whole_number(self.asked.get("clip_skip"))
-
-        def run(on_step: OnStep) -> RowReport:
-            try:
-                report: RowReport = look_up(prompt, row, model, clip_skip=clip_skip, on_step=on_step)
-            except Cancelled as error:
-                raise ValueError("Stopped") from error
-            return report
-
-        return run
+    def ask(self) -> Asked:
+        return Asked(kind=LOOK_UP, request=self.asked, title="The words nearest to a token")
 
     def begun(self) -> NearValue:
         return self._near("Reading the vocabulary…")
 
-    def waiting(self, event: Waiting) -> NearValue:
-        return self._near(event.text)
+    def waiting(self, now: JobNow) -> NearValue:
+        return self._near(now.waiting_text)
 
-    def step(self, step: Step) -> NearValue:
-        return self._near(f"Reading the vocabulary… {100 * step.fraction:.0f} %")
+    def running(self, now: JobNow) -> NearValue:
+        share = f" {100 * now.step.fraction:.0f} %" if now.step else ""
+        return self._near(f"Reading the vocabulary…{share}")
 
-    def finished(self, result: RowReport) -> NearValue:
-        return {**self._near(""), "near": [[word.text, word.cosine] for word in result.near]}
+    def finished(self, now: JobNow) -> NearValue:
+        report = cast(RowReport, now.outcome)
+        return {**self._near(""), "near": [[word.text, word.cosine] for word in report.near]}
 
-    def stopped(self) -> NearValue:
+    def stopped(self, now: JobNow) -> NearValue:
         return self._near("Stopped")
 
-    def failed(self, message: str) -> NearValue:
+    def failed(self, message: str, now: JobNow | None) -> NearValue:
         return self._near(message)
 
     def _near(self, text: str) -> NearValue:

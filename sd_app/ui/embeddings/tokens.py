@@ -12,15 +12,27 @@ from dataclasses import dataclass
 import gradio as gr
 
 from ...pictures.charts import HEAT_COLORS, LINEAR
+from ...queue import JobQueue
 from ..shared.browser_state import QUIET
 from ..shared.components import Form
 from ..shared.errors import attempt, error_sentence
 from ..shared.form import whole_number
 from ..shared.job_events import job_events
-from ..shared.job_queue import JobQueue
 from ..shared.scripts import UI, script_of
 from ..shared.studio_protocol import PageStudio
-from .token_jobs import EMPTY, NO_ROW, LookUpJob, NearValue, NumbersJob, TokensValue, sides_of
+from ..shared.visitors import owner_of
+from .token_jobs import (
+    EMPTY,
+    NO_ROW,
+    TAB,
+    LookUpJob,
+    NearValue,
+    NumbersAsked,
+    NumbersJob,
+    TokensValue,
+    register_kinds,
+    sides_of,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,8 +44,9 @@ class TokenView:
     studio: PageStudio
     queue: JobQueue
 
-    def wire(self, fields: Form, show: gr.Button) -> None:
-        """Connect the prompts `text` and `other`, `model` and `clip_skip` of a form, and the button."""
+    def wire(self, fields: Form, show: gr.Button, stop: gr.Button) -> None:
+        """Connect the prompts `text` and `other`, `model` and `clip_skip` of a form, and the buttons."""
+        register_kinds(self.queue, self.studio)
         asked = [fields[name] for name in ("text", "other", "model", "clip_skip")]
         gr.on(
             [component.change for component in asked],
@@ -54,6 +67,7 @@ class TokenView:
             api_visibility="private",
             **running,
         )
+        stop.click(self.stop, **QUIET)
         self.view.look_up(
             self.look_up,
             outputs=self.near,
@@ -81,15 +95,18 @@ class TokenView:
         self, text: object, other: object, model: object, clip_skip: object, browser: gr.Request
     ) -> Iterator[TokensValue]:
         """Yield the values that show the tensors of one prompt or two, and how many jobs are before."""
-        view = NumbersJob(
-            studio=self.studio, texts=_texts(text, other), model=model, clip_skip=whole_number(clip_skip)
-        )
-        yield from job_events(self.queue, str(browser.session_hash), view, self.studio.settings.mode)
+        asked = NumbersAsked(texts=_texts(text, other), model=model, clip_skip=whole_number(clip_skip))
+        view = NumbersJob(studio=self.studio, asked=asked)
+        yield from job_events(self.queue, owner_of(browser), view.ask, view, self.studio.settings.mode)
 
     def look_up(self, browser: gr.Request, event: gr.EventData) -> Iterator[NearValue]:
         """Yield the words nearest to the row that the event is about."""
-        view = LookUpJob(studio=self.studio, asked=event._data if isinstance(event._data, dict) else {})
-        yield from job_events(self.queue, str(browser.session_hash), view, self.studio.settings.mode)
+        view = LookUpJob(asked=event._data if isinstance(event._data, dict) else {})
+        yield from job_events(self.queue, owner_of(browser), view.ask, view, self.studio.settings.mode)
+
+    def stop(self, browser: gr.Request) -> None:
+        """Stop what the view asked for."""
+        self.queue.stop(owner_of(browser), tab=TAB)
 
 
 def token_view(studio: PageStudio, queue: JobQueue) -> TokenView:

@@ -4,12 +4,13 @@ from dataclasses import dataclass
 
 import gradio as gr
 
+from ...queue import JobQueue
 from ...requests import Txt2ImgRequest
 from ..shared.browser_state import QUIET, browser_state
 from ..shared.field_controls import control
-from ..shared.job_queue import JobQueue
 from ..shared.scripts import function_of
 from ..shared.studio_protocol import PageStudio
+from ..shared.visitors import owner_of
 from .add_model import ModelDownloads, add_model_block, wire_add_model
 from .badge import badge_block, wire_badge
 
@@ -46,8 +47,7 @@ def header(studio: PageStudio, queue: JobQueue, *, demo: gr.Blocks) -> Header:
         stop_all = gr.Button("Stop everything", size="sm", elem_id="stop-all", min_width=120)
 
     def stop_everything(browser: gr.Request) -> None:
-        mine = None if studio.settings.mode == "local" else str(browser.session_hash)
-        queue.stop(mine)
+        queue.stop(owner_of(browser))
 
     def restore(name: object) -> object:
         """Show the models as they are now, and choose the one chosen last."""

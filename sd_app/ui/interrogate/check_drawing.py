@@ -9,7 +9,6 @@ from ...checkpoints.model_info import ModelInfo
 from ...requests import Step, Txt2ImgRequest, Txt2ImgResult
 from ..shared.components import NamedFile
 from ..shared.files import PictureFiles
-from ..shared.job_queue import Run
 from ..shared.studio_protocol import OnStep
 from .search_results import Drawings, LabelledPicture
 from .words import number
@@ -35,20 +34,17 @@ def check_request(prompt: str, model: ModelInfo, max_images: int) -> Txt2ImgRequ
     )
 
 
-def check_run(
+def check(
     draw: Draw,
     compare: Compare,
     request: Txt2ImgRequest,
     image: Image.Image,
     clip_model: str,
-) -> Run[Checked]:
-    """Return the job that draws and compares; stopped, it compares what is finished."""
-
-    def run(on_step: OnStep) -> Checked:
-        drawing = draw(request, on_step)
-        return Checked(drawing=drawing, cosines=compare(image, drawing.images, clip_model))
-
-    return run
+    on_step: OnStep,
+) -> Checked:
+    """Draw and compare; stopped, compare what is finished."""
+    drawing = draw(request, on_step)
+    return Checked(drawing=drawing, cosines=compare(image, drawing.images, clip_model))
 
 
 def progress(step: Step, entry: NamedFile, preview: str | None) -> Drawings:

@@ -2,27 +2,45 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from typing import NoReturn
 
 import gradio as gr
 
 from ...checkpoints.model_info import ModelInfo
-from ...requests import InterrogateRequest
+from ...images import open_image
+from ...queue import Job, JobQueue, Kind, work_of
+from ...requests import InterrogateResult, Score
 from ..shared.browser_state import QUIET, RUN, TELLING, browser_state, keep_form, keep_pictures, read_pictures
 from ..shared.canvas import Canvas, CanvasValue, upload_of
 from ..shared.components import NamedFile, Notice, Updates, Values
 from ..shared.controls import NO_NOTICE
 from ..shared.errors import attempt, error_sentence
 from ..shared.files import PictureFiles
-from ..shared.job_events import job_events
-from ..shared.job_queue import JobQueue
+from ..shared.job_events import Asked, job_events
 from ..shared.scripts import function_of
-from ..shared.studio_protocol import PageStudio
+from ..shared.studio_protocol import OnStep, PageStudio
+from ..shared.tab_jobs import TabJobs
 from ..shared.toasts import refusal
+from ..shared.visitors import owner_of, page_of
 from . import words
-from .check_drawing import Compare, Draw, check_request
+from .check_drawing import Checked, check_request
+from .check_drawing import check as check_drawing
 from .search_form import SearchForm
-from .search_jobs import CheckJob, Interrogate, ScorePhrases, SearchJob, Shown, SwitchJob, read_asked
+from .search_jobs import (
+    CHECK,
+    SEARCH,
+    SWITCH,
+    CheckAsked,
+    CheckJob,
+    SearchJob,
+    Shown,
+    SwitchAsked,
+    SwitchJob,
+    keep_checked,
+    read_asked,
+    show,
+)
 from .search_results import SearchResults
 
 NAME = "interrogate"
@@ -54,22 +72,54 @@ class SearchEvents:
 
     # -- jobs
 
-    def _wire_jobs(self, saved_words: gr.BrowserState) -> None:
-        outputs = [self.words, saved_words]
+    def register_kinds(self) -> None:
+        """Tell the queue how the view's jobs are run, and what is kept of their results."""
         studio = self.studio
 
+        def keep_search(result: InterrogateResult, job: Job) -> Shown:
+            return show(self.results.add(result, job.details["picture"], job.id))
+
+        def switch(asked: SwitchAsked, on_step: OnStep) -> Score:
+            return studio.score_phrases(asked.result, asked.on)
+
+        def check(asked: CheckAsked, on_step: OnStep) -> Checked:
+            draw, compare = studio.txt2img, studio.compare_pictures
+            return check_drawing(draw, compare, asked.drawing, asked.image, asked.clip_model, on_step)
+
+        def keep_check(checked: Checked, job: Job) -> str:
+            return keep_checked(checked, job.details["token"], self.results, self.files)
+
+        register = self.queue.register
+        register(Kind(name=SEARCH, make=studio.interrogate, keep=keep_search, tab=NAME))
+        register(Kind(name=SWITCH, make=switch, tab=NAME, passing=True))
+        register(Kind(name=CHECK, make=check, keep=keep_check, tab=NAME))
+
+    @cached_property
+    def jobs(self) -> TabJobs[Shown]:
+        """Return the view's jobs as its page shows them."""
+
+        def view_of(job: Job | None) -> SearchJob | CheckJob:
+            if job is not None and job.kind.name == CHECK:
+                return CheckJob(token=job.details["token"], results=self.results)
+            return SearchJob()
+
+        return TabJobs(tab=NAME, queue=self.queue, mode=self.studio.settings.mode, view_of=view_of)
+
+    def _wire_jobs(self, saved_words: gr.BrowserState) -> None:
+        outputs = [self.words, saved_words]
+        self.register_kinds()
+
         def search(values: Values, browser: gr.Request) -> Iterator[Shown]:
-            yield from self.search(values, studio.interrogate, str(browser.session_hash))
+            yield from self.jobs.ask(lambda: self.ask(values), browser)
 
         def toggle(value: object, browser: gr.Request) -> Iterator[Shown]:
-            yield from self.toggle(value, studio.score_phrases, str(browser.session_hash))
+            yield from self.toggle(value, owner_of(browser))
 
         def check(value: object, model: object, browser: gr.Request) -> Iterator[Shown]:
-            owner = str(browser.session_hash)
-            yield from self.check(value, model, studio.txt2img, studio.compare_pictures, owner)
+            yield from self.check(value, model, owner_of(browser), page_of(browser))
 
         def stop(browser: gr.Request) -> None:
-            self.queue.stop(str(browser.session_hash))
+            self.queue.stop(owner_of(browser), tab=NAME)
 
         inputs = {*self.search_form.fields.values(), self.canvas.view}
         self.go.click(search, inputs=inputs, outputs=outputs, trigger_mode="multiple", **RUN)
@@ -78,15 +128,12 @@ class SearchEvents:
         self.words.check(check, inputs=[self.words, self.picker], outputs=outputs, **RUN)
         self.stop.click(stop, **QUIET)
 
-    def search(self, values: Values, interrogate: Interrogate, owner: str) -> Iterator[Shown]:
-        """Run one search; yield what the words block shows, and at last what the browser keeps."""
-        view = SearchJob(read=lambda: self._read(values), interrogate=interrogate, results=self.results)
-        return job_events(self.queue, owner, view, self.studio.settings.mode)
-
-    def _read(self, values: Values) -> tuple[InterrogateRequest, NamedFile]:
+    def ask(self, values: Values) -> Asked:
+        """Read form and canvas as a search; raise ValueError for what cannot be run."""
         canvas_value = values[self.canvas.view]
         request = self.search_form.read(values, self.canvas.pictures(canvas_value)["image"])
-        return request, self._entry(canvas_value)
+        picture = self._entry(canvas_value)
+        return Asked(kind=SEARCH, request=request, title=picture["name"], details={"picture": picture})
 
     def _entry(self, canvas_value: object) -> NamedFile:
         """Return name and file of the canvas's picture, and nothing else that the browser may have sent."""
@@ -95,26 +142,33 @@ class SearchEvents:
                 return {"file": self.files.file(self.files.uploaded(path)), "name": name}
         raise ValueError("image is missing (open, paste or drop one)")
 
-    def toggle(self, value: object, score: ScorePhrases, owner: str) -> Iterator[Shown]:
+    def toggle(self, value: object, owner: str) -> Iterator[Shown]:
         """Work out the prompt's cosine with the phrases that shall be on."""
-        view = SwitchJob(asked=read_asked(value), score=score, results=self.results)
-        return job_events(self.queue, owner, view, self.studio.settings.mode)
+        view = SwitchJob(asked=read_asked(value), results=self.results)
+        return job_events(self.queue, owner, view.ask, view, self.studio.settings.mode)
 
-    def check(
-        self, value: object, model: object, draw: Draw, compare: Compare, owner: str
-    ) -> Iterator[Shown]:
+    def check(self, value: object, model: object, owner: str, page: str = "") -> Iterator[Shown]:
         """Draw the prompt that is shown and compare the pictures with the person's own."""
-        settings = self.studio.settings
-        view = CheckJob(
-            asked=read_asked(value),
-            ask=lambda prompt: check_request(prompt, self._model(model), settings.max_images),
-            draw=draw,
-            compare=compare,
-            results=self.results,
-            files=self.files,
-            max_pixels=settings.max_pixels,
-        )
-        return job_events(self.queue, owner, view, settings.mode)
+        token = read_asked(value).token
+
+        def ask() -> Asked:
+            found = self.results.get(token)
+            known = self._model(model)
+            settings = self.studio.settings
+            drawing = check_request(found.score.as_prompt, known, settings.max_images)
+            path = self.files.uploaded(found.picture["file"]["path"])
+            image = open_image(path, max_pixels=settings.max_pixels)
+            asked = CheckAsked(drawing=drawing, image=image, clip_model=found.result.clip_model)
+            return Asked(
+                kind=CHECK,
+                request=asked,
+                title=drawing.prompt[:80],
+                details={"token": token},
+                work=work_of(drawing, known),
+            )
+
+        view = CheckJob(token=token, results=self.results)
+        return self.jobs.events(ask, owner, page, view=view)
 
     def _model(self, name: object) -> ModelInfo:
         for model in self.studio.models():
@@ -177,12 +231,19 @@ class SearchEvents:
         form = self.search_form.fields
         keep_form(form, saved_form)
         keep_pictures(self.canvas.view, saved_canvas)
-        demo.load(
+
+        def find(kept: object, browser: gr.Request) -> Iterator[Shown]:
+            token = kept.get("token") if isinstance(kept, dict) else None
+            yield from self.jobs.find(browser, kept=token)
+
+        restored = demo.load(
             self.restore,
             inputs=[saved_form, saved_words, saved_canvas],
             outputs=[*form.values(), self.words, self.canvas.view],
             **QUIET,
         )
+        # After that, so that a job that runs stands over what the browser kept.
+        restored.then(find, inputs=saved_words, outputs=[self.words, saved_words], **RUN)
 
     def restore(self, saved_form: object, saved_words: object, saved_canvas: object) -> Updates:
         """Return the updates that bring back what the browser kept. None of it is trusted."""

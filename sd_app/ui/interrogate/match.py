@@ -3,11 +3,14 @@
 The table is a job block as result.py's is (see job.js); its value is a MatchValue, which match.js draws.
 """
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from typing import cast
 
 import gradio as gr
 
+from ...queue import Job, JobNow, JobQueue, Kind
 from ...requests import MatchRequest, MatchResult, request_fields
 from ..shared.browser_state import QUIET, RUN, browser_state, keep_form, keep_pictures, read_pictures
 from ..shared.components import Form, NamedFile, Updates, Values
@@ -15,10 +18,11 @@ from ..shared.controls import go_row, part_title
 from ..shared.errors import error_sentence
 from ..shared.files import PictureFiles
 from ..shared.form import build_request
-from ..shared.job_events import JobView, job_events
-from ..shared.job_queue import JobQueue, Run, Waiting
+from ..shared.job_events import Asked, JobView
 from ..shared.result import duration, job_block
 from ..shared.studio_protocol import PageStudio
+from ..shared.tab_jobs import TabJobs
+from ..shared.visitors import owner_of
 from .kept_match import KeptMatch, keep_match, read_match
 from .match_value import EMPTY, MatchValue
 from .search_form import clip_picker
@@ -26,58 +30,49 @@ from .uploads import Uploads, UploadsValue, uploads_block
 from .words import score_text, score_title
 
 NAME = "match"
-
-
-Match = Callable[[MatchRequest], MatchResult]
+Shown = tuple[MatchValue, KeptMatch]  # the table, and what the browser keeps; either may be gr.skip()
 
 
 @dataclass(kw_only=True)
-class MatchJob(JobView[MatchValue, MatchResult]):
+class MatchJob(JobView[Shown]):
     """One press on Match."""
 
-    read: Callable[[], tuple[MatchRequest, list[NamedFile]]]
-    match: Match
-    pictures: list[NamedFile] = field(default_factory=list)
+    def waiting(self, now: JobNow) -> Shown:
+        return {**EMPTY, "phase": "waiting", "text": now.waiting_text}, gr.skip()
 
-    @property
-    def unchanged(self) -> MatchValue:
-        skipped: MatchValue = gr.skip()
-        return skipped
+    def running(self, now: JobNow) -> Shown:
+        return {**EMPTY, "phase": "running", "text": "Comparing"}, gr.skip()
 
-    def start(self) -> Run[MatchResult]:
-        request, self.pictures = self.read()
-        return lambda on_step: self.match(request)
+    def finished(self, now: JobNow) -> Shown:
+        drawn = cast(MatchValue, now.outcome)
+        return drawn, keep_match(drawn)
 
-    def begun(self) -> MatchValue:
-        return {**EMPTY, "phase": "running", "text": "Comparing"}
+    def stopped(self, now: JobNow) -> Shown:
+        return {**EMPTY, "phase": "stopped", "text": "Stopped before it began"}, gr.skip()
 
-    def waiting(self, event: Waiting) -> MatchValue:
-        return {**EMPTY, "phase": "waiting", "text": event.text}
+    def failed(self, message: str, now: JobNow | None) -> Shown:
+        return {**EMPTY, "phase": "error", "text": message}, gr.skip()
 
-    def finished(self, result: MatchResult) -> MatchValue:
-        count = len(self.pictures) * len(result.request.texts)
-        return {
-            **EMPTY,
-            "phase": "done",
-            "text": f"{count} pair{'' if count == 1 else 's'} in {duration(result.seconds)}",
-            "fraction": 1,
-            "pictures": self.pictures,
-            "texts": list(result.request.texts),
-            "tables": {
-                "cosines": result.cosines,
-                "by_text": result.text_chances,
-                "by_image": result.image_chances,
-            },
-            "ranks": [[score_text(score)["rank"] for score in row] for row in result.scores],
-            "titles": [[score_title(score) for score in row] for row in result.scores],
-            "note": f"Cosines of {result.clip_model}, multiplied by {result.scale:.0f} before the softmax.",
-        }
 
-    def stopped(self) -> MatchValue:
-        return {**EMPTY, "phase": "stopped", "text": "Stopped before it began"}
-
-    def failed(self, message: str) -> MatchValue:
-        return {**EMPTY, "phase": "error", "text": message}
+def match_value(result: MatchResult, pictures: list[NamedFile]) -> MatchValue:
+    """Return what the table shows of a result; `pictures` are its rows."""
+    count = len(pictures) * len(result.request.texts)
+    return {
+        **EMPTY,
+        "phase": "done",
+        "text": f"{count} pair{'' if count == 1 else 's'} in {duration(result.seconds)}",
+        "fraction": 1,
+        "pictures": pictures,
+        "texts": list(result.request.texts),
+        "tables": {
+            "cosines": result.cosines,
+            "by_text": result.text_chances,
+            "by_image": result.image_chances,
+        },
+        "ranks": [[score_text(score)["rank"] for score in row] for row in result.scores],
+        "titles": [[score_title(score) for score in row] for row in result.scores],
+        "note": f"Cosines of {result.clip_model}, multiplied by {result.scale:.0f} before the softmax.",
+    }
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,16 +89,19 @@ class MatchEvents:
 
     def wire(self, demo: gr.Blocks) -> None:
         """Connect all events. Not inside gr.Tabs."""
+        self.register_kind()
         view = self.uploads.view
 
         saved_table = browser_state(NAME, "results")
 
-        def ask(values: Values, browser: gr.Request) -> Iterator[tuple[MatchValue, KeptMatch]]:
-            for drawn in self.match(values, self.studio.match, str(browser.session_hash)):
-                yield drawn, keep_match(drawn) if drawn.get("phase") == "done" else gr.skip()
+        def ask(values: Values, browser: gr.Request) -> Iterator[Shown]:
+            yield from self.jobs.ask(lambda: self.ask(values), browser)
 
         def stop(browser: gr.Request) -> None:
-            self.queue.stop(str(browser.session_hash))
+            self.queue.stop(owner_of(browser), tab=NAME)
+
+        def find(browser: gr.Request) -> Iterator[Shown]:
+            yield from self.jobs.find(browser)
 
         inputs = {*self.form.values(), view}
         outputs = [self.table, saved_table]
@@ -113,21 +111,39 @@ class MatchEvents:
         saved_form, saved_uploads = browser_state(NAME, "form"), browser_state(NAME, "uploads")
         keep_form(self.form, saved_form)
         keep_pictures(view, saved_uploads)
-        demo.load(
+        restored = demo.load(
             self.restore,
             inputs=[saved_form, saved_uploads, saved_table],
             outputs=[*self.form.values(), view, self.table],
             **QUIET,
         )
+        # After that, so that a job that runs stands over what the browser kept.
+        restored.then(find, outputs=outputs, **RUN)
 
-    def match(self, values: Values, match: Match, owner: str) -> Iterator[MatchValue]:
-        """Compare the uploaded pictures with the texts; yield what the table shows."""
-        view = MatchJob(read=lambda: self._read(values), match=match)
-        return job_events(self.queue, owner, view, self.studio.settings.mode)
+    def register_kind(self) -> None:
+        """Tell the queue how a match is run, and what is kept of it."""
 
-    def _read(self, values: Values) -> tuple[MatchRequest, list[NamedFile]]:
+        def keep(result: MatchResult, job: Job) -> MatchValue:
+            return match_value(result, job.details["pictures"])
+
+        self.queue.register(
+            Kind(name=NAME, make=lambda request, on_step: self.studio.match(request), keep=keep, tab=NAME)
+        )
+
+    @cached_property
+    def jobs(self) -> TabJobs[Shown]:
+        """Return the view's jobs as its page shows them."""
+        return TabJobs(
+            tab=NAME, queue=self.queue, mode=self.studio.settings.mode, view_of=lambda _: MatchJob()
+        )
+
+    def ask(self, values: Values) -> Asked:
+        """Read pictures and texts as a job; raise ValueError for what cannot be compared."""
         pictures = self.uploads.entries(values[self.uploads.view])
-        return self.read(values, pictures), pictures
+        request = self.read(values, pictures)
+        return Asked(
+            kind=NAME, request=request, title=", ".join(request.texts)[:80], details={"pictures": pictures}
+        )
 
     def read(self, values: Values, pictures: list[NamedFile]) -> MatchRequest:
         """Build the request; each line is a text. Raise ValueError for a bad one."""

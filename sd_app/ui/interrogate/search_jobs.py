@@ -1,27 +1,23 @@
 """The jobs of the view "Find words": search, switch phrases, check by drawing; and what the block shows."""
 
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import cast
 
 import gradio as gr
 from PIL import Image
 
-from ...images import open_image
-from ...requests import InterrogateRequest, InterrogateResult, InterrogateStep, Score, Step, Txt2ImgRequest
-from ..shared.components import NamedFile
+from ...queue import JobNow
+from ...requests import InterrogateResult, InterrogateStep, Score, Txt2ImgRequest
 from ..shared.files import PictureFiles
-from ..shared.job_events import JobView
-from ..shared.job_queue import Run, Waiting, make_run
+from ..shared.job_events import Asked, JobView
 from ..shared.result import duration, preview_url, progress_detail
-from ..shared.studio_protocol import OnStep
 from . import check_drawing as checking
 from . import words
 from .search_results import SearchResult, SearchResults
 
 # The value of the words block, and at last what the browser keeps; either may be gr.skip().
 Shown = tuple[words.WordsValue, words.KeptWords]
-Interrogate = Callable[[InterrogateRequest, OnStep], InterrogateResult]
-ScorePhrases = Callable[[InterrogateResult, Sequence[int]], Score]
+SEARCH, SWITCH, CHECK = "interrogate", "switch", "check"  # the kinds of job
 
 
 def show(found: SearchResult) -> Shown:
@@ -31,7 +27,7 @@ def show(found: SearchResult) -> Shown:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Asked:
+class AskedOfWords:
     """What the words block asks for: the search it shows, and what a press on a phrase wants."""
 
     token: str = ""
@@ -39,145 +35,147 @@ class Asked:
     turn: int = 0  # the number of the press
 
 
-def read_asked(value: object) -> Asked:
+def read_asked(value: object) -> AskedOfWords:
     """Read the block's value as it came from the browser; what it does not say stays empty."""
     match value:
         case {"token": str(token), "asked": list(off), "turn": int(turn)}:
             indices = {index for index in off if isinstance(index, int)}
-            return Asked(token=token, off=tuple(sorted(indices)), turn=abs(turn))
+            return AskedOfWords(token=token, off=tuple(sorted(indices)), turn=abs(turn))
         case {"token": str(token)}:
-            return Asked(token=token)
-    return Asked()
+            return AskedOfWords(token=token)
+    return AskedOfWords()
 
 
 @dataclass(kw_only=True)
-class SearchJob(JobView[Shown, InterrogateResult]):
+class SearchJob(JobView[Shown]):
     """One press on Interrogate."""
 
-    read: Callable[[], tuple[InterrogateRequest, NamedFile]]  # the request, and its picture as it is shown
-    interrogate: Interrogate
-    results: SearchResults
-    picture: NamedFile | None = None
-    mode: str = ""
+    def waiting(self, now: JobNow) -> Shown:
+        return words.waiting(now), gr.skip()
 
-    @property
-    def unchanged(self) -> Shown:
-        return gr.skip(), gr.skip()
+    def running(self, now: JobNow) -> Shown:
+        if not isinstance(now.step, InterrogateStep):
+            return {**words.EMPTY, "phase": "running", "text": "Starting"}, gr.skip()
+        return words.running(now.step, now.request.mode if now.request else ""), gr.skip()
 
-    def start(self) -> Run[InterrogateResult]:
-        request, self.picture = self.read()
-        self.mode = request.mode
-        return make_run(self.interrogate, request)
+    def finished(self, now: JobNow) -> Shown:
+        return cast(Shown, now.outcome)
 
-    def waiting(self, event: Waiting) -> Shown:
-        return words.waiting(event), gr.skip()
-
-    def step(self, step: Step) -> Shown:
-        return words.running(step, self.mode) if isinstance(step, InterrogateStep) else gr.skip(), gr.skip()
-
-    def finished(self, result: InterrogateResult) -> Shown:
-        assert self.picture
-        return show(self.results.add(result, self.picture))
-
-    def stopped(self) -> Shown:
+    def stopped(self, now: JobNow) -> Shown:
         return {**words.EMPTY, "phase": "stopped", "text": "Stopped before it began"}, gr.skip()
 
-    def failed(self, message: str) -> Shown:
+    def failed(self, message: str, now: JobNow | None) -> Shown:
         return {**words.EMPTY, "phase": "error", "text": message}, gr.skip()
 
 
+@dataclass(frozen=True, kw_only=True)
+class SwitchAsked:
+    """Which phrases of a search shall be on."""
+
+    result: InterrogateResult
+    on: tuple[int, ...]
+
+
 @dataclass(kw_only=True)
-class SwitchJob(JobView[Shown, Score]):
+class SwitchJob(JobView[Shown]):
     """One press on a phrase: the prompt's cosine with the phrases that shall be on."""
 
-    asked: Asked
-    score: ScorePhrases
+    asked: AskedOfWords
     results: SearchResults
-    shown: words.WordsValue = field(
-        default_factory=lambda: words.EMPTY
-    )  # what stays on the page meanwhile, or if it fails
+    # What stays on the page meanwhile, or if it fails.
+    shown: words.WordsValue = field(default_factory=lambda: words.EMPTY)
 
-    @property
-    def unchanged(self) -> Shown:
-        return gr.skip(), gr.skip()
-
-    def start(self) -> Run[Score]:
+    def ask(self) -> Asked:
+        """Find the search that the press is about; raise ValueError if it is not kept any more."""
         found = self.results.get(self.asked.token)
         self.shown = words.finished(found)
-        on = [index for index in range(len(found.result.phrases)) if index not in self.asked.off]
-        return lambda on_step: self.score(found.result, on)
+        phrases = range(len(found.result.phrases))
+        on = tuple(index for index in phrases if index not in self.asked.off)
+        title = "The prompt without some of its phrases"
+        return Asked(kind=SWITCH, request=SwitchAsked(result=found.result, on=on), title=title)
 
-    def waiting(self, event: Waiting) -> Shown:
-        return {**self.shown, "text": event.text}, gr.skip()
+    def waiting(self, now: JobNow) -> Shown:
+        return {**self.shown, "text": now.waiting_text}, gr.skip()
 
-    def finished(self, result: Score) -> Shown:
-        found = self.results.switch(self.asked.token, result, self.asked.off)
+    def running(self, now: JobNow) -> Shown:
+        return self.shown, gr.skip()
+
+    def finished(self, now: JobNow) -> Shown:
+        found = self.results.switch(self.asked.token, cast(Score, now.outcome), self.asked.off)
         drawn: words.WordsValue = {**words.finished(found), "turn": self.asked.turn}
         return drawn, words.note(drawn)
 
-    def stopped(self) -> Shown:
+    def stopped(self, now: JobNow) -> Shown:
         return {**self.shown, "turn": self.asked.turn}, gr.skip()
 
-    def failed(self, message: str) -> Shown:
+    def failed(self, message: str, now: JobNow | None) -> Shown:
         return {**self.shown, "phase": "error", "text": message, "turn": self.asked.turn}, gr.skip()
 
 
+@dataclass(frozen=True, kw_only=True)
+class CheckAsked:
+    """The pictures that shall be drawn, and what they are compared with."""
+
+    drawing: Txt2ImgRequest
+    image: Image.Image
+    clip_model: str
+
+
 @dataclass(kw_only=True)
-class CheckJob(JobView[Shown, checking.Checked]):
+class CheckJob(JobView[Shown]):
     """One press on "check by drawing": four pictures of the prompt, each compared with the person's own."""
 
-    asked: Asked
-    ask: Callable[[str], Txt2ImgRequest]  # for the pictures of a prompt; raises ValueError
-    draw: checking.Draw
-    compare: checking.Compare
+    token: str
     results: SearchResults
-    files: PictureFiles
-    max_pixels: int
-    shown: words.WordsValue = field(default_factory=lambda: words.EMPTY)
-    found: SearchResult | None = None
     preview: str | None = None
 
     @property
-    def unchanged(self) -> Shown:
-        return gr.skip(), gr.skip()
+    def found(self) -> SearchResult | None:
+        """Return the search that is checked, if it is still kept."""
+        try:
+            return self.results.get(self.token)
+        except ValueError:
+            return None
 
-    def start(self) -> Run[checking.Checked]:
-        self.found = found = self.results.get(self.asked.token)
-        self.shown = words.finished(found)
-        request = self.ask(found.score.as_prompt)
-        return checking.check_run(
-            self.draw, self.compare, request, self._open(found), found.result.clip_model
-        )
+    @property
+    def shown(self) -> words.WordsValue:
+        found = self.found
+        return words.finished(found) if found else words.EMPTY
 
-    def _open(self, found: SearchResult) -> Image.Image:
-        return open_image(self.files.uploaded(found.picture["file"]["path"]), max_pixels=self.max_pixels)
+    def waiting(self, now: JobNow) -> Shown:
+        return {**self.shown, "phase": "waiting", "text": now.waiting_text}, gr.skip()
 
-    def waiting(self, event: Waiting) -> Shown:
-        return {**self.shown, "phase": "waiting", "text": event.text}, gr.skip()
-
-    def step(self, step: Step) -> Shown:
-        assert self.found
+    def running(self, now: JobNow) -> Shown:
+        found, step = self.found, now.step
+        begun: words.WordsValue = {**self.shown, "phase": "running", "text": "Starting"}
+        if found is None or step is None:
+            return begun, gr.skip()
         self.preview = preview_url(step.preview) if step.preview else self.preview
         drawn: words.WordsValue = {
-            **self.shown,
-            "phase": "running",
+            **begun,
             "text": step.text,
             "detail": progress_detail(step),
             "fraction": round(step.fraction, 3),
-            "drawn": checking.progress(step, self.found.picture, self.preview),
+            "drawn": checking.progress(step, found.picture, self.preview),
         }
         return drawn, gr.skip()
 
-    def finished(self, result: checking.Checked) -> Shown:
-        assert self.found
-        drawn = checking.drawn(result, self.found.picture, self.files)
-        value, kept = show(self.results.draw(self.found.token, drawn))
-        took = f"Four pictures drawn in {duration(result.drawing.seconds)}"
-        text = "Stopped" if result.drawing.stopped else took
+    def finished(self, now: JobNow) -> Shown:
+        found, text = self.found, cast(str, now.outcome)
+        if found is None:
+            return gr.skip(), gr.skip()
+        value, kept = show(found)
         return {**value, "text": text}, {**kept, "text": text}
 
-    def stopped(self) -> Shown:
+    def stopped(self, now: JobNow) -> Shown:
         return {**self.shown, "text": "Stopped before it began"}, gr.skip()
 
-    def failed(self, message: str) -> Shown:
+    def failed(self, message: str, now: JobNow | None) -> Shown:
         return {**self.shown, "phase": "error", "text": message}, gr.skip()
+
+
+def keep_checked(checked: checking.Checked, token: str, results: SearchResults, files: PictureFiles) -> str:
+    """Keep what was drawn with a search's prompt beside the search; return the line that says how it went."""
+    results.draw(token, checking.drawn(checked, results.get(token).picture, files))
+    took = f"Four pictures drawn in {duration(checked.drawing.seconds)}"
+    return "Stopped" if checked.drawing.stopped else took

@@ -1,12 +1,11 @@
 """What was found for pictures, kept on the server, so that phrases can be switched and prompts drawn."""
 
-import secrets
 from collections import OrderedDict
 from dataclasses import dataclass, replace
 from threading import Lock
 from typing import TypedDict
 
-from ...requests import InterrogateResult, Score
+from ...requests import InterrogateResult, KeptScore, Score
 from ..shared.components import NamedFile, ServedFile
 
 MAX_RESULTS = 64  # some 200 kB each; the one not used for longest goes first
@@ -40,6 +39,11 @@ class SearchResult:
     off: tuple[int, ...] = ()  # phrases that are switched off
     drawn: Drawings | None = None  # what was drawn with the prompt, as the page shows it
 
+    @property
+    def curve(self) -> tuple[float, ...]:
+        """Return the cosines from the caption to the prompt of the phrases that are on."""
+        return self.score.curve if isinstance(self.score, KeptScore) else self.result.curve
+
 
 class SearchResults:
     """The last searches of everybody. A token is known only to the page that asked. Thread-safe."""
@@ -49,13 +53,11 @@ class SearchResults:
         self._lock = Lock()
         self._limit = limit
 
-    def add(self, result: InterrogateResult, picture: NamedFile) -> SearchResult:
-        """Keep a result and its entry, as the canvas has its picture."""
+    def add(self, result: InterrogateResult, picture: NamedFile, token: str) -> SearchResult:
+        """Keep a result under its job's id, with its entry, as the canvas has its picture."""
         light = replace(result, request=replace(result.request, image=picture["file"]["path"]))
         score = Score(**{name: getattr(light, name) for name in SCORE})
-        return self._put(
-            SearchResult(token=secrets.token_urlsafe(16), result=light, picture=picture, score=score)
-        )
+        return self._put(SearchResult(token=token, result=light, picture=picture, score=score))
 
     def get(self, token: object) -> SearchResult:
         """Return a search result; raise ValueError if it is not kept any more."""

@@ -4,10 +4,10 @@ from dataclasses import replace
 
 import gradio as gr
 
+from ...queue import JobQueue
 from ..shared.canvas import canvas_block
 from ..shared.controls import go_row, notice_block, part_title
 from ..shared.files import PictureFiles
-from ..shared.job_queue import JobQueue
 from ..shared.studio_protocol import PageStudio
 from .events import NAME, SearchEvents
 from .match import MatchEvents, match_columns

@@ -9,9 +9,9 @@ from typing import TypedDict, cast
 
 import gradio as gr
 
+from ...queue import JobNow
 from ...requests import Accepted, Finding, InterrogateResult, InterrogateStep, RankedPhrase, Score
 from ..shared.files import PictureFiles
-from ..shared.job_queue import Waiting
 from ..shared.kept_shape import Maybe, like
 from ..shared.result import duration, job_block
 from ..shared.result_values import JobValue
@@ -128,9 +128,9 @@ def words_block(name: str) -> gr.HTML:
     return job_block(name, EMPTY, "interrogate/words", "toggle", "check")
 
 
-def waiting(event: Waiting) -> WordsValue:
+def waiting(now: JobNow) -> WordsValue:
     """Draw a job that waits."""
-    return {**EMPTY, "phase": "waiting", "text": event.text}
+    return {**EMPTY, "phase": "waiting", "text": now.waiting_text}
 
 
 def running(step: InterrogateStep, mode: str) -> WordsValue:
@@ -190,7 +190,7 @@ def finished(found: SearchResult) -> WordsValue:
         "off": list(found.off),
         "prompt": found.score.prompt,
         "score": score_text(found.score),
-        "curve": list(result.curve),
+        "curve": list(found.curve),
         "groups": [
             {"name": group.name, "rows": [[p.phrase, *_columns(p)] for p in group.phrases]}
             for group in result.groups

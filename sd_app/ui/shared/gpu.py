@@ -38,7 +38,7 @@ from ...requests import (
     WalkResult,
 )
 from .gpu_seconds import GpuSeconds, booking
-from .job_queue import JobQueue, stream
+from .streaming import stream
 from .studio_protocol import OnStep, PageStudio
 from .toasts import library_text
 
@@ -106,7 +106,7 @@ class SpaceStudio:
         method = getattr(self._over_there, name)
         run = partial(method, *args) if name in TELLING else lambda on_step: method(*args)
         try:
-            yield from stream(JobQueue(), "space", run)
+            yield from stream(run)
         except TOLD as error:
             yield error
 

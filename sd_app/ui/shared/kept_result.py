@@ -10,8 +10,8 @@ from .result_values import KeptResult, ResultValue
 MAX_TEXT = 2000  # characters of a text that the browser kept
 
 
-def keep_result(result: Txt2ImgResult, drawn: ResultValue, files: PictureFiles) -> KeptResult:
-    """Return what the browser shall keep of a result that is drawn."""
+def keep_result(result: Txt2ImgResult, drawn: ResultValue, files: PictureFiles, job_id: str) -> KeptResult:
+    """Return what the browser shall keep of a job's result that is drawn."""
     sheet = result.sheet_path if isinstance(result, FramesResult) else None
     return {
         "pictures": files.note((*result.paths, *views.jump_paths(result))),
@@ -19,6 +19,7 @@ def keep_result(result: Txt2ImgResult, drawn: ResultValue, files: PictureFiles) 
         "text": drawn["text"],
         "notice": drawn["notice"],
         "numbers": keep_numbers(drawn),
+        "job": job_id,
         "views": views.keep_views(drawn["images"]),
         "start": views.keep_start(drawn["start"]),
     }

@@ -2,17 +2,19 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 import gradio as gr
 
 from ...checkpoints.model_info import ModelInfo
 from ...pictures.placement import working_size
+from ...queue import Job, JobQueue, Kind, work_of
 from ...requests import Txt2ImgRequest, Txt2ImgResult, count_steps
 from ...requests.making import MAX_STEPS
 from . import frames, views
 from . import result as drawing
 from .addon_picker import AddonPicker
-from .browser_state import QUIET, browser_state, keep_form, keep_pictures, read_pictures
+from .browser_state import QUIET, RUN, browser_state, keep_form, keep_pictures, read_pictures
 from .canvas import Canvas
 from .components import Component, Form, Updates, Values
 from .controls import (
@@ -29,13 +31,14 @@ from .errors import attempt
 from .field_controls import if_chosen
 from .files import PictureFiles
 from .form import MODEL_FIELDS, OWN_VAE, TEXTS, model_defaults, read_request, valid_fields
-from .job_events import job_events
-from .job_queue import JobQueue, make_run
+from .job_events import Asked
 from .kept_result import keep_result, read_result
-from .making_job import MakeRun, MakingJob, Shown
+from .making_job import MakingJob, Shown, title_of
 from .scripts import function_of
 from .studio_protocol import PageStudio
+from .tab_jobs import TabJobs
 from .toasts import refusal
+from .visitors import owner_of
 
 USUAL_SIDE = 512  # of a model that is not known
 
@@ -68,8 +71,8 @@ class MakingTabEvents:
     def wire(self, demo: gr.Blocks) -> None:
         """Connect all events. Not inside gr.Tabs, which counts what the browser keeps as tabs."""
         saved_results = browser_state(self.name, "results")
-        makes = {kind: getattr(self.studio, name) for name, kind in self.request_types.items()}
-        self._wire_generate(lambda request: make_run(makes[type(request)], request), saved_results)
+        self.register_kinds()
+        self._wire_generate(saved_results)
         if self.steps_run:
             wire_steps_run(self.form["num_inference_steps"], self.form["strength"], self.steps_run, demo)
         self._wire_tokens()
@@ -83,9 +86,25 @@ class MakingTabEvents:
 
     # -- generate and stop
 
-    def _wire_generate(self, make_run: MakeRun, saved_results: gr.BrowserState) -> None:
+    def register_kinds(self) -> None:
+        """Tell the queue how the tab's jobs are run, and what is kept of their results."""
+        for name in self.request_types:
+            make = getattr(self.studio, name)
+            self.queue.register(Kind(name=name, make=make, keep=self._show_result, tab=self.name))
+
+    @cached_property
+    def jobs(self) -> TabJobs[Shown]:
+        """Return the tab's jobs as its page shows them."""
+        return TabJobs(
+            tab=self.name,
+            queue=self.queue,
+            mode=self.studio.settings.mode,
+            view_of=lambda _: MakingJob(files=self.files),
+        )
+
+    def _wire_generate(self, saved_results: gr.BrowserState) -> None:
         def generate(values: Values, browser: gr.Request) -> Iterator[Updates]:
-            for drawn, kept in self.events(values, make_run, str(browser.session_hash)):
+            for drawn, kept in self.jobs.ask(lambda: self.ask(values), browser):
                 yield {self.result: drawn} | ({saved_results: kept} if kept else {})
 
         self.generate.click(
@@ -100,24 +119,17 @@ class MakingTabEvents:
             api_visibility="private",
         )
 
-        self.stop.click(self.stop_mine, **QUIET)
+        def stop(browser: gr.Request) -> None:
+            self.queue.stop(owner_of(browser), tab=self.name)
 
-    def stop_mine(self, browser: gr.Request) -> None:
-        """Stop the visitor's own jobs."""
-        self.queue.stop(str(browser.session_hash))
+        self.stop.click(stop, **QUIET)
 
-    def events(self, values: Values, make_run: MakeRun, owner: str) -> Iterator[Shown]:
-        """Run one job; yield what the result block shows, and at last what the browser keeps of it.
-
-        An error becomes a message; the rest stays.
-        """
-        view = MakingJob(
-            read=lambda: self._read(values),
-            make_run=make_run,
-            show_result=self._show_result,
-            files=self.files,
-        )
-        return job_events(self.queue, owner, view, self.studio.settings.mode)
+    def ask(self, values: Values) -> Asked:
+        """Read the form as a job; raise ValueError for what cannot be run."""
+        request = self._read(values)
+        kind = next(name for name, known in self.request_types.items() if known is type(request))
+        model = self._model(request.model)
+        return Asked(kind=kind, request=request, title=title_of(request), work=work_of(request, model))
 
     def _read(self, values: Values) -> Txt2ImgRequest:
         pictures = self.canvas.pictures(values[self.canvas.view]) if self.canvas else {}
@@ -132,12 +144,12 @@ class MakingTabEvents:
             raise ValueError(f"the mode must be one of {', '.join(self.request_types)} (choose one above)")
         return self.request_types[mode]
 
-    def _show_result(self, result: Txt2ImgResult) -> Shown:
+    def _show_result(self, result: Txt2ImgResult, job: Job) -> Shown:
         note = drawing.size_note(self._model(result.request.model), self.studio.settings)
         shown = views.entries(result, self.files)
         start, of_frames = views.start_of(result, self.files), frames.frames_of(result, self.files)
         drawn = drawing.finished(result, shown, note, start=start, frames=of_frames)
-        return drawn, keep_result(result, drawn, self.files)
+        return drawn, keep_result(result, drawn, self.files, job.id)
 
     # -- the form
 
@@ -152,8 +164,7 @@ class MakingTabEvents:
             chosen = schedule_choices(fields["scheduler"], fields["schedule_type"])
             updates[self.form["schedule_type"]] = chosen
         if "model" in fields:
-            model = self._model(fields["model"])
-            updates[self.prompts.examples] = list(model.example_prompts) if model else []
+            updates |= self.prompts.tell_model(self._model(fields["model"]))
         return updates
 
     def fit(self, value: object, model: object) -> Updates:
@@ -234,7 +245,7 @@ class MakingTabEvents:
     @property
     def _chosen(self) -> list[Component]:
         """Return the components that follow the choice of a model."""
-        return [*(self.form[name] for name in MODEL_FIELDS if name in self.form), self.prompts.examples]
+        return [*(self.form[name] for name in MODEL_FIELDS if name in self.form), *self.prompts.of_model]
 
     def count_tokens(
         self,
@@ -269,7 +280,7 @@ class MakingTabEvents:
         if model is None:
             raise refusal("This model is not here any more. Reload the page.")
         updates = self.fill(model_defaults(model)) | (self.fit(canvas_value, name) if self.canvas else {})
-        return {**updates, self.prompts.examples: list(model.example_prompts)}
+        return updates | self.prompts.tell_model(model)
 
     def _model(self, name: object) -> ModelInfo | None:
         return next((model for model in self.studio.models() if model.name == name), None)
@@ -285,13 +296,21 @@ class MakingTabEvents:
         keep_form(self.form, saved_form)
         if self.canvas:
             keep_pictures(self.canvas.view, saved_canvas)
-        demo.load(
+
+        def find(kept: object, browser: gr.Request) -> Iterator[Updates]:
+            known = kept.get("job") if isinstance(kept, dict) else None
+            for drawn, now_kept in self.jobs.find(browser, kept=known):
+                yield {self.result: drawn} | ({saved_results: now_kept} if now_kept else {})
+
+        restored = demo.load(
             self.restore,
             js=function_of("shared/tabs.js", "asLinked", self.name),
             inputs=[saved_form, saved_results, saved_canvas],
-            outputs=[*self.form.values(), self.prompts.examples, self.result, *self.canvas_views],
+            outputs=[*self.form.values(), *self.prompts.of_model, self.result, *self.canvas_views],
             **QUIET,
         )
+        # After that, so that a job that runs stands over what the browser kept.
+        restored.then(find, inputs=saved_results, outputs=[self.result, saved_results], **RUN)
 
     def restore(self, saved_form: object, saved_results: object, saved_canvas: object = None) -> Updates:
         """Return the updates that bring back what the browser kept. None of it is trusted."""

@@ -1,56 +1,65 @@
-"""One press on Generate: the form's request as a job, and what the result block shows of it."""
+"""A job that makes pictures, as the result block shows it."""
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import cast
 
-import gradio as gr
-
-from ...requests import Step, Txt2ImgRequest, Txt2ImgResult
+from ...queue import JobNow
+from ...requests import BlendRequest, PlaneRequest, Txt2ImgRequest, WalkRequest
 from . import result as drawing
 from . import views
 from .files import PictureFiles
 from .job_events import JobView
-from .job_queue import Run, Waiting
 from .result_values import ImageEntry, KeptResult, ResultValue
 
 Shown = tuple[ResultValue, KeptResult | None]  # the block's value, and at last what the browser keeps
-MakeRun = Callable[[Txt2ImgRequest], Run[Txt2ImgResult]]
+MAX_TITLE = 80  # characters
+
+
+def title_of(request: Txt2ImgRequest) -> str:
+    """Return what the line calls a request: its words, on one line."""
+    text = request.prompt
+    if isinstance(request, WalkRequest):
+        text = f"{request.a} to {request.b}"
+    elif isinstance(request, PlaneRequest):
+        text = f"{request.a} to {request.b}, along {request.direction}"
+    elif isinstance(request, BlendRequest):
+        text = request.expression
+    words = " ".join(text.split())
+    return words if len(words) <= MAX_TITLE else f"{words[: MAX_TITLE - 1]}…"
 
 
 @dataclass(kw_only=True)
-class MakingJob(JobView[Shown, Txt2ImgResult]):
-    """A job that makes pictures; those that are finished stand in the gallery while it runs."""
+class MakingJob(JobView[Shown]):
+    """Pictures that are finished stand in the gallery while the job runs."""
 
-    read: Callable[[], Txt2ImgRequest]
-    make_run: MakeRun
-    show_result: Callable[[Txt2ImgResult], Shown]
     files: PictureFiles
     images: list[ImageEntry] = field(default_factory=list)
     preview: str | None = None
-    request: Txt2ImgRequest | None = None
+    preview_note: str = ""
 
-    @property
-    def unchanged(self) -> Shown:
-        return gr.skip(), None
+    def waiting(self, now: JobNow) -> Shown:
+        return drawing.waiting(now), None
 
-    def start(self) -> Run[Txt2ImgResult]:
-        self.request = self.read()
-        return self.make_run(self.request)
+    def running(self, now: JobNow) -> Shown:
+        if now.step is None:
+            return drawing.begun(), None
+        if now.step.preview:
+            self.preview = drawing.preview_url(now.step.preview)
+            self.preview_note = drawing.preview_note(now.step)
+        images = self._finished_images(now)
+        return drawing.running(now.step, now.request, images, self.preview, self.preview_note), None
 
-    def waiting(self, event: Waiting) -> Shown:
-        return drawing.waiting(event), None
+    def finished(self, now: JobNow) -> Shown:
+        return cast(Shown, now.outcome)
 
-    def step(self, step: Step) -> Shown:
-        assert self.request
-        self.preview = drawing.preview_url(step.preview) if step.preview else self.preview
-        self.images += [views.read_entry(path, self.files) for path in step.paths[len(self.images) :]]
-        return drawing.running(step, self.request, self.images, self.preview), None
-
-    def finished(self, result: Txt2ImgResult) -> Shown:
-        return self.show_result(result)
-
-    def stopped(self) -> Shown:
+    def stopped(self, now: JobNow) -> Shown:
         return {**drawing.EMPTY, "text": "Stopped before it began"}, None
 
-    def failed(self, message: str) -> Shown:
-        return {**drawing.EMPTY, "phase": "error", "text": message, "images": self.images}, None
+    def failed(self, message: str, now: JobNow | None) -> Shown:
+        images = self._finished_images(now) if now else []
+        return {**drawing.EMPTY, "phase": "error", "text": message, "images": images}, None
+
+    def _finished_images(self, now: JobNow) -> list[ImageEntry]:
+        """Return the entries of the pictures that are finished; each file is read once."""
+        self.images += [views.read_entry(path, self.files) for path in now.paths[len(self.images) :]]
+        return list(self.images)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import gradio as gr
 
 from ...checkpoints.model_info import ModelInfo
+from ...queue import JobQueue
 from ...requests import Txt2ImgRequest
 from .addon_picker import addon_block
 from .canvas import Canvas, canvas_block
@@ -22,7 +23,6 @@ from .controls import (
     strength_block,
 )
 from .files import PictureFiles
-from .job_queue import JobQueue
 from .making_events import MakingTabEvents
 from .result import result_block
 from .studio_protocol import PageStudio
@@ -73,7 +73,9 @@ def build_making_tab(
             generate, stop = go_row()
             addons = addon_block(studio)
             own = tab.own_fields()
-            sizes = size_block(model, tab.size_title, tab.request_type, tab.fits)
+            sizes = size_block(
+                model, tab.size_title, tab.request_type, tab.fits, most=studio.settings.max_images
+            )
             sampling = sampling_block(model, studio.schedulers())
             again = sampling.pop("again")
             advanced = advanced_block(studio.vaes()) | faster_block()

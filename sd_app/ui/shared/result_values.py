@@ -21,6 +21,7 @@ class View(NamedFile):
 
     label: str
     title: str
+    scale: NotRequired[list[list[str]]]  # of a map: what each colour means, and the colour as CSS
     is_input: NotRequired[bool]
 
 
@@ -109,5 +110,6 @@ class KeptResult(TypedDict):
     text: str
     notice: str
     numbers: str | None  # see kept_numbers.py
+    job: str  # its id in the queue
     views: list[dict[str, str]]  # of each picture: the end of a file's name -> path; see views.py
     start: list[list[str]]  # label and path

@@ -1,0 +1,26 @@
+"""The one line of jobs: page, HTTP and Python put jobs in, follow them by id, and find them again.
+
+It knows nothing of pictures or models: what a kind of job does, it is told.
+"""
+
+from .job_queue import FRAME_SECONDS, PULSE_SECONDS, JobQueue
+from .jobs import DONE, FAILED, RUNNING, STOPPED, WAITING, Job, JobNow, Kind
+from .limits import OWNER, VISITOR, Limits, work_of
+
+__all__ = [
+    "DONE",
+    "FAILED",
+    "FRAME_SECONDS",
+    "OWNER",
+    "PULSE_SECONDS",
+    "RUNNING",
+    "STOPPED",
+    "VISITOR",
+    "WAITING",
+    "Job",
+    "JobNow",
+    "JobQueue",
+    "Kind",
+    "Limits",
+    "work_of",
+]

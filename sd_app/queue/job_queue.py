@@ -1,0 +1,304 @@
+"""The queue: jobs wait in one line, one runs at a time, and whoever may see a job can follow it by its id."""
+
+import logging
+import time
+from collections.abc import Callable, Generator, Mapping
+from dataclasses import replace
+from functools import partial
+from threading import Condition, Thread
+from typing import Any
+
+from ..requests import Cancelled, Step
+from . import order
+from .jobs import DONE, FAILED, RUNNING, STOPPED, WAITING, Job, JobNow, Kind, Request
+from .limits import OWNER, Limits
+
+PULSE_SECONDS = 0.5  # the longest silence of a follower, so that it can notice that nobody listens
+FRAME_SECONDS = 0.1  # the shortest time between two steps worth drawing
+REMEMBERED = 20  # ended jobs of one owner that can be found again
+REMEMBERED_OF_ALL = 500
+
+log = logging.getLogger(__name__)
+
+
+class JobQueue:
+    """The one line of jobs of an app. Safe to use from several threads at once.
+
+    `private`: each owner sees, stops and moves their own jobs only; otherwise everybody all, as on the
+    machine of one person. `say` puts what a job died of into words, and may log it.
+    """
+
+    def __init__(
+        self, *, private: bool = False, limits: Limits = OWNER, say: Callable[[Exception], str] = str
+    ) -> None:
+        self._private = private
+        self._limits = limits
+        self._say = say
+        self._kinds: dict[str, Kind] = {}
+        self._line: list[Job] = []
+        self._running: Job | None = None
+        self._ended: list[Job] = []  # the oldest first
+        self._paused = False
+        self._works = False  # whether the worker's thread is there
+        self._changed = Condition()
+
+    # -- asking
+
+    def register(self, kind: Kind) -> None:
+        """Make a kind of job known, so that jobs of it can be asked for by its name."""
+        self._kinds[kind.name] = kind
+
+    def submit(
+        self,
+        owner: str,
+        kind: str,
+        request: Request,
+        *,
+        title: str = "",
+        details: Mapping[str, Any] | None = None,
+        keep: bool | None = None,
+        work: int = 0,
+    ) -> Job:
+        """Put a job into the line; raise ValueError if that is too much.
+
+        It runs to its end with nobody there if `keep`, which is what its kind says unless it is given.
+        """
+        known = self._kinds[kind]
+        job = Job(
+            owner=owner,
+            kind=known,
+            request=request,
+            title=title,
+            details=details or {},
+            keep=not known.passing if keep is None else keep,
+            work=work,
+        )
+        with self._changed:
+            self._limits.check(self._line, job)
+            self._line.insert(order.place_for(self._line, self._running, job), job)
+            self._tell_line()
+            self._start_worker()
+        return job
+
+    # -- looking
+
+    def jobs(self, viewer: str) -> list[JobNow]:
+        """Return what a viewer may see: the running job, the line in its order, then what has ended, newest
+        first.
+        """
+        with self._changed:
+            running = [self._running] if self._running else []
+            seen = [job for job in (*running, *self._line, *reversed(self._ended)) if self._sees(viewer, job)]
+            return [self._now(job) for job in seen]
+
+    def find(self, job_id: str, viewer: str) -> Job:
+        """Return a job by its id; raise ValueError if it is not there, or not the viewer's."""
+        with self._changed:
+            for job in self._all():
+                if job.id == job_id and self._sees(viewer, job):
+                    return job
+        raise ValueError("there is no such job any more (ask for it again)")
+
+    def of_tab(self, tab: str, viewer: str) -> Job | None:
+        """Return the job that a tab should show: the running one, else the next, else the last that ended."""
+        with self._changed:
+            running = [self._running] if self._running else []
+            for job in (*running, *self._line, *reversed(self._ended)):
+                if job.kind.tab == tab and job.keep and self._sees(viewer, job):
+                    return job
+        return None
+
+    def now(self, job: Job) -> JobNow:
+        """Return how a job stands."""
+        with self._changed:
+            return self._now(job)
+
+    @property
+    def paused(self) -> bool:
+        return self._paused
+
+    def follow(self, job: Job) -> Generator[JobNow | None, None, None]:
+        """Yield how a job stands, whenever that changes, until it has ended; any number may follow.
+
+        Steps come at most every FRAME_SECONDS, the newest with the latest preview. None is yielded when
+        nothing happened for PULSE_SECONDS, so that the caller can close the generator. Closing it ends a job
+        that is not to be kept, within a step; the others go on.
+        """
+        seen, shown_at = -1, 0.0
+        try:
+            while True:
+                with self._changed:
+                    self._changed.wait_for(partial(_has_changed, job, seen), PULSE_SECONDS)
+                    frame = shown_at + FRAME_SECONDS - time.monotonic()
+                    if frame > 0:
+                        self._changed.wait_for(partial(_has_ended, job), frame)
+                    now = self._now(job) if job.version != seen else None
+                    seen = job.version
+                if now is not None and now.state == WAITING and not now.ahead and not now.paused:
+                    continue  # it begins at once
+                shown_at = time.monotonic()
+                yield now
+                if now is not None and now.ended:
+                    return
+        finally:
+            if not job.keep:
+                self._stop([job])
+
+    def told(self, job: Job) -> None:
+        """Note that somebody was shown how a job ended."""
+        job.told = True
+
+    # -- changing
+
+    def stop(self, viewer: str, *, job_id: str | None = None, tab: str | None = None) -> int:
+        """Stop what a viewer may: all, the job of an id, or what a tab shows: its running job, else the next.
+
+        Return how many there were.
+        """
+        with self._changed:
+            alive = [*([self._running] if self._running else []), *self._line]
+            jobs = [job for job in alive if self._sees(viewer, job)]
+            if job_id is not None:
+                jobs = [job for job in jobs if job.id == job_id]
+            if tab is not None:
+                jobs = [job for job in jobs if job.kind.tab == tab][:1]
+            self._stop(jobs)
+            return len(jobs)
+
+    def move(self, job_id: str, viewer: str, by: int) -> bool:
+        """Let a waiting job change places with the viewer's one before it (-1) or after it (1)."""
+        with self._changed:
+            movable = [job for job in self._line if self._sees(viewer, job)]
+            moved = any(order.move(self._line, job, by, movable) for job in movable if job.id == job_id)
+            if moved:
+                self._tell_line()
+            return moved
+
+    def pause(self) -> None:
+        """Let nothing new begin, neither a job nor, of the running one, a picture."""
+        self._set_paused(True)
+
+    def resume(self) -> None:
+        self._set_paused(False)
+
+    # -- inside; all of it under the lock but the work itself
+
+    def _set_paused(self, paused: bool) -> None:
+        with self._changed:
+            self._paused = paused
+            self._tell_line()
+            self._start_worker()
+
+    def _sees(self, viewer: str, job: Job) -> bool:
+        return not self._private or job.owner == viewer
+
+    def _all(self) -> list[Job]:
+        return [*([self._running] if self._running else []), *self._line, *self._ended]
+
+    def _now(self, job: Job) -> JobNow:
+        ahead = self._line.index(job) + bool(self._running) if job in self._line else 0
+        step = job.step
+        if step is not None and step.preview is None and job.preview is not None:
+            step = replace(step, preview=job.preview)
+        return JobNow(
+            id=job.id,
+            owner=job.owner,
+            kind=job.kind.name,
+            tab=job.kind.tab,
+            title=job.title,
+            state=job.state,
+            ahead=ahead,
+            paused=self._paused and not job.ended,
+            stopping=job.stopping,
+            request=job.request,
+            details=job.details,
+            step=step,
+            paths=job.paths,
+            outcome=job.outcome,
+            failure=job.failure,
+        )
+
+    def _tell(self, job: Job) -> None:
+        job.version += 1
+        self._changed.notify_all()
+
+    def _tell_line(self) -> None:
+        for job in (*self._line, *([self._running] if self._running else [])):
+            job.version += 1
+        self._changed.notify_all()
+
+    def _stop(self, jobs: list[Job]) -> None:
+        with self._changed:
+            for job in jobs:
+                if job in self._line:
+                    self._line.remove(job)
+                    self._end(job, STOPPED)
+                elif job is self._running:
+                    job.stopping = True
+                    self._tell(job)
+            self._tell_line()
+
+    def _end(self, job: Job, state: str) -> None:
+        """Mark a job as ended, and let go of what it does not need any more."""
+        job.state, job.step, job.preview, job.request, job.context = state, None, None, None, None
+        if job.keep:
+            self._ended.append(job)
+            own = [ended for ended in self._ended if ended.owner == job.owner]
+            for old in (*own[:-REMEMBERED], *self._ended[:-REMEMBERED_OF_ALL]):
+                self._ended.remove(old)
+        self._tell(job)
+
+    def _start_worker(self) -> None:
+        if not self._works and self._line and not self._paused:
+            self._works = True
+            # A daemon, so that closing the app does not wait for a long job.
+            Thread(target=self._work, name="jobs", daemon=True).start()
+
+    def _work(self) -> None:
+        """Run one job after the other; the thread ends when nothing waits."""
+        while True:
+            with self._changed:
+                self._running = None
+                if self._paused or not self._line:
+                    self._works = False
+                    self._tell_line()
+                    return
+                job = self._running = self._line.pop(0)
+                job.state = RUNNING
+                self._tell_line()
+            assert job.context is not None
+            state, outcome, failure = job.context.run(self._run, job)
+            with self._changed:
+                self._running = None
+                job.outcome, job.failure = outcome, failure
+                self._end(job, state)
+
+    def _run(self, job: Job) -> tuple[str, object, str]:
+        """Run one job; return its last state, what is kept of its result, and why it failed."""
+        try:
+            result = job.kind.make(job.request, lambda step: self._on_step(job, step))
+            stopped = bool(getattr(result, "stopped", False))
+            return STOPPED if stopped else DONE, job.kind.keep(result, job), ""
+        except Cancelled:
+            return STOPPED, None, ""
+        except BaseException as error:  # noqa: BLE001  # whatever a job dies of, it is said, the next one runs
+            known = error if isinstance(error, Exception) else RuntimeError(type(error).__name__)
+            return FAILED, None, self._say(known)
+
+    def _on_step(self, job: Job, step: Step) -> None:
+        with self._changed:
+            if self._paused and not step.step:  # between two pictures
+                self._changed.wait_for(lambda: job.stopping or not self._paused)
+            if job.stopping:
+                raise Cancelled
+            job.preview = step.preview or job.preview
+            job.step, job.paths = step, step.paths
+            self._tell(job)
+
+
+def _has_changed(job: Job, seen: int) -> bool:
+    return job.version != seen
+
+
+def _has_ended(job: Job) -> bool:
+    return job.ended

@@ -1,0 +1,98 @@
+"""One job: what it does, who asked for it, where it stands."""
+
+import contextvars
+import secrets
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+
+from ..requests import Step
+
+WAITING, RUNNING, DONE, STOPPED, FAILED = "waiting", "running", "done", "stopped", "failed"
+ENDED = (DONE, STOPPED, FAILED)
+
+# Whose types each kind decides: a request, its result, and what is kept of that.
+Request = Any
+Result = Any
+OnStep = Callable[[Step], None]
+
+
+def as_it_is(result: Result, job: "Job") -> object:
+    """Keep a result as it comes."""
+    return result
+
+
+@dataclass(frozen=True, kw_only=True)
+class Kind:
+    """A kind of job: how it is run, and what is left of it."""
+
+    name: str
+    make: Callable[[Request, OnStep], Result]  # on_step may raise Cancelled, which stops it
+    # What is left of a result, for everybody who looks: small values and paths, no pictures.
+    keep: Callable[[Result, "Job"], object] = as_it_is
+    tab: str = ""  # where the page shows it; "" for jobs of other programs
+    passing: bool = False  # ends with who asked for it, and is forgotten then: answers to a press
+
+
+@dataclass(frozen=True, kw_only=True)
+class JobNow:
+    """A job as it stands at one moment."""
+
+    id: str
+    owner: str
+    kind: str
+    tab: str
+    title: str
+    state: str  # waiting, running, done, stopped or failed
+    ahead: int  # jobs before it while it waits, the running one included
+    paused: bool  # whether the line stands still
+    stopping: bool  # it was asked to stop and has not heard it yet
+    request: Request  # None once it has ended
+    details: Mapping[str, Any]
+    step: Step | None  # the newest, while it runs
+    paths: tuple[Path, ...]  # files of the pictures finished so far
+    outcome: object  # what was kept of the result; None if there is none
+    failure: str  # why it failed, in words
+
+    @property
+    def ended(self) -> bool:
+        return self.state in ENDED
+
+    @property
+    def waiting_text(self) -> str:
+        """Say for how many it waits."""
+        jobs = "1 job" if self.ahead == 1 else f"{self.ahead} jobs"
+        words = f"Waiting for {jobs} before you" if self.ahead else "Next in the line"
+        return f"{words}; the line is paused" if self.paused else words
+
+
+@dataclass(eq=False, kw_only=True)
+class Job:
+    """One job from asking to its end. Only the queue changes it, under its lock."""
+
+    owner: str  # who asked: a visitor, a client
+    kind: Kind
+    request: Request
+    title: str = ""  # what the line calls it
+    details: Mapping[str, Any] = field(default_factory=dict)  # small values that `keep` or the page needs
+    keep: bool = True  # goes on without anybody who follows, and can be found again after its end
+    work: int = 0  # pixels x steps of all its pictures
+    id: str = field(default_factory=lambda: secrets.token_urlsafe(16))
+    # As it was asked from: on a Space that says who borrows the GPU.
+    context: contextvars.Context | None = field(default_factory=contextvars.copy_context)
+    state: str = WAITING
+    stopping: bool = False
+    step: Step | None = None
+    preview: Image.Image | None = None
+    paths: tuple[Path, ...] = ()
+    outcome: object = None
+    failure: str = ""
+    told: bool = False  # somebody was shown how it ended
+    version: int = 0  # counts changes
+
+    @property
+    def ended(self) -> bool:
+        return self.state in ENDED

@@ -1,0 +1,138 @@
+"""The line of jobs, as a person meets it: a job goes on without its page, and every window finds it."""
+
+from pathlib import Path
+from threading import Event
+
+import pytest
+from playwright.sync_api import Browser, Locator, Page, expect
+
+from sd_app.queue import Job, JobQueue
+from sd_app.requests import Step
+from tests.browser.conftest import PATIENCE
+from tests.browser.steps import drawn, fill_in, open_picture
+from tests.interrogating import held_out
+
+READY = "document.querySelector('#model-picker input')?.value === 'model-a'"
+
+
+@pytest.fixture
+def free(monkeypatch: pytest.MonkeyPatch) -> Event:
+    """Let jobs go on as long as this is set; cleared, the running one stands still and hears a stop."""
+    free, on_step = Event(), JobQueue._on_step
+    free.set()
+
+    def wait_too(queue: JobQueue, job: Job, step: Step) -> None:
+        on_step(queue, job, step)
+        while not free.wait(0.02):
+            on_step(queue, job, step)  # raises Cancelled once it is asked to stop
+
+    monkeypatch.setattr(JobQueue, "_on_step", wait_too)
+    return free
+
+
+def begin(page: Page, name: str, *, pictures: int = 40) -> Locator:
+    """Open a tab and begin a long job of several pictures."""
+    page.get_by_role("tab", name=name, exact=True).click()
+    tab = page.locator(".tabitem:visible").first
+    tab.get_by_role("spinbutton", name="Pictures").fill(str(pictures))
+    tab.get_by_role("spinbutton", name="Steps").first.fill("20")
+    fill_in(tab.get_by_label("Prompt", exact=True), "a red cat")
+    tab.get_by_role("button", name="Generate").click()
+    return tab
+
+
+def result(page: Page, tab: str, phase: str) -> Locator:
+    return page.locator(f"#tab-{tab} .result[data-phase={phase}]")
+
+
+def reload(page: Page, tab: str = "") -> None:
+    """Load the page anew, and open a tab, which is drawn only then."""
+    page.reload()
+    page.wait_for_selector(".result", state="attached")
+    page.wait_for_function(READY)
+    if tab:
+        page.get_by_role("tab", name=tab, exact=True).click()
+
+
+def test_a_reload_finds_the_running_job_and_stop_alone_stops_it(page: Page, free: Event) -> None:
+    begin(page, "Text to image")
+    expect(page.locator("#tab-txt2img .result-strip img").first).to_be_visible()
+    free.clear()
+    reload(page)
+    expect(result(page, "txt2img", "running")).to_be_attached()
+    expect(page.locator("#tab-txt2img .result-strip img").first).to_be_visible()  # what is finished
+    expect(page.locator("#tab-txt2img .result-detail")).to_contain_text("it/s")
+    before = page.locator("#tab-txt2img .result-strip button").count()
+    free.set()
+    strip = f"document.querySelectorAll('#tab-txt2img .result-strip button').length > {before}"
+    page.wait_for_function(strip)  # it goes on
+    free.clear()
+    page.keyboard.press("Escape")
+    expect(result(page, "txt2img", "stopped")).to_be_attached()
+    expect(page.locator("#tab-txt2img .result-summary")).to_contain_text("of 40 finished")
+
+
+def test_what_was_finished_while_the_page_was_closed_is_there_when_it_is_opened(page: Page) -> None:
+    tab = begin(page, "Text to image", pictures=6)
+    expect(tab.locator(".result[data-phase=running]")).to_be_visible()
+    other = page.context.new_page()
+    other.goto("about:blank")
+    address = page.url
+    page.goto("about:blank")
+    other.wait_for_timeout(3000)
+    page.goto(address)
+    page.wait_for_function(READY)
+    expect(result(page, "txt2img", "done")).to_be_attached()
+    assert page.locator("#tab-txt2img .result-strip button").count() == 6
+
+
+def test_two_windows_see_one_job_and_either_stops_it(
+    page: Page, free: Event, browser: Browser, address: str
+) -> None:
+    begin(page, "Text to image")
+    expect(page.locator("#tab-txt2img .result-strip img").first).to_be_visible()
+    free.clear()
+    context = browser.new_context()
+    context.set_default_timeout(PATIENCE)
+    window = context.new_page()
+    window.goto(address)
+    window.wait_for_function(READY)
+    expect(result(window, "txt2img", "running")).to_be_attached()
+    expect(window.locator("#tab-txt2img .result-strip img").first).to_be_attached()
+    window.locator("#tab-txt2img .stop-run").evaluate("stop => stop.click()")
+    for one in (window, page):
+        expect(result(one, "txt2img", "stopped")).to_be_attached()
+    context.close()
+
+
+def test_a_reload_finds_a_walk(page: Page, free: Event) -> None:
+    page.get_by_role("tab", name="Embeddings").click()
+    tab = page.locator("#tab-embeddings")
+    tab.get_by_role("radio", name="Walk", exact=True).check(force=True)
+    tab.locator(".examples button", has_text="cat → dog").click()
+    expect(tab.get_by_label("To", exact=True)).to_have_value("dog")
+    fill_in(tab.get_by_label("Frames, 2–400"), "40")
+    tab.get_by_role("button", name="Generate").click()
+    expect(page.locator("#tab-embeddings .result-strip img").first).to_be_attached()
+    free.clear()
+    reload(page, "Embeddings")
+    expect(result(page, "embeddings", "running")).to_be_attached()
+    expect(page.locator("#tab-embeddings .result-strip img").first).to_be_attached()
+    page.locator("#tab-embeddings .go-row:not(.show-numbers) .stop-run").evaluate("b => b.click()")
+    expect(result(page, "embeddings", "stopped")).to_be_attached()
+
+
+def test_a_reload_finds_a_search_and_what_it_comes_to(page: Page, free: Event, tmp_path: Path) -> None:
+    held_out(3)[0].save(tmp_path / "heart.png")
+    page.get_by_role("tab", name="Interrogate", exact=True).click()
+    tab = page.locator("#tab-interrogate")
+    open_picture(tab, tmp_path / "heart.png")
+    expect(drawn(tab)).to_be_visible()
+    tab.get_by_role("radio", name="Deep").check()
+    tab.get_by_role("button", name="Interrogate", exact=True).click()
+    expect(tab.locator(".words[data-phase=running]")).to_be_visible()
+    reload(page, "Interrogate")
+    expect(tab.locator(".words[data-phase=running]")).to_be_attached()
+    expect(tab.locator(".words[data-phase=done]")).to_be_attached()
+    reload(page, "Interrogate")
+    expect(tab.locator(".words[data-phase=done]")).to_be_attached()
