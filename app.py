@@ -24,7 +24,7 @@ from sd_app import Settings, Studio
 from sd_app.ui import THEMES, build_ui, choose_access, launch_options, theme_options
 
 NO_LINK = "No public link: gradio.live cannot be reached (check the connection). The address above works."
-YES = ("1", "true", "yes", "on")
+YES, NO = ("1", "true", "yes", "on"), ("0", "false", "no", "off")
 
 
 def make_parser(environ: Mapping[str, str]) -> argparse.ArgumentParser:
@@ -33,12 +33,18 @@ def make_parser(environ: Mapping[str, str]) -> argparse.ArgumentParser:
 
     def text(flag: str, help_text: str, **more: object) -> None:
         name = "SD_APP_" + flag.strip("-").replace("-", "_").upper()
-        default = environ.get(name) or None
+        default = environ.get(name, "").strip() or None
+        choices = more.get("choices")
+        if default and isinstance(choices, tuple) and default not in choices:  # argparse checks flags alone
+            parser.error(f"{name} must be one of {', '.join(choices)}, got {default[:60]}")
         parser.add_argument(flag, default=default, help=f"{help_text} [{name}]", **more)  # type: ignore[arg-type]
 
     def switch(flag: str, help_text: str, *, usual: bool = False) -> None:
         name = "SD_APP_" + flag.strip("-").replace("-", "_").upper()
-        default = environ[name].lower() in YES if environ.get(name) else usual
+        given = environ.get(name, "").strip().lower()
+        if given not in ("", *YES, *NO):
+            parser.error(f"{name} must be one of {', '.join((*YES, *NO))}, got {given[:60]}")
+        default = given in YES if given else usual
         parser.add_argument(
             flag, action=argparse.BooleanOptionalAction, default=default, help=f"{help_text} [{name}]"
         )
@@ -105,6 +111,9 @@ def main(arguments: list[str] | None = None) -> None:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     cache = tempfile.mkdtemp(prefix="sd_app-")
     os.environ["GRADIO_TEMP_DIR"] = cache
+    # These would open folders, and this file, to visitors.
+    for name in ("GRADIO_ALLOWED_PATHS", "GRADIO_VIBE_MODE"):
+        os.environ.pop(name, None)
     try:
         demo = build_ui(studio)
         launch(demo, {**launch_options(access), **theme_options(theme)})
