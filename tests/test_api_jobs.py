@@ -1,4 +1,4 @@
-"""Jobs by their id over HTTP: submitted once, followed, fetched and cancelled, also by a client that comes anew."""
+"""Jobs by their id over HTTP: submitted once, followed, fetched and cancelled, also by another client."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -134,17 +134,15 @@ def test_pictures_are_uploaded_with_the_values(client: Client, tmp_path: Path) -
 def test_why_a_job_failed_is_said_with_the_id(
     client: Client, studio: Studio, random_models: Path, served: tuple[str, JobQueue]
 ) -> None:
+    model, hidden = random_models / "model-b", random_models.parent / "hidden"
     with busy(served[1]):
         job = submit(client, {**SHORT, "model": "model-b"})
-        gone = (random_models / "model-b").rename(random_models / "away")
-        try:
-            hidden = random_models.parent / "hidden"
-            gone.rename(hidden)
-            after = submit(client, SHORT)
-        finally:
-            pass
-    now = wait_for(client, job, lambda now: now["state"] == FAILED)
-    hidden.rename(random_models / "model-b")
+        after = submit(client, SHORT)
+        model.rename(hidden)
+    try:
+        now = wait_for(client, job, lambda now: now["state"] == FAILED)
+    finally:
+        hidden.rename(model)
     assert "model-b" in str(now["error"])
     with pytest.raises(AppError, match="model-b"):
         client.predict(job, api_name="/result")

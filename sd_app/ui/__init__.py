@@ -54,6 +54,7 @@ def build_ui(studio: PageStudio, queue: JobQueue | None = None) -> gr.Blocks:
     ) as demo:
         shared = settings.mode != "local"
         files = PictureFiles(settings.outputs_dir, shared=shared, copies=demo.upload_file_set)
+        publish_api(studio, queue, files)  # before the page's own events, which would take names from it
         top = header(studio, queue, demo=demo)
         model = models[0] if models else None
         with gr.Tabs(elem_id="tabs"):
@@ -81,7 +82,6 @@ def build_ui(studio: PageStudio, queue: JobQueue | None = None) -> gr.Blocks:
             for other in making_tabs:
                 if other is not tab:
                     receiver.wire_sender(other.result)
-        publish_api(studio, queue, files)
     # Only what goes through the queue is counted and bounded; the API's direct routes would bypass it.
     demo.queue(api_open=False, max_size=MAX_QUEUE)
     return demo

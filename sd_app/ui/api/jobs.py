@@ -46,7 +46,7 @@ class JobEndpoints:
         for endpoint in (self.submit, self.status, self.result, self.cancel, self.jobs):
             gr.api(endpoint, api_name=endpoint.__name__, concurrency_limit=None)
 
-    def submit(self, browser: gr.Request, endpoint: str, values: dict, key: str = "") -> Answer:  # type: ignore[type-arg]
+    def submit(self, browser: gr.Request, endpoint: str, values: dict, key: str = "") -> Answer:
         """Put a job into the line and return at once. It goes on when the client is gone.
 
         endpoint names what would run it, such as txt2img; values are the parameters of that endpoint by
