@@ -19,9 +19,21 @@ from .shared.result import TARGETS
 from .shared.send_to import Receiver
 from .shared.studio_protocol import PageStudio
 from .shared.theme import THEMES, theme_options
+from .temp_folder import sweep, temp_folder
 from .txt2img.tab import TXT2IMG
 
-__all__ = ["THEMES", "Access", "build_ui", "choose_access", "launch_options", "make_queue", "theme_options"]
+__all__ = [
+    "THEMES",
+    "Access",
+    "build_ui",
+    "choose_access",
+    "error_text",
+    "launch_options",
+    "make_queue",
+    "sweep",
+    "temp_folder",
+    "theme_options",
+]
 
 DAY = 24 * 3600  # seconds
 MAX_QUEUE = 64  # events that Gradio itself lets wait
@@ -54,7 +66,6 @@ def build_ui(studio: PageStudio, queue: JobQueue | None = None) -> gr.Blocks:
     ) as demo:
         shared = settings.mode != "local"
         files = PictureFiles(settings.outputs_dir, shared=shared, copies=demo.upload_file_set)
-        publish_api(studio, queue, files)  # before the page's own events, which would take names from it
         top = header(studio, queue, demo=demo)
         model = models[0] if models else None
         with gr.Tabs(elem_id="tabs"):
@@ -82,6 +93,7 @@ def build_ui(studio: PageStudio, queue: JobQueue | None = None) -> gr.Blocks:
             for other in making_tabs:
                 if other is not tab:
                     receiver.wire_sender(other.result)
+        publish_api(studio, queue, files)
     # Only what goes through the queue is counted and bounded; the API's direct routes would bypass it.
     demo.queue(api_open=False, max_size=MAX_QUEUE)
     return demo
