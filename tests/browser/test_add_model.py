@@ -100,7 +100,7 @@ def test_a_model_is_looked_up_downloaded_cancelled_resumed_used_and_deleted(
     look_up(page, TURBO)
     expect(plan).to_contain_text("already downloaded")
     plan.get_by_role("button", name=re.compile("Download")).click()
-    expect(window(page).get_by_role("status")).to_contain_text("is here and chosen")
+    expect(window(page).get_by_role("status")).to_contain_text("is ready and selected")
     assert any(asked.range for asked in hub.asked)
     expect(page.locator("#model-picker input")).to_have_value(TURBO)
     window(page).get_by_role("button", name="Close").click()
