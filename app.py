@@ -2,10 +2,8 @@
 
 import argparse
 import os
-import shutil
 import signal
 import sys
-import tempfile
 from collections.abc import Mapping
 from contextlib import nullcontext, redirect_stdout
 from io import StringIO
@@ -21,7 +19,16 @@ os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
 os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
 
 from sd_app import Settings, Studio
-from sd_app.ui import THEMES, build_ui, choose_access, launch_options, theme_options
+from sd_app.ui import (
+    THEMES,
+    build_ui,
+    choose_access,
+    error_text,
+    launch_options,
+    sweep,
+    temp_folder,
+    theme_options,
+)
 
 NO_LINK = "No public link: gradio.live cannot be reached (check the connection). The address above works."
 YES, NO = ("1", "true", "yes", "on"), ("0", "false", "no", "off")
@@ -75,8 +82,8 @@ def warm_up(studio: Studio) -> None:
     """Load the first model while the page is looked at; the first job says again what is wrong with it."""
     try:
         studio.warm_up()
-    except (ValueError, OSError, MemoryError) as error:
-        print(f"The model is not loaded yet: {error}", file=sys.stderr, flush=True)
+    except Exception as error:  # noqa: BLE001  # whatever it is, the page is there
+        print(f"The model is not loaded yet: {error_text(error, 'local')}", file=sys.stderr, flush=True)
 
 
 def launch(demo: "Blocks", options: dict[str, Any]) -> None:
@@ -109,20 +116,18 @@ def main(arguments: list[str] | None = None) -> None:
     # Gradio's copies of pictures live as long as the app; a folder of our own leaves nothing behind, also
     # when a service manager ends the app.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-    cache = tempfile.mkdtemp(prefix="sd_app-")
-    os.environ["GRADIO_TEMP_DIR"] = cache
     # These would open folders, and this file, to visitors.
     for name in ("GRADIO_ALLOWED_PATHS", "GRADIO_VIBE_MODE"):
         os.environ.pop(name, None)
-    try:
+    if swept := sweep(settings.outputs_dir, settings.cache_dir):
+        print(swept, flush=True)
+    with temp_folder():
         demo = build_ui(studio)
         launch(demo, {**launch_options(access), **theme_options(theme)})
         if access.generated and access.auth:
             print("User: {}\nPassword: {}".format(*access.auth), flush=True)
         Thread(target=warm_up, args=(studio,), daemon=True).start()
         demo.block_thread()
-    finally:
-        shutil.rmtree(cache, ignore_errors=True)
 
 
 if __name__ == "__main__":
