@@ -15,6 +15,7 @@ CHANGING = {
     "Checkpoint",
     "MergePlan",
     "Pipeline",
+    "Swept",
 }
 BY_PLACE = {"RunOptions", "InfotextKey", "Maybe"}  # of one field that counts, or passed on as it comes
 
