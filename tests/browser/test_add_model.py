@@ -94,7 +94,7 @@ def test_a_model_is_looked_up_downloaded_cancelled_resumed_used_and_deleted(
     expect(opener).to_contain_text(re.compile(r"Downloading \d+ %"))
     opener.click()
     window(page).get_by_role("button", name="Cancel").click()
-    expect(window(page).get_by_role("status")).to_contain_text("What has come is kept")
+    expect(window(page).get_by_role("status")).to_contain_text("What was downloaded is kept")
     hub.bytes_per_second = None
     hub.asked.clear()
     look_up(page, TURBO)
