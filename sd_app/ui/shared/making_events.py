@@ -298,6 +298,7 @@ class MakingTabEvents:
             keep_pictures(self.canvas.view, saved_canvas)
 
         def find(kept: object, browser: gr.Request) -> Iterator[Updates]:
+            yield {self.result: gr.skip()}  # a generator that yields nothing would empty its outputs
             known = kept.get("job") if isinstance(kept, dict) else None
             for drawn, now_kept in self.jobs.find(browser, kept=known):
                 yield {self.result: drawn} | ({saved_results: now_kept} if now_kept else {})
