@@ -4,6 +4,7 @@ import argparse
 import os
 import signal
 import sys
+import warnings
 from collections.abc import Mapping
 from contextlib import nullcontext, redirect_stdout
 from io import StringIO
@@ -116,6 +117,8 @@ def main(arguments: list[str] | None = None) -> None:
     # Gradio's copies of pictures live as long as the app; a folder of our own leaves nothing behind, also
     # when a service manager ends the app.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    # Gradio would print what visitors send where a list of choices has it not, at any length.
+    warnings.filterwarnings("ignore", message=r"The value passed into gr\.", category=UserWarning)
     # These would open folders, and this file, to visitors.
     for name in ("GRADIO_ALLOWED_PATHS", "GRADIO_VIBE_MODE"):
         os.environ.pop(name, None)
