@@ -15,7 +15,7 @@ os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
 os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
 
 from sd_app import Settings, Studio
-from sd_app.ui import THEMES, build_ui, choose_access, launch_options, theme_options
+from sd_app.ui import THEMES, build_ui, choose_access, launch_options, make_queue, theme_options
 
 YES = ("1", "true", "yes", "on")
 
@@ -87,14 +87,19 @@ def main(arguments: list[str] | None = None) -> None:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     cache = tempfile.mkdtemp(prefix="sd_app-")
     os.environ["GRADIO_TEMP_DIR"] = cache
+    queue = None
     try:
-        demo = build_ui(studio)
+        queue = make_queue(studio, kept=True)
+        demo = build_ui(studio, queue)
+        queue.restore()
         demo.launch(prevent_thread_lock=True, **launch_options(access), **theme_options(theme))
         if access.generated and access.auth:
             print("User: {}\nPassword: {}".format(*access.auth), flush=True)
         Thread(target=warm_up, args=(studio,), daemon=True).start()
         demo.block_thread()
     finally:
+        if queue is not None:
+            queue.close()
         shutil.rmtree(cache, ignore_errors=True)
 
 

@@ -123,6 +123,16 @@ def test_moving_changes_places_with_the_neighbour_and_stops_at_the_ends() -> Non
     ended(queue, *jobs)
 
 
+def test_clearing_takes_out_what_waits_and_leaves_what_runs() -> None:
+    queue = queue_of(echo, private=True)
+    with busy(queue, "me") as running:
+        jobs = [queue.submit(owner, "job", None) for owner in ("me", "other", "me")]
+        assert queue.clear("me") == 2
+        assert [job.state for job in jobs] == [STOPPED, WAITING, STOPPED]
+        assert running.state == RUNNING
+    ended(queue, *jobs)
+
+
 def test_a_visitor_moves_only_their_own_jobs_past_their_own() -> None:
     queue = queue_of(echo, private=True)
     with busy(queue, "gate"):
