@@ -2,22 +2,37 @@
 
 import argparse
 import os
-import shutil
 import signal
 import sys
-import tempfile
 from collections.abc import Mapping
+from contextlib import closing, nullcontext, redirect_stdout
+from io import StringIO
 from pathlib import Path
 from threading import Thread
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from gradio import Blocks
 
 # Read by gradio and huggingface_hub when they are imported.
 os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
 os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
 
 from sd_app import Settings, Studio
-from sd_app.ui import THEMES, build_ui, choose_access, launch_options, make_queue, theme_options
+from sd_app.ui import (
+    THEMES,
+    build_ui,
+    choose_access,
+    error_text,
+    launch_options,
+    make_queue,
+    sweep,
+    temp_folder,
+    theme_options,
+)
 
-YES = ("1", "true", "yes", "on")
+NO_LINK = "No public link: gradio.live cannot be reached (check the connection). The address above works."
+YES, NO = ("1", "true", "yes", "on"), ("0", "false", "no", "off")
 
 
 def make_parser(environ: Mapping[str, str]) -> argparse.ArgumentParser:
@@ -26,12 +41,18 @@ def make_parser(environ: Mapping[str, str]) -> argparse.ArgumentParser:
 
     def text(flag: str, help_text: str, **more: object) -> None:
         name = "SD_APP_" + flag.strip("-").replace("-", "_").upper()
-        default = environ.get(name) or None
+        default = environ.get(name, "").strip() or None
+        choices = more.get("choices")
+        if default and isinstance(choices, tuple) and default not in choices:  # argparse checks flags alone
+            parser.error(f"{name} must be one of {', '.join(choices)}, got {default[:60]}")
         parser.add_argument(flag, default=default, help=f"{help_text} [{name}]", **more)  # type: ignore[arg-type]
 
     def switch(flag: str, help_text: str, *, usual: bool = False) -> None:
         name = "SD_APP_" + flag.strip("-").replace("-", "_").upper()
-        default = environ[name].lower() in YES if environ.get(name) else usual
+        given = environ.get(name, "").strip().lower()
+        if given not in ("", *YES, *NO):
+            parser.error(f"{name} must be one of {', '.join((*YES, *NO))}, got {given[:60]}")
+        default = given in YES if given else usual
         parser.add_argument(
             flag, action=argparse.BooleanOptionalAction, default=default, help=f"{help_text} [{name}]"
         )
@@ -41,14 +62,14 @@ def make_parser(environ: Mapping[str, str]) -> argparse.ArgumentParser:
     switch("--listen", "let other machines in, with a password")
     switch("--share", "open a public gradio.live link, with a password")
     text("--auth", "user:password (default when shared: a generated one)")
-    text("--model", "the model to begin with: tiny-sd, a name in models/, owner/name of the hub, or a path")
+    text("--model", "the model to start with: tiny-sd, a name in models/, owner/name of the hub, or a path")
     text("--models-dir", "folder of models", type=Path)
     text("--outputs-dir", "folder for finished pictures", type=Path)
     text("--device", "auto, cpu, cuda, cuda:N or mps")
     text("--dtype", "auto, float16, bfloat16 or float32")
     switch("--lowvram", "move each part to the GPU only when it is needed")
     switch("--cuda-graphs", "replay the U-Net's work on CUDA: the same picture, faster", usual=True)
-    switch("--channels-last", "keep convolutions' weights in that order of memory: may be faster on CUDA")
+    switch("--channels-last", "store convolution weights in channels-last order: may be faster on CUDA")
     switch("--compile", "torch.compile the U-Net: the first picture takes a while, later ones less")
     text(
         "--tile-above", "pixels above which the VAE works in tiles (default: when memory is short)", type=int
@@ -62,8 +83,19 @@ def warm_up(studio: Studio) -> None:
     """Load the first model while the page is looked at; the first job says again what is wrong with it."""
     try:
         studio.warm_up()
-    except (ValueError, OSError, MemoryError) as error:
-        print(f"The model is not loaded yet: {error}", file=sys.stderr, flush=True)
+    except Exception as error:  # noqa: BLE001  # whatever it is, the page is there
+        print(f"The model is not loaded yet: {error_text(error, 'local')}", file=sys.stderr, flush=True)
+
+
+def launch(demo: "Blocks", options: dict[str, Any]) -> None:
+    """Open the page; a public link that cannot be had is said in one line, not in Gradio's many."""
+    said = StringIO()
+    with redirect_stdout(said) if options["share"] else nullcontext():
+        demo.launch(prevent_thread_lock=True, **options)
+    words, failed, _ = said.getvalue().partition("\nCould not create share link.")
+    print(words, end="", flush=True)
+    if failed:
+        print(NO_LINK, file=sys.stderr, flush=True)
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -85,22 +117,19 @@ def main(arguments: list[str] | None = None) -> None:
     # Gradio's copies of pictures live as long as the app; a folder of our own leaves nothing behind, also
     # when a service manager ends the app.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-    cache = tempfile.mkdtemp(prefix="sd_app-")
-    os.environ["GRADIO_TEMP_DIR"] = cache
-    queue = None
-    try:
-        queue = make_queue(studio, kept=True)
+    # These would open folders, and this file, to visitors.
+    for name in ("GRADIO_ALLOWED_PATHS", "GRADIO_VIBE_MODE"):
+        os.environ.pop(name, None)
+    if swept := sweep(settings.outputs_dir, settings.cache_dir):
+        print(swept, flush=True)
+    with temp_folder(), closing(make_queue(studio, kept=True)) as queue:
         demo = build_ui(studio, queue)
         queue.restore()
-        demo.launch(prevent_thread_lock=True, **launch_options(access), **theme_options(theme))
+        launch(demo, {**launch_options(access), **theme_options(theme)})
         if access.generated and access.auth:
             print("User: {}\nPassword: {}".format(*access.auth), flush=True)
         Thread(target=warm_up, args=(studio,), daemon=True).start()
         demo.block_thread()
-    finally:
-        if queue is not None:
-            queue.close()
-        shutil.rmtree(cache, ignore_errors=True)
 
 
 if __name__ == "__main__":

@@ -35,8 +35,6 @@ def check_name(name: str, value: object) -> None:
     """Refuse what is neither None nor a non-empty name."""
     if value is not None and (not isinstance(value, str) or not value.strip() or len(value) > 500):
         raise ValueError(f"{name} must be a name, got {shown(value)} (leave it out for the default)")
-    if isinstance(value, str) and not is_whole(value):
-        raise ValueError(f"{name} must be valid Unicode, it holds half a surrogate pair (remove it)")
 
 
 def check_int(name: str, value: object, low: int, high: int, remedy: str = "") -> None:

@@ -17,6 +17,7 @@ from PIL import Image
 
 from .checks import MAX_ASPECT, MAX_INPUT_PIXELS
 from .image_colors import WHITE, to_rgb, to_srgb
+from .picture_files import MAX_EXIF, MAX_FRAMES, check_file, read_png_exif
 
 FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "AVIF")
 HEIF_READERS = ("pi_heif", "pillow_heif")  # libraries that teach Pillow the format of iPhones, if installed
@@ -24,7 +25,8 @@ HEIF_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"
 BLACK = (0, 0, 0)
 
 MAX_FILE_BYTES = 500_000_000
-MAX_DECODED_BYTES = 1_000_000_000  # of one picture as Pillow holds it
+MAX_DECODED_BYTES = 1_500_000_000  # of one picture while it is decoded
+MAX_KEPT_PIXELS = 120_000_000  # of one that keeps its size; jobs hold it several times
 LARGE_PIXELS = 32_000_000  # beyond, pictures are decoded one after the other, whoever asks
 
 # EXIF orientation -> what sets the picture upright; 1 is upright already.
@@ -53,6 +55,9 @@ _DAMAGE = (
     struct.error,
     zlib.error,
 )
+# Bytes a pixel while it is decoded: of Pillow's modes, and of libraries that keep frames of their own.
+_FORMAT_BYTES = {"WEBP": 16, "AVIF": 16}
+_COEFFICIENT = 2  # more for each channel of a progressive JPEG, which is held whole
 _BYTES = {"1": 1, "L": 1, "P": 1, "LA": 4, "PA": 4, "I;16": 2, "I;16B": 2, "I;16L": 2, "I;16N": 2}
 _large = threading.Lock()
 
@@ -74,7 +79,8 @@ class PictureFacts:
         """Say what of the picture is not used as it is, empty if it is used whole."""
         said = []
         if self.frames > 1:
-            said.append(f"The picture has {self.frames} frames or pages, and the first one is used.")
+            more = " or more" if self.frames >= MAX_FRAMES else ""
+            said.append(f"The picture has {self.frames:,}{more} frames or pages, and the first one is used.")
         if max_pixels is not None and self.pixels > max_pixels:
             width, height = scaled_size(self.width, self.height, max_pixels)
             said.append(
@@ -87,10 +93,12 @@ def look_at_image(path_or_bytes: str | Path | bytes) -> PictureFacts:
     """Read a picture's header, and nothing of its pixels. Raise ValueError as open_image does."""
     with _opened(path_or_bytes) as (image, _):
         width, height = image.size
-        if _orientation(image) > 4 and image.format != "TIFF":  # whose size Pillow turns when it opens one
+        if (
+            _orientation(image, path_or_bytes) > 4 and image.format != "TIFF"
+        ):  # whose size Pillow turns when it opens one
             width, height = height, width
         # Phones put a second picture with the brightness into a JPEG: that is no animation.
-        frames = 1 if image.format in ("JPEG", "MPO") else getattr(image, "n_frames", 1)
+        frames = 1 if image.format in ("JPEG", "MPO") else _count_frames(image, path_or_bytes)
         return PictureFacts(width=width, height=height, frames=frames)
 
 
@@ -112,12 +120,17 @@ def open_image(
     """
     with _opened(path_or_bytes) as (image, name):
         target = None
+        if max_pixels is None and image.width * image.height > MAX_KEPT_PIXELS:
+            raise ValueError(
+                f"{name} must have at most {MAX_KEPT_PIXELS:,} pixels to keep its size,"
+                f" got {image.width}x{image.height} (scale it down first)"
+            )
         if max_pixels is not None and image.width * image.height > max_pixels:
             target = scaled_size(*image.size, max_pixels)
             image.draft(image.mode, target)  # a JPEG is decoded at a half, a quarter or an eighth
         with _large if image.width * image.height > LARGE_PIXELS else nullcontext():
             _load(image, name, path_or_bytes)
-            orientation = _orientation(image)
+            orientation = _orientation(image, path_or_bytes)
             rgb = to_rgb(image, name, background)
             if target:
                 rgb = rgb.resize(target, Image.Resampling.LANCZOS, reducing_gap=3.0)
@@ -200,6 +213,10 @@ def _open(path_or_bytes: str | Path | bytes, name: str) -> Image.Image:
         if size > MAX_FILE_BYTES:
             raise ValueError(_TOO_LARGE.format(name, size))
         source = BytesIO(path_or_bytes) if isinstance(path_or_bytes, bytes) else path_or_bytes
+        try:
+            check_file(path_or_bytes)
+        except ValueError as error:
+            raise ValueError(f"{name} {error}") from error
         with warnings.catch_warnings():  # the bound is ours
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
             try:
@@ -281,17 +298,32 @@ def _check_bounds(image: Image.Image, name: str) -> None:
     width, height = image.size
     if width < 1 or height < 1:
         raise ValueError(f"{name} must have at least one pixel, got {width}x{height}")
-    needed = width * height * _BYTES.get(image.mode, 4)
-    if width * height > MAX_INPUT_PIXELS or needed > MAX_DECODED_BYTES:
+    most = min(MAX_INPUT_PIXELS, MAX_DECODED_BYTES // _bytes_of_a_pixel(image))
+    if width * height > most:
+        called = "a progressive JPEG" if image.format in ("JPEG", "MPO") else image.format
+        kind = "" if most == MAX_INPUT_PIXELS else f" as {called}"
         raise ValueError(
-            f"{name} must have at most {MAX_INPUT_PIXELS:,} pixels, got {width}x{height}"
-            " (scale it down first)"
+            f"{name} must have at most {most:,} pixels{kind}, got {width}x{height} (scale it down first)"
         )
     if max(width, height) > MAX_ASPECT * min(width, height):
         raise ValueError(
             f"{name} must be at most {MAX_ASPECT} times as long as it is wide, got {width}x{height}"
             " (cut a part out of it)"
         )
+
+
+def _bytes_of_a_pixel(image: Image.Image) -> int:
+    """Return what a pixel takes while the picture is decoded, of what its header says."""
+    if known := _FORMAT_BYTES.get(image.format or ""):
+        return known
+    is_progressive = image.format in ("JPEG", "MPO") and bool(image.info.get("progressive"))
+    return _BYTES.get(image.mode, 4) + is_progressive * _COEFFICIENT * len(image.getbands())
+
+
+def _count_frames(image: Image.Image, path_or_bytes: str | Path | bytes) -> int:
+    """Return how many frames or pages there are, at most MAX_FRAMES."""
+    counted = check_file(path_or_bytes)
+    return min(MAX_FRAMES, getattr(image, "n_frames", 1) if counted is None else counted)
 
 
 def _load(image: Image.Image, name: str, path_or_bytes: str | Path | bytes) -> None:
@@ -310,13 +342,23 @@ def _load(image: Image.Image, name: str, path_or_bytes: str | Path | bytes) -> N
         ) from error
 
 
-def _orientation(image: Image.Image) -> int:
-    """Return how the camera was held, 1 to 8; 1 if nothing says."""
+def _orientation(image: Image.Image, path_or_bytes: str | Path | bytes) -> int:
+    """Return how the camera was held, 1 to 8; 1 if nothing says. No pixel is decoded for it."""
     try:
-        orientation = image.getexif().get(0x0112, 1)
+        if len(image.info.get("exif", b"")) > MAX_EXIF:
+            return 1
+        exif = _exif_of_png(image, path_or_bytes) if image.format == "PNG" else image.getexif()
+        orientation = exif.get(0x0112, 1)
     except _DAMAGE:  # unreadable EXIF is no reason to refuse the pixels
         return 1
     return orientation if orientation in _TURNS else 1
+
+
+def _exif_of_png(image: Image.Image, path_or_bytes: str | Path | bytes) -> Image.Exif:
+    """Return EXIF as a PNG's own method does, which decodes the picture to find what is behind its pixels."""
+    if "exif" not in image.info and (found := read_png_exif(path_or_bytes, MAX_EXIF)):
+        image.info["exif"] = found
+    return Image.Image.getexif(image)
 
 
 def _upright(rgb: Image.Image, orientation: int) -> Image.Image:

@@ -22,12 +22,12 @@ from .requests import (
     InpaintResult,
     InterrogateRequest,
     InterrogateResult,
+    KeptScore,
     MatchRequest,
     MatchResult,
     PlaneRequest,
     PlaneResult,
     RowReport,
-    Score,
     Status,
     Step,
     TokenReport,
@@ -263,7 +263,7 @@ class Studio(HubModels, LooksInside):
 
         return interrogation.interrogate(manager, request, on_step)
 
-    def score_phrases(self, result: InterrogateResult, keep: Sequence[int]) -> Score:
+    def score_phrases(self, result: InterrogateResult, keep: Sequence[int]) -> KeptScore:
         """Score a result's prompt with only the phrases of these indices; the picture is not read again."""
         manager = self._ready_manager()
         from .interrogator import interrogation

@@ -1,7 +1,9 @@
 """What all readers of a person's files share: endings, small JSON files, reasons in words, near names."""
 
 import codecs
+import errno
 import json
+import stat
 from collections.abc import Iterable
 from difflib import get_close_matches
 from pathlib import Path
@@ -10,6 +12,7 @@ JsonObject = dict[str, object]  # as somebody wrote it: every value is checked w
 
 SUFFIX = ".safetensors"
 PICKLES = (".ckpt", ".pt", ".pth", ".bin")  # formats whose reading can run code
+FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")  # what formulas begin with
 MAX_NAMED = 8  # names in an error
 MAX_NAME = 200  # bytes of a file's name; disks take 255 with the ending
 MAX_REASON = 300  # characters
@@ -29,6 +32,8 @@ def read_text(path: Path) -> str:
 
     Raise OSError if it cannot be read.
     """
+    if not stat.S_ISREG(path.stat().st_mode):  # to open a pipe would be to wait for its writer
+        raise OSError(errno.EINVAL, "it is not a plain file", path.name)
     raw = path.read_bytes()
     if raw.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         return raw.decode("utf-16", errors="replace")
@@ -43,6 +48,14 @@ def reason_of(error: Exception, path: Path) -> str:
     known = error.strerror if isinstance(error, OSError) else None
     text = readable(known or str(error))
     return text.replace(str(path), path.name).replace(str(path.parent), "")[:MAX_REASON]
+
+
+def spreadsheet_cell(value: object) -> object:
+    """Return a value as a cell of a CSV file: a text that a spreadsheet would take for a formula is quoted.
+
+    An apostrophe in front says in all of them that what follows is text.
+    """
+    return f"'{value}" if isinstance(value, str) and value.startswith(FORMULA) else value
 
 
 def may_be_file(name: str) -> bool:

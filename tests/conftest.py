@@ -4,6 +4,7 @@ import gc
 import json
 import os
 import shutil
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -22,16 +23,31 @@ if "PYTEST_XDIST_WORKER" in os.environ:  # two processes that want all cores eac
 from sd_app import Settings, Studio, catalog
 from sd_app.settings import EMBEDDED_DIR
 
+BROWSER = "tests/browser"
 
-def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LoadFileScheduling:
-    """Give each file to one process, but all files of a browser to the same.
+
+def unit_of(nodeid: str) -> str:
+    """Return what a test shares a process with: its file, or all files of a browser.
 
     A page's tests wait half of the time: two at once would leave a core idle.
     """
+    return BROWSER if nodeid.startswith(f"{BROWSER}/") else nodeid.partition("::")[0]
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the browser's, which last longest, then the files of many tests: both cores end together."""
+    counts = Counter(unit_of(item.nodeid) for item in items)
+    items.sort(key=lambda item: (unit_of(item.nodeid) != BROWSER, -counts[unit_of(item.nodeid)]))
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LoadFileScheduling:
+    """Give each unit to one process, in the order in which the tests stand."""
+    config.option.loadscopereorder = False
 
     class Scheduling(LoadFileScheduling):
         def _split_scope(self, nodeid: str) -> str:
-            return "tests/browser" if nodeid.startswith("tests/browser/") else super()._split_scope(nodeid)
+            return unit_of(nodeid)
 
     return Scheduling(config, log)
 

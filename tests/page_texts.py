@@ -31,7 +31,7 @@ READ_ARGUMENTS = {"label", "help", "long_label", "placeholder", "info", "remedy"
 UNREAD_CALLS = {"compile", "match", "sub", "search", "fullmatch", "findall", "finditer", "AssertionError"}
 UNREAD_ARGUMENTS = {"elem_classes", "elem_id", "js", "css", "description"}
 UNREAD = re.compile(
-    r"^(\(|hsl|pre, |public, |const |<link)|px$|^0 0 |^(Enter|Escape|Files)$"
+    r"^(\(|hsl|pre, |public, |const |<link)|px$|^0 0 |^rgb|^(Enter|Escape|Files)$"
 )  # styles, selectors, headers, keys
 LETTER = re.compile(r"[^\W\d_]")
 PLACE = re.compile(r"\{[^{}]*\}")  # of a value in a text
@@ -247,6 +247,7 @@ def page_texts() -> dict[str, list[str]]:
         if inside.parts[0] not in NOT_SHOWN:
             page = inside.parts[0] == "ui" and path.name not in ("__init__.py", "theme.py")
             found[inside.as_posix()] = python_texts(path.read_text("utf-8"), one_word=page)
+    found["app.py"] = python_texts((ROOT / "app.py").read_text("utf-8"), one_word=False)
     return {heading: lines for heading, lines in found.items() if lines}
 
 

@@ -167,7 +167,7 @@ SPOILED = [
     (spoil_config, "no readable config.json"),
     (leave_only_a_pickle, r"its weights are a pickle \(.bin\).*convert it once.*save_pretrained"),
     (take_weights, "it holds no model.safetensors"),
-    (take_one_tensor, "its weights lack 1 tensors, vision_model.embeddings.class_embedding"),
+    (take_one_tensor, "its weights lack 1 tensors, for example vision_model.embeddings.class_embedding"),
     (take_tokenizer, "it has no tokenizer"),
     (take_processor, "it has no picture processor"),
     (add_words, "its tokenizer knows 22 tokens, its weights 14"),

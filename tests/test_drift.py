@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from sd_app.pictures.drift import draw_heat, measure_drift, measure_seam, report_drift
+from sd_app.pictures.drift import draw_heat, heat_scale, measure_drift, measure_seam, report_drift
 from sd_app.requests import Drift
 
 
@@ -67,3 +67,20 @@ def test_the_report_puts_each_figure_in_its_place():
     assert (report.seam_input, report.seam_before, report.seam_after) == (0, 80, 0)
     assert report.vae_share == 1 / 1.5
     assert report.raw_heat.tobytes() != report.composite_heat.tobytes()
+
+
+def test_a_heat_maps_scale_names_its_colours_and_1_is_not_taken_for_0():
+    changes = [0, 1, 2, 4, 8, 16, 32, 255]
+    black = picture([[0] * len(changes)])
+    painted = np.zeros((1, len(changes)), bool)
+    heat = draw_heat(black, picture([changes]), painted)
+    shown = [heat.getpixel((column, 0)) for column in range(len(changes))]
+    scale = dict(heat_scale())
+    assert list(scale) == ["0", "1", "2", "4", "8", "16", "32 and more", "redrawn"]
+    assert shown == [*list(scale.values())[:-1], scale["32 and more"]]
+    assert scale["0"] == (0, 0, 0)
+    assert sum(scale["1"]) > 150  # no black on any screen
+    brightness = np.array(shown[:-1]).sum(axis=1).tolist()
+    assert brightness == sorted(set(brightness))
+    everything = draw_heat(black, picture([changes]), ~painted)
+    assert everything.getpixel((0, 0)) == scale["redrawn"]

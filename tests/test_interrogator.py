@@ -52,6 +52,21 @@ def test_every_phrase_can_be_switched_off_and_cosine_and_prompt_follow(studio, r
         studio.score_phrases(result, [99])
 
 
+def test_the_curve_follows_the_phrases_that_are_on(studio, result) -> None:
+    """Its points are the cosines of the caption and of the prompt after each phrase that is kept."""
+    everything = studio.score_phrases(result, range(len(result.phrases)))
+    assert everything.curve == result.curve
+    assert studio.score_phrases(result, []).curve == (pytest.approx(result.caption_similarity, abs=1e-5),)
+    first = studio.score_phrases(result, [0]).curve
+    some = studio.score_phrases(result, [0, 2])
+    assert len(some.curve) == 3
+    assert some.curve[:2] == pytest.approx(first)
+    assert some.curve[-1] == some.similarity
+    second = studio.score_phrases(result, [2]).curve
+    assert second[0] == pytest.approx(some.curve[0])
+    assert second[1] != pytest.approx(some.curve[1], abs=1e-7)
+
+
 def test_an_empty_prompt_has_no_score(studio) -> None:
     result = studio.interrogate(
         InterrogateRequest(image=held_out(0)[0], mode="best", caption="", max_phrases=1)

@@ -159,6 +159,14 @@ def test_a_press_and_what_is_not_to_be_kept_are_not_written(tmp_path: Path) -> N
     assert titles(paused(tmp_path)) == []
 
 
+def test_what_a_killed_app_left_half_written_is_swept(tmp_path: Path) -> None:
+    for folder in (tmp_path / ".queue", tmp_path / ".queue" / "pictures"):
+        folder.mkdir()
+        (folder / ".a.1234.partial").write_text("half")
+    paused(tmp_path)
+    assert list(tmp_path.rglob("*.partial")) == []
+
+
 # -- bad files
 
 

@@ -13,7 +13,17 @@ ROOT = Path(__file__).resolve().parent.parent
 
 # Files at the root of sd_app that are no entrance: small things that many share. No torch, as in all leaves.
 ROOT_FILES = {path.stem for path in (ROOT / "sd_app").glob("*.py")} - {"__init__", "__main__", "studio"}
-LEAVES = {"requests", "metadata", "pictures", "checkpoints", "addons", "hub", "expressions", *ROOT_FILES}
+LEAVES = {
+    "requests",
+    "metadata",
+    "pictures",
+    "picture_files",
+    "checkpoints",
+    "addons",
+    "hub",
+    "expressions",
+    *ROOT_FILES,
+}
 TOOLS = {"weights", "speed", "probes", "text"}
 FEATURES = {"generation", "interrogator", "training", "sweeps"}
 # What the page may read besides the studio it is given: no torch, none of our files on disk but pictures.

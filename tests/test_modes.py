@@ -4,7 +4,7 @@ import contextlib
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import httpx
 import pytest
@@ -43,15 +43,66 @@ def test_what_others_can_reach_always_has_a_password(flags: dict[str, object]) -
         access(**flags, mode="local")
 
 
-@pytest.mark.parametrize("auth", ["me", "me:", ":secret"])
+@pytest.mark.parametrize("auth", ["", " ", "me", "me:", ":secret", "me: ", " :secret", ":"])
 def test_a_login_needs_both_parts(auth: str) -> None:
     with pytest.raises(ValueError, match="user:password"):
         access(auth=auth)
+    with pytest.raises(ValueError, match="user:password"):
+        access(auth=auth, mode="space")
+
+
+def test_spaces_around_the_user_are_none_of_the_name_as_the_login_has_it() -> None:
+    assert access(auth=" me : se cret ").auth == ("me", " se cret ")
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("LISTEN", "perhaps"), ("SHARE", "y e s"), ("MODE", "public"), ("THEME", "pink"), ("PORT", "many")],
+)
+def test_an_odd_environment_value_ends_with_a_message_and_opens_nothing(
+    name: str, value: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv(f"SD_APP_{name}", value)
+    with pytest.raises(SystemExit):
+        app.main([])
+    assert name.lower() in capsys.readouterr().err.lower()
+
+
+@pytest.mark.parametrize(
+    ("value", "on"), [("", False), (" ", False), ("On", True), ("no", False), (" TRUE ", True)]
+)
+def test_a_switch_reads_what_people_write(value: str, on: bool) -> None:
+    assert app.make_parser({"SD_APP_LISTEN": value}).parse_args([]).listen is on
 
 
 def test_a_space_is_known_by_its_environment_and_sets_its_own_address() -> None:
-    space = access(environ={"SPACE_ID": "me/app"}, listen=True)
+    space = access(environ={"SPACE_ID": "me/app"})
     assert (space.mode, space.host, space.auth, space.share) == ("space", None, None, False)
+
+
+@pytest.mark.parametrize("space_id", ["", " "])
+@pytest.mark.parametrize(
+    ("flags", "mode"), [({}, "local"), ({"listen": True}, "shared"), ({"share": True}, "shared")]
+)
+def test_an_empty_name_of_a_space_is_none(space_id: str, flags: dict[str, object], mode: str) -> None:
+    opened = access(environ={"SPACE_ID": space_id}, **flags)
+    assert opened.mode == mode
+    assert bool(opened.auth) == (mode == "shared")
+
+
+@pytest.mark.parametrize("flags", [{"listen": True}, {"share": True}, {"host": "0.0.0.0"}, {"host": "::"}])
+def test_beside_a_spaces_name_too_what_others_can_reach_has_a_password(flags: dict[str, object]) -> None:
+    opened = access(environ={"SPACE_ID": "me/app"}, **flags)
+    assert (opened.mode, opened.generated) == ("shared", True)
+    assert opened.auth
+    with pytest.raises(ValueError, match="without a password"):
+        access(**flags, mode="space")
+    assert access(**flags, mode="space", auth="me:secret").auth == ("me", "secret")
+
+
+def test_an_unknown_mode_opens_nothing() -> None:
+    with pytest.raises(ValueError, match="mode must be one of local, shared, space, got public"):
+        access(mode="public", listen=True)
 
 
 def test_every_flag_has_an_environment_variable() -> None:
@@ -222,3 +273,29 @@ def test_shared_asks_for_the_password(settings: Settings) -> None:
                 visitor.post(url + "login", data={"username": "me", "password": "secret"}).status_code == 200
             )
             assert visitor.get(url + "config").status_code == 200
+
+
+class Page:
+    """What Gradio prints when it opens a page, with its public link or without."""
+
+    def __init__(self, *lines: str) -> None:
+        self.lines = lines
+
+    def launch(self, **_options: object) -> None:
+        for line in self.lines:
+            print(line)
+
+
+LOCAL = "* Running on local URL:  http://127.0.0.1:7860"
+FAILED = "\nCould not create share link. Missing file: /a/b. \n\nPlease check your connection.\n\n1. Do"
+
+
+def test_a_public_link_that_cannot_be_had_is_said_in_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    app.launch(cast(Any, Page(LOCAL, FAILED)), {"share": True})
+    out, err = capsys.readouterr()
+    assert out == f"{LOCAL}\n"
+    assert err == f"{app.NO_LINK}\n"
+    app.launch(cast(Any, Page(LOCAL, "* Running on public URL: https://x.gradio.live")), {"share": True})
+    assert "public URL" in capsys.readouterr().out
+    app.launch(cast(Any, Page(LOCAL)), {"share": False})
+    assert capsys.readouterr() == (f"{LOCAL}\n", "")

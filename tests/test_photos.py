@@ -66,8 +66,15 @@ def test_a_picture_that_is_not_too_large_keeps_its_own_size_as_ever(studio: Stud
     assert (photo.width, photo.height) == (144, 112)
 
 
-@pytest.mark.parametrize("only_masked", [False, True])
-@pytest.mark.parametrize("extra", [{}, {"feather": 9, "masked_content": "fill", "blend": "pyramid"}])
+@pytest.mark.parametrize(
+    ("only_masked", "extra"),
+    [
+        (True, {}),
+        (False, {"feather": 9, "masked_content": "fill", "blend": "pyramid"}),
+        pytest.param(False, {}, marks=pytest.mark.slow),
+        pytest.param(True, {"feather": 9, "masked_content": "fill"}, marks=pytest.mark.slow),
+    ],
+)
 def test_a_repainted_photo_comes_back_at_its_size_and_its_other_pixels_to_the_byte(
     studio: Studio, photo: Path, tmp_path: Path, only_masked: bool, extra: dict[str, object]
 ) -> None:

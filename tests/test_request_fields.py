@@ -1,10 +1,13 @@
 """A request's field is written once: checked, told, written, read and asked for from that one line."""
 
 import argparse
+import re
 from dataclasses import fields, replace
+from pathlib import Path
 
 import pytest
 
+from sd_app import Settings, Studio
 from sd_app.cli.flags import add_request_flags, given_fields
 from sd_app.expressions import METHODS, SPACES
 from sd_app.metadata import from_infotext, to_infotext
@@ -19,11 +22,13 @@ from sd_app.requests import (
     PlaneRequest,
     Txt2ImgRequest,
     WalkRequest,
+    check_limits,
     make_request,
     request_class,
     request_field,
     request_fields,
 )
+from sd_app.ui import build_ui
 from sd_app.ui.shared.errors import sentence
 from sd_app.ui.shared.field_controls import control
 from sd_app.ui.shared.form import build_request, field_names, valid_fields
@@ -178,3 +183,39 @@ def test_choices_are_those_the_expressions_know() -> None:
 def test_an_error_on_the_page_names_a_field_by_its_label() -> None:
     assert sentence("cache_interval must be a whole number") == "Deep blocks every must be a whole number."
     assert sentence("direction must be text") == "Add along the columns must be text."
+
+
+NUMBERS = [
+    (request_type, name)
+    for request_type in (InpaintRequest, BlendRequest, WalkRequest, PlaneRequest, InterrogateRequest)
+    for name, field in request_fields(request_type).items()
+    if field.is_number and not field.check and not callable(field.high)
+]
+
+
+@pytest.mark.parametrize(("request_type", "name"), NUMBERS)
+def test_a_bound_is_said_as_it_is_and_holds_itself(request_type: type, name: str) -> None:
+    """Both ends are taken; one step beyond is refused, and the error names the ends that are taken."""
+    field = request_fields(request_type)[name]
+    low, high = field.bound("low"), field.bound("high")
+    for value in (low, high):
+        assert field.checked(int(value) if field.kind is int else value) == value
+    step = 1 if field.kind is int else 1e-6
+    for beyond in (low - step, high + step):
+        with pytest.raises(ValueError, match=name) as refused:
+            field.checked(int(beyond) if field.kind is int else beyond)
+        said = re.search(r"from (\S+) to (\S+?),", str(refused.value))
+        assert said, refused.value
+        assert [(int if field.kind is int else float)(end) for end in said.groups()] == [low, high]
+
+
+@pytest.mark.parametrize(("mode", "frames"), [("local", 400), ("shared", 60), ("space", 60)])
+def test_the_pages_labels_say_the_limits_that_hold_here(mode: str, frames: int, tmp_path: Path) -> None:
+    studio = Studio(Settings(mode=mode, max_images=60, models_dir=tmp_path, outputs_dir=tmp_path))
+    labels = [one["props"].get("label") for one in build_ui(studio).get_config_file()["components"]]
+    assert labels.count("Pictures, 1–60") == 3
+    assert f"Frames, 2–{frames}" in labels
+    request = Txt2ImgRequest(prompt="a", num_images=60)
+    check_limits(request, studio.settings)
+    with pytest.raises(ValueError, match="num_images must be at most 60 here, got 61"):
+        check_limits(replace(request, num_images=61), studio.settings)

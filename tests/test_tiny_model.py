@@ -85,7 +85,7 @@ def test_the_noise_schedule_is_stable_diffusions():
 
 @torch.inference_mode()
 def test_the_vae_round_trip_reaches_thirty_decibels(vae, test_pictures):
-    images = networks.to_unit(test_pictures.pixels)
+    images = networks.to_unit(test_pictures.pixels[:60])
     decoded = torch.cat([vae.decode(vae.encode(part).latent_dist.mean).sample for part in images.split(20)])
     error = (decoded.clamp(-1, 1) - images).square().mean().item()
     assert 10 * np.log10(4 / error) >= 30

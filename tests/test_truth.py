@@ -27,7 +27,7 @@ from sd_app.ui.shared.files import PictureFiles
 from tests.truths import Tally, drawn, is_true, partly_wrong, stated
 
 SEED = 4242
-DRAWINGS = 24
+DRAWINGS = 16
 
 
 @pytest.fixture(scope="module")
@@ -156,7 +156,7 @@ def test_a_list_of_words_the_clip_never_saw_is_hardly_ever_answered(clip, tables
     foreign = [phrase for phrase in flavors if not own & set(phrase.split())]
     rng = np.random.default_rng(size)
     answered = 0
-    for index in range(15):
+    for index in range(8):
         group = PhraseGroup(name="mine", phrases=tuple(rng.choice(foreign, size, replace=False)))
         weighed = weigh(clip, drawn(SEED, index)[0], [*tables, *build([group], clip, tmp_path)])
         answered += weighed["mine"].shares.max() > truth.LIKELY
@@ -351,7 +351,7 @@ def test_the_page_says_how_many_times_and_lists_what_the_caption_denies_apart(st
     result = find(studio, drawn(SEED, 1)[0])
     shown = result_with(result.findings, result)
     assert all(step["gain"].endswith("×") and "%" not in step["gain"] for step in shown["steps"])
-    assert all("times likelier than the rest of" in step["title"] for step in shown["steps"])
+    assert all("times as likely as the rest of" in step["title"] for step in shown["steps"])
     assert {step["against"] for step in shown["steps"]} == {""}
     first = replace(result.findings[0], times=123456.0, against="a blue dog")
     step = result_with((first, *result.findings[1:]), result)["steps"][0]

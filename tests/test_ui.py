@@ -5,7 +5,9 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
+from unittest.mock import Mock
 
 import gradio as gr
 import pytest
@@ -15,6 +17,7 @@ from sd_app import Settings, Step, Studio, Txt2ImgRequest, Txt2ImgResult
 from sd_app.metadata import read_infotext, save_image
 from sd_app.queue import FRAME_SECONDS, JobNow, JobQueue, Kind
 from sd_app.requests import Token, TokenReport
+from sd_app.requests.running import LINEAR_PREVIEW, PREVIEW_BY, TAESD_PREVIEW
 from sd_app.ui.shared.components import Values
 from sd_app.ui.shared.controls import token_line
 from sd_app.ui.shared.errors import attempt, error_text, sentence
@@ -23,9 +26,9 @@ from sd_app.ui.shared.form import build_request, fields_of, model_defaults, vali
 from sd_app.ui.shared.job_events import Asked, JobView, job_events
 from sd_app.ui.shared.kept_numbers import add_numbers
 from sd_app.ui.shared.making_events import MakingTabEvents
-from sd_app.ui.shared.making_job import Shown
+from sd_app.ui.shared.making_job import MakingJob, Shown
 from sd_app.ui.shared.making_tab import build_making_tab
-from sd_app.ui.shared.result import EMPTY, duration, running, size_note
+from sd_app.ui.shared.result import EMPTY, duration, preview_note, running, size_note
 from sd_app.ui.shared.result_values import ImageEntry, ResultValue
 from sd_app.ui.shared.send_to import Receiver
 from sd_app.ui.shared.studio_protocol import OnStep
@@ -197,6 +200,42 @@ def test_progress_names_the_pictures_the_speed_and_the_time_left() -> None:
     assert drawn["fraction"] == 0.75
     assert drawn["size"] == [128, 128]
     assert [duration(s) for s in (0.84, 12.3, 185)] == ["0.8 s", "12 s", "3:05 min"]
+
+
+@pytest.mark.parametrize("drawn_by", [LINEAR_PREVIEW, TAESD_PREVIEW])
+def test_a_preview_is_named_for_what_it_is_until_the_picture_is_there(drawn_by: str) -> None:
+    preview = Image.new("RGB", (8, 8))
+    preview.info[PREVIEW_BY] = drawn_by
+    step = Step(step=3, num_steps=20, image_index=0, num_images=1, seconds=1.0, preview=preview)
+    assert preview_note(step).startswith("Rough preview:") == (drawn_by == LINEAR_PREVIEW)
+    job = MakingJob(files=Mock())
+
+    def note_at(now: Step) -> object:
+        shown = job.running(
+            JobNow(
+                id="1",
+                owner="",
+                kind="txt2img",
+                tab="txt2img",
+                title="",
+                state="running",
+                ahead=0,
+                paused=False,
+                stopping=False,
+                request=RESOLVED,
+                details={},
+                step=now,
+                paths=(),
+                outcome=None,
+                summary="",
+                failure="",
+            )
+        )[0]
+        return (shown["note"], bool(shown["preview"]))
+
+    assert note_at(replace(step, preview=None)) == ("", False)
+    assert note_at(step) == (preview_note(step), True)
+    assert note_at(replace(step, step=4, preview=None)) == (preview_note(step), True)  # it still stands
 
 
 def test_only_a_small_model_gets_the_line_on_full_size_pictures(random_studio: Studio) -> None:

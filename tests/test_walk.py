@@ -265,7 +265,9 @@ def test_a_pair_is_named_by_when_it_parts_for_good():
 def test_the_judge_sees_the_way_from_one_to_the_other(studio, a, b, prompt, attribute):
     from sd_app.tiny.judge import load_judge
 
-    request = WalkRequest(a=a, b=b, prompt=prompt, frames=6, film="none", scheduler="DDIM", seed=3)
+    request = WalkRequest(
+        a=a, b=b, prompt=prompt, frames=6, film="none", scheduler="DDIM", seed=3, num_inference_steps=12
+    )
     walk = studio.walk(request, save=False)
     seen = [getattr(scene, attribute) for scene in load_judge().read(walk.images)]
     assert (seen[0], seen[-1]) == (a, b)

@@ -29,6 +29,8 @@ FIELDS = {
     "default_scheduler": "a sampler's name",
     "example_prompts": "a list of texts",
     "note": "a text",
+    "draws": "a text",
+    "known_words": "a list of words",
     "latent_rgb": "an object with 4 rows of 3 factors and a bias of 3",
 }
 
@@ -49,6 +51,10 @@ class ModelInfo:
     size_bytes: int = 0  # of the weights on disk
     example_prompts: tuple[str, ...] = ()
     note: str = ""
+    draws: str = ""  # a sentence: what it can draw, where that is little
+    known_words: tuple[
+        str, ...
+    ] = ()  # all that it saw in training; none: not known, or more than can be listed
     # Linear map to RGB in 0..1 from latents as the U-Net sees them (times the VAE's scaling factor):
     # a row of (r, g, b) for each of the four channels, then the bias. None: no preview.
     latent_rgb: LatentRgb | None = None
@@ -92,6 +98,8 @@ def _overridden(info: ModelInfo, overrides: Mapping[str, object], scaling_factor
             str(prompt) for prompt in _items(overrides.get("example_prompts", info.example_prompts))
         ),
         note=" ".join(filter(None, (str(overrides.get("note", "")), info.note))),
+        draws=_text(overrides.get("draws", info.draws)),
+        known_words=_texts(overrides.get("known_words", info.known_words)),
         latent_rgb=_latent_rgb(overrides.get("latent_rgb"), scaling_factor),
     )
 
@@ -115,6 +123,18 @@ def _number(value: object) -> float | str:
     if not isinstance(value, int | float | str):
         raise TypeError(f"{value!r} must be a number")
     return value
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"{value!r} must be a text")
+    return value
+
+
+def _texts(value: object) -> tuple[str, ...]:
+    if not isinstance(value, list | tuple):
+        raise TypeError(f"{value!r} must be a list")
+    return tuple(map(_text, value))
 
 
 def _items(value: object) -> Iterable[object]:

@@ -49,6 +49,8 @@ def show_tokens(studio: Studio, options: argparse.Namespace) -> int:
         print(
             f"one window keeps {table.kept} of {table.count} tokens; the others are read in further windows"
         )
+    for remark in studio.tokens(options.prompt).remarks:
+        print(remark)
     if (options.row, options.other, options.output) == (None, None, None):
         return 0
     encoding = studio.encode(options.prompt, clip_skip=options.clip_skip)

@@ -11,6 +11,7 @@ from typing import TextIO
 
 from ..requests import Cancelled, InterrogateRequest, InterrogateResult, Step, make_request
 from ..studio import Studio
+from ..user_files import spreadsheet_cell
 from .flags import FlagOptions, given_fields
 from .picture_folders import list_pictures
 from .progress import FAILED, INTERRUPTED, progress_bar, stop_on_ctrl_c
@@ -131,7 +132,7 @@ def _rows(output: Path | None) -> Iterator[Callable[[dict[str, object]], None]]:
         writer.writeheader()
 
         def write(row: dict[str, object]) -> None:
-            writer.writerow(row)
+            writer.writerow({name: spreadsheet_cell(value) for name, value in row.items()})
             file.flush()
 
         yield write

@@ -17,11 +17,7 @@ from .starts import FromPicture
 
 def img2img(manager: ModelManager, request: Img2ImgRequest, options: RunOptions) -> Img2ImgResult:
     """Make pictures from a picture; see Studio.img2img."""
-
-    def compose(request: Img2ImgRequest, _: ModelInfo) -> JobParts:
-        return JobParts(frames=SeedFrames(request), start=from_init_image(request), prompts=SharedPrompt())
-
-    job = run_job(manager, request, compose, options)
+    job = run_job(manager, request, compose_img2img, options)
     start = job.parts.start
     assert isinstance(start, FromPicture)
     return Img2ImgResult(
@@ -30,6 +26,11 @@ def img2img(manager: ModelManager, request: Img2ImgRequest, options: RunOptions)
         start_images=() if start.start_image is None else (start.start_image,),
         noised_start=noised_picture(job, start),
     )
+
+
+def compose_img2img(request: Img2ImgRequest, _: ModelInfo) -> JobParts:
+    """Put a job together that begins from a picture under noise."""
+    return JobParts(frames=SeedFrames(request), start=from_init_image(request), prompts=SharedPrompt())
 
 
 def from_init_image(request: Img2ImgRequest) -> FromPicture:

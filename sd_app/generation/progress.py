@@ -10,6 +10,7 @@ from ..failures import is_out_of_memory
 from ..probes.observers import LoopStart, Observer, StepTaken
 from ..probes.pace import Arrivals, Pace
 from ..probes.previews import latents_to_pixels, preview_sheet
+from ..requests.running import LINEAR_PREVIEW, TAESD_PREVIEW
 from ..weights.device_memory import OUT_OF_MEMORY
 from ..weights.pipeline import Pipeline
 from ..weights.taesd import decode_to_pixels
@@ -56,6 +57,7 @@ class Previews:
         self._pipe = pipe
         self._latent_rgb = latent_rgb
         self._arrivals: Arrivals[torch.Tensor] = Arrivals(pipe.device)
+        self._drawn_by = LINEAR_PREVIEW
 
     def begin(self, latents: torch.Tensor) -> None:
         """Have the device draw a batch's latents, (B, 4, h, w); a card is not waited for."""
@@ -65,7 +67,9 @@ class Previews:
     def take(self) -> Image.Image | None:
         """Return the latest that is there, the batch side by side, if it was not taken before."""
         pixels = self._arrivals.take()
-        return None if pixels is None else preview_sheet([Image.fromarray(one) for one in pixels.numpy()])
+        if pixels is None:
+            return None
+        return preview_sheet([Image.fromarray(one) for one in pixels.numpy()], drawn_by=self._drawn_by)
 
     def forget(self) -> None:
         """Forget what is still to come: it is another batch's."""
@@ -75,9 +79,13 @@ class Previews:
         decoder = self._pipe.preview_decoder
         if decoder is not None:
             try:
-                return decode_to_pixels(decoder, latents)
+                pixels = decode_to_pixels(decoder, latents)
             except OUT_OF_MEMORY as error:
                 if not is_out_of_memory(error):
                     raise
                 self._pipe.preview_decoder = None  # for the rest of the job
+            else:
+                self._drawn_by = TAESD_PREVIEW
+                return pixels
+        self._drawn_by = LINEAR_PREVIEW
         return latents_to_pixels(latents, self._latent_rgb)

@@ -14,12 +14,14 @@ from ..catalog import find_model
 from ..checkpoints.model_info import ModelInfo
 from ..expressions.editing import readings
 from ..expressions.remarks import remarks_on
+from ..expressions.vocabulary import unseen_sentence
 from ..probes.observers import LoopStart, Observers
 from ..probes.recorder import Recorder
 from ..probes.recording import Recording
 from ..requests import Cancelled, DownloadProgress, Txt2ImgRequest
 from ..settings import Settings
 from ..speed import plan_calls
+from ..text.unseen import find_unseen
 from ..weights.loaders import download_snapshot
 from ..weights.model_manager import ModelManager
 from ..weights.pipeline import Pipeline
@@ -87,6 +89,7 @@ def run_job(manager: ModelManager, request: RequestT, compose: Compose[RequestT]
                 *filter(None, [remark]),
                 *pipe.remarks,
                 *remarks_of(job.request_of(0), pipe.words.names),
+                *unseen_of(job.request_of(0), settings, info),
             )
             fit_job(manager, pipe, job)
             progress = [ProgressObserver(job, pipe, preview_every)] if on_step else []
@@ -104,6 +107,15 @@ def remarks_of(request: Txt2ImgRequest, known_words: Collection[str] | None = No
     said = partial(remarks_on, steps=steps_of(request), steps_run=steps_run(request), known_words=known_words)
     reuse = [NOTHING_REUSED] if request.cache_interval > 1 and changes_at_each_step(request) else []
     return *said(request.prompt), *said(request.negative_prompt, negative=True), *reuse
+
+
+def unseen_of(request: Txt2ImgRequest, settings: Settings, info: ModelInfo) -> tuple[str, ...]:
+    """Return the sentence on the words of both prompts that the model never saw, if there are any."""
+    find = partial(find_unseen, settings, info, steps=steps_of(request))
+    words = dict.fromkeys(
+        (*find(request.prompt), *find(request.negative_prompt, negative=True, beside=request.prompt))
+    )
+    return tuple(filter(None, [unseen_sentence(info.name, tuple(words))]))
 
 
 def changes_at_each_step(request: Txt2ImgRequest) -> bool:

@@ -12,8 +12,9 @@ from .starts import FromNoise
 
 def txt2img(manager: ModelManager, request: Txt2ImgRequest, options: RunOptions) -> Txt2ImgResult:
     """Make the pictures of a request; see Studio.txt2img."""
+    return Txt2ImgResult(**run_job(manager, request, compose_txt2img, options).result_fields())
 
-    def compose(request: Txt2ImgRequest, _: ModelInfo) -> JobParts:
-        return JobParts(frames=SeedFrames(request), start=FromNoise(), prompts=SharedPrompt())
 
-    return Txt2ImgResult(**run_job(manager, request, compose, options).result_fields())
+def compose_txt2img(request: Txt2ImgRequest, _: ModelInfo) -> JobParts:
+    """Put a job together that begins from noise alone."""
+    return JobParts(frames=SeedFrames(request), start=FromNoise(), prompts=SharedPrompt())

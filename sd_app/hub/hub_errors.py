@@ -1,8 +1,13 @@
 """What the hub and the network say, in words for the person who typed the id."""
 
+import logging
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from socket import gaierror
+
+NOT_REACHED = "the hub cannot be reached"
+NOT_LOCATED = "An error happened while trying to locate the file"  # the hub client's words
 
 
 class HubError(OSError):
@@ -31,7 +36,8 @@ def hub_errors(hub_id: str, instead: str = "give a folder that holds it") -> Ite
     )
 
     try:
-        yield
+        with quiet_libraries():
+            yield
     except FileError:
         raise
     except GatedRepoError as error:
@@ -60,9 +66,44 @@ def hub_errors(hub_id: str, instead: str = "give a folder that holds it") -> Ite
                 f"{hub_id} cannot be downloaded: offline mode is on: {_offline_variable()} is set"
                 f" (unset it and start again to fetch it once, or {instead})"
             ) from error
+        reason = NOT_REACHED if is_no_connection(error) else error
         raise HubError(
-            f"{hub_id} cannot be downloaded: {error} (connect once to fetch it, or {instead})"
+            f"{hub_id} cannot be downloaded: {reason} (connect once to fetch it, or {instead})"
         ) from error
+
+
+def is_no_connection(error: BaseException | None) -> bool:
+    """Tell whether an error, or one that it came from, is that nobody was reached."""
+    from httpx import ConnectError, ConnectTimeout, ProxyError
+
+    seen: list[BaseException] = []
+    while error is not None and error not in seen:
+        # What a library raises in place of it, open_clip say, keeps its words at best.
+        if isinstance(error, ConnectError | ConnectTimeout | ProxyError | ConnectionRefusedError | gaierror):
+            return True
+        if type(error).__name__ == "LocalEntryNotFoundError" or NOT_LOCATED in str(error):
+            return True
+        seen.append(error)
+        error = error.__cause__ or error.__context__
+    return False
+
+
+@contextmanager
+def quiet_libraries() -> Iterator[None]:
+    """Keep what the hub's client and open_clip log of a failure out of the terminal: it is said in words."""
+    client, root = logging.getLogger("huggingface_hub"), logging.getLogger()
+    level = client.level
+
+    def is_ours(record: logging.LogRecord) -> bool:
+        return not record.getMessage().startswith("Failed to download")
+
+    client.setLevel(logging.CRITICAL)
+    root.addFilter(is_ours)
+    try:
+        yield
+    finally:
+        client.setLevel(level)
+        root.removeFilter(is_ours)
 
 
 def _offline_variable() -> str:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from ..probes.kept_recordings import RecentRecordings, RecordingFolder
     from ..probes.recording import Recording
     from ..weights.model_manager import ModelManager
+    from .look import Look
     from .record import RecordedPicture
 
     Picture = Image.Image | str | Path
@@ -126,6 +127,16 @@ class LooksInside(ABC):
         from . import report
 
         return report.look_inside(manager, request, self._recordings(), on_step)
+
+    def look(self, recording: "Recording", on_step: Callable[[Step], None] | None = None) -> "Look":
+        """Return a recording joined with the models here: what the panels' functions work with.
+
+        on_step hears of pictures that a panel makes; Cancelled raised in it comes out there.
+        """
+        manager = self._ready_manager()
+        from .look import Look
+
+        return Look(manager, recording, on_step=on_step)
 
     def recordings(self) -> list[str]:
         """List the recordings that are kept, by name, the newest first."""

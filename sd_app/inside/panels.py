@@ -1,11 +1,13 @@
 """All panels of Look inside, in the order in which they are shown."""
 
-from . import fewer_steps, film
+from . import fewer_steps, film, guidance_panels, word_panels
 from .panel import Panel
 
 PANELS: tuple[Panel, ...] = (
     film.PANEL,
     fewer_steps.PANEL,
+    *word_panels.PANELS,
+    *guidance_panels.PANELS,
 )
 
 

@@ -13,6 +13,7 @@ from ..images import open_image
 from ..metadata import png_bytes
 from ..probes.kept_recordings import RecordingFolder
 from ..requests import InsideRequest, InsideResult, PanelShown, Step
+from ..user_files import spreadsheet_cell
 from ..weights.model_manager import ModelManager
 from .look import Look
 from .panel import Panel, PanelFiles, Table
@@ -20,8 +21,6 @@ from .panels import find_panels
 from .record import open_given, record_picture
 
 OnStep = Callable[[Step], None]
-
-FORMULAS = ("=", "+", "-", "@", "\t", "\r")  # beginnings that a spreadsheet would work out
 
 
 def look_inside(
@@ -137,6 +136,4 @@ def csv_bytes(table: Table) -> bytes:
 
 
 def _cell(value: object) -> object:
-    if isinstance(value, float):
-        return f"{value:.6g}"
-    return f"'{value}" if isinstance(value, str) and value.startswith(FORMULAS) else value
+    return f"{value:.6g}" if isinstance(value, float) else spreadsheet_cell(value)

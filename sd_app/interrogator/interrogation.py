@@ -19,6 +19,7 @@ from ..requests import (
     InterrogateRequest,
     InterrogateResult,
     InterrogateStep,
+    KeptScore,
     RankedGroup,
     RankedPhrase,
     Score,
@@ -200,8 +201,8 @@ class Interrogation:
         self.tell(text, len(self._chain.phrases) or step, num_steps)
 
 
-def score_phrases(manager: ModelManager, result: InterrogateResult, keep: Sequence[int]) -> Score:
-    """Score a result's prompt with only the phrases of these indices.
+def score_phrases(manager: ModelManager, result: InterrogateResult, keep: Sequence[int]) -> KeptScore:
+    """Score a result's prompt with only the phrases of these indices, and follow the cosine up to it.
 
     Raise ValueError for an index it does not have, and if nothing is left.
     """
@@ -216,8 +217,30 @@ def score_phrases(manager: ModelManager, result: InterrogateResult, keep: Sequen
         raise ValueError("keep must leave something of the prompt (keep a phrase, or type a caption)")
     picture = np.array(result.image_features, np.float32)
     found = find_clip(manager.settings, result.clip_model)
-    cosine = with_clip(manager, found, lambda clip: float(clip.text_features([prompt])[0] @ picture))
-    return make_score(prompt, cosine, result.random_similarities, result.dimensions)
+    before = [] if len(kept) == len(result.phrases) else prompts_of(result, keep)[:-1]
+
+    def read(clip: Clip) -> tuple[float, tuple[float, ...]]:
+        cosine = float(clip.text_features([prompt])[0] @ picture)
+        return cosine, tuple(float(clip.text_features([text])[0] @ picture) for text in before)
+
+    cosine, earlier = with_clip(manager, found, read)
+    score = make_score(prompt, cosine, result.random_similarities, result.dimensions)
+    curve = result.curve if len(kept) == len(result.phrases) else (*earlier, cosine)
+    return KeptScore(**vars(score), curve=curve)
+
+
+def prompts_of(result: InterrogateResult, keep: Sequence[int]) -> list[str]:
+    """Return the prompts from the caption, if any, to the whole, one for each step that keeps a phrase."""
+    prompts = [result.caption] if result.caption else []
+    kept: list[str] = []
+    index = 0
+    for step in result.steps:
+        chosen = [phrase for at, phrase in enumerate(step.phrases, index) if at in set(keep)]
+        index += len(step.phrases)
+        if chosen:
+            kept += chosen
+            prompts.append(search.join(result.caption, kept))
+    return prompts
 
 
 def score_steps(

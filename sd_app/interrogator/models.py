@@ -5,7 +5,7 @@ from pathlib import Path
 
 from ..checks import shown
 from ..settings import EMBEDDED_DIR, Settings
-from ..user_files import may_be_file
+from ..user_files import may_be_file, read_text
 
 EMBEDDED_CLIP, EMBEDDED_CAPTIONER = "tiny-clip", "tiny-blip"
 KNOWN_CLIPS = ("ViT-L-14/openai", "ViT-H-14/laion2b_s32b_b79k", "ViT-B-32/openai")
@@ -91,7 +91,7 @@ def find_captioner(settings: Settings, name: str | None) -> str | None:
 def is_captioner(folder: Path) -> bool:
     """Tell whether a folder holds a BLIP of transformers."""
     try:
-        return '"blip' in (folder / "config.json").read_text(encoding="utf-8").lower()
+        return '"blip' in read_text(folder / "config.json").lower()
     except (OSError, ValueError):
         return False
 

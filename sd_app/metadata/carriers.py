@@ -14,6 +14,7 @@ from pathlib import Path
 
 from PIL import ExifTags, Image, PngImagePlugin
 
+from ..picture_files import MAX_EXIF, check_file
 from .forms import CARRIED_AS_JSON, EASY_DIFFUSION_NAMES, knows_form
 from .hidden_text import read_hidden_text
 from .png_text import OURS, SIGNATURE, read_png_text
@@ -46,6 +47,8 @@ def read_infotext(path_or_image: str | Path | Image.Image) -> str | None:
         return _infotext_of(path_or_image)
     path = Path(path_or_image)
     try:
+        if not path.is_file():  # to open a pipe would be to wait for its writer
+            raise _no_picture(path)
         with path.open("rb") as file:
             is_png = file.read(len(SIGNATURE)) == SIGNATURE
     except (OSError, ValueError) as error:
@@ -59,6 +62,12 @@ def read_infotext(path_or_image: str | Path | Image.Image) -> str | None:
                 f"{path.name} holds a text of {png.too_long:,} bytes, and at most {MAX_TEXT:,} are read (copy"
                 " the settings out of it and paste them)"
             )
+    try:
+        check_file(path)
+    except ValueError as error:
+        raise ValueError(f"{path.name} {error}") from error
+    except OSError as error:
+        raise _no_picture(path) from error
     try:
         with Image.open(path, formats=_FORMATS) as image:
             return read_hidden_text(image) if is_png else _infotext_of(image)
@@ -75,7 +84,7 @@ def _no_picture(path: Path) -> ValueError:
 def _infotext_of(image: Image.Image) -> str | None:
     texts = {key: _latin(text) for key, text in _texts_of(image).items() if isinstance(text, str)}
     try:
-        exif = image.getexif()
+        exif = image.getexif() if len(image.info.get("exif", b"")) <= MAX_EXIF else Image.Exif()
     except _DAMAGE:  # broken EXIF says nothing
         exif = Image.Exif()
     return _chosen(texts) or _comment_of(exif, _other_texts(image))

@@ -13,13 +13,18 @@ def list_outputs(outputs_dir: Path, limit: int) -> list[Path]:
     """Return the paths of at most `limit` saved pictures, newest first."""
     limit = max(limit, 0)
     found: list[Path] = []
-    for day in sorted(filter(_DAY.fullmatch, _names(Path(outputs_dir))), reverse=True):
+    for day in sorted(days(outputs_dir), reverse=True):
         if len(found) >= limit:
             break
         folder = Path(outputs_dir) / day
         names = sorted(filter(_PICTURE_NAME.fullmatch, _names(folder)), key=_number_of, reverse=True)
         found += [folder / name for name in names[: limit - len(found)]]
     return found
+
+
+def days(outputs_dir: Path) -> list[str]:
+    """Return the names of the folders that hold a day's pictures."""
+    return list(filter(_DAY.fullmatch, _names(Path(outputs_dir))))
 
 
 def next_number(folder: Path) -> int:

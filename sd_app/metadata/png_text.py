@@ -5,6 +5,7 @@ Pillow gives those behind only after it has decoded the picture.
 
 import struct
 import zlib
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -15,6 +16,7 @@ OURS = b"Version: sd_app "  # in the infotext of this app, which keeps to the st
 _TEXTS = (b"tEXt", b"zTXt", b"iTXt")
 _RAW_EXIF = ("Raw profile type exif", "Raw profile type APP1")
 _MAX_CHUNKS = 1_000
+MAX_TEXTS = 4 * MAX_TEXT  # bytes of all texts together: compressed, a megabyte is a thousand
 
 
 @dataclass(kw_only=True)
@@ -28,7 +30,7 @@ class PngText:
 
 def read_png_text(path: Path) -> PngText:
     """Return the texts of a PNG file. One that is cut off gives what is there. May raise OSError."""
-    found = PngText()
+    found, length = PngText(), 0
     with path.open("rb") as file:
         file.seek(len(SIGNATURE))
         for _ in range(_MAX_CHUNKS * 100):
@@ -37,8 +39,12 @@ def read_png_text(path: Path) -> PngText:
                 break
             size, kind = struct.unpack(">I4s", head)
             if kind in _TEXTS and size <= MAX_TEXT:
-                keyword, text = _text_of(kind, file.read(size))
-                found.texts.setdefault(keyword, text)
+                keyword, data, decode = _text_of(kind, file.read(size))
+                length += len(data)
+                if length > MAX_TEXTS:
+                    found.too_long = max(found.too_long, length)
+                    break
+                found.texts.setdefault(keyword, decode(data))
             elif kind == b"eXIf" and size <= MAX_TEXT:
                 found.exif = file.read(size)
             else:
@@ -58,17 +64,17 @@ def _raw_profile(text: str | None) -> bytes:
         return b""
 
 
-def _text_of(kind: bytes, data: bytes) -> tuple[str, str]:
-    """Return keyword and text of a chunk (PNG specification, 11.3.3)."""
+def _text_of(kind: bytes, data: bytes) -> tuple[str, bytes, Callable[[bytes], str]]:
+    """Return keyword and text of a chunk, and what decodes the text (PNG specification, 11.3.3)."""
     keyword, _, rest = data.partition(b"\0")
     if kind == b"zTXt":
-        return _decode(keyword), _decode(_inflate(rest[1:]))
+        return _decode(keyword), _inflate(rest[1:]), _decode
     if kind == b"tEXt":
-        return _decode(keyword), _decode(rest)
+        return _decode(keyword), rest, _decode
     compressed, rest = rest[:1] == b"\1", rest[2:]
     _language, _, rest = rest.partition(b"\0")
     _translated, _, rest = rest.partition(b"\0")
-    return _decode(keyword), decode_text(_inflate(rest) if compressed else rest)
+    return _decode(keyword), _inflate(rest) if compressed else rest, decode_text
 
 
 def _inflate(data: bytes) -> bytes:

@@ -12,6 +12,10 @@ from .masks import Painted, bands, edge_steps, pool_largest
 
 MOST_HEAT = 2048 * 2048  # pixels of a map
 HEAT_FULL = 32  # a difference of so much, of 255, and more has the hottest colour
+HEAT_LEAST = (
+    64  # where on the colour scale, 0..255, a difference of 1 stands: no colour that passes for black
+)
+HEAT_MARKS = (0, 1, 2, 4, 8, 16, HEAT_FULL)  # differences that a map's scale names
 PAINTED_GREY = 128
 
 
@@ -69,7 +73,8 @@ def measure_seam(image: Image.Image, painted: Painted) -> float:
 
 
 def draw_heat(original: Image.Image, changed: Image.Image, painted: Painted) -> Image.Image:
-    """Draw what changed outside the mask, black for nothing to bright for 32 of 255; painted is grey.
+    """Draw what changed outside the mask: black is 0, and from 1 to 32 of 255 it is ever brighter; painted is
+    grey. heat_scale names the colours.
 
     Of a photo the map is smaller: each of its pixels shows the largest change of those it stands for.
     """
@@ -78,8 +83,24 @@ def draw_heat(original: Image.Image, changed: Image.Image, painted: Painted) -> 
 
 def _draw(change: NDArray[np.uint8], painted: Painted) -> Image.Image:
     factor = ceil(sqrt(painted.size / MOST_HEAT))
-    heats = np.clip(np.arange(256) * (255 / HEAT_FULL), 0, 255).astype(np.uint8)  # of each change
-    scaled = heats[pool_largest(change, factor)]
-    heat = cv2.cvtColor(cv2.applyColorMap(scaled, cv2.COLORMAP_INFERNO), cv2.COLOR_BGR2RGB)
+    heat = _heat_colors()[pool_largest(change, factor)]
     heat[pool_largest(painted.view(np.uint8), factor) > 0] = PAINTED_GREY
     return Image.fromarray(heat)
+
+
+def _heat_colors() -> NDArray[np.uint8]:
+    """Return the colour of each difference 0..255, (256, 3) RGB; 0 is black, and 1 can be told from it."""
+    steps = HEAT_LEAST + (np.arange(256) - 1) * ((255 - HEAT_LEAST) / (HEAT_FULL - 1))
+    steps[0] = 0
+    scaled = np.clip(steps, 0, 255).round().astype(np.uint8)[None]
+    colors = cv2.cvtColor(cv2.applyColorMap(scaled, cv2.COLORMAP_INFERNO), cv2.COLOR_BGR2RGB)[0]
+    colors[0] = 0
+    return colors
+
+
+def heat_scale() -> list[tuple[str, tuple[int, int, int]]]:
+    """Return what a map's colours mean, in words, each with its colour: differences of 255, and painted."""
+    colors = _heat_colors()
+    marks = [(f"{mark}" if mark < HEAT_FULL else f"{mark} and more", mark) for mark in HEAT_MARKS]
+    scale = [(text, (int(r), int(g), int(b))) for text, mark in marks for r, g, b in [colors[mark]]]
+    return [*scale, ("redrawn", (PAINTED_GREY,) * 3)]

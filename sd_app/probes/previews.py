@@ -7,6 +7,7 @@ from PIL import Image
 from torch import Tensor
 
 from ..checkpoints.model_info import LatentRgb
+from ..requests.running import PREVIEW_BY
 
 
 def latents_to_pixels(latents: Tensor, latent_rgb: LatentRgb) -> Tensor:
@@ -28,8 +29,11 @@ def _linear_map(latent_rgb: LatentRgb, device: torch.device) -> tuple[Tensor, Te
     return factors, bias
 
 
-def preview_sheet(images: list[Image.Image], *, side: int = 256) -> Image.Image:
-    """Put a batch's pictures side by side, each brought smoothly to `side` pixels on its longer side."""
+def preview_sheet(images: list[Image.Image], *, side: int = 256, drawn_by: str = "") -> Image.Image:
+    """Put a batch's pictures side by side, each brought smoothly to `side` pixels on its longer side.
+
+    `drawn_by` says how they were drawn; Step.preview_by reads it.
+    """
     width, height = images[0].size
     scale = side / max(width, height)
     width, height = max(1, round(width * scale)), max(1, round(height * scale))
@@ -40,4 +44,5 @@ def preview_sheet(images: list[Image.Image], *, side: int = 256) -> Image.Image:
         row, column = divmod(index, columns)
         enlarged = image.resize((width, height), Image.Resampling.BICUBIC)
         sheet.paste(enlarged, (column * width, row * height))
+    sheet.info[PREVIEW_BY] = drawn_by
     return sheet

@@ -48,6 +48,10 @@ class JobStore:
         if self._lock is None:
             self._give_up("another app that runs keeps its own in the same folder of outputs")
             return []
+        for folder in (self.folder, self.pictures):  # what a killed app has left half written
+            for partial in folder.glob(".*.partial"):
+                with suppress(OSError):
+                    partial.unlink()
         return self._read()
 
     @property

@@ -107,6 +107,13 @@ class InterrogateResult(Score):
 
 
 @dataclass(frozen=True, kw_only=True)
+class KeptScore(Score):
+    """The score of a result's prompt with some of its phrases, and the cosines up to it, as in its curve."""
+
+    curve: tuple[float, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
 class MatchResult:
     """Pictures against texts. Each table has a row a picture and a column a text."""
 

@@ -7,6 +7,10 @@ from PIL import Image
 
 from .downloading import DownloadProgress
 
+# How a preview was drawn: a linear map of the latents, eight times smaller than the picture, or TAESD.
+LINEAR_PREVIEW, TAESD_PREVIEW = "linear", "taesd"
+PREVIEW_BY = "drawn by"  # the key in the picture's info
+
 
 class Cancelled(Exception):  # noqa: N818 - not an error: a wish
     """Raise it inside on_step to stop the job: the call then returns what is finished."""
@@ -28,6 +32,11 @@ class Step:
     images: tuple[Image.Image, ...] = ()  # pictures finished since the call
     paths: tuple[Path, ...] = ()  # their files, if they are saved
     download: DownloadProgress | None = None  # while a hub model is fetched, before the first picture
+
+    @property
+    def preview_by(self) -> str:
+        """Return how the preview was drawn: LINEAR_PREVIEW, rough, or TAESD_PREVIEW; "" without one."""
+        return str(self.preview.info.get(PREVIEW_BY, "")) if self.preview else ""
 
     @property
     def fraction(self) -> float:

@@ -51,6 +51,7 @@ class TokenReport:
     limit: int = CHUNK_TOKENS  # tokens a chunk holds
     texts: tuple[TextRead, ...] = ()  # none for a prompt that is one text
     remarks: tuple[str, ...] = ()  # what should be said of it, a sentence each
+    unseen: tuple[str, ...] = ()  # its words that the model never saw in training, where that is known
 
     def chunk_tokens(self, chunk: int) -> tuple[Token, ...]:
         """Return the tokens of one window; those of chunk 1 and later are past the model's 77 positions."""

@@ -7,9 +7,11 @@ from ..checkpoints.model_info import ModelInfo
 from ..expressions.editing import changes, readings, refuse_changing
 from ..expressions.remarks import remarks_on
 from ..expressions.tags import find_tags
+from ..expressions.vocabulary import unseen_sentence
 from ..requests import TextRead, TokenReport, TokenTable
 from ..weights.model_manager import ModelManager
 from . import prompts
+from .unseen import find_unseen
 
 
 def table(manager: ModelManager, info: ModelInfo, prompt: str) -> TokenTable:
@@ -34,8 +36,10 @@ def report(
     # A LoRA that cannot be read may bring words of its own.
     known = None if find_tags(prompt) else words.names
     remarks = remarks_on(prompt, steps=in_all, steps_run=steps_run, negative=negative, known_words=known)
+    unseen = find_unseen(manager.settings, info, prompt, steps=in_all, negative=negative)
+    remarks = (*remarks, *filter(None, [unseen_sentence(info.name, unseen)]))
     if not changes(prompt, joins=not negative):
-        return replace(prompts.tokenize(tokenizer, prompt, words), remarks=remarks)
+        return replace(prompts.tokenize(tokenizer, prompt, words), remarks=remarks, unseen=unseen)
     read = readings(prompt, in_all, joins=not negative)[:steps_run]
     at: dict[tuple[str, float], list[int]] = {}
     for step, reading in enumerate(read, 1):
@@ -55,7 +59,7 @@ def report(
             )
         )
     assert first
-    return replace(first, texts=tuple(texts), remarks=remarks)
+    return replace(first, texts=tuple(texts), remarks=remarks, unseen=unseen)
 
 
 def _stretches(steps: list[int]) -> tuple[tuple[int, int], ...]:

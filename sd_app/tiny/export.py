@@ -31,6 +31,12 @@ EXAMPLE_PROMPTS = (
     "a blue house in the snow, watercolor",
     "a pink flower, in Edvard Munch style",
 )
+DRAWS = (
+    "This model draws one thing at a time: a cat, kitten, dog, bird, fish, house, tree, boat, flower, car,"
+    " circle, square, triangle, star, heart or moon, in one color, size and place, on a plain background, at"
+    " the sea, on a beach, in a meadow, in snow, at sunset or at night, as a flat drawing, pencil sketch,"
+    " watercolor, pixel art or in Edvard Munch style."
+)
 
 
 def export(work: Path, models_dir: Path, pictures: PictureSet) -> None:
@@ -88,6 +94,8 @@ def _save_profile(folder: Path, vae: AutoencoderKL, pictures: PictureSet) -> Non
         "default_guidance_scale": 5.0,
         "default_scheduler": "DDIM",
         "example_prompts": list(EXAMPLE_PROMPTS),
+        "draws": DRAWS,
+        "known_words": world.caption_words(),
         "note": "Trained by this project on drawn pictures of 128x128 pixels.",
         "latent_rgb": {"factors": factors, "bias": bias},
     }

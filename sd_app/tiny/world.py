@@ -13,6 +13,8 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from ..expressions.vocabulary import words_in
+
 PICTURE_PIXELS = 128
 
 T = TypeVar("T")
@@ -167,6 +169,12 @@ def caption(scene: Scene, rng: np.random.Generator, *, full: bool = False) -> tu
     kept = [f.name for f in fields(scene) if full or rng.random() < chances[f.name]]
     stated = replace(scene, **{f.name: None for f in fields(scene) if f.name not in kept})
     return _sentence(stated, rng), stated
+
+
+def caption_words(count: int = 20_000) -> list[str]:
+    """Return all words of the training captions, sorted: none is rarer than one caption in a hundred."""
+    rng = np.random.default_rng(0)
+    return sorted({word for _ in range(count) for word in words_in(caption(random_scene(rng), rng)[0])})
 
 
 def plain_caption(scene: Scene) -> str:

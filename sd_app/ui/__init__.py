@@ -19,9 +19,21 @@ from .shared.result import TARGETS
 from .shared.send_to import Receiver
 from .shared.studio_protocol import PageStudio
 from .shared.theme import THEMES, theme_options
+from .temp_folder import sweep, temp_folder
 from .txt2img.tab import TXT2IMG
 
-__all__ = ["THEMES", "Access", "build_ui", "choose_access", "launch_options", "make_queue", "theme_options"]
+__all__ = [
+    "THEMES",
+    "Access",
+    "build_ui",
+    "choose_access",
+    "error_text",
+    "launch_options",
+    "make_queue",
+    "sweep",
+    "temp_folder",
+    "theme_options",
+]
 
 DAY = 24 * 3600  # seconds
 MAX_QUEUE = 64  # events that Gradio itself lets wait

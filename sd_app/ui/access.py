@@ -1,25 +1,20 @@
-"""Who may reach the app: modes, passwords, and the checks in front of every request."""
+"""Who may reach the app: modes and passwords, and what Gradio is told of them."""
 
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
-from urllib.parse import urlsplit
 
-from starlette.datastructures import Headers
 from starlette.middleware import Middleware
-from starlette.middleware.trustedhost import TrustedHostMiddleware
-from starlette.responses import PlainTextResponse
-from starlette.types import ASGIApp, Receive, Scope, Send
 
-from .shared.guarded import FailureMiddleware
+from .front import middleware
+from .login import NOTE, LoginGuard, password_check
+from .sessions import MAX_SESSIONS, bounded_sessions
 from .shared.scripts import routes
-from .shared.visitors import VisitorMiddleware
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
-LOOPBACK_NAMES = ["127.0.0.1", "localhost", "[::1]"]  # as a browser writes them into Host
 MAX_QUEUE = 64  # events waiting in Gradio's own queue
 MAX_UPLOAD = "100mb"  # a photo of 50 megapixels has 25 as JPEG, one of 24 as PNG twice that
-SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
+MODES = ("local", "shared", "space")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,18 +41,27 @@ def choose_access(
 ) -> Access:
     """Decide mode, address and password from the flags. Raise ValueError for flags that do not fit.
 
-    Shared is whatever others can reach; it always has a password, a generated one if none is given.
+    Shared is whatever others can reach; it always has a password, a generated one if none is given. A Space
+    is reached by its own address alone: who opens another one, there or elsewhere, is asked for a password.
     """
     reachable = share or listen or host not in (None, *LOOPBACK)
     if mode is None:
-        mode = "space" if "SPACE_ID" in environ else "shared" if reachable else "local"
-    if mode == "local" and reachable:
-        raise ValueError("mode must be shared with --share, --listen or such a --host, got local")
+        on_space = bool(environ.get("SPACE_ID", "").strip())
+        mode = "shared" if reachable else "space" if on_space else "local"
+    if mode not in MODES:
+        raise ValueError(f"mode must be one of {', '.join(MODES)}, got {mode[:60]}")
     if port is not None and not 1 <= port <= 65535:
         raise ValueError(f"port must be a whole number from 1 to 65535, got {port}")
-    login = read_auth(auth) if auth else None
+    login = None if auth is None else read_auth(auth)
+    if reachable and (mode == "local" or (mode == "space" and login is None)):
+        more = "" if mode == "local" else " or an --auth"
+        raise ValueError(
+            f"mode must be shared{more} with --share, --listen or such a --host, got {mode}: others could"
+            " come in without a password"
+        )
     if mode == "space":
-        return Access(mode=mode, host=host, port=port, share=False, auth=login)
+        host = host or ("0.0.0.0" if listen else None)  # noqa: S104  # asked for by --listen
+        return Access(mode=mode, host=host, port=port, share=share, auth=login)
     host = host or ("0.0.0.0" if listen else "127.0.0.1")  # noqa: S104  # asked for by --listen
     generated = mode == "shared" and login is None
     if generated:
@@ -66,11 +70,11 @@ def choose_access(
 
 
 def read_auth(text: str) -> tuple[str, str]:
-    """Read user:password; the password may hold colons."""
-    user, colon, password = text.partition(":")
-    if not (user and colon and password):
+    """Read user:password; the password may hold colons. Spaces around the name are none of it."""
+    user, _, password = text.partition(":")
+    if not (user.strip() and password.strip()):
         raise ValueError("auth must be user:password, with neither of them empty")
-    return user, password
+    return user.strip(), password
 
 
 def launch_options(access: Access) -> dict[str, object]:
@@ -79,8 +83,15 @@ def launch_options(access: Access) -> dict[str, object]:
         "server_name": access.host,
         "server_port": access.port,
         "share": access.share,
-        "auth": access.auth,
-        "app_kwargs": {"middleware": middleware(access.mode), "routes": routes(), "openapi_url": None},
+        "auth": password_check(access.auth) if access.auth else None,
+        "auth_message": NOTE if access.auth else None,
+        "app_kwargs": {
+            "middleware": [*middleware(access.mode), *([Middleware(LoginGuard)] if access.auth else [])],
+            "routes": routes(),
+            "openapi_url": None,
+            "lifespan": bounded_sessions,
+        },
+        "state_session_capacity": MAX_SESSIONS,
         "max_file_size": MAX_UPLOAD,
         "footer_links": [],
         "run_history": False,
@@ -89,43 +100,3 @@ def launch_options(access: Access) -> dict[str, object]:
         "mcp_server": False,
         "pwa": False,
     }
-
-
-def middleware(mode: str) -> list[Middleware]:
-    """Return the checks in front of the app, outermost first."""
-    checks = [
-        Middleware(SameOriginMiddleware),
-        Middleware(FailureMiddleware, mode=mode),
-        Middleware(VisitorMiddleware),
-    ]
-    if mode == "local":
-        # Without this a web page could reach the app under a name of its own that points to 127.0.0.1.
-        checks.insert(0, Middleware(TrustedHostMiddleware, allowed_hosts=LOOPBACK_NAMES, www_redirect=False))
-    return checks
-
-
-class SameOriginMiddleware:
-    """Refuse writes that another site's page sends, and the routes that fetch a URL for the client."""
-
-    def __init__(self, app: ASGIApp) -> None:
-        self.app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        refusal = _refusal(scope) if scope["type"] == "http" else None
-        if refusal:
-            await PlainTextResponse(refusal, status_code=403)(scope, receive, send)
-        else:
-            await self.app(scope, receive, send)
-
-
-def _refusal(scope: Scope) -> str | None:
-    path = scope["path"].lower()
-    if "/file=http" in path or "/proxy=" in path:
-        return "This app fetches no addresses."
-    headers = Headers(scope=scope)
-    origin = headers.get("origin")
-    if scope["method"] in SAFE_METHODS or origin is None:
-        return None
-    # A tunnel or proxy may put its own name into Host; no page can make a browser send the other header.
-    hosts = (headers.get("host"), headers.get("x-forwarded-host"))
-    return None if urlsplit(origin).netloc.lower() in [h.lower() for h in hosts if h] else "Foreign origin."

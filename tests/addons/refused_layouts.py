@@ -40,7 +40,7 @@ REFUSED: dict[str, tuple[dict[str, tuple[int, ...]], str]] = {
     "OFT": ({"lora_unet_conv_in.oft_blocks": (4, 4, 4)}, "an OFT"),
     "whole model": ({"model.diffusion_model.input_blocks.0.0.weight": (4, 4)}, "a whole model"),
     "learned word": ({"emb_params": (2, 768)}, "a learned word"),
-    "aesthetic gradient": ({"0": (1, 768)}, "of no LoRA"),
+    "aesthetic gradient": ({"0": (1, 768)}, "of a LoRA"),
     "SDXL": (_pair(f"lora_unet_mid_block_attentions_0_{_K}", 8, 2048), "one for SDXL"),
     "SDXL as LoHa": (
         {

@@ -184,12 +184,12 @@ BAD: dict[str, tuple[dict[str, torch.Tensor] | bytes, str]] = {
     "foreign": ({"emb_params": torch.ones(1, 1024)}, "foreign is one for Stable Diffusion 2"),
     "pickled": (b"PK\x03\x04" + bytes(100), "pickled cannot: it is a pickle"),
     "cut": (b"nothing", "cut cannot: it is cut off"),
-    "lora": ({"a.lora_down.weight": torch.ones(1), "a.lora_up.weight": torch.ones(1)}, "of no embedding"),
+    "lora": ({"a.lora_down.weight": torch.ones(1), "a.lora_up.weight": torch.ones(1)}, "of an embedding"),
     "cube": ({"emb_params": torch.ones(2, 2, 2)}, "an embedding's is"),
     "long": ({"emb_params": torch.ones(76, WIDTH)}, "it has 76 vectors"),
     "whole": ({"emb_params": torch.ones(1, WIDTH).long()}, "whole cannot: its numbers are I64, and only F16"),
     "four": (four_bits(WIDTH), "four cannot: its numbers are F4, and only F16"),
-    "nan": ({"emb_params": torch.full((1, WIDTH), float("nan"))}, "nan has a value that is none"),
+    "nan": ({"emb_params": torch.full((1, WIDTH), float("nan"))}, "nan has a value that is not one"),
     "odd": ({"clip_l": torch.ones(1, 4), "clip_g": torch.ones(2, 4)}, "its two tensors have 1 and 2 vectors"),
 }
 

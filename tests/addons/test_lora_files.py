@@ -46,7 +46,7 @@ BAD: dict[str, tuple[dict[str, torch.Tensor] | bytes, str]] = {
     "other": (some(anything=(4, 4)), "its tensors are not those of a LoRA"),
     "stranger": (
         some(unet__nowhere__lora_A__weight=(4, 4), unet__nowhere__lora_B__weight=(4, 4)),
-        "none of its layers is one of Stable Diffusion's, unet.nowhere",
+        "none of its layers is one of Stable Diffusion's, for example unet.nowhere",
     ),
     "half": (some(unet__conv_in__lora_A__weight=(4, 4)), "of unet.conv_in its up is missing"),
     "misfit": (
@@ -55,7 +55,7 @@ BAD: dict[str, tuple[dict[str, torch.Tensor] | bytes, str]] = {
     ),
     "nan": (
         conv_in(down=torch.full((4, 4, 3, 3), float("nan"))),
-        "a value that is no number",
+        "a value that is not a number",
     ),
     "alphas": (
         conv_in(alpha=torch.ones(2, 2)),

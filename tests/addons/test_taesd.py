@@ -15,6 +15,7 @@ from safetensors.torch import save_file
 from sd_app import Settings, Step, Studio, Txt2ImgRequest
 from sd_app.addons.taesd_files import find_preview_decoder
 from sd_app.catalog import find_model
+from sd_app.requests.running import TAESD_PREVIEW
 from sd_app.settings import EMBEDDED_DIR
 from sd_app.weights.taesd import decode_latents, load_decoder
 from tests.addons.steps import KNOWN
@@ -83,6 +84,11 @@ def test_previews_are_its_own_and_the_pictures_the_same_to_the_byte(models_dir, 
     assert len(previews) == len(linear) == 2  # of six steps, as often as before
     assert set(previews).isdisjoint(linear)
     assert run(models_dir, preview_every=0) == (plain, [])
+    steps: list[Step] = []
+    Studio(Settings(models_dir=models_dir, model="model-a", batch_size=2)).txt2img(
+        REQUEST, steps.append, save=False
+    )
+    assert {step.preview_by for step in steps} == {"", TAESD_PREVIEW}
 
 
 @pytest.mark.parametrize("place", ["folder", "file"])

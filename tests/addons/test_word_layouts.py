@@ -142,7 +142,7 @@ def test_a_word_of_one_of_sdxls_encoders_leaves_empty_places_to_the_other(models
         ),
         ({"clip_g": torch.ones(1, 1280)}, "one for SDXL"),
         ({"emb_params": torch.ones(1, 1024)}, "one for Stable Diffusion 2"),
-        ({"a": torch.ones(1, WIDTH), "b": torch.ones(1, WIDTH)}, "those of no embedding"),
+        ({"a": torch.ones(1, WIDTH), "b": torch.ones(1, WIDTH)}, "those of an embedding"),
     ],
 )
 def test_a_word_of_another_model_is_refused_in_words(studio, models_dir, tensors, words):

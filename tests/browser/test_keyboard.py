@@ -150,6 +150,22 @@ def test_a_model_that_is_not_chosen_anew_leaves_the_form_as_it_is(page: Page) ->
     expect(steps).to_have_value("4")
 
 
+def test_the_enlarged_canvas_holds_the_focus_and_gives_it_back(page: Page, address: str) -> None:
+    page.goto(f"{address}#img2img")
+    canvas = page.locator("#tab-img2img .canvas")
+    canvas.get_by_role("button", name="Blank canvas").click()
+    enlarge = canvas.locator("[data-do=large]")
+    enlarge.focus()
+    page.keyboard.press("Enter")
+    inside = "Boolean(document.activeElement.closest('.canvas.large'))"
+    for key in ["Tab"] * 30 + ["Shift+Tab"] * 30:
+        page.keyboard.press(key)
+        assert page.evaluate(inside)
+    page.keyboard.press("Escape")
+    expect(enlarge).to_be_focused()
+    assert not page.evaluate(inside)
+
+
 def test_a_window_holds_the_focus_and_gives_it_back(page: Page) -> None:
     opener = page.locator(".add-model-open")
     opener.focus()

@@ -52,7 +52,7 @@ def test_a_link_opens_its_tab_and_view_whatever_the_browser_kept(browser: Browse
     page = context.new_page()
     page.goto(f"{address}#embeddings/plane")
     expect(page.locator(mode(page, "plane"))).to_be_checked()
-    expect(page.get_by_label("Add in columns")).to_be_visible()
+    expect(page.locator("#tab-embeddings").get_by_label("Rows", exact=True)).to_be_visible()
     page.wait_for_timeout(1000)  # what the browser kept of the form has come back
     expect(page.locator(mode(page, "plane"))).to_be_checked()
     other = context.new_page()

@@ -25,7 +25,8 @@ def publish_api(studio: PageStudio, queue: JobQueue, files: PictureFiles) -> Non
         rows would keep "kept" tokens and cut the others. Of a prompt that changes on the way or joins others
         by AND "texts" are what it becomes, each with its steps; the tokens are the first one's, without
         "rows".
-        "remarks" are sentences on what is not read as it may be meant.
+        "remarks" are sentences on what is not read as it may be meant; "unseen" are the words that the model
+        never saw in training, where that is known.
         """
 
         def report() -> Answer:

@@ -159,6 +159,7 @@ def describe_model(model: ModelInfo) -> Answer:
         "default_scheduler": model.default_scheduler,
         "size_bytes": model.size_bytes,
         "example_prompts": list(model.example_prompts),
+        "draws": model.draws,
     }
 
 
@@ -177,4 +178,5 @@ def describe_tokens(report: TokenReport, table: TokenTable | None) -> Answer:
         "kept": table.kept if table else None,
         "texts": [asdict(text) for text in report.texts],
         "remarks": list(report.remarks),
+        "unseen": list(report.unseen),
     }

@@ -4,11 +4,12 @@ from dataclasses import dataclass
 
 import gradio as gr
 
-from ...requests import BlendRequest, PlaneRequest, WalkRequest, request_fields
+from ...requests import MAX_FRAMES, BlendRequest, PlaneRequest, WalkRequest, request_fields
 from ..shared.components import Fields
 from ..shared.controls import examples_block, panel_title, words_box
 from ..shared.field_controls import control
 from ..shared.form import MODES
+from ..shared.studio_protocol import PageSettings
 
 # One click each; the words are such that the embedded model knows them too. Each was looked at over eight
 # seeds: in the all space weights that add up to 1.43 left no animal in five of them.
@@ -104,12 +105,18 @@ def usual_space(mode: str) -> str:
     return str(request_fields(request_type)["space"].default)
 
 
-def walk_block() -> Fields:
-    """Make what only a walk asks."""
+def most_frames(settings: PageSettings) -> int:
+    """Return how many frames a walk may have here: a visitor's count as pictures (requests.check_limits)."""
+    return MAX_FRAMES if settings.mode == "local" else min(MAX_FRAMES, settings.max_images)
+
+
+def walk_block(most: int) -> Fields:
+    """Make what only a walk asks, of at most so many frames."""
+    least = int(request_fields(WalkRequest)["frames"].bound("low"))
     with gr.Group(elem_classes=["panel", *shown_in("walk")]):
         panel_title("Walk")
         with gr.Row(elem_classes="field-row"):
-            frames = control(WalkRequest, "frames", min_width=70)
+            frames = control(WalkRequest, "frames", label=f"Frames, {least}–{most}", min_width=70)
             fps = control(WalkRequest, "fps", min_width=70)
         film = control(WalkRequest, "film", names=("mp4", "webp", "none"), elem_classes="choice")
         bisect = control(WalkRequest, "bisect", explained=True)

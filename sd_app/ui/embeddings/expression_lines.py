@@ -1,11 +1,15 @@
 """The lines below the fields that hold expressions: what was read, or what is wrong and where."""
 
 import html
+from collections.abc import Collection
 from typing import Any
 
+from ...checkpoints.model_info import ModelInfo
 from ...expressions import iterate_words, parse_expression
 from ...expressions.remarks import remarks_on
+from ...expressions.vocabulary import unseen_sentence, unseen_words
 from ...requests import MAX_PROMPT, BlendRequest
+from ..shared.controls import remark_span
 from ..shared.errors import sentence
 
 MAX_PHRASES_SHOWN = 8
@@ -25,6 +29,18 @@ def expression_line(name: str, text: object) -> str:
     shown = " · ".join(f"<b>{html.escape(phrase[:40])}</b>" for phrase in phrases[:MAX_PHRASES_SHOWN])
     more = " …" if len(phrases) > MAX_PHRASES_SHOWN else ""
     return f"<span>{len(phrases)} phrase{'' if len(phrases) == 1 else 's'}: {shown}{more}</span>"
+
+
+def unseen_span(text: object, model: ModelInfo | None, learned: Collection[str]) -> str:
+    """Return the remark on an expression's words that a model never saw, "" without any."""
+    if model is None or not isinstance(text, str) or not text.strip() or len(text) > MAX_PROMPT:
+        return ""
+    try:
+        words = unseen_words(f"{{{text}}}", model.known_words, learned=learned)
+    except ValueError:
+        return ""  # said by the line itself
+    sentence_on = unseen_sentence(model.name, words)
+    return remark_span(sentence_on, words) if sentence_on else ""
 
 
 def prompt_line(prompt: object, expression: object, space: object, normalize: object = False) -> str:

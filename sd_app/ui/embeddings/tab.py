@@ -15,6 +15,7 @@ from ..shared.components import Component, Updates
 from ..shared.controls import (
     PromptBlock,
     advanced_block,
+    draws_block,
     examples_block,
     faster_block,
     generate_row,
@@ -36,6 +37,7 @@ from ..shared.result import result_block
 from ..shared.studio_protocol import PageStudio
 from .controls import (
     expression_fields,
+    most_frames,
     plane_block,
     plane_of,
     shown_in,
@@ -45,7 +47,7 @@ from .controls import (
     walk_block,
     way_of,
 )
-from .expression_lines import expression_line, prompt_line
+from .expression_lines import expression_line, prompt_line, unseen_span
 from .tokens import TokenView, token_view
 
 NAME = "embeddings"
@@ -80,7 +82,9 @@ class EmbeddingsEvents(MakingTabEvents):
         quick: dict[str, object] = {"preprocess": False, "trigger_mode": "always_last", **QUIET}
         for name, line in self.spelling.items():
             field = self.form[name]
-            field.change(partial(expression_line, name), inputs=field, outputs=line, **quick)
+            field.change(
+                partial(self.expression_line, name), inputs=[field, self.form["model"]], outputs=line, **quick
+            )
         around = [self.form[name] for name in ("prompt", "expression", "space", "normalize")]
         gr.on(
             [field.change for field in around], prompt_line, inputs=around, outputs=self.prompt_line, **quick
@@ -88,6 +92,12 @@ class EmbeddingsEvents(MakingTabEvents):
 
         # What the user chose by hand stays as long as the mode does.
         self.form["mode"].input(usual_space, inputs=self.form["mode"], outputs=self.form["space"], **quick)
+
+    def expression_line(self, name: str, text: object, model: object) -> str:
+        """Return the line below an expression, with its words that the model never saw in training."""
+        known = self._model(model)
+        learned = {addon.text.strip("<>").casefold() for addon in self.studio.addons()}
+        return expression_line(name, text) + unseen_span(text, known, learned)
 
     @property
     def _filled(self) -> list[Component]:
@@ -118,8 +128,12 @@ def embeddings_tab(
             mode = gr.Radio(modes, value=MODES[0], label="What to do", elem_classes=["choice", "modes"])
             texts = {
                 "text": text_box("Prompt", "The prompt to look into", *shown_in("tokens"), lines=3),
+            }
+            text_line = gr.HTML("", elem_classes=["token-line", *shown_in("tokens")], apply_default_css=False)
+            texts |= {
                 "other": text_box("Second prompt, for comparison", "Change one word", *shown_in("tokens")),
             }
+            draws = draws_block(model)
             examples = examples_block(list(model.example_prompts) if model else [], *shown_in("tokens"))
             show, stop_reading = go_row("Show the numbers", "show-numbers", *shown_in("tokens"))
             asked = expression_fields()
@@ -132,12 +146,12 @@ def embeddings_tab(
             generate, add, stop = generate_row(*shown_when_making())
             addons = addon_block(studio, *shown_when_making())
             spaces = space_block()
-            walk = walk_block()
+            walk = walk_block(most_frames(studio.settings))
             way = control(WalkRequest, "method", elem_classes=["choice", *shown_in("walk", "plane")])
             plane = plane_block()
             with gr.Column(elem_classes=["making", *shown_when_making()], scale=0, min_width=0):
                 sampling = sampling_block(model, studio.schedulers())
-                sizes = size_block(model, "Size", several=False)
+                sizes = size_block(model, "Size", most=None)
             again = sampling.pop("again")
             advanced = advanced_block(studio.vaes())
             with gr.Column(elem_classes=["making", *shown_when_making()], scale=0, min_width=0):
@@ -169,8 +183,9 @@ def embeddings_tab(
         form=form,
         prompts=PromptBlock(
             fields={"prompt": asked.fields["prompt"], "negative_prompt": negative},
-            lines={"negative_prompt": negative_line},
+            lines={"text": text_line, "negative_prompt": negative_line},
             examples=examples,
+            draws=draws,
             notice=notice,
             example_for="text",
         ),

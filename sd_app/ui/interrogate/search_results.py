@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from threading import Lock
 from typing import TypedDict
 
-from ...requests import InterrogateResult, Score
+from ...requests import InterrogateResult, KeptScore, Score
 from ..shared.components import NamedFile, ServedFile
 
 MAX_RESULTS = 64  # some 200 kB each; the one not used for longest goes first
@@ -38,6 +38,11 @@ class SearchResult:
     score: Score  # of the prompt with the phrases that are on
     off: tuple[int, ...] = ()  # phrases that are switched off
     drawn: Drawings | None = None  # what was drawn with the prompt, as the page shows it
+
+    @property
+    def curve(self) -> tuple[float, ...]:
+        """Return the cosines from the caption to the prompt of the phrases that are on."""
+        return self.score.curve if isinstance(self.score, KeptScore) else self.result.curve
 
 
 class SearchResults:

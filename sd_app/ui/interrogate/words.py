@@ -190,7 +190,7 @@ def finished(found: SearchResult) -> WordsValue:
         "off": list(found.off),
         "prompt": found.score.prompt,
         "score": score_text(found.score),
-        "curve": list(result.curve),
+        "curve": list(found.curve),
         "groups": [
             {"name": group.name, "rows": [[p.phrase, *_columns(p)] for p in group.phrases]}
             for group in result.groups

@@ -112,7 +112,9 @@ class Canvas {
     this.root.classList.toggle("large", large);
     this.zoom = 1;
     this.layout();
+    // A window of its own: it holds the focus, and gives it back.
     if (large) this.room.focus();
+    else this.action("large").focus();
   }
 
   // -- what the server knows

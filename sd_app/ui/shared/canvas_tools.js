@@ -218,7 +218,9 @@ export class CanvasTools {
     root.addEventListener("click", (event) => this.actions[event.target.closest("button")?.dataset.do]?.());
     room.addEventListener("keydown", (event) => this.pressKey(event));
     const leaveLarge = (event) => {
-      if (event.key !== "Escape" || !root.classList.contains("large")) return;
+      if (!root.classList.contains("large")) return;
+      if (event.key === "Tab") keepInside(root, event);
+      if (event.key !== "Escape") return;
       event.stopImmediatePropagation();
       this.canvas.setLarge(false);
     };
@@ -266,4 +268,15 @@ export class CanvasTools {
     // Pasted and dropped files come from page.js.
     this.canvas.root.addEventListener("pictures", (event) => this.canvas.take(event.detail[0], "picked"));
   }
+}
+
+// From the last control go on with the first, and back.
+function keepInside(root, event) {
+  const all = [...root.querySelectorAll("button, input, [tabindex]")].filter(
+    (one) => one.checkVisibility() && one.tabIndex >= 0 && !one.disabled,
+  );
+  const [from, to] = event.shiftKey ? [all[0], all.at(-1)] : [all.at(-1), all[0]];
+  if (root.contains(event.target) && event.target !== from) return;
+  event.preventDefault();
+  to.focus();
 }

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 import gradio as gr
 
 from ...checkpoints.model_info import ModelInfo
+from ...expressions.misread import shown
 from ...requests import Img2ImgRequest, TokenReport, Txt2ImgRequest, request_fields, schedule_types_of
 from .browser_state import QUIET
-from .components import Component, Fields, Form, Notice
+from .components import Component, Fields, Form, Notice, Updates
 from .field_controls import control
 from .form import OWN_VAE, RANDOM_SEED, model_defaults
 from .kinds import MAKERS
@@ -31,8 +32,21 @@ class PromptBlock:
     fields: Form
     lines: Mapping[str, gr.HTML]  # the same names -> token line
     examples: gr.HTML
+    draws: gr.HTML  # what the model can draw, where that is little
     notice: gr.HTML  # what was put into the form from elsewhere, with a way back
     example_for: str = "prompt"  # the form's field that an example fills
+
+    @property
+    def of_model(self) -> list[Component]:
+        """Return what follows the choice of a model."""
+        return [self.examples, self.draws]
+
+    def tell_model(self, model: ModelInfo | None) -> Updates:
+        """Return the updates that show a model's examples, and what it can draw."""
+        return {
+            self.examples: list(model.example_prompts) if model else [],
+            self.draws: draws_line(model),
+        }
 
 
 def notice_block() -> gr.HTML:
@@ -62,6 +76,18 @@ def examples_block(texts: list[str], *classes: str, label: str = "Try") -> gr.HT
         apply_default_css=False,
         elem_classes=["examples-block", *classes],
     )
+
+
+def draws_block(model: ModelInfo | None, *classes: str) -> gr.HTML:
+    """Make the sentence that says what a model can draw, where that is little."""
+    return gr.HTML(
+        draws_line(model), apply_default_css=False, elem_classes=["token-line", "draws-line", *classes]
+    )
+
+
+def draws_line(model: ModelInfo | None) -> str:
+    """Return the sentence on what a model can draw, "" for one that says nothing of it."""
+    return f"<span>{html.escape(model.draws)}</span>" if model and model.draws else ""
 
 
 def picked(event: gr.EventData) -> str:
@@ -103,6 +129,7 @@ def prompt_block(model: ModelInfo | None, *, autofocus: bool) -> PromptBlock:
     notice = notice_block()
     prompt = words_box(Txt2ImgRequest, "prompt", "Describe the picture", lines=3, autofocus=autofocus)
     prompt_line = gr.HTML(token_line(None), elem_classes="token-line", apply_default_css=False)
+    draws = draws_block(model)
     examples = examples_block(list(model.example_prompts) if model else [])
     negative = negative_box()
     negative_line = gr.HTML("", elem_classes="token-line", apply_default_css=False)
@@ -110,6 +137,7 @@ def prompt_block(model: ModelInfo | None, *, autofocus: bool) -> PromptBlock:
         fields={"prompt": prompt, "negative_prompt": negative},
         lines={"prompt": prompt_line, "negative_prompt": negative_line},
         examples=examples,
+        draws=draws,
         notice=notice,
     )
 
@@ -161,9 +189,12 @@ def size_block(
     request_type: type[Txt2ImgRequest] = Txt2ImgRequest,
     fits: Sequence[str] = (),
     *,
-    several: bool = True,
+    most: int | None,
 ) -> Fields:
-    """Make width, height and, for `several`, number; `fits` are the ways to fit a picture."""
+    """Make width, height and the number of pictures, of which `most` are allowed; None: one is made.
+
+    `fits` are the ways to fit a picture.
+    """
     side = model.native_size if model else 512
     fields: Fields = {}
     with gr.Group(elem_classes="panel"):
@@ -172,8 +203,9 @@ def size_block(
             width = control(request_type, "width", value=side, min_width=70)
             swap = gr.Button("Swap", elem_classes="small", min_width=50, scale=0)
             height = control(request_type, "height", value=side, min_width=70)
-            if several:
-                fields["num_images"] = control(request_type, "num_images", min_width=70)
+            if most is not None:
+                label = f"{request_fields(request_type)['num_images'].label}, 1–{most}"
+                fields["num_images"] = control(request_type, "num_images", label=label, min_width=70)
         if fits:
             fields["resize_mode"] = control(request_type, "resize_mode", names=fits, elem_classes="choice")
     swap_js = function_of("shared/controls.js", "swap")
@@ -263,7 +295,7 @@ def token_line(report: TokenReport | None, *, empty: str = "0 / 75 tokens") -> s
     """Return the line below a prompt: what is read when, how full each chunk is, and what should be said."""
     if report is None:
         return f"<span>{empty}</span>"
-    remarks = "".join(f" <span class='remark'>{html.escape(remark)}</span>" for remark in report.remarks)
+    remarks = "".join(remark_span(remark, report.unseen) for remark in report.remarks)
     if report.texts:
         return _texts_line(report) + remarks
     if not report.count:
@@ -280,6 +312,15 @@ def token_line(report: TokenReport | None, *, empty: str = "0 / 75 tokens") -> s
     more = "; …" if report.num_chunks > MAX_WORDS_SHOWN else ""
     total = f"{report.count} tokens in {report.num_chunks} chunks: {full}"
     return f"<span>{total}</span> <span>{starts}{more}</span>{remarks}"
+
+
+def remark_span(remark: str, unseen: Sequence[str] = ()) -> str:
+    """Return a remark as markup; words that the model never saw are marked in it."""
+    said = html.escape(remark)
+    for word in unseen:
+        quoted = html.escape(shown(word))
+        said = said.replace(quoted, f"<mark>{quoted[1:-1]}</mark>")
+    return f" <span class='remark'>{said}</span>"
 
 
 def _texts_line(report: TokenReport) -> str:

@@ -196,8 +196,7 @@ class MakingTabEvents:
             chosen = schedule_choices(fields["scheduler"], fields["schedule_type"])
             updates[self.form["schedule_type"]] = chosen
         if "model" in fields:
-            model = self._model(fields["model"])
-            updates[self.prompts.examples] = list(model.example_prompts) if model else []
+            updates |= self.prompts.tell_model(self._model(fields["model"]))
         return updates
 
     def fit(self, value: object, model: object) -> Updates:
@@ -278,7 +277,7 @@ class MakingTabEvents:
     @property
     def _chosen(self) -> list[Component]:
         """Return the components that follow the choice of a model."""
-        return [*(self.form[name] for name in MODEL_FIELDS if name in self.form), self.prompts.examples]
+        return [*(self.form[name] for name in MODEL_FIELDS if name in self.form), *self.prompts.of_model]
 
     def count_tokens(
         self,
@@ -313,7 +312,7 @@ class MakingTabEvents:
         if model is None:
             raise refusal("This model is not here any more. Reload the page.")
         updates = self.fill(model_defaults(model)) | (self.fit(canvas_value, name) if self.canvas else {})
-        return {**updates, self.prompts.examples: list(model.example_prompts)}
+        return updates | self.prompts.tell_model(model)
 
     def _model(self, name: object) -> ModelInfo | None:
         return next((model for model in self.studio.models() if model.name == name), None)
@@ -338,7 +337,7 @@ class MakingTabEvents:
             self.restore,
             js=function_of("shared/tabs.js", "asLinked", self.name),
             inputs=[saved_form, saved_results, saved_canvas],
-            outputs=[*self.form.values(), self.prompts.examples, self.result, *self.canvas_views],
+            outputs=[*self.form.values(), *self.prompts.of_model, self.result, *self.canvas_views],
             **QUIET,
         )
         # After that, so that a job that runs stands over what the browser kept.

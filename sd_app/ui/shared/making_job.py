@@ -50,6 +50,7 @@ class MakingJob(JobView[Shown]):
     files: PictureFiles
     images: list[ImageEntry] = field(default_factory=list)
     preview: str | None = None
+    preview_note: str = ""
 
     def waiting(self, now: JobNow) -> Shown:
         return drawing.waiting(now), None
@@ -57,8 +58,11 @@ class MakingJob(JobView[Shown]):
     def running(self, now: JobNow) -> Shown:
         if now.step is None:
             return drawing.begun(), None
-        self.preview = drawing.preview_url(now.step.preview) if now.step.preview else self.preview
-        drawn = drawing.running(now.step, now.request, self._finished_images(now), self.preview)
+        if now.step.preview:
+            self.preview = drawing.preview_url(now.step.preview)
+            self.preview_note = drawing.preview_note(now.step)
+        images = self._finished_images(now)
+        drawn = drawing.running(now.step, now.request, images, self.preview, self.preview_note)
         return {**drawn, "text": running_text(now, drawn["text"])}, None
 
     def finished(self, now: JobNow) -> Shown:

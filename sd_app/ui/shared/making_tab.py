@@ -73,7 +73,9 @@ def build_making_tab(
             generate, add, stop = generate_row()
             addons = addon_block(studio)
             own = tab.own_fields()
-            sizes = size_block(model, tab.size_title, tab.request_type, tab.fits)
+            sizes = size_block(
+                model, tab.size_title, tab.request_type, tab.fits, most=studio.settings.max_images
+            )
             sampling = sampling_block(model, studio.schedulers())
             again = sampling.pop("again")
             advanced = advanced_block(studio.vaes()) | faster_block()

@@ -41,7 +41,9 @@ function weighIn(area, change) {
 }
 
 function isOpen(target) {
-  return document.querySelector("dialog[open]") || target.getAttribute?.("aria-expanded") === "true";
+  return (
+    document.querySelector("dialog[open], .canvas.large") || target.getAttribute?.("aria-expanded") === "true"
+  );
 }
 
 function pressKey(event) {

@@ -14,12 +14,18 @@ from PIL import Image
 from ...checkpoints.model_info import ModelInfo
 from ...queue import JobNow
 from ...requests import DownloadProgress, InpaintResult, Step, Txt2ImgRequest, Txt2ImgResult
+from ...requests.running import LINEAR_PREVIEW, TAESD_PREVIEW
 from .result_values import Frames, ImageEntry, JobValue, ResultValue, StartPicture
 from .scripts import UI, script_of
 from .studio_protocol import PageSettings
 
 SMALL_SIDE = 256  # pixels; a model made for less gets the line on full-size pictures
 PREVIEW_SIDE = 256
+
+PREVIEW_NOTES = {
+    LINEAR_PREVIEW: "Rough preview: only the colours of the latents, at an eighth of the picture's size.",
+    TAESD_PREVIEW: "Preview decoded by TAESD: close to the picture, without its finest details.",
+}
 
 EMPTY: ResultValue = {
     "phase": "empty",
@@ -66,6 +72,11 @@ def job_block(name: str, value: JobValue, files: str, *events: str, classes: tup
     )
 
 
+def preview_note(step: Step) -> str:
+    """Say how a step's preview was drawn, "" if that is not known."""
+    return PREVIEW_NOTES.get(step.preview_by, "")
+
+
 def waiting(now: JobNow) -> ResultValue:
     """Draw a job that waits."""
     return {**EMPTY, "phase": "waiting", "text": now.waiting_text}
@@ -77,9 +88,9 @@ def begun() -> ResultValue:
 
 
 def running(
-    step: Step, request: Txt2ImgRequest, images: Sequence[ImageEntry], preview: str | None
+    step: Step, request: Txt2ImgRequest, images: Sequence[ImageEntry], preview: str | None, note: str = ""
 ) -> ResultValue:
-    """Draw a running job. `images` are the gallery entries of the finished pictures."""
+    """Draw a running job. `images` are the finished pictures' gallery entries, `note` is on the preview."""
     return {
         **EMPTY,
         "phase": "running",
@@ -90,6 +101,7 @@ def running(
         "size": _preview_size(step, request),
         "images": images,
         "selected": max(0, len(images) - 1),
+        "note": note,
     }
 
 

@@ -21,6 +21,7 @@ class View(NamedFile):
 
     label: str
     title: str
+    scale: NotRequired[list[list[str]]]  # of a map: what each colour means, and the colour as CSS
     is_input: NotRequired[bool]
 
 

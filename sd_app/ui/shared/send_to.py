@@ -42,7 +42,7 @@ class Receiver:
     @property
     def _filled(self) -> list[Component]:
         prompts = self.tab.prompts
-        return [*self.tab.form.values(), prompts.examples, prompts.notice]
+        return [*self.tab.form.values(), *prompts.of_model, prompts.notice]
 
     # -- parameters
 

@@ -22,12 +22,12 @@ from ...requests import (
     InsideResult,
     InterrogateRequest,
     InterrogateResult,
+    KeptScore,
     MatchRequest,
     MatchResult,
     PlaneRequest,
     PlaneResult,
     RowReport,
-    Score,
     Status,
     Step,
     TokenReport,
@@ -116,7 +116,7 @@ class PageStudio(Protocol):
     def interrogate(
         self, request: InterrogateRequest, on_step: OnStep | None = None
     ) -> InterrogateResult: ...
-    def score_phrases(self, result: InterrogateResult, keep: Sequence[int]) -> Score: ...
+    def score_phrases(self, result: InterrogateResult, keep: Sequence[int]) -> KeptScore: ...
     def match(self, request: MatchRequest) -> MatchResult: ...
     def inside(self, request: InsideRequest, on_step: OnStep | None = None) -> InsideResult: ...
     def compare_pictures(

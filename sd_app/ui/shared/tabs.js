@@ -7,6 +7,7 @@ const TOP = "#tabs > .tab-wrapper";
 const TAB = '[role="tab"]';
 const NAME = "Glass-box Studio";
 const PATIENCE = 20_000; // milliseconds that a linked part of the page may take to be there
+const FADED = 28; // pixels at the ends of the row of tabs that are hard to read
 const LABELS = [
   ["#tabs", "Parts of the studio"],
   ["#interrogate-views", "Ways to interrogate"],
@@ -77,7 +78,14 @@ function noteChoice(event) {
     keepScroll(id);
     write({ tab: id, view: viewShown(id) });
   }
-  chosen.scrollIntoView({ block: "nearest", inline: "nearest" });
+  showWhole(chosen);
+}
+
+// On a phone the row of tabs scrolls, and the page does too, which shall stay where it is.
+function showWhole(tab) {
+  const row = tab.closest('[role="tablist"]');
+  const [box, room] = [tab.getBoundingClientRect(), row.getBoundingClientRect()];
+  row.scrollLeft += Math.max(0, box.right - room.right + FADED) - Math.max(0, room.left + FADED - box.left);
 }
 
 let before = ""; // the tab shown before the last choice
@@ -157,7 +165,7 @@ function nameWindow(chosen) {
   const title = `${percent}${chosen.textContent} · ${NAME}`;
   if (document.title === title) return;
   document.title = title;
-  chosen.scrollIntoView({ block: "nearest", inline: "nearest" }); // on a phone the row of tabs scrolls
+  showWhole(chosen);
 }
 
 export function listenToTabs() {

@@ -1,5 +1,5 @@
 // Other views of the shown picture: raw, input, drift; and the slider between before and after.
-import { button, setPressed, tableRow } from "./dom.js";
+import { button, node, setPressed, tableRow } from "./dom.js";
 import { fit } from "./fit.js";
 
 const COMPARE_TITLE = "A slider between your picture and this view";
@@ -56,6 +56,7 @@ export class Views {
   draw(image) {
     this.drawBar(image);
     this.drawCompare(image);
+    this.drawScale(image);
     this.drawDrift(image);
   }
 
@@ -98,6 +99,22 @@ export class Views {
     if (over.getAttribute("src") !== before.file.url) over.src = before.file.url;
     after.alt = shown.label;
     this.fitCompare();
+  }
+
+  // What the colours of the shown view mean, if it has a scale.
+  drawScale(image) {
+    const scale = (!this.job.busy && this.shown(image)?.scale) || [];
+    const box = this.job.find("scale");
+    box.hidden = !scale.length;
+    box.querySelector("span").replaceChildren(
+      ...scale.map(([text, color]) => {
+        const mark = node("span");
+        const swatch = node("i");
+        swatch.style.background = color;
+        mark.append(swatch, text);
+        return mark;
+      }),
+    );
   }
 
   fitCompare() {

@@ -26,7 +26,7 @@ COMPANIONS = {
 }
 MAX_START, MAX_LABEL = 2, 200  # pictures a run began with, characters below each
 MADE_INPUT, MADE_RAW_DRIFT, MADE_DRIFT = "input", "drift-raw", "drift"
-HEAT = "Black: not changed. Brighter: changed more, up to 32 of 255 and beyond. Grey: repainted."
+HEAT = "How far each kept pixel changed, of 255. Black: not at all. Brighter: more. Grey: redrawn."
 # What is made for the page and saved nowhere else: the end of a file's name -> label and title.
 MADE = {
     MADE_INPUT: ("Input", "The picture you gave"),
@@ -120,7 +120,16 @@ def _made(end: str, stem: str, file: ServedFile) -> View:
     """Return a view that was made for the page, of the picture whose file is called `stem`."""
     label, title = MADE[end]
     view: View = {"label": label, "title": title, "name": f"{stem}-{end}.png", "file": file}
-    return {**view, "is_input": True} if end == MADE_INPUT else view
+    if end == MADE_INPUT:
+        return {**view, "is_input": True}
+    return {**view, "scale": scale_of_drift()} if end in (MADE_RAW_DRIFT, MADE_DRIFT) else view
+
+
+def scale_of_drift() -> list[list[str]]:
+    """Return the scale of a drift map: what each colour means, and the colour as CSS."""
+    from ...pictures.drift import heat_scale
+
+    return [[text, "rgb({} {} {})".format(*color)] for text, color in heat_scale()]
 
 
 def keep_views(images: Sequence[ImageEntry]) -> list[dict[str, str]]:
