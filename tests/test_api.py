@@ -342,7 +342,8 @@ def test_the_pages_own_events_are_not_part_of_the_api(api: Client) -> None:
     info = api.view_api(print_info=False, return_format="dict")
     assert isinstance(info, dict)
     making_tabs = {"/txt2img", "/img2img", "/inpaint", "/blend", "/walk", "/plane", "/interrogate", "/match"}
-    assert set(info["named_endpoints"]) == {*making_tabs, "/inside", "/models", "/tokens"}
+    by_id = {"/submit", "/status", "/result", "/cancel", "/jobs"}
+    assert set(info["named_endpoints"]) == {*making_tabs, *by_id, "/inside", "/models", "/tokens"}
     assert not info["unnamed_endpoints"]
 
 

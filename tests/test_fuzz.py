@@ -126,6 +126,7 @@ def test_every_field_of_every_endpoint_answers_a_hostile_value(
     check_it_lives(visitor, capfd)
 
 
+@pytest.mark.filterwarnings("ignore:The value passed into gr.Dropdown")
 def test_every_event_of_the_page_answers_a_hostile_value(
     visitor: Visitor, capfd: pytest.CaptureFixture[str]
 ) -> None:

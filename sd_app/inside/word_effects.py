@@ -198,8 +198,8 @@ def _notes(recording: Recording, later: Sequence[PromptWord], apart: float) -> t
     notes = []
     if apart > AGREES:
         notes.append(
-            f"The model answers otherwise than it did in the run, by {100 * apart:.0f} % of its answer: its"
-            " file, a LoRA or the device is another one."
+            f"The model does not answer as it did in the run, by {100 * apart:.0f} % of its answer: its"
+            " file, a LoRA or the device has changed."
         )
     if later:
         names = ", ".join(word.label for word in later)

@@ -17,6 +17,7 @@ from .maps import pool
 
 Processor = Callable[..., Tensor]
 THIRDS = 3
+WAITING_BYTES = 16 * 2**20  # of the weights that wait to be made maps of
 
 
 def attention_weights(attention: Attention, hidden_states: Tensor, text: Tensor, key: Tensor) -> Tensor:
@@ -124,14 +125,20 @@ class Shown:
 
 
 class TextMaps:
-    """The maps of one text of one picture while it is read: heads averaged, and heads over thirds."""
+    """The maps of one text of one picture while it is read: heads averaged, and heads over thirds.
+
+    A few calls' weights are reduced together, where they are small: each operation costs more than its sum.
+    """
 
     def __init__(self, matrix: Tensor, modules: Sequence[AttentionModule], num_calls: int) -> None:
         self._matrix = matrix  # (77*n, rows): which rows of the text make which row that is kept
         self._sides = {module.name: module.side for module in modules}
         self._num_calls = num_calls
         self.calls: list[int] = []
-        self.means: dict[str, list[Tensor]] = {name: [] for name in self._sides}  # (rows, h, w) a call
+        self._waiting: dict[str, list[Tensor]] = {name: [] for name in self._sides}
+        self._waiting_bytes = 0
+        self._third = 0  # of the run: that of the calls that wait
+        self._means: dict[str, list[Tensor]] = {name: [] for name in self._sides}  # (calls, rows, h, w)
         # (heads, rows, h, w) by third, and of how many calls it is the sum.
         self._heads: dict[str, dict[int, Tensor]] = {name: {} for name in self._sides}
         self._counts = [0] * THIRDS
@@ -139,21 +146,45 @@ class TextMaps:
     def add(self, call: int, weights: dict[str, Tensor], picture: int) -> None:
         """Add a call's weights, (B, heads, cells, 77*n) by module, of the batch's picture of that number."""
         third = call * THIRDS // self._num_calls
+        if third != self._third:
+            self._reduce()
+            self._third = third
         self.calls.append(call)
         self._counts[third] += 1
         for name, all_weights in weights.items():
-            rows = all_weights[picture] @ self._matrix  # (heads, cells, rows)
-            maps = rows.transpose(1, 2).unflatten(2, self._sides[name])
-            heads = pool(maps, MAX_ATTENTION_CELLS)
-            self.means[name].append(heads.mean(dim=0))
-            known = self._heads[name].get(third)
-            self._heads[name][third] = heads if known is None else known + heads
+            own = all_weights[picture]
+            self._waiting[name].append(own)
+            self._waiting_bytes += own.nbytes
+        if self._waiting_bytes > WAITING_BYTES:
+            self._reduce()
+
+    def _reduce(self) -> None:
+        """Make maps of the calls that wait."""
+        for name, waiting in self._waiting.items():
+            if not waiting:
+                continue
+            rows = torch.stack(waiting) @ self._matrix  # (calls, heads, cells, rows)
+            waiting.clear()
+            calls, heads, _, count = rows.shape
+            maps = rows.transpose(2, 3).reshape(calls * heads, count, *self._sides[name])
+            by_head = pool(maps, MAX_ATTENTION_CELLS).unflatten(0, (calls, heads))
+            self._means[name].append(by_head.mean(dim=1))
+            summed = by_head.sum(dim=0)
+            known = self._heads[name].get(self._third)
+            self._heads[name][self._third] = summed if known is None else known + summed
+        self._waiting_bytes = 0
+
+    def means(self, name: str) -> Tensor:
+        """Return a module's maps, the heads averaged: (calls, rows, h, w)."""
+        self._reduce()
+        return torch.cat(self._means[name])
 
     def heads(self, name: str) -> Tensor:
         """Return a module's maps of each head, averaged over thirds: (3, heads, rows, h, w).
 
         Zeros where the text was not read.
         """
+        self._reduce()
         known = self._heads[name]
         empty = torch.zeros_like(next(iter(known.values())))
         return torch.stack(

@@ -18,7 +18,7 @@ from .levels import MAX_FEATURE_CELLS, Block, watched_blocks
 from .maps import pool
 
 COMPONENTS = 16
-_FIRST_ROUNDS, _ROUNDS = 6, 2  # of the orthogonal iteration, at the first step and at the others
+_FIRST_ROUNDS, _ROUNDS = 6, 1  # of the orthogonal iteration, at the first step and at the others
 
 
 def num_components(block: Block) -> int:
@@ -101,11 +101,11 @@ class Components:
         last = scores[-1] @ scores[-1].T
         turn = torch.linalg.eigh(last)[1].flip(1)
         turn = turn * _sign((turn.T @ scores[-1]).pow(3).sum(dim=1))
+        # What turns each step's basis into the next one's: the orthogonal part of their products.
+        left, _, right = torch.linalg.svd(bases[:-1].transpose(1, 2) @ bases[1:])
         turns = [turn]
-        for step in reversed(range(len(bases) - 1)):
-            meeting = bases[step].T @ (bases[step + 1] @ turns[-1])
-            left, _, right = torch.linalg.svd(meeting)
-            turns.append(left @ right)
+        for towards_next in (left @ right).flip(0):
+            turns.append(towards_next @ turns[-1])
         turned = torch.stack(turns[::-1]).transpose(1, 2) @ scores  # (calls, count, cells)
         shares = turned.square().sum(dim=2) / totals[:, None]
         return turned.unflatten(2, self._side), shares

@@ -216,8 +216,7 @@ class BatchRecorder:
             in_bytes = len(text.rows) > MANY_ROWS
             for module in self._modules:
                 place = number, module.name
-                stacked = torch.stack(maps.means[module.name]).cpu()
-                means[place] = Maps.pack(stacked, in_bytes=in_bytes)
+                means[place] = Maps.pack(maps.means(module.name).cpu(), in_bytes=in_bytes)
                 by_head[place] = Maps.pack(maps.heads(module.name).cpu(), in_bytes=in_bytes)
         return Attention(texts=read, means=means, by_head=by_head)
 

@@ -361,6 +361,10 @@ def test_components_are_those_of_the_features_and_keep_their_meaning(random_stud
         whole = torch.linalg.svdvals(centred).square()
         best = whole[: components.shape[1]].sum() / whole.sum()
         assert shares[call].sum() == pytest.approx(float(best), abs=0.02)
+        # They are sums of the conditional half's own channels, and of no other half's.
+        own = torch.linalg.lstsq(centred.T, components[call].flatten(1).T).solution.T @ centred
+        away = (own - components[call].flatten(1)).norm() / components[call].norm()
+        assert float(away) < 1e-2
         kept = components[call].flatten(1).square().sum(dim=1) / whole.sum()
         assert torch.allclose(kept, shares[call], atol=1e-2)
     last = shares[-1]

@@ -105,7 +105,7 @@ def test_every_family_answers_the_whole_text_as_it_did_in_the_run(
     recording = look.recording
     for negative in (False, True):
         effects = word_effects(look, negative=negative)
-        assert not [note for note in effects.notes if "answers otherwise" in note]
+        assert not [note for note in effects.notes if "does not answer as it did" in note]
         assert effects.maps.min() >= 0
         assert effects.maps.max() > 0
     with look.pipe() as pipe:
@@ -137,7 +137,7 @@ def test_every_way_to_write_a_prompt_answers_as_it_did_and_words_do_something(wi
     look = look_at(with_addons, replace(ALONE, prompt=prompt, clip_skip=2))
     found = words_in(look)
     effects = word_effects(look, found=found.only(*[word.label for word in found.words[-4:]]), calls=[0])
-    assert not [note for note in effects.notes if "answers otherwise" in note]
+    assert not [note for note in effects.notes if "does not answer as it did" in note]
     assert (effects.totals > 0).all()
 
 
@@ -314,7 +314,7 @@ def test_where_guidance_ends_or_deep_blocks_are_skipped_nothing_false_is_said(ra
     look = look_at(random_studio, asked)
     assert look.recording.shallow_calls
     effects = word_effects(look, calls=(0, 1, 6))
-    assert not [note for note in effects.notes if "answers otherwise" in note]
+    assert not [note for note in effects.notes if "does not answer as it did" in note]
     assert word_effects(look, negative=True, calls=(0, 6)).calls == (0,)
 
 
@@ -322,4 +322,4 @@ def test_a_model_that_is_another_one_by_now_is_noticed(random_studio):
     look = look_at(random_studio, ALONE)
     other = replace(look.recording, request=replace(look.recording.request, model="model-b"))
     effects = word_effects(Look(look.manager, other))
-    assert [note for note in effects.notes if "answers otherwise than it did" in note]
+    assert [note for note in effects.notes if "does not answer as it did" in note]

@@ -9,10 +9,11 @@ from ..shared.form import whole_number
 from ..shared.studio_protocol import PageStudio
 from .answers import Answer, describe_model, describe_tokens
 from .endpoints import ENDPOINTS, answer_or_error, job_endpoint
+from .jobs import JobEndpoints
 
 
 def publish_api(studio: PageStudio, queue: JobQueue, files: PictureFiles) -> None:
-    """Add an endpoint for each of MAKERS, /models and /tokens to the page being built."""
+    """Add an endpoint for each kind of job, those over the line of jobs, /models and /tokens to the page."""
 
     def models() -> list[Answer]:
         """List the models with native size and default steps, guidance and scheduler."""
@@ -39,6 +40,7 @@ def publish_api(studio: PageStudio, queue: JobQueue, files: PictureFiles) -> Non
     for name in ENDPOINTS:
         # The queue lets one job run at a time; Gradio shall not hold jobs back before they stand in it.
         gr.api(job_endpoint(name, studio, queue, files), api_name=name, concurrency_limit=None)
+    JobEndpoints(studio=studio, queue=queue, files=files).publish()
     gr.api(models, api_name="models")
     gr.api(tokens, api_name="tokens")
 

@@ -1,7 +1,7 @@
 """The endpoints that run a job: their parameters are the request's own fields."""
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import MISSING, fields
 from functools import partial
 from typing import Any, TypeVar, cast, get_args, get_type_hints
@@ -111,16 +111,16 @@ def job_endpoint(
     request_type, about = ENDPOINTS[name]
     kind = Kind(name=kind_of(name), make=_make(studio, name), keep=partial(_answer, files))
     queue.register(kind)
-    parameters = _parameters(request_type)
+    parameters = parameters_of(request_type)
 
     def endpoint(browser: gr.Request, *given: object) -> Answer:
         values = dict(zip(parameters, given, strict=True))
         is_here = client_of_event()
 
         def submit() -> Job:
-            pictures = find_pictures(values, files)
-            request = build_request({**values, **pictures}, request_type)
-            return queue.submit(owner_of(browser), kind.name, request, keep=False, **_about(studio, request))
+            request = request_of(name, values, files)
+            about = line_entry(studio, request)
+            return queue.submit(owner_of(browser), kind.name, request, keep=False, **about)
 
         return wait_for(queue, answer_or_error(studio, submit), is_here)
 
@@ -140,7 +140,7 @@ def _make(studio: PageStudio, name: str) -> Make:
     return (lambda request, on_step: method(request)) if name == "match" else method
 
 
-def _parameters(request_type: type[Request]) -> dict[str, inspect.Parameter]:
+def parameters_of(request_type: type[Request]) -> dict[str, inspect.Parameter]:
     """Return a parameter per field; a picture is a file's description, as clients send it."""
     hints = get_type_hints(request_type)
     found: dict[str, inspect.Parameter] = {}
@@ -158,6 +158,11 @@ def _parameters(request_type: type[Request]) -> dict[str, inspect.Parameter]:
         )
     # Fields with a default may stand before those without in a request, but not in a call.
     return dict(sorted(found.items(), key=lambda item: item[1].default is not inspect.Parameter.empty))
+
+
+def request_of(name: str, values: Mapping[str, object], files: PictureFiles) -> Request:
+    """Return an endpoint's request of a call's values; raise ValueError for what is wrong with them."""
+    return build_request({**values, **find_pictures(values, files)}, ENDPOINTS[name][0])
 
 
 def kind_of(name: str) -> str:
@@ -191,7 +196,7 @@ def _answer(files: PictureFiles, result: Result, job: Job) -> Answer:
     return answer_of(result, files)
 
 
-def _about(studio: PageStudio, request: Request) -> dict[str, Any]:
+def line_entry(studio: PageStudio, request: Request) -> dict[str, Any]:
     """Return what the line says of a request, and how much work it is."""
     if isinstance(request, Txt2ImgRequest):
         model = next((model for model in studio.models() if model.name == request.model), None)

@@ -128,7 +128,7 @@ class ModelDownloads:
         wanted = plan if plan is not None and plan.hub_id == hub_id else hub_id
         Thread(target=self._work, args=(wanted,), daemon=True).start()
 
-    def cancel(self) -> None:
+    def cancel_download(self) -> None:
         """Stop the download; what has come is kept."""
         self._stop.set()
 
@@ -287,7 +287,7 @@ def wire_add_model(view: gr.HTML, downloads: ModelDownloads, picker: gr.Dropdown
     view.look_up_model(look_up, outputs=view, trigger_mode="multiple", **TELLING)
     view.leave(downloads.leave, **QUIET)
     view.begin(begin, outputs=[view, picker], trigger_mode="multiple", **RUN)
-    view.cancel(downloads.cancel, **QUIET)
+    view.cancel(downloads.cancel_download, **QUIET)
     view.remove(remove, inputs=picker, outputs=[view, picker], preprocess=False, **TELLING)
     demo.load(join, outputs=[view, picker], **RUN)
 

@@ -256,6 +256,7 @@ class SearchEvents:
         keep_pictures(self.canvas.view, saved_canvas)
 
         def find(kept: object, browser: gr.Request) -> Iterator[Shown]:
+            yield gr.skip(), gr.skip()  # a generator that yields nothing would empty its outputs
             token = kept.get("token") if isinstance(kept, dict) else None
             yield from self.jobs.find(browser, kept=token)
 

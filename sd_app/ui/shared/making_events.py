@@ -330,6 +330,7 @@ class MakingTabEvents:
             keep_pictures(self.canvas.view, saved_canvas)
 
         def find(kept: object, browser: gr.Request) -> Iterator[Updates]:
+            yield {self.result: gr.skip()}  # a generator that yields nothing would empty its outputs
             known = kept.get("job") if isinstance(kept, dict) else None
             yield from self._updates(self.jobs.find(browser, kept=known), saved_results)
 
