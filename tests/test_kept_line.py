@@ -26,6 +26,8 @@ from sd_app.metadata import save_image
 from sd_app.queue import DONE, FAILED, STOPPED, WAITING, JobQueue, KeptLine, Kind
 from sd_app.queue.recovery import finished, left_to_make, newest
 from sd_app.queue.stored import StoredJob, request_of, request_values
+from sd_app.ui.api.endpoints import job_endpoint
+from sd_app.ui.shared.files import PictureFiles
 from sd_app.ui.shared.studio_protocol import OnStep
 from tests.waiting import ended, step
 
@@ -366,3 +368,37 @@ def test_an_orderly_end_counts_as_no_try(tmp_path: Path) -> None:
         queue.close()
         reached.clear()
     hold.set()
+
+
+def test_a_call_that_was_to_be_kept_goes_on_and_answers_with_all_its_pictures(
+    random_models: Path, tmp_path: Path
+) -> None:
+    studio = Studio(Settings(models_dir=random_models, outputs_dir=tmp_path, model="model-a", batch_size=1))
+    files = PictureFiles(tmp_path, shared=False, copies=set())
+
+    def next_start() -> JobQueue:
+        queue = JobQueue(kept=KeptLine(tmp_path))
+        job_endpoint("txt2img", studio, queue, files)
+        return queue
+
+    queue = next_start()
+    queue.restore()
+    request = Txt2ImgRequest(prompt="a cat", model="model-a", seed=7, num_images=4, num_inference_steps=2)
+    job = queue.submit("me", "http txt2img", request, details={"key": "mine"})
+    for now in queue.follow(job):
+        if now and now.paths:
+            break
+    assert queue._kept
+    queue._kept.close()
+    ended(queue, job)  # it went on behind the back of the file, so its later pictures are found in the folder
+    again = next_start()
+    again.restore()
+    (now,) = again.jobs("me")
+    found = again.find(job.id, "me")
+    ended(again, found)
+    assert now.details["key"] == "mine"
+    assert found.state == DONE
+    answer = again.now(found).outcome
+    assert isinstance(answer, dict)
+    assert answer["seeds"] == [7, 8, 9, 10]
+    assert len(list(tmp_path.glob("2*/*.png"))) == len(answer["images"]) == 4
