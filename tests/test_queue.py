@@ -334,6 +334,10 @@ def test_a_paused_line_begins_nothing_and_goes_on_where_it_was() -> None:
     assert two_done.wait(60)
     time.sleep(0.05)
     assert (pictures, running.state, waiting.state) == ([0, 1], RUNNING, WAITING)
+    shown = queue.now(running)
+    assert shown.paused
+    assert shown.step
+    assert (shown.step.step, shown.step.image_index) == (0, 2)  # what it waits at is told
     assert queue.now(waiting).waiting_text == "Waiting for 1 job before you; the line is paused"
     queue.resume()
     ended(queue, running)

@@ -340,8 +340,6 @@ class JobQueue:
 
     def _on_step(self, job: Job, step: Step) -> None:
         with self._changed:
-            if self._paused and not step.step:  # between two pictures
-                self._changed.wait_for(lambda: job.stopping or not self._paused)
             if job.stopping:
                 raise Cancelled
             job.preview = step.preview or job.preview
@@ -351,6 +349,10 @@ class JobQueue:
             if new:
                 self._write()
             self._tell(job)
+            if self._paused and not step.step:  # between two pictures
+                self._changed.wait_for(lambda: job.stopping or not self._paused)
+                if job.stopping:
+                    raise Cancelled
 
 
 def _has_changed(job: Job, seen: int) -> bool:

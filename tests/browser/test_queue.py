@@ -9,7 +9,7 @@ import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
 
 from sd_app.queue import Job, JobQueue
-from sd_app.requests import Step
+from sd_app.requests import Cancelled, Step
 from tests.browser.conftest import PATIENCE, QUEUES
 from tests.browser.steps import drawn, fill_in, open_picture
 from tests.interrogating import held_out
@@ -26,7 +26,8 @@ def free(monkeypatch: pytest.MonkeyPatch) -> Event:
     def wait_too(queue: JobQueue, job: Job, step: Step) -> None:
         on_step(queue, job, step)
         while not free.wait(0.02):
-            on_step(queue, job, step)  # raises Cancelled once it is asked to stop
+            if job.stopping:
+                raise Cancelled
 
     monkeypatch.setattr(JobQueue, "_on_step", wait_too)
     return free
