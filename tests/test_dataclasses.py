@@ -16,7 +16,7 @@ CHANGING = {
     "MergePlan",
     "Pipeline",
 }
-BY_PLACE = {"RunOptions", "InfotextKey", "Maybe"}  # of one field that counts, or passed on as it comes
+BY_PLACE = {"RunOptions", "InfotextKey", "Maybe", "Swept", "_Layout"}  # of few fields that nobody mixes up
 
 
 def dataclasses_of(path: Path) -> dict[str, set[str]]:

@@ -7,7 +7,7 @@ import pytest
 
 from tests.mutations.breaks import Break, draw_breaks, files_to_break
 from tests.mutations.harmless import HARMLESS
-from tests.mutations.trial import Map
+from tests.mutations.trial import Map, idle_assertions
 
 SOURCE = '''"""A module."""
 
@@ -55,11 +55,23 @@ def test_a_seed_draws_the_same_again_whatever_changes_elsewhere(tree: Path) -> N
 
 def test_the_tests_that_run_most_of_a_file_for_the_least_are_tried_first() -> None:
     known = Map()
-    known.add({"seconds": {"a.py::x": 9, "b.py::y": 0.1, "b.py::z": 1}, "lines": {"f": {"1": ["a.py::x"]}}})
-    known.add({"seconds": {}, "lines": {"f": {"1": ["b.py::y"], "2": ["b.py::z", "b.py::y"]}}})
+    seconds = {"a.py::x": 9, "b.py::y": 0.1, "b.py::z": 1}
+    known.add({"seconds": seconds, "lines": {"f": {"1": ["a.py::x"]}}, "asserted": {}})
+    known.add(
+        {"seconds": {}, "lines": {"f": {"1": ["b.py::y"], "2": ["b.py::z", "b.py::y"]}}, "asserted": {}}
+    )
     assert known.tests_of("f", 1) == {"a.py::x", "b.py::y"}
     assert known.tests_of("f", 3) == set()
     assert [name for name, _ in known.files_in_order(known.tests_of("f"), "f")] == ["b.py", "a.py"]
+
+
+def test_an_assertion_that_no_test_reaches_is_named(tmp_path: Path) -> None:
+    text = "def test_a():\n    if False:\n        assert 1\n    assert 2\n"
+    text += "@pytest.mark.slow\ndef test_b():\n    assert 3\n"
+    (tmp_path / "test_x.py").write_text(text)
+    known = Map()
+    known.add({"seconds": {}, "lines": {}, "asserted": {"test_x.py": [4]}})
+    assert idle_assertions(tmp_path, known) == ["test_x.py:3"]
 
 
 def test_what_is_called_harmless_is_still_in_the_code() -> None:

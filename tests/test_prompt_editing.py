@@ -6,7 +6,6 @@ from hypothesis import strategies as st
 
 from sd_app.expressions import ExpressionError
 from sd_app.expressions.editing import (
-    MAX_NESTED,
     check_texts,
     keep_old_reading,
     parse_joined,
@@ -138,7 +137,7 @@ def test_each_part_of_and_changes_by_itself():
 @pytest.mark.parametrize(
     ("prompt", "message"),
     [
-        ("[" * (MAX_NESTED + 1) + "a" + ":b:1]" * (MAX_NESTED + 1), "must nest at most"),
+        ("[" * 33 + "a" + ":b:1]" * 33, "must nest at most 32 "),
         (" AND ".join("abcdefghijklmnopq"), "must join at most 16"),
         ("a AND b:1000", "-100 to 100, got 1000"),
         ("[a|b][c|d|e][f|g|h|i|j][k|l|m|n|o|p|q]", "at most 64 different texts"),
@@ -151,6 +150,10 @@ def test_what_is_too_much_or_wrong_is_refused_in_words(prompt, message):
         check_texts(prompt, 1000)
     if isinstance(error.value, ExpressionError):
         assert prompt[error.value.position - 1 :].strip()
+
+
+def test_thirty_two_switches_in_each_other_are_taken():
+    assert readings("[" * 32 + "a" + ":b:1]" * 32, 2)[0].texts == ("a",)
 
 
 def test_a_bad_slot_is_pointed_at_in_the_prompt_as_it_was_typed():

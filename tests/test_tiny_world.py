@@ -1,6 +1,7 @@
 """The picture world: reproducible pictures, true captions, triples that are really kept out."""
 
 import dataclasses
+import json
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from sd_app.tiny.caption_reader import read_caption
 from sd_app.tiny.loop import Stage, run_stage
 from sd_app.tiny.optim import orthogonalize
 from sd_app.tiny.wordpiece import build_caption_tokenizer
+from tests import drawings
 
 
 def scenes(count: int, *, held_out: bool | None = False) -> list[world.Scene]:
@@ -196,3 +198,10 @@ def test_training_goes_on_where_it_stopped(tmp_path):
     resumed = run_stage(stage(12), broken_folder)
     for key, value in unbroken["m"].state_dict().items():
         assert torch.equal(value, resumed["m"].state_dict()[key])
+
+
+def test_every_drawing_is_the_one_that_the_models_learned() -> None:
+    """To the byte: see tests/drawings.py if a new Pillow draws otherwise."""
+    expected = json.loads(drawings.FILE.read_text())
+    found = {name: drawings.digest(scene) for name, scene in drawings.scenes().items()}
+    assert found == expected

@@ -358,5 +358,6 @@ def test_reading_the_vocabulary_tells_how_far_it_is_and_can_be_stopped(random_st
     with pytest.raises(Cancelled):
         random_studio.look_up("cat", 1, on_step=stop_at_the_second)
     assert [step.step for step in steps] == sorted(step.step for step in steps)
+    assert {(step.image_index, step.num_images) for step in steps} == {(0, 1)}
     assert steps[0].num_steps > 10_000
     assert random_studio.look_up("cat", 1).near[0].text == "cat"

@@ -57,7 +57,7 @@ class ArithmeticRequest(Txt2ImgRequest):
     vectors before the encoder).
     """
 
-    prompt: str = same_field(of=Txt2ImgRequest, default=PLACE, long_label="Prompt around the expression")
+    prompt: str = same_field(of=Txt2ImgRequest, default=PLACE, long_label="Prompt around the words")
     space: str = request_field(
         default="all",
         choices=dict(zip(SPACES, SPACE_LABELS, strict=True)),

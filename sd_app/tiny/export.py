@@ -32,10 +32,9 @@ EXAMPLE_PROMPTS = (
     "a pink flower, in Edvard Munch style",
 )
 DRAWS = (
-    "This model draws one thing at a time: a cat, kitten, dog, bird, fish, house, tree, boat, flower, car,"
-    " circle, square, triangle, star, heart or moon, in one color, size and place, on a plain background, at"
-    " the sea, on a beach, in a meadow, in snow, at sunset or at night, as a flat drawing, pencil sketch,"
-    " watercolor, pixel art or in Edvard Munch style."
+    "This model draws one thing at a time: a cat, dog, bird, fish, house, tree, boat, flower, car, star,"
+    " heart, moon or simple shape, in one color, on a plain background, at the sea, on a beach, in a meadow,"
+    " in snow, at sunset or at night, also as a sketch, watercolor, pixel art or in Edvard Munch style."
 )
 
 

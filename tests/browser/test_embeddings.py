@@ -108,7 +108,7 @@ def test_a_blend_is_checked_as_it_is_typed_made_and_sent_on(page: Page, tab: Loc
     expect(expression).to_have_value("cat*dog")
 
     expression.fill("cat + 0.43*tabby")
-    tab.get_by_label("Prompt around the expression").fill("a drawing of {}")
+    tab.get_by_label("Prompt around the words").fill("a drawing of {}")
     expect(tab.locator(".spelling code")).to_have_text("a drawing of {row: cat + 0.43*tabby}")
     press_generate(tab)
     expect(done(tab)).to_be_visible()
@@ -125,7 +125,7 @@ def test_a_blend_is_checked_as_it_is_typed_made_and_sent_on(page: Page, tab: Loc
     expression.fill("something else")
     tab.get_by_role("button", name="Reuse parameters").click()
     expect(expression).to_have_value("cat + 0.43*tabby")
-    expect(tab.get_by_label("Prompt around the expression")).to_have_value("a drawing of {}")
+    expect(tab.get_by_label("Prompt around the words")).to_have_value("a drawing of {}")
 
 
 def test_a_walk_shows_film_frames_and_where_it_jumps(tab: Locator, outputs_dir: Path) -> None:

@@ -43,7 +43,7 @@ def test_what_is_outside_the_stroke_stays_to_the_pixel(tab: Locator, photo: Path
     before = set(outputs_dir.rglob("*.png"))
     open_picture(tab, photo)
     expect(drawn(tab)).to_be_visible()
-    expect(tab.locator(".canvas-legend")).to_contain_text("white is repainted")
+    expect(tab.locator(".canvas-legend")).to_contain_text("white is redrawn")
     stroke(tab, (0.3, 0.4), (0.6, 0.5), (0.4, 0.7))
     mask = painted(tab) >= 128
     assert 0.02 < mask.mean() < 0.6
@@ -67,13 +67,17 @@ def test_what_is_outside_the_stroke_stays_to_the_pixel(tab: Locator, photo: Path
     with tab.page.expect_download() as waiting:
         tab.get_by_role("link", name="Download").click()
     assert waiting.value.suggested_filename == f"{saved[-1].stem}-input.png"
+    scale = tab.locator(".result-scale")
+    expect(scale).to_be_hidden()
     views.get_by_role("button", name="Drift of result").click()
+    expect(scale).to_have_text("Change of a kept pixel, of 255: 012481632 and moreredrawn")
     assert (shown_pixels(tab)[~mask] == shown_pixels(tab)[~mask][0]).all()  # all black: nothing moved
     kept = tab.locator(".result-kept tbody tr").nth(1).locator("td")
     assert kept.all_inner_texts() == ["0.00", "0", "0.0 %"]
     expect(tab.locator(".result-cause")).to_contain_text("yours, to the byte")
 
     views.get_by_role("button", name="Result", exact=True).click()
+    expect(scale).to_be_hidden()
     views.get_by_role("button", name="Before / after").click()
     divide = tab.get_by_role("slider", name="Before and after")
     divide.fill("80")

@@ -72,10 +72,15 @@ def test_a_picture_becomes_words_that_can_be_switched_drawn_and_sent(tab: Locato
     expect(tab.locator(".result-cosine")).not_to_have_text(cosine)
     expect(tab.locator(".result-cosine")).to_have_text(NUMBER)
     assert float(tab.locator(".result-cosine").inner_text()) < float(cosine)
+    points = tab.locator(".result-curve circle")
+    expect(points).to_have_count(tab.locator(".chip-step").count())  # one fewer: those that are on
+    last = points.last.locator("title").text_content() or ""
+    assert last.endswith(tab.locator(".result-cosine").inner_text())
     for _ in range(3):
         chips.nth(1).click()
     expect(chips.nth(1)).to_have_attribute("aria-pressed", "true")
     expect(tab.locator(".result-cosine")).to_have_text(cosine)
+    expect(points).to_have_count(1 + tab.locator(".chip-step").count())
     assert prompt(tab) == whole
     tab.get_by_role("button", name="Copy").click()
     expect(tab.get_by_role("button", name="Copied")).to_be_visible()

@@ -13,7 +13,7 @@ from sd_app.inside.again import make_frames, with_another_word, with_prompts, wi
 from sd_app.inside.closed_rows import GROUPS, RowCloser, with_closed_rows
 from sd_app.inside.look import Look
 from sd_app.inside.prompt_words import words_in
-from sd_app.probes.observers import Observer, StepTaken
+from sd_app.probes.observers import Observer, StepTaken, UNetCall
 from sd_app.requests.text import END, PADDING, START, TEXT
 from tests.inside.test_word_effects import ALONE, look_at
 from tests.test_denoise import MASK, PICTURE
@@ -121,20 +121,29 @@ def test_closed_rows_get_no_attention_and_only_where_the_prompt_is_read(request,
     """Beside a loop that takes the closed rows out of the text itself: softmax over fewer rows."""
     studio = open_studio(request.getfixturevalue(folder), model, tmp_path)
     look = look_at(studio, replace(ALONE, num_inference_steps=1))
-    kinds = [START, *[TEXT] * 6, END, *[PADDING] * 69]
+    kinds = [START, *[TEXT] * 7, END, *[PADDING] * 68]  # the comma is a token
     for name, closed in GROUPS.items():
-        made = with_closed_rows(look, name)
+        made, expected = Outputs(), Outputs()
+        make_frames(look, look.request, observers=[RowCloser(closed), made])
         with look.pipe() as pipe:
             unet = pipe.unet
         with shortened(unet, [kind not in closed for kind in kinds]):
-            [expected] = make_frames(look, look.request, observers=[Watched()])
-        apart = np.abs(np.asarray(made.picture).astype(int) - np.asarray(expected).astype(int))
-        assert apart.max() <= 1, name
-        assert made.is_identical == (not closed)
+            make_frames(look, look.request, observers=[expected])
+        for one, other in zip(made.halves, expected.halves, strict=True):
+            assert torch.allclose(one, other, atol=1e-5), name
+        without, whole = made.halves
+        assert torch.allclose(without, look.recording.unconditional[0], atol=1e-5)  # that half is left alone
+        assert torch.equal(whole, look.recording.conditional[0]) == (not closed)
 
 
-class Watched(Observer):
+class Outputs(Observer):
+    """Keeps both outputs of the one call: without the prompt, and with it."""
+
     needs_every_part = True
+
+    def on_unet_call(self, call: UNetCall) -> None:
+        assert call.unconditional is not None
+        self.halves = call.unconditional[0], call.conditional[0]
 
 
 class shortened:  # noqa: N801 - reads as a context

@@ -17,7 +17,7 @@ from typing import Any
 
 from .breaks import Break, draw_breaks
 from .harmless import HARMLESS
-from .trial import ROOT, Copy, Map, read_map
+from .trial import ROOT, Copy, Map, idle_assertions, read_map
 
 NOTICED, SURVIVED, HARMLESS_ONE = "noticed", "not noticed", "harmless"
 ROUNDS = (3, 12, None)  # files of tests in each round; the rest in the last
@@ -73,6 +73,8 @@ def try_breaks(breaks: Sequence[Break], state: State, folder: Path) -> None:
     with tempfile.TemporaryDirectory() as temporary:
         copy = Copy(Path(temporary))
         known = read_map(copy, folder / "map")
+        for place in idle_assertions(copy.folder, known):
+            print(f"asserts nothing, since no test comes there: {place}", flush=True)
         for number, one in enumerate(breaks, 1):
             outcome = try_break(one, copy, known)
             state.keep(one, outcome)

@@ -15,6 +15,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from .touched import assertions
+
 ROOT = Path(__file__).resolve().parents[2]
 MOST_CPU_SECONDS = 900  # of one file of tests that is only watched
 # What the tests' own conftest sets, but before the libraries are imported.
@@ -98,8 +100,14 @@ class Map:
         default_factory=lambda: defaultdict(lambda: defaultdict(set))
     )
 
+    asserted: dict[str, set[int]] = field(
+        default_factory=lambda: defaultdict(set)
+    )  # lines of the tests' files
+
     def add(self, touched: dict[str, Any]) -> None:
         self.seconds |= touched["seconds"]
+        for file, lines in touched["asserted"].items():
+            self.asserted[file] |= set(lines)
         for file, lines in touched["lines"].items():
             for line, tests in lines.items():
                 self.lines[file][int(line)] |= set(tests)
@@ -119,6 +127,18 @@ class Map:
             for test in users & tests:
                 ran[test.partition("::")[0]].add(line)
         return sorted(seconds.items(), key=lambda item: (item[1] + 1) / (len(ran[item[0]]) + 1))
+
+
+def idle_assertions(folder: Path, known: Map) -> list[str]:
+    """Return the places of assertions that no test reached: under an `if` that is never true, say.
+
+    Only of files that ran at all; what is seldom run, and what a browser runs, is left out.
+    """
+    return [
+        f"{file}:{line}"
+        for file in sorted(known.asserted)
+        for line in sorted(assertions(folder / file) - known.asserted[file])
+    ]
 
 
 def test_files(folder: Path) -> list[str]:

@@ -82,8 +82,12 @@ class EmbeddingsEvents(MakingTabEvents):
         quick: dict[str, object] = {"preprocess": False, "trigger_mode": "always_last", **QUIET}
         for name, line in self.spelling.items():
             field = self.form[name]
-            field.change(
-                partial(self.expression_line, name), inputs=[field, self.form["model"]], outputs=line, **quick
+            gr.on(
+                [field.change, self.form["model"].change],
+                partial(self.expression_line, name),
+                inputs=[field, self.form["model"]],
+                outputs=line,
+                **quick,
             )
         around = [self.form[name] for name in ("prompt", "expression", "space", "normalize")]
         gr.on(

@@ -198,14 +198,13 @@ def size_block(
     side = model.native_size if model else 512
     fields: Fields = {}
     with gr.Group(elem_classes="panel"):
-        panel_title(title)
+        panel_title(title if most is None else f"{title} of pictures, at most {most}")
         with gr.Row(elem_classes="field-row size-row"):
             width = control(request_type, "width", value=side, min_width=70)
             swap = gr.Button("Swap", elem_classes="small", min_width=50, scale=0)
             height = control(request_type, "height", value=side, min_width=70)
             if most is not None:
-                label = f"{request_fields(request_type)['num_images'].label}, 1–{most}"
-                fields["num_images"] = control(request_type, "num_images", label=label, min_width=70)
+                fields["num_images"] = control(request_type, "num_images", min_width=70)
         if fits:
             fields["resize_mode"] = control(request_type, "resize_mode", names=fits, elem_classes="choice")
     swap_js = function_of("shared/controls.js", "swap")
