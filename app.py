@@ -6,7 +6,7 @@ import signal
 import sys
 import warnings
 from collections.abc import Mapping
-from contextlib import nullcontext, redirect_stdout
+from contextlib import closing, nullcontext, redirect_stdout
 from io import StringIO
 from pathlib import Path
 from threading import Thread
@@ -26,6 +26,7 @@ from sd_app.ui import (
     choose_access,
     error_text,
     launch_options,
+    make_queue,
     sweep,
     temp_folder,
     theme_options,
@@ -124,8 +125,9 @@ def main(arguments: list[str] | None = None) -> None:
         os.environ.pop(name, None)
     if swept := sweep(settings.outputs_dir, settings.cache_dir):
         print(swept, flush=True)
-    with temp_folder():
-        demo = build_ui(studio)
+    with temp_folder(), closing(make_queue(studio, kept=True)) as queue:
+        demo = build_ui(studio, queue)
+        queue.restore()
         launch(demo, {**launch_options(access), **theme_options(theme)})
         if access.generated and access.auth:
             print("User: {}\nPassword: {}".format(*access.auth), flush=True)
