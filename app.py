@@ -4,8 +4,9 @@ import argparse
 import os
 import signal
 import sys
+import warnings
 from collections.abc import Mapping
-from contextlib import nullcontext, redirect_stdout
+from contextlib import closing, nullcontext, redirect_stdout
 from io import StringIO
 from pathlib import Path
 from threading import Thread
@@ -25,6 +26,7 @@ from sd_app.ui import (
     choose_access,
     error_text,
     launch_options,
+    make_queue,
     sweep,
     temp_folder,
     theme_options,
@@ -116,13 +118,16 @@ def main(arguments: list[str] | None = None) -> None:
     # Gradio's copies of pictures live as long as the app; a folder of our own leaves nothing behind, also
     # when a service manager ends the app.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    # Gradio would print what visitors send where a list of choices has it not, at any length.
+    warnings.filterwarnings("ignore", message=r"The value passed into gr\.", category=UserWarning)
     # These would open folders, and this file, to visitors.
     for name in ("GRADIO_ALLOWED_PATHS", "GRADIO_VIBE_MODE"):
         os.environ.pop(name, None)
     if swept := sweep(settings.outputs_dir, settings.cache_dir):
         print(swept, flush=True)
-    with temp_folder():
-        demo = build_ui(studio)
+    with temp_folder(), closing(make_queue(studio, kept=True)) as queue:
+        demo = build_ui(studio, queue)
+        queue.restore()
         launch(demo, {**launch_options(access), **theme_options(theme)})
         if access.generated and access.auth:
             print("User: {}\nPassword: {}".format(*access.auth), flush=True)

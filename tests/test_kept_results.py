@@ -8,6 +8,7 @@ import pytest
 from PIL import Image
 
 from sd_app import Img2ImgRequest, InpaintRequest, PlaneRequest, Studio, WalkRequest
+from sd_app.queue import Job, Kind
 from sd_app.requests import Txt2ImgResult
 from sd_app.ui.interrogate.kept_match import keep_match, read_match
 from sd_app.ui.interrogate.match_value import EMPTY as NO_MATCH
@@ -19,6 +20,8 @@ from sd_app.ui.shared.kept_numbers import add_numbers
 from sd_app.ui.shared.kept_result import keep_result, read_result
 from sd_app.ui.shared.kept_shape import Maybe, like
 from sd_app.ui.shared.result_values import KeptResult, ResultValue
+
+JOB = Job(owner="me", kind=Kind(name="job", make=lambda request, on_step: None), request=None)
 
 
 @pytest.fixture
@@ -39,7 +42,16 @@ def shown(result: Txt2ImgResult, files: PictureFiles) -> ResultValue:
 def reloaded(result: Txt2ImgResult, files: PictureFiles) -> tuple[ResultValue, ResultValue, KeptResult]:
     """Return a result as it is drawn, as it is drawn after a reload, and what the browser kept between."""
     drawn = shown(result, files)
-    kept = json.loads(json.dumps(keep_result(result, drawn, files, "id")))
+    kept = json.loads(
+        json.dumps(
+            keep_result(
+                result,
+                drawn,
+                files,
+                Job(owner="me", kind=Kind(name="job", make=lambda *_: None), request=None),
+            )
+        )
+    )
     again = read_result(kept, files, "")
     assert again
     return drawn, again, kept

@@ -149,6 +149,7 @@ run(photo, mask)
         (PHOTO, "inpaint", 600),
         pytest.param((8160, 6120), "img2img", 300, marks=pytest.mark.slow),
         pytest.param((8160, 6120), "inpaint", 1500, marks=pytest.mark.slow),
+        pytest.param((12_000, 9_990), "inpaint", 3000, marks=pytest.mark.slow),  # the largest one
     ],
 )
 def test_a_photo_needs_little_memory_beside_the_model(

@@ -123,6 +123,16 @@ def test_moving_changes_places_with_the_neighbour_and_stops_at_the_ends() -> Non
     ended(queue, *jobs)
 
 
+def test_clearing_takes_out_what_waits_and_leaves_what_runs() -> None:
+    queue = queue_of(echo, private=True)
+    with busy(queue, "me") as running:
+        jobs = [queue.submit(owner, "job", None) for owner in ("me", "other", "me")]
+        assert queue.clear("me") == 2
+        assert [job.state for job in jobs] == [STOPPED, WAITING, STOPPED]
+        assert running.state == RUNNING
+    ended(queue, *jobs)
+
+
 def test_a_visitor_moves_only_their_own_jobs_past_their_own() -> None:
     queue = queue_of(echo, private=True)
     with busy(queue, "gate"):
@@ -324,6 +334,10 @@ def test_a_paused_line_begins_nothing_and_goes_on_where_it_was() -> None:
     assert two_done.wait(60)
     time.sleep(0.05)
     assert (pictures, running.state, waiting.state) == ([0, 1], RUNNING, WAITING)
+    shown = queue.now(running)
+    assert shown.paused
+    assert shown.step
+    assert (shown.step.step, shown.step.image_index) == (0, 2)  # what it waits at is told
     assert queue.now(waiting).waiting_text == "Waiting for 1 job before you; the line is paused"
     queue.resume()
     ended(queue, running)

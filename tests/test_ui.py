@@ -227,6 +227,7 @@ def test_a_preview_is_named_for_what_it_is_until_the_picture_is_there(drawn_by: 
                 step=now,
                 paths=(),
                 outcome=None,
+                summary="",
                 failure="",
             )
         )[0]

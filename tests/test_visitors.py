@@ -131,7 +131,8 @@ def test_a_second_press_waits_its_turn_and_the_page_shows_one_after_the_other() 
     with busy(tab.queue):
         first = press(tab, "me", "page", "a")
         assert next(first) == "a waits"
-        assert list(press(tab, "me", "page", "b")) == []
+        more = tab.added(lambda: Asked(kind="job", request="b", title="b"), "me", "page")
+        assert list(more) == []
         assert [now.title for now in tab.queue.jobs("me")] == ["a", "b"]
     shown = list(first)
     assert shown.index("a") < shown.index("b")
@@ -142,3 +143,23 @@ def test_a_press_after_the_last_job_is_shown_again() -> None:
     tab = tab_of(private=True)
     for request in ("a", "b", "c"):
         assert list(press(tab, "me", "page", request))[-1] == request
+
+
+def test_a_press_on_a_page_that_lost_its_connection_shows_the_job_and_the_lost_event_ends() -> None:
+    tab = tab_of(private=True)
+    with busy(tab.queue):
+        lost = press(tab, "me", "page", "a")
+        assert next(lost) == "a waits"
+        again = tab.shown(None, "me", "page")
+        assert next(again) == "a waits"
+        assert list(lost) == []
+    assert list(again)[-1] == "a"
+
+
+def test_the_line_shows_what_has_ended_and_refuses_what_is_not_ones_own() -> None:
+    tab = tab_of(private=True)
+    list(press(tab, "me", "page", "a"))
+    (now,) = tab.queue.jobs("me")
+    assert list(tab.shown(now.id, "me", "reloaded")) == ["a"]
+    assert list(tab.shown(now.id, "other", "elsewhere")) == []
+    assert list(tab.shown("forged", "me", "reloaded")) == []

@@ -12,9 +12,8 @@ from .masks import Painted, bands, edge_steps, pool_largest
 
 MOST_HEAT = 2048 * 2048  # pixels of a map
 HEAT_FULL = 32  # a difference of so much, of 255, and more has the hottest colour
-HEAT_LEAST = (
-    64  # where on the colour scale, 0..255, a difference of 1 stands: no colour that passes for black
-)
+# Where on the colour scale, 0..255, a difference of 1 stands: no colour that passes for black.
+HEAT_LEAST = 64
 HEAT_MARKS = (0, 1, 2, 4, 8, 16, HEAT_FULL)  # differences that a map's scale names
 PAINTED_GREY = 128
 

@@ -5,6 +5,7 @@ It knows nothing of pictures or models: what a kind of job does, it is told.
 
 from .job_queue import FRAME_SECONDS, PULSE_SECONDS, JobQueue
 from .jobs import DONE, FAILED, RUNNING, STOPPED, WAITING, Job, JobNow, Kind
+from .kept_line import KeptLine
 from .limits import OWNER, VISITOR, Limits, work_of
 
 __all__ = [
@@ -20,6 +21,7 @@ __all__ = [
     "Job",
     "JobNow",
     "JobQueue",
+    "KeptLine",
     "Kind",
     "Limits",
     "work_of",

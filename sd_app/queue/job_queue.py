@@ -1,6 +1,5 @@
 """The queue: jobs wait in one line, one runs at a time, and whoever may see a job can follow it by its id."""
 
-import logging
 import time
 from collections.abc import Callable, Generator, Mapping
 from dataclasses import replace
@@ -11,14 +10,13 @@ from typing import Any
 from ..requests import Cancelled, Step
 from . import order
 from .jobs import DONE, FAILED, RUNNING, STOPPED, WAITING, Job, JobNow, Kind, Request
+from .kept_line import KeptLine, pictures_of
 from .limits import OWNER, Limits
 
 PULSE_SECONDS = 0.5  # the longest silence of a follower, so that it can notice that nobody listens
 FRAME_SECONDS = 0.1  # the shortest time between two steps worth drawing
 REMEMBERED = 20  # ended jobs of one owner that can be found again
 REMEMBERED_OF_ALL = 500
-
-log = logging.getLogger(__name__)
 
 
 class JobQueue:
@@ -29,11 +27,18 @@ class JobQueue:
     """
 
     def __init__(
-        self, *, private: bool = False, limits: Limits = OWNER, say: Callable[[Exception], str] = str
+        self,
+        *,
+        private: bool = False,
+        limits: Limits = OWNER,
+        say: Callable[[Exception], str] = str,
+        kept: KeptLine | None = None,
     ) -> None:
+        """With a `kept` line, call `restore` once all kinds are registered, and `close` at the end."""
         self._private = private
         self._limits = limits
         self._say = say
+        self._kept = kept
         self._kinds: dict[str, Kind] = {}
         self._line: list[Job] = []
         self._running: Job | None = None
@@ -64,13 +69,14 @@ class JobQueue:
         It runs to its end with nobody there if `keep`, which is what its kind says unless it is given.
         """
         known = self._kinds[kind]
+        keep = not known.passing if keep is None else keep
         job = Job(
             owner=owner,
             kind=known,
-            request=request,
+            request=self._kept.storable(request) if self._kept and keep and known.request_type else request,
             title=title,
             details=details or {},
-            keep=not known.passing if keep is None else keep,
+            keep=keep,
             work=work,
         )
         with self._changed:
@@ -79,6 +85,33 @@ class JobQueue:
             self._tell_line()
             self._start_worker()
         return job
+
+    def restore(self) -> None:
+        """Take up what waited when the app ended, and what is missing of the job that ran."""
+        if self._kept is None:
+            return
+        jobs = self._kept.restore(self._kinds, self._say)
+        with self._changed:
+            self._ended += [job for job in jobs if job.ended]
+            self._line += [job for job in jobs if not job.ended]
+            self._tell_line()
+            self._kept.sweep()
+            self._start_worker()
+
+    def close(self) -> None:
+        """End in order: nothing new begins, and what waits or runs is there at the next start."""
+        with self._changed:
+            self._paused = True
+            if self._running is not None:
+                self._running.tries -= 1  # it was not this job that ended the app
+            self._write()
+            if self._kept is not None:
+                self._kept.close()
+
+    @property
+    def note(self) -> str:
+        """Return what the owner should know of how the line is kept; "" for nothing."""
+        return self._kept.note if self._kept else ""
 
     # -- looking
 
@@ -165,6 +198,13 @@ class JobQueue:
             self._stop(jobs)
             return len(jobs)
 
+    def clear(self, viewer: str) -> int:
+        """Take all that waits out of the line, of what a viewer sees; return how many there were."""
+        with self._changed:
+            jobs = [job for job in self._line if self._sees(viewer, job)]
+            self._stop(jobs)
+            return len(jobs)
+
     def move(self, job_id: str, viewer: str, by: int) -> bool:
         """Let a waiting job change places with the viewer's one before it (-1) or after it (1)."""
         with self._changed:
@@ -215,6 +255,7 @@ class JobQueue:
             step=step,
             paths=job.paths,
             outcome=job.outcome,
+            summary=job.summary,
             failure=job.failure,
         )
 
@@ -225,6 +266,7 @@ class JobQueue:
     def _tell_line(self) -> None:
         for job in (*self._line, *([self._running] if self._running else [])):
             job.version += 1
+        self._write()
         self._changed.notify_all()
 
     def _stop(self, jobs: list[Job]) -> None:
@@ -240,6 +282,9 @@ class JobQueue:
 
     def _end(self, job: Job, state: str) -> None:
         """Mark a job as ended, and let go of what it does not need any more."""
+        if state == STOPPED and job.outcome is None and job.paths and job.kind.lost:
+            job.outcome = job.kind.lost(job.paths, f"Stopped. {pictures_of(job.paths)} finished before", job)
+            job.summary = job.kind.summary(job.outcome)
         job.state, job.step, job.preview, job.request, job.context = state, None, None, None, None
         if job.keep:
             self._ended.append(job)
@@ -247,6 +292,12 @@ class JobQueue:
             for old in (*own[:-REMEMBERED], *self._ended[:-REMEMBERED_OF_ALL]):
                 self._ended.remove(old)
         self._tell(job)
+
+    def _write(self) -> None:
+        if self._kept is not None:
+            # A job that is being stopped is not wanted any more.
+            running = [self._running] if self._running and not self._running.stopping else []
+            self._kept.write([*running, *self._line])
 
     def _start_worker(self) -> None:
         if not self._works and self._line and not self._paused:
@@ -264,13 +315,15 @@ class JobQueue:
                     self._tell_line()
                     return
                 job = self._running = self._line.pop(0)
-                job.state = RUNNING
+                job.state, job.tries = RUNNING, job.tries + 1
+                job.after = self._kept.newest() if self._kept else ""
                 self._tell_line()
             assert job.context is not None
             state, outcome, failure = job.context.run(self._run, job)
             with self._changed:
                 self._running = None
                 job.outcome, job.failure = outcome, failure
+                job.summary = "" if outcome is None else job.kind.summary(outcome)
                 self._end(job, state)
 
     def _run(self, job: Job) -> tuple[str, object, str]:
@@ -287,13 +340,19 @@ class JobQueue:
 
     def _on_step(self, job: Job, step: Step) -> None:
         with self._changed:
-            if self._paused and not step.step:  # between two pictures
-                self._changed.wait_for(lambda: job.stopping or not self._paused)
             if job.stopping:
                 raise Cancelled
             job.preview = step.preview or job.preview
-            job.step, job.paths = step, step.paths
+            paths = (*job.earlier, *step.paths)
+            new = len(paths) > len(job.paths)
+            job.step, job.paths = step, paths
+            if new:
+                self._write()
             self._tell(job)
+            if self._paused and not step.step:  # between two pictures
+                self._changed.wait_for(lambda: job.stopping or not self._paused)
+                if job.stopping:
+                    raise Cancelled
 
 
 def _has_changed(job: Job, seen: int) -> bool:

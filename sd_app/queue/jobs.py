@@ -33,7 +33,14 @@ class Kind:
     make: Callable[[Request, OnStep], Result]  # on_step may raise Cancelled, which stops it
     # What is left of a result, for everybody who looks: small values and paths, no pictures.
     keep: Callable[[Result, "Job"], object] = as_it_is
+    summary: Callable[[Any], str] = lambda kept: ""  # what the line says of what is left of a result
     tab: str = ""  # where the page shows it; "" for jobs of other programs
+    # Jobs of a request class are kept on disk while they wait; None: they are not.
+    request_type: type | None = None
+    # Makes of a stored job's details what they were: (request, details) -> details.
+    again: Callable[[Request, Mapping[str, Any]], Mapping[str, Any]] = lambda request, details: details
+    # What is kept of a job that was cut off: (its pictures, what happened, job) -> as `keep` returns.
+    lost: Callable[[tuple[Path, ...], str, "Job"], object] | None = None
     passing: bool = False  # ends with who asked for it, and is forgotten then: answers to a press
 
 
@@ -55,6 +62,7 @@ class JobNow:
     step: Step | None  # the newest, while it runs
     paths: tuple[Path, ...]  # files of the pictures finished so far
     outcome: object  # what was kept of the result; None if there is none
+    summary: str  # the outcome in a few words
     failure: str  # why it failed, in words
 
     @property
@@ -89,7 +97,11 @@ class Job:
     preview: Image.Image | None = None
     paths: tuple[Path, ...] = ()
     outcome: object = None
+    summary: str = ""
     failure: str = ""
+    earlier: tuple[Path, ...] = ()  # pictures that were finished before the app ended and began again
+    tries: int = 0  # how often it was begun
+    after: str = ""  # the newest picture in the outputs folder when it was begun
     told: bool = False  # somebody was shown how it ended
     version: int = 0  # counts changes
 

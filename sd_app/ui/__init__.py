@@ -2,7 +2,7 @@
 
 import gradio as gr
 
-from ..queue import OWNER, VISITOR, JobQueue
+from ..queue import OWNER, VISITOR, JobQueue, KeptLine
 from .access import Access, choose_access, launch_options
 from .api import publish_api
 from .embeddings.tab import embeddings_tab
@@ -39,12 +39,18 @@ DAY = 24 * 3600  # seconds
 MAX_QUEUE = 64  # events that Gradio itself lets wait
 
 
-def make_queue(studio: PageStudio) -> JobQueue:
-    """Make the line of jobs of a studio's page. On one's own machine everybody sees all of it."""
+def make_queue(studio: PageStudio, *, kept: bool = False) -> JobQueue:
+    """Make the line of jobs of a studio's page. On one's own machine everybody sees all of it.
+
+    `kept`: what waits is there again at the next start; call restore once the page is built.
+    """
     mode = studio.settings.mode
     private = mode != "local"
     return JobQueue(
-        private=private, limits=VISITOR if private else OWNER, say=lambda error: error_text(error, mode)
+        private=private,
+        limits=VISITOR if private else OWNER,
+        say=lambda error: error_text(error, mode),
+        kept=KeptLine(studio.settings.outputs_dir) if kept else None,
     )
 
 
@@ -75,10 +81,10 @@ def build_ui(studio: PageStudio, queue: JobQueue | None = None) -> gr.Blocks:
             ]
             search, match = interrogate_tab(studio, queue, files, picker=top.picker)
             making_tabs.append(embeddings_tab(studio, queue, files, picker=top.picker, model=model))
-        search.wire(demo)
-        match.wire(demo)
+        search.wire(demo, top.line)
+        match.wire(demo, top.line)
         for tab in making_tabs:
-            tab.wire(demo)
+            tab.wire(demo, top.line)
             if top.add_model is not None:
                 tab.wire_added(top.add_model)
             receiver = Receiver(tab=tab)

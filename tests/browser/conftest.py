@@ -97,6 +97,7 @@ def page(browser: Browser, address: str) -> Iterator[Page]:
     page.wait_for_function("document.querySelector('#model-picker input')?.value === 'model-a'")
     yield page
     context.close()
+    QUEUES[address].resume()
     QUEUES[address].stop("")  # a job goes on without its page
     assert errors == []
     assert [url for url in foreign if not url.startswith((address, "data:", "blob:"))] == []

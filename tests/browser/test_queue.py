@@ -1,5 +1,7 @@
 """The line of jobs, as a person meets it: a job goes on without its page, and every window finds it."""
 
+import time
+from collections.abc import Callable
 from pathlib import Path
 from threading import Event
 
@@ -7,8 +9,8 @@ import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
 
 from sd_app.queue import Job, JobQueue
-from sd_app.requests import Step
-from tests.browser.conftest import PATIENCE
+from sd_app.requests import Cancelled, Step
+from tests.browser.conftest import PATIENCE, QUEUES
 from tests.browser.steps import drawn, fill_in, open_picture
 from tests.interrogating import held_out
 
@@ -24,7 +26,8 @@ def free(monkeypatch: pytest.MonkeyPatch) -> Event:
     def wait_too(queue: JobQueue, job: Job, step: Step) -> None:
         on_step(queue, job, step)
         while not free.wait(0.02):
-            on_step(queue, job, step)  # raises Cancelled once it is asked to stop
+            if job.stopping:
+                raise Cancelled
 
     monkeypatch.setattr(JobQueue, "_on_step", wait_too)
     return free
@@ -129,10 +132,80 @@ def test_a_reload_finds_a_search_and_what_it_comes_to(page: Page, free: Event, t
     open_picture(tab, tmp_path / "heart.png")
     expect(drawn(tab)).to_be_visible()
     tab.get_by_role("radio", name="Deep").check()
+    free.clear()
     tab.get_by_role("button", name="Interrogate", exact=True).click()
     expect(tab.locator(".words[data-phase=running]")).to_be_visible()
     reload(page, "Interrogate")
     expect(tab.locator(".words[data-phase=running]")).to_be_attached()
+    free.set()
     expect(tab.locator(".words[data-phase=done]")).to_be_attached()
     reload(page, "Interrogate")
     expect(tab.locator(".words[data-phase=done]")).to_be_attached()
+
+
+def wait_until(page: Page, true: Callable[[], bool]) -> None:
+    until = time.monotonic() + PATIENCE / 1000
+    while not true():
+        assert time.monotonic() < until
+        page.wait_for_timeout(50)
+
+
+def test_jobs_are_added_moved_removed_paused_and_resumed_by_key(
+    page: Page, free: Event, address: str
+) -> None:
+    queue = QUEUES[address]
+
+    def waiting() -> list[str]:
+        return [now.title for now in queue.jobs("") if now.state == "waiting"]
+
+    tab = begin(page, "Text to image")
+    expect(page.locator("#tab-txt2img .result-strip img").first).to_be_visible()
+    free.clear()
+    for count, words in enumerate(("one", "two", "three"), 1):
+        fill_in(tab.get_by_label("Prompt", exact=True), words)
+        tab.get_by_role("button", name="Add to line").click()
+        wait_until(page, lambda count=count: len(waiting()) == count)  # type: ignore[misc]
+    opener = page.locator(".line-open")
+    expect(opener).to_have_attribute("aria-label", "Jobs: 1 running, 3 waiting")
+    opener.press("Enter")
+    panel = page.locator(".line-panel")
+    expect(panel.locator(".line-jobs li")).to_have_count(4)
+    up = panel.get_by_role("button", name="Move up: three")
+    up.press("Enter")
+    wait_until(page, lambda: waiting() == ["one", "three", "two"])
+    expect(panel.locator(".line-jobs li .line-title")).to_have_text(["a red cat", "one", "three", "two"])
+    expect(up).to_be_focused()
+    panel.get_by_role("button", name="Remove: two").press("Enter")
+    wait_until(page, lambda: waiting() == ["one", "three"])
+    expect(panel.get_by_role("button", name="Move down: one")).to_be_enabled()
+    panel.get_by_role("button", name="Pause").press("Enter")
+    wait_until(page, lambda: queue.paused)
+    free.set()
+    expect(page.locator("#tab-txt2img .result-text")).to_contain_text("Paused")
+    made = page.locator("#tab-txt2img .result-strip button").count()
+    page.wait_for_timeout(1500)
+    assert page.locator("#tab-txt2img .result-strip button").count() == made
+    panel.get_by_role("button", name="Remove all that wait").press("Enter")
+    wait_until(page, lambda: waiting() == [])
+    panel.get_by_role("button", name="Resume").press("Enter")
+    strip = f"document.querySelectorAll('#tab-txt2img .result-strip button').length > {made}"
+    page.wait_for_function(strip)
+    panel.get_by_role("button", name="Stop: a red cat").press("Enter")
+    expect(result(page, "txt2img", "stopped")).to_be_attached()
+    page.keyboard.press("Escape")
+    expect(panel).to_be_hidden()
+
+
+def test_the_line_fits_a_phone(page: Page, free: Event) -> None:
+    page.set_viewport_size({"width": 390, "height": 844})
+    begin(page, "Text to image")
+    free.clear()
+    page.locator(".line-open").click()
+    row = page.locator(".line-jobs li").first
+    expect(row).to_be_visible()
+    inside = """() => [...document.querySelectorAll('.line-panel button, .add-to-line')].every((one) => {
+        const box = one.getBoundingClientRect();
+        return !box.width || (box.left >= 0 && box.right <= 390 && one.scrollWidth <= one.clientWidth + 1);
+    })"""
+    assert page.evaluate(inside)
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390

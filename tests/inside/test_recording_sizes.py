@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
 from accelerate import init_empty_weights
 from diffusers import (
     EulerDiscreteScheduler,
@@ -22,7 +21,6 @@ from diffusers import (
 from sd_app import Settings, Studio, Txt2ImgRequest
 from sd_app.probes.features import num_components
 from sd_app.probes.levels import attention_modules, watched_blocks
-from sd_app.probes.recorder import sha256_of
 from sd_app.weights.single_file import build_tokenizers
 from tests.checkpoint_files import make_parts, unet_config
 
@@ -119,14 +117,11 @@ def test_a_full_recording_is_no_larger_than_it_may_be(studio, model, prompt, sid
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1800)
 @pytest.mark.parametrize("prompt", [TWENTY, SEVENTY_FIVE])
-def test_the_file_is_as_large_as_was_told_and_the_picture_the_same(studio, prompt):
-    request = ask("sd1", prompt, 512, 20)
+def test_the_file_is_as_large_as_was_told(studio, prompt):
     told: list[int] = []
-    with torch.no_grad():
-        expected = studio.txt2img(request, save=False).images[0]
-    recording = studio.record(request, announce=told.append)
+    studio.record(ask("sd1", prompt, 512, 20), announce=told.append)
     (path,) = [studio._recordings().folder / name for name in studio.recordings()[:1]]
     assert told == [pytest.approx(path.stat().st_size, rel=0.05)]
-    assert recording.picture_sha256 == sha256_of(expected)
     path.unlink()

@@ -1,7 +1,9 @@
 """What a client gets of a result: plain data, and files where Gradio serves them from."""
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from math import isnan
+from pathlib import Path
 from typing import Any
 
 from ...checkpoints.model_info import ModelInfo
@@ -56,6 +58,16 @@ def answer_of(result: Result, files: PictureFiles) -> Answer:
         "raw_images": [files.picture(image) for image in result.raw_images],
         "roundtrip_image": files.picture(roundtrip) if roundtrip else None,
         "drifts": [_drift(report) for report in result.drifts],
+    }
+
+
+def pictures_answer(paths: Sequence[Path], files: PictureFiles) -> Answer:
+    """Return what the files of pictures say themselves: where nothing else is known of a result."""
+    entries = [files.read_entry(path) for path in paths]
+    return {
+        "images": [entry["file"] for entry in entries],
+        "seeds": [entry["seed"] for entry in entries],
+        "infotexts": [entry["infotext"] for entry in entries],
     }
 
 

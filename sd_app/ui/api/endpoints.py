@@ -4,6 +4,7 @@ import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import MISSING, fields
 from functools import partial
+from pathlib import Path
 from typing import Any, TypeVar, cast, get_args, get_type_hints
 
 import gradio as gr
@@ -27,7 +28,7 @@ from ..shared.making_job import title_of
 from ..shared.studio_protocol import Make, PageStudio
 from ..shared.toasts import client_error
 from ..shared.visitors import owner_of
-from .answers import Answer, Result, answer_of
+from .answers import Answer, Result, answer_of, pictures_answer
 from .clients import client_of_event
 from .uploads import PICTURE_HINTS, find_pictures
 
@@ -109,7 +110,14 @@ def job_endpoint(
 ) -> Callable[..., Answer]:
     """Return the function of an endpoint; its parameters are the fields of the request."""
     request_type, about = ENDPOINTS[name]
-    kind = Kind(name=kind_of(name), make=_make(studio, name), keep=partial(_answer, files))
+    kept = issubclass(request_type, Txt2ImgRequest | InterrogateRequest | MatchRequest)
+    kind = Kind(
+        name=kind_of(name),
+        make=_make(studio, name),
+        keep=partial(_answer, files),
+        request_type=request_type if kept else None,
+        lost=partial(_lost, files),
+    )
     queue.register(kind)
     parameters = parameters_of(request_type)
 
@@ -193,7 +201,16 @@ def answer_of_job(now: JobNow) -> Answer:
 
 
 def _answer(files: PictureFiles, result: Result, job: Job) -> Answer:
-    return answer_of(result, files)
+    answer = answer_of(result, files)
+    if not job.earlier:  # made before the app ended in the middle of it
+        return answer
+    before = pictures_answer(job.earlier, files)
+    return answer | {name: [*before[name], *answer[name]] for name in before}
+
+
+def _lost(files: PictureFiles, paths: tuple[Path, ...], text: str, job: Job) -> Answer:
+    """Return the answer of a job that was cut off."""
+    return pictures_answer(paths, files) | {"seconds": 0.0, "notice": f"{text}."}
 
 
 def line_entry(studio: PageStudio, request: Request) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from ..shared.controls import (
     draws_block,
     examples_block,
     faster_block,
+    generate_row,
     go_row,
     negative_box,
     notice_block,
@@ -64,8 +65,8 @@ class EmbeddingsEvents(MakingTabEvents):
     prompt_line: gr.HTML
     chips: dict[str, gr.HTML]  # mode -> its examples
 
-    def wire(self, demo: gr.Blocks) -> None:
-        super().wire(demo)
+    def wire(self, demo: gr.Blocks, line: gr.HTML) -> None:
+        super().wire(demo, line)
         self.tokens.wire(dict(self.form), self.show, self.stop_reading)
         self._wire_spelling()
         for name, fields_of in (("blend", take_apart), ("walk", way_of), ("plane", plane_of)):
@@ -146,7 +147,7 @@ def embeddings_tab(
                 elem_classes=["token-line", "negative-line", *shown_when_making()],
                 apply_default_css=False,
             )
-            generate, stop = go_row("Generate", *shown_when_making())
+            generate, add, stop = generate_row(*shown_when_making())
             addons = addon_block(studio, *shown_when_making())
             spaces = space_block()
             walk = walk_block(most_frames(studio.settings))
@@ -194,6 +195,7 @@ def embeddings_tab(
         ),
         addons=addons,
         generate=generate,
+        add=add,
         stop=stop,
         result=result,
         drop=drop,

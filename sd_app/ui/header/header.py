@@ -6,6 +6,7 @@ import gradio as gr
 
 from ...queue import JobQueue
 from ...requests import Txt2ImgRequest
+from ..line.line import line_block, wire_line
 from ..shared.browser_state import QUIET, browser_state
 from ..shared.field_controls import control
 from ..shared.scripts import function_of
@@ -20,6 +21,7 @@ class Header:
     """The parts of the header that tabs need."""
 
     picker: gr.Dropdown
+    line: gr.HTML  # the line of jobs, triggers show_TAB for each tab that has jobs
     add_model: gr.HTML | None  # the window that adds models, triggers `added`; None where visitors are
 
 
@@ -44,6 +46,8 @@ def header(studio: PageStudio, queue: JobQueue, *, demo: gr.Blocks) -> Header:
         downloads = ModelDownloads(studio) if studio.settings.mode == "local" else None
         add_model = add_model_block(downloads) if downloads else None
         badge = badge_block(studio)
+        can_pause = studio.settings.mode == "local"  # it would hold up everybody
+        line = line_block(queue, can_pause=can_pause)
         stop_all = gr.Button("Stop everything", size="sm", elem_id="stop-all", min_width=120)
 
     def stop_everything(browser: gr.Request) -> None:
@@ -61,6 +65,7 @@ def header(studio: PageStudio, queue: JobQueue, *, demo: gr.Blocks) -> Header:
     demo.load(restore, inputs=saved, outputs=picker, **QUIET)
     stop_all.click(stop_everything, **QUIET)
     wire_badge(badge, studio, demo)
+    wire_line(line, queue, demo, can_pause=can_pause)
     if downloads:
         wire_add_model(add_model, downloads, picker, demo)
-    return Header(picker=picker, add_model=add_model)
+    return Header(picker=picker, add_model=add_model, line=line)

@@ -1,16 +1,17 @@
 """What the tab "Interrogate" does: searches, switches phrases, draws, and keeps what it holds."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import NoReturn
+from pathlib import Path
+from typing import Any, NoReturn
 
 import gradio as gr
 
 from ...checkpoints.model_info import ModelInfo
 from ...images import open_image
 from ...queue import Job, JobQueue, Kind, work_of
-from ...requests import InterrogateResult, Score
+from ...requests import InterrogateRequest, InterrogateResult, Score
 from ..shared.browser_state import QUIET, RUN, TELLING, browser_state, keep_form, keep_pictures, read_pictures
 from ..shared.canvas import Canvas, CanvasValue, upload_of
 from ..shared.components import NamedFile, Notice, Updates, Values
@@ -40,6 +41,7 @@ from .search_jobs import (
     keep_checked,
     read_asked,
     show,
+    summary_of,
 )
 from .search_results import SearchResults
 
@@ -62,10 +64,13 @@ class SearchEvents:
     stop: gr.Button
     words: gr.HTML
 
-    def wire(self, demo: gr.Blocks) -> None:
-        """Connect all events. Not inside gr.Tabs, which counts what the browser keeps as tabs."""
+    def wire(self, demo: gr.Blocks, line: gr.HTML) -> None:
+        """Connect all events. Not inside gr.Tabs, which counts what the browser keeps as tabs.
+
+        `line` is the line of jobs, which asks for one to be shown.
+        """
         saved_words = browser_state(NAME, "results")
-        self._wire_jobs(saved_words)
+        self._wire_jobs(line, saved_words)
         self.search_form.wire()
         self._wire_canvas()
         self._wire_browser_state(demo, saved_words)
@@ -79,6 +84,10 @@ class SearchEvents:
         def keep_search(result: InterrogateResult, job: Job) -> Shown:
             return show(self.results.add(result, job.details["picture"], job.id))
 
+        def again(request: InterrogateRequest, details: Mapping[str, Any]) -> Mapping[str, Any]:
+            name = str(details["picture"]["name"])
+            return {"picture": {"file": self.files.file(Path(str(request.image))), "name": name}}
+
         def switch(asked: SwitchAsked, on_step: OnStep) -> Score:
             return studio.score_phrases(asked.result, asked.on)
 
@@ -90,9 +99,19 @@ class SearchEvents:
             return keep_checked(checked, job.details["token"], self.results, self.files)
 
         register = self.queue.register
-        register(Kind(name=SEARCH, make=studio.interrogate, keep=keep_search, tab=NAME))
+        register(
+            Kind(
+                name=SEARCH,
+                make=studio.interrogate,
+                keep=keep_search,
+                summary=summary_of,
+                tab=NAME,
+                request_type=InterrogateRequest,
+                again=again,
+            )
+        )
         register(Kind(name=SWITCH, make=switch, tab=NAME, passing=True))
-        register(Kind(name=CHECK, make=check, keep=keep_check, tab=NAME))
+        register(Kind(name=CHECK, make=check, keep=keep_check, summary=str, tab=NAME))
 
     @cached_property
     def jobs(self) -> TabJobs[Shown]:
@@ -105,7 +124,7 @@ class SearchEvents:
 
         return TabJobs(tab=NAME, queue=self.queue, mode=self.studio.settings.mode, view_of=view_of)
 
-    def _wire_jobs(self, saved_words: gr.BrowserState) -> None:
+    def _wire_jobs(self, line: gr.HTML, saved_words: gr.BrowserState) -> None:
         outputs = [self.words, saved_words]
         self.register_kinds()
 
@@ -118,6 +137,9 @@ class SearchEvents:
         def check(value: object, model: object, browser: gr.Request) -> Iterator[Shown]:
             yield from self.check(value, model, owner_of(browser), page_of(browser))
 
+        def show(browser: gr.Request, event: gr.EventData) -> Iterator[Shown]:
+            yield from self.jobs.show(browser, event)
+
         def stop(browser: gr.Request) -> None:
             self.queue.stop(owner_of(browser), tab=NAME)
 
@@ -126,6 +148,7 @@ class SearchEvents:
         # Of several quick presses on phrases the last one counts.
         self.words.toggle(toggle, inputs=self.words, outputs=outputs, trigger_mode="always_last", **RUN)
         self.words.check(check, inputs=[self.words, self.picker], outputs=outputs, **RUN)
+        line.show_interrogate(show, outputs=outputs, trigger_mode="multiple", **RUN)
         self.stop.click(stop, **QUIET)
 
     def ask(self, values: Values) -> Asked:

@@ -3,10 +3,11 @@
 The table is a job block as result.py's is (see job.js); its value is a MatchValue, which match.js draws.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import cast
+from pathlib import Path
+from typing import Any, cast
 
 import gradio as gr
 
@@ -87,8 +88,8 @@ class MatchEvents:
     stop: gr.Button
     table: gr.HTML
 
-    def wire(self, demo: gr.Blocks) -> None:
-        """Connect all events. Not inside gr.Tabs."""
+    def wire(self, demo: gr.Blocks, line: gr.HTML) -> None:
+        """Connect all events. Not inside gr.Tabs. `line` is the line of jobs."""
         self.register_kind()
         view = self.uploads.view
 
@@ -103,6 +104,9 @@ class MatchEvents:
         def find(browser: gr.Request) -> Iterator[Shown]:
             yield gr.skip(), gr.skip()  # a generator that yields nothing would empty its outputs
             yield from self.jobs.find(browser)
+
+        def show(browser: gr.Request, event: gr.EventData) -> Iterator[Shown]:
+            yield from self.jobs.show(browser, event)
 
         inputs = {*self.form.values(), view}
         outputs = [self.table, saved_table]
@@ -120,6 +124,7 @@ class MatchEvents:
         )
         # After that, so that a job that runs stands over what the browser kept.
         restored.then(find, outputs=outputs, **RUN)
+        line.show_match(show, outputs=outputs, trigger_mode="multiple", **RUN)
 
     def register_kind(self) -> None:
         """Tell the queue how a match is run, and what is kept of it."""
@@ -127,8 +132,25 @@ class MatchEvents:
         def keep(result: MatchResult, job: Job) -> MatchValue:
             return match_value(result, job.details["pictures"])
 
+        def again(request: MatchRequest, details: Mapping[str, Any]) -> Mapping[str, Any]:
+            pairs = zip(request.images, details["pictures"], strict=True)
+            files = self.uploads.files
+            return {
+                "pictures": [
+                    {"file": files.file(Path(str(path))), "name": str(one["name"])} for path, one in pairs
+                ]
+            }
+
         self.queue.register(
-            Kind(name=NAME, make=lambda request, on_step: self.studio.match(request), keep=keep, tab=NAME)
+            Kind(
+                name=NAME,
+                make=lambda request, on_step: self.studio.match(request),
+                keep=keep,
+                summary=lambda value: str(value["text"]),
+                tab=NAME,
+                request_type=MatchRequest,
+                again=again,
+            )
         )
 
     @cached_property

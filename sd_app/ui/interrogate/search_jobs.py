@@ -26,6 +26,11 @@ def show(found: SearchResult) -> Shown:
     return drawn, words.note(drawn)
 
 
+def summary_of(shown: Shown) -> str:
+    """Return what the line says of what was found."""
+    return shown[0]["prompt"]
+
+
 @dataclass(frozen=True, kw_only=True)
 class AskedOfWords:
     """What the words block asks for: the search it shows, and what a press on a phrase wants."""

@@ -150,6 +150,15 @@ def go_row(label: str = "Generate", *classes: str) -> tuple[gr.Button, gr.Button
     return generate, stop
 
 
+def generate_row(*classes: str) -> tuple[gr.Button, gr.Button, gr.Button]:
+    """Make Generate, the button that is there while a job runs and puts another into the line, and Stop."""
+    with gr.Row(elem_classes=["go-row", *classes]):
+        generate = gr.Button("Generate", variant="primary", elem_classes="generate", scale=4, min_width=110)
+        add = gr.Button("Add to line", elem_classes="add-to-line", scale=1, min_width=96)
+        stop = gr.Button("Stop", variant="stop", elem_classes="stop-run", scale=1, min_width=72)
+    return generate, add, stop
+
+
 def part_title(text: str) -> None:
     """Head a part of the page for those who hear it; the chosen tab shows the same words to who sees."""
     gr.HTML(f'<h2 class="unseen">{text}</h2>', apply_default_css=False, elem_classes="part-title")

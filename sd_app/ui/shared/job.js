@@ -2,6 +2,7 @@
 import { button, drawMessage, node, PHONE } from "./dom.js";
 
 const GENERATE = ".go-row:not(.show-numbers) .generate"; // the button that begins a job
+const ADD = ".add-to-line"; // the button that puts another into the line meanwhile
 const EMPTY = { phase: "empty", images: [] };
 const STARTING = { phase: "waiting", text: "Starting", detail: "", fraction: 0, notice: "" };
 const UNHEARD = "The studio does not answer. Is it still running? Press again, or reload the page.";
@@ -51,6 +52,7 @@ export class JobBlock {
   draw(value) {
     document.title = titleWith(this.busy ? Math.round(100 * value.fraction) : null, document.title);
     this.root.dataset.phase = value.phase;
+    this.root.dataset.drawnAt = Date.now(); // so that the line of jobs knows a block that has lost its job
     this.root.closest(".maker")?.setAttribute("data-busy", String(this.busy));
     drawMessage(this.find("message"), value.phase === "error" ? value.text : "");
     this.setText("notice", value.notice);
@@ -67,9 +69,12 @@ export class JobBlock {
     this.find("progress").setAttribute("aria-valuetext", `${value.text} ${value.detail}`);
   }
 
-  // One press, one job: not again while it runs, nor by the second half of a double click.
+  // One press, one job: not again while it runs, where another button adds to the line, nor by the second
+  // half of a double click.
   refuseSecondPress(event) {
-    if (event.target.closest(GENERATE) && (this.busy || event.detail > 1)) event.stopImmediatePropagation();
+    const again = event.target.closest(GENERATE) && (this.busy || event.detail > 1);
+    const twice = event.target.closest(ADD) && event.detail > 1;
+    if (again || twice) event.stopImmediatePropagation();
   }
 
   // Say at once that a press was heard: an old error goes. The server's first word takes the place of this.

@@ -1,5 +1,8 @@
 """What the browser keeps of a finished result, and the result as a reloaded page shows it."""
 
+from pathlib import Path
+
+from ...queue import Job
 from ...requests import FramesResult, Txt2ImgResult
 from . import frames, views
 from .files import PictureFiles
@@ -10,18 +13,32 @@ from .result_values import KeptResult, ResultValue
 MAX_TEXT = 2000  # characters of a text that the browser kept
 
 
-def keep_result(result: Txt2ImgResult, drawn: ResultValue, files: PictureFiles, job_id: str) -> KeptResult:
+def keep_result(result: Txt2ImgResult, drawn: ResultValue, files: PictureFiles, job: Job) -> KeptResult:
     """Return what the browser shall keep of a job's result that is drawn."""
     sheet = result.sheet_path if isinstance(result, FramesResult) else None
+    paths = (*job.earlier, *result.paths, *views.jump_paths(result))
+    kept = keep_pictures_of(paths, drawn, files, job)
     return {
-        "pictures": files.note((*result.paths, *views.jump_paths(result))),
+        **kept,
         "sheet": files.note((sheet,) if sheet else ()),
+        "numbers": keep_numbers(drawn),
+        "start": views.keep_start(drawn["start"]),
+    }
+
+
+def keep_pictures_of(
+    paths: tuple[Path, ...], drawn: ResultValue, files: PictureFiles, job: Job
+) -> KeptResult:
+    """Return what the browser shall keep of pictures of which nothing else is known."""
+    return {
+        "pictures": files.note(paths),
+        "sheet": [],
         "text": drawn["text"],
         "notice": drawn["notice"],
-        "numbers": keep_numbers(drawn),
-        "job": job_id,
+        "numbers": None,
+        "job": job.id,
         "views": views.keep_views(drawn["images"]),
-        "start": views.keep_start(drawn["start"]),
+        "start": [],
     }
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 
 import gradio as gr
 
@@ -32,8 +33,9 @@ from .field_controls import if_chosen
 from .files import PictureFiles
 from .form import MODEL_FIELDS, OWN_VAE, TEXTS, model_defaults, read_request, valid_fields
 from .job_events import Asked
-from .kept_result import keep_result, read_result
-from .making_job import MakingJob, Shown, title_of
+from .kept_result import keep_pictures_of, keep_result, read_result
+from .making_job import MakingJob, Shown, summary_of, title_of
+from .result_values import ResultValue
 from .scripts import function_of
 from .studio_protocol import PageStudio
 from .tab_jobs import TabJobs
@@ -57,6 +59,7 @@ class MakingTabEvents:
     prompts: PromptBlock
     addons: AddonPicker
     generate: gr.Button
+    add: gr.Button  # the button that puts one more job into the line while one runs
     stop: gr.Button
     result: gr.HTML
     drop: gr.File  # the place to drop a picture on
@@ -68,11 +71,14 @@ class MakingTabEvents:
     def request_type(self) -> type[Txt2ImgRequest]:
         return next(iter(self.request_types.values()))
 
-    def wire(self, demo: gr.Blocks) -> None:
-        """Connect all events. Not inside gr.Tabs, which counts what the browser keeps as tabs."""
+    def wire(self, demo: gr.Blocks, line: gr.HTML) -> None:
+        """Connect all events. Not inside gr.Tabs, which counts what the browser keeps as tabs.
+
+        `line` is the line of jobs, which asks for one to be shown.
+        """
         saved_results = browser_state(self.name, "results")
         self.register_kinds()
-        self._wire_generate(saved_results)
+        self._wire_jobs(line, saved_results)
         if self.steps_run:
             wire_steps_run(self.form["num_inference_steps"], self.form["strength"], self.steps_run, demo)
         self._wire_tokens()
@@ -90,7 +96,16 @@ class MakingTabEvents:
         """Tell the queue how the tab's jobs are run, and what is kept of their results."""
         for name in self.request_types:
             make = getattr(self.studio, name)
-            self.queue.register(Kind(name=name, make=make, keep=self._show_result, tab=self.name))
+            kind = Kind(
+                name=name,
+                make=make,
+                keep=self._show_result,
+                summary=summary_of,
+                tab=self.name,
+                request_type=self.request_types[name],
+                lost=self._show_lost,
+            )
+            self.queue.register(kind)
 
     @cached_property
     def jobs(self) -> TabJobs[Shown]:
@@ -102,27 +117,31 @@ class MakingTabEvents:
             view_of=lambda _: MakingJob(files=self.files),
         )
 
-    def _wire_generate(self, saved_results: gr.BrowserState) -> None:
-        def generate(values: Values, browser: gr.Request) -> Iterator[Updates]:
-            for drawn, kept in self.jobs.ask(lambda: self.ask(values), browser):
-                yield {self.result: drawn} | ({saved_results: kept} if kept else {})
+    def _wire_jobs(self, line: gr.HTML, saved_results: gr.BrowserState) -> None:
+        outputs = [self.result, saved_results]
 
-        self.generate.click(
-            generate,
-            inputs={*self.form.values(), *self.canvas_views},
-            outputs=[self.result, saved_results],
-            preprocess=False,
-            concurrency_limit=None,  # the queue lets one run at a time
-            # A press between a job's last word and the end of its event must not get lost.
-            trigger_mode="multiple",
-            show_progress="hidden",
-            api_visibility="private",
-        )
+        def generate(values: Values, browser: gr.Request) -> Iterator[Updates]:
+            yield from self._updates(self.jobs.ask(lambda: self.ask(values), browser), saved_results)
+
+        def show(browser: gr.Request, event: gr.EventData) -> Iterator[Updates]:
+            yield from self._updates(self.jobs.show(browser, event), saved_results)
 
         def stop(browser: gr.Request) -> None:
             self.queue.stop(owner_of(browser), tab=self.name)
 
+        def add(values: Values, browser: gr.Request) -> Iterator[Updates]:
+            yield from self._updates(self.jobs.add(lambda: self.ask(values), browser), saved_results)
+
+        inputs = {*self.form.values(), *self.canvas_views}
+        # A press between a job's last word and the end of its event must not get lost.
+        self.generate.click(generate, inputs=inputs, outputs=outputs, trigger_mode="multiple", **RUN)
+        self.add.click(add, inputs=inputs, outputs=outputs, trigger_mode="multiple", **RUN)
+        getattr(line, f"show_{self.name}")(show, outputs=outputs, trigger_mode="multiple", **RUN)
         self.stop.click(stop, **QUIET)
+
+    def _updates(self, shown: Iterator[Shown], saved_results: gr.BrowserState) -> Iterator[Updates]:
+        for drawn, kept in shown:
+            yield {self.result: drawn} | ({saved_results: kept} if kept else {})
 
     def ask(self, values: Values) -> Asked:
         """Read the form as a job; raise ValueError for what cannot be run."""
@@ -149,7 +168,20 @@ class MakingTabEvents:
         shown = views.entries(result, self.files)
         start, of_frames = views.start_of(result, self.files), frames.frames_of(result, self.files)
         drawn = drawing.finished(result, shown, note, start=start, frames=of_frames)
-        return drawn, keep_result(result, drawn, self.files, job.id)
+        if job.earlier:  # made before the app ended in the middle of it
+            drawn = self._with_earlier(drawn, job)
+        return drawn, keep_result(result, drawn, self.files, job)
+
+    def _with_earlier(self, drawn: ResultValue, job: Job) -> ResultValue:
+        images = [*(views.read_entry(path, self.files) for path in job.earlier), *drawn["images"]]
+        before = f"{len(job.earlier)} of these {len(images)} pictures were made before the app was restarted."
+        return {**drawn, "images": images, "notice": " ".join(filter(None, [drawn["notice"], before]))}
+
+    def _show_lost(self, paths: tuple[Path, ...], text: str, job: Job) -> Shown:
+        """Show what there is of a job that was cut off."""
+        images = [views.read_entry(path, self.files) for path in paths]
+        drawn: ResultValue = {**drawing.EMPTY, "phase": "stopped", "text": text, "images": images}
+        return drawn, keep_pictures_of(paths, drawn, self.files, job)
 
     # -- the form
 
@@ -300,8 +332,7 @@ class MakingTabEvents:
         def find(kept: object, browser: gr.Request) -> Iterator[Updates]:
             yield {self.result: gr.skip()}  # a generator that yields nothing would empty its outputs
             known = kept.get("job") if isinstance(kept, dict) else None
-            for drawn, now_kept in self.jobs.find(browser, kept=known):
-                yield {self.result: drawn} | ({saved_results: now_kept} if now_kept else {})
+            yield from self._updates(self.jobs.find(browser, kept=known), saved_results)
 
         restored = demo.load(
             self.restore,

@@ -28,6 +28,21 @@ def title_of(request: Txt2ImgRequest) -> str:
     return words if len(words) <= MAX_TITLE else f"{words[: MAX_TITLE - 1]}…"
 
 
+def summary_of(shown: Shown) -> str:
+    """Return what the line says of a result."""
+    return shown[0]["text"]
+
+
+def running_text(now: JobNow, text: str) -> str:
+    """Return what a running job says of itself; `text` if it is neither stopping nor paused."""
+    if now.stopping:
+        return "Stopping…"
+    if not now.paused:
+        return text
+    between = now.step is not None and not now.step.step
+    return "Paused (Resume is under Jobs)" if between else f"{text}, then a pause"
+
+
 @dataclass(kw_only=True)
 class MakingJob(JobView[Shown]):
     """Pictures that are finished stand in the gallery while the job runs."""
@@ -47,7 +62,8 @@ class MakingJob(JobView[Shown]):
             self.preview = drawing.preview_url(now.step.preview)
             self.preview_note = drawing.preview_note(now.step)
         images = self._finished_images(now)
-        return drawing.running(now.step, now.request, images, self.preview, self.preview_note), None
+        drawn = drawing.running(now.step, now.request, images, self.preview, self.preview_note)
+        return {**drawn, "text": running_text(now, drawn["text"])}, None
 
     def finished(self, now: JobNow) -> Shown:
         return cast(Shown, now.outcome)

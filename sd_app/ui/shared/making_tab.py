@@ -14,7 +14,7 @@ from .components import Fields
 from .controls import (
     advanced_block,
     faster_block,
-    go_row,
+    generate_row,
     parameter_drop,
     part_title,
     prompt_block,
@@ -70,7 +70,7 @@ def build_making_tab(
             if tab.canvas:
                 canvas = canvas_block(tab.canvas, files, studio.settings.max_pixels)
                 start["strength"], steps_run = strength_block()
-            generate, stop = go_row()
+            generate, add, stop = generate_row()
             addons = addon_block(studio)
             own = tab.own_fields()
             sizes = size_block(
@@ -92,6 +92,7 @@ def build_making_tab(
         prompts=prompts,
         addons=addons,
         generate=generate,
+        add=add,
         stop=stop,
         result=result,
         drop=drop,

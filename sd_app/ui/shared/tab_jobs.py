@@ -9,20 +9,20 @@ import gradio as gr
 
 from ...queue import Job, JobQueue
 from .errors import error_sentence
-from .job_events import Asked, JobView, ShownT, show_job
-from .toasts import warn
+from .job_events import Asked, JobView, ShownT, draw_job, show_job
+from .toasts import tell, warn
 from .visitors import owner_of, page_of
 
 
 @dataclass(frozen=True, kw_only=True)
 class TabJobs(Generic[ShownT]):
-    """What a tab shows of the jobs that are shown in it, one after the other."""
+    """What a tab shows of its jobs, one after the other. A page shows one at a time."""
 
     tab: str
     queue: JobQueue
     mode: str
     view_of: Callable[[Job | None], JobView[ShownT]]  # None: nothing was asked for yet
-    _following: set[str] = field(default_factory=set)  # pages that show this tab's jobs as they run
+    _shows: dict[str, object] = field(default_factory=dict)  # page -> what stands for its running event
     _lock: Lock = field(default_factory=Lock)
 
     def ask(self, ask: Callable[[], Asked], browser: gr.Request) -> Generator[ShownT, None, None]:
@@ -30,40 +30,41 @@ class TabJobs(Generic[ShownT]):
         yield from self.events(ask, owner_of(browser), page_of(browser))
 
     def events(
-        self,
-        ask: Callable[[], Asked],
-        owner: str,
-        page: str = "",
-        *,
-        view: JobView[ShownT] | None = None,
+        self, ask: Callable[[], Asked], owner: str, page: str = "", *, view: JobView[ShownT] | None = None
     ) -> Generator[ShownT, None, None]:
         """Do so for an owner, on a page. It never raises: errors become words, in `view` if it is given.
 
-        If the page shows a job of this tab already, that goes on, and comes to this one when its turn is.
+        The page has no job on its way, so what still shows one there has lost its connection, and ends.
         """
-        view = view or self.view_of(None)
+        try:
+            self._submit(ask(), owner)
+        except Exception as error:  # noqa: BLE001  # whatever is wrong with what was asked, the page says so
+            yield (view or self.view_of(None)).failed(error_sentence(error, self.mode), None)
+            return
+        yield from self._show(owner, page, self._claim(page))
+
+    def add(self, ask: Callable[[], Asked], browser: gr.Request) -> Generator[ShownT, None, None]:
+        """Put one more job into the line while the page shows another; that comes to this one in its turn."""
+        yield from self.added(ask, owner_of(browser), page_of(browser))
+
+    def added(self, ask: Callable[[], Asked], owner: str, page: str = "") -> Generator[ShownT, None, None]:
+        """Do so for an owner, on a page."""
         try:
             asked = ask()
             with self._lock:
-                shown = page in self._following
-                self.queue.submit(
-                    owner,
-                    asked.kind,
-                    asked.request,
-                    title=asked.title,
-                    details=asked.details,
-                    work=asked.work,
-                )
-                self._following.add(page)
-        except Exception as error:  # noqa: BLE001  # whatever is wrong with what was asked, the page says so
-            message = error_sentence(error, self.mode)
-            if page in self._following:
-                warn(message)
-            else:
-                yield view.failed(message, None)
+                job = self._submit(asked, owner)
+                ticket = None if page in self._shows else self._claim(page)
+        except Exception as error:  # noqa: BLE001  # as above; what is shown stays
+            warn(error_sentence(error, self.mode))
             return
-        if not shown:
-            yield from self._show(owner, page)
+        tell(f"Added to the line. {self.queue.now(job).waiting_text}.")
+        if ticket is not None:
+            yield from self._show(owner, page, ticket)
+
+    def _submit(self, asked: Asked, owner: str) -> Job:
+        return self.queue.submit(
+            owner, asked.kind, asked.request, title=asked.title, details=asked.details, work=asked.work
+        )
 
     def find(self, browser: gr.Request, *, kept: object = None) -> Generator[ShownT, None, None]:
         """Show the tab's job to a page that was opened anew: one that is alive, or what one's own came to.
@@ -76,24 +77,60 @@ class TabJobs(Generic[ShownT]):
         """Do so for an owner, on a page."""
         with self._lock:
             job = self.queue.of_tab(self.tab, owner)
-            if job is None or page in self._following:
+            if job is None or page in self._shows:
                 return
             if job.ended and (job.owner != owner or job.id == kept or (job.told and job.outcome is None)):
                 return
-            self._following.add(page)
-        yield from self._show(owner, page)
+            ticket = self._claim(page)
+        yield from self._show(owner, page, ticket)
 
-    def _show(self, owner: str, page: str) -> Generator[ShownT, None, None]:
+    def show(self, browser: gr.Request, event: gr.EventData) -> Generator[ShownT, None, None]:
+        """Show the job that a press in the line asks for, or what the tab should show.
+
+        An event that shows jobs on this page already ends: it may have lost its connection.
+        """
+        asked = event._data.get("id") if isinstance(event._data, dict) else None
+        yield from self.shown(asked, owner_of(browser), page_of(browser))
+
+    def shown(self, job_id: object, owner: str, page: str = "") -> Generator[ShownT, None, None]:
+        """Do so for an owner, on a page."""
+        try:
+            job = self.queue.find(job_id, owner) if isinstance(job_id, str) else None
+        except ValueError as error:
+            warn(error_sentence(error, self.mode))
+            return
+        if job is not None and job.ended:
+            now = self.queue.now(job)
+            if now.tab == self.tab and page not in self._shows:
+                yield draw_job(self.view_of(job), now)
+            return
+        with self._lock:
+            ticket = self._claim(page)
+        yield from self._show(owner, page, ticket)
+
+    def _claim(self, page: str) -> object:
+        """Begin to show jobs on a page; what showed them before ends."""
+        ticket = self._shows[page] = object()
+        return ticket
+
+    def _show(self, owner: str, page: str, ticket: object) -> Generator[ShownT, None, None]:
         """Show what is alive of the tab's jobs, one after the other, and what one's quick ones came to."""
-        shown: list[Job] = []
+        seen: list[Job] = []
         try:
             while True:
                 with self._lock:
                     job = self.queue.of_tab(self.tab, owner)
-                    if job is None or job in shown or (job.ended and job.owner != owner):
-                        self._following.discard(page)
+                    if job is None or job in seen or (job.ended and job.owner != owner):
+                        self._release(page, ticket)
                         return
-                shown.append(job)
-                yield from show_job(self.queue, job, self.view_of(job))
+                seen.append(job)
+                for drawn in show_job(self.queue, job, self.view_of(job)):
+                    if self._shows.get(page) is not ticket:
+                        return
+                    yield drawn
         finally:
-            self._following.discard(page)
+            self._release(page, ticket)
+
+    def _release(self, page: str, ticket: object) -> None:
+        if self._shows.get(page) is ticket:
+            del self._shows[page]

@@ -22,6 +22,7 @@ STYLES = (  # of two rules of equal weight the later one holds
     "header/header.css",
     "header/badge.css",
     "header/add_model.css",
+    "line/line.css",
 )
 THEMES = ("system", "light", "dark")
 

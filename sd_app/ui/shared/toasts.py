@@ -17,6 +17,11 @@ def warn(text: str) -> None:
     gr.Warning(html.escape(text))
 
 
+def tell(text: str) -> None:
+    """Show a plain text that nothing is wrong with; the event goes on."""
+    gr.Info(html.escape(text))
+
+
 def refusal(text: str) -> gr.Error:
     """Return what to raise in an event to end it with a plain text. Never catch it: its str() is its repr."""
     return gr.Error(html.escape(text), print_exception=False)

@@ -1,0 +1,24 @@
+// What the line of jobs works out, without a browser.
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { countWords, isLost } from "../../sd_app/ui/line/line.js";
+
+const waiting = { state: "waiting" };
+const running = { state: "running" };
+
+test("the line is said in a few words", () => {
+  assert.equal(countWords({ jobs: [] }), "");
+  assert.equal(countWords({ jobs: [running] }), "1 running");
+  assert.equal(countWords({ jobs: [running, waiting, waiting], more: 3 }), "1 running, 5 waiting");
+  assert.equal(countWords({ jobs: [waiting], paused: true }), "1 waiting, paused");
+});
+
+test("a block has lost its job when the line has news and it has none", () => {
+  const at = { busy: true, drawnAt: 10_000, job: running, newsAt: 20_000, now: 20_500 };
+  assert.equal(isLost(at), true);
+  assert.equal(isLost({ ...at, busy: false }), false);
+  assert.equal(isLost({ ...at, newsAt: 10_500 }), false); // a slow step: the line has no news either
+  assert.equal(isLost({ ...at, drawnAt: 19_000 }), false);
+  assert.equal(isLost({ ...at, job: undefined, newsAt: 10_000 }), true); // it has ended
+  assert.equal(isLost({ ...at, job: undefined, drawnAt: 19_000 }), false); // and its end is on the way
+});
