@@ -2,8 +2,8 @@
 
 Gradio copies the page's configuration, 0.7 MB, for every new session, of programs too, and keeps 10,000 of
 them. The copy serves links to a filled page alone, which this app does not offer. It also makes a component
-anew for every update, 0.4 MB of them once a page is open, although the browser has what was updated: kept here
-are only those that read what comes back from the browser in another way.
+anew for every update, 0.4 MB of them once a page is open, although the browser has what was updated: of those
+only the ones are kept that read what comes back from the browser in another way.
 """
 
 from collections.abc import AsyncIterator
