@@ -55,6 +55,22 @@ def test_a_session_holds_no_copy_of_the_page(demo: gr.Blocks) -> None:
     assert len(session.blocks_config.blocks) > 100  # the page is there all the same
 
 
+def test_a_session_keeps_a_component_only_if_it_reads_otherwise_now(demo: gr.Blocks) -> None:
+    session: Any = sessions(demo)[uuid.uuid4().hex]
+    built = demo.default_config.blocks
+    (first, slider), (second, other) = [item for item in built.items() if isinstance(item[1], gr.Slider)][:2]
+    asked = {**slider.constructor_args, "render": False}
+    session[first] = shown = gr.Slider(**{**asked, "value": 2, "visible": False})
+    assert session[first] is shown  # which Gradio answers from
+    session[second] = gr.Slider(**{**other.constructor_args, "render": False, "maximum": 1000})
+    assert session[first] is slider
+    session[first] = gr.Slider(**asked)
+    assert session[second].maximum == 1000
+    session[second] = gr.Slider(**{**other.constructor_args, "render": False})
+    session[first] = gr.Slider(**asked)
+    assert session[second] is other
+
+
 def test_no_more_than_the_latest_sessions_are_kept_and_a_forgotten_one_goes_on(demo: gr.Blocks) -> None:
     holder = sessions(demo)
     with httpx.Client() as client:
