@@ -188,20 +188,6 @@ def test_our_picture_dropped_anywhere_fills_the_form(page: Page, outputs_dir: Pa
     expect(seed_field(page)).to_have_value(saved.stem.split("-")[1])
 
 
-def test_a_closed_page_gives_its_turn_to_the_next_one(page: Page) -> None:
-    other = page.context.new_page()
-    other.goto(page.url)
-    number(other, "Pictures").fill("100")
-    number(other, "Steps").fill("150")
-    generate(other)
-    other.wait_for_selector(RUNNING)
-    generate(page)
-    page.wait_for_selector(".result[data-phase=waiting]")
-    expect(page.locator(".result-text")).to_have_text("Waiting for 1 job before you")
-    other.close()
-    page.wait_for_selector(DONE)
-
-
 def test_a_bad_value_shows_its_error_and_the_next_job_runs(page: Page) -> None:
     generate(page)
     page.wait_for_selector(DONE)

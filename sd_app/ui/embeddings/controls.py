@@ -99,9 +99,9 @@ def space_block() -> Fields:
         }
 
 
-def usual_space(mode: str) -> str:
+def usual_space(mode: object) -> str:
     """Return the space that a mode of the tab begins with; a walk's ends are then the plain pictures."""
-    request_type = {"walk": WalkRequest, "plane": PlaneRequest}.get(mode, BlendRequest)
+    request_type = {"walk": WalkRequest, "plane": PlaneRequest}.get(str(mode), BlendRequest)
     return str(request_fields(request_type)["space"].default)
 
 
