@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,10 +11,14 @@ from gradio_client.exceptions import AppError
 from PIL import Image
 
 from sd_app import Settings, Studio, Txt2ImgRequest
-from sd_app.queue import DONE, FAILED, RUNNING, STOPPED, WAITING, JobQueue
+from sd_app.queue import DONE, FAILED, RUNNING, STOPPED, WAITING, JobQueue, KeptLine
+from sd_app.requests import Step
 from sd_app.ui import build_ui, make_queue
+from sd_app.ui.api.endpoints import job_endpoint
+from sd_app.ui.shared.files import PictureFiles
+from sd_app.ui.shared.studio_protocol import OnStep
 
-from .waiting import busy
+from .waiting import busy, ended
 
 LONG = {"prompt": "a cat", "num_inference_steps": 1000, "num_images": 100}
 SHORT = {"prompt": "a cat", "num_inference_steps": 2, "seed": 7}
@@ -86,7 +91,7 @@ def test_a_status_tells_the_place_then_the_steps_then_the_end(
         first, second = submit(client, LONG), submit(client, LONG)
         assert [status(client, job)["state"] for job in (first, second)] == [WAITING, WAITING]
         assert [status(client, job)["ahead"] for job in (first, second)] == [1, 2]
-    now = wait_for(client, first, lambda now: now["progress"] and now["progress"]["step"] > 1)  # type: ignore[index]
+    now = wait_for(client, first, lambda now: now["progress"] and now["progress"]["step"] > 10)  # type: ignore[index]
     assert now["state"] == RUNNING
     assert 0 < now["progress"]["fraction"] < 1  # type: ignore[index]
     assert now["progress"]["num_images"] == 100  # type: ignore[index]
@@ -198,3 +203,42 @@ def test_a_visitor_of_a_shared_page_sees_no_job_of_another(studio: Studio, rando
         assert mine.predict(job, api_name="/result")["images"]
     finally:
         demo.close()
+
+
+def test_a_call_that_was_to_be_kept_goes_on_and_answers_with_all_its_pictures(
+    random_models: Path, tmp_path: Path
+) -> None:
+    studio = Studio(Settings(models_dir=random_models, outputs_dir=tmp_path, model="model-a", batch_size=1))
+    files = PictureFiles(tmp_path, shared=False, copies=set())
+
+    def next_start() -> JobQueue:
+        queue = JobQueue(kept=KeptLine(tmp_path))
+        job_endpoint("txt2img", studio, queue, files)
+        return queue
+
+    queue, make = next_start(), studio.txt2img
+
+    def end_after_one(request: Txt2ImgRequest, on_step: OnStep) -> object:
+        def told(step: Step) -> None:
+            on_step(step)
+            if step.paths and queue._kept:
+                queue._kept.close()  # as the end of the process does; the later pictures are not written down
+
+        return make(request, told)
+
+    queue.restore()
+    queue.register(replace(queue._kinds["http txt2img"], make=end_after_one))
+    request = Txt2ImgRequest(prompt="a cat", model="model-a", seed=7, num_images=4, num_inference_steps=2)
+    job = queue.submit("me", "http txt2img", request, details={"key": "mine"})
+    ended(queue, job)
+    again = next_start()
+    again.restore()
+    (now,) = again.jobs("me")
+    found = again.find(job.id, "me")
+    ended(again, found)
+    assert now.details["key"] == "mine"
+    assert found.state == DONE
+    answer = again.now(found).outcome
+    assert isinstance(answer, dict)
+    assert answer["seeds"] == [7, 8, 9, 10]
+    assert len(list(tmp_path.glob("2*/*.png"))) == len(answer["images"]) == 4

@@ -15,6 +15,7 @@ from .limits import OWNER, Limits
 
 PULSE_SECONDS = 0.5  # the longest silence of a follower, so that it can notice that nobody listens
 FRAME_SECONDS = 0.1  # the shortest time between two steps worth drawing
+CLOSING_SECONDS = 5.0  # that the running job has to hear that the app ends
 REMEMBERED = 20  # ended jobs of one owner that can be found again
 REMEMBERED_OF_ALL = 500
 
@@ -107,6 +108,11 @@ class JobQueue:
             self._write()
             if self._kept is not None:
                 self._kept.close()
+            if self._running is not None:
+                # A process that ends in the middle of a library's work would be aborted.
+                self._running.stopping = True
+                self._changed.notify_all()
+                self._changed.wait_for(lambda: self._running is None, CLOSING_SECONDS)
 
     @property
     def note(self) -> str:

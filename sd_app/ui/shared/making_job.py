@@ -53,11 +53,11 @@ class MakingJob(JobView[Shown]):
     preview_note: str = ""
 
     def waiting(self, now: JobNow) -> Shown:
-        return drawing.waiting(now), None
+        return {**drawing.waiting(now), "images": self._finished_images(now)}, None
 
     def running(self, now: JobNow) -> Shown:
         if now.step is None:
-            return drawing.begun(), None
+            return {**drawing.begun(), "images": self._finished_images(now)}, None
         if now.step.preview:
             self.preview = drawing.preview_url(now.step.preview)
             self.preview_note = drawing.preview_note(now.step)
