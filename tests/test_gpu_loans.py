@@ -228,7 +228,7 @@ def borrower(random_settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Any:
 
 
 def test_a_borrowed_job_tells_its_steps_and_can_be_stopped(borrower: Any) -> None:
-    request = Txt2ImgRequest(prompt="a cat", model="model-a", seed=7, num_images=3, num_inference_steps=3)
+    request = Txt2ImgRequest(prompt="a cat", model="model-a", seed=7, num_images=3, num_inference_steps=100)
     steps: list[Step] = []
     assert borrower.txt2img(request, steps.append).seeds == (7, 8, 9)
     assert steps[0].text == "Asking for a GPU for 10 s"

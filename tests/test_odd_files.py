@@ -369,10 +369,10 @@ def test_numbers_that_are_none_are_said_when_read_and_from_then_on(tmp_path, pla
     save_file(plain["sd1"] | {UNET + "out.2.bias": NAN}, tmp_path / "black.safetensors")
     assert len(studio_of(tmp_path).models()) == 2  # no header tells
     with pytest.raises(
-        ValueError, match=r"its U-Net holds numbers that are none .*, in conv_out.bias for one"
+        ValueError, match=r"its U-Net holds values that are not numbers .*, for example in conv_out.bias"
     ):
         draw(tmp_path, "black")
-    assert "its U-Net holds numbers that are none" in refusal(tmp_path, "black")
+    assert "its U-Net holds values that are not numbers" in refusal(tmp_path, "black")
     save_file(plain["sd1"], tmp_path / "black.safetensors")
     assert draw(tmp_path, "black")
 

@@ -175,10 +175,10 @@ def test_a_second_set_of_averaged_weights_is_neither_loaded_nor_counted(tmp_path
 @pytest.mark.parametrize(
     ("spoil", "message"),
     [
-        (lambda t: t.pop("model.diffusion_model.out.2.bias"), "U-Net lacks 1 tensors, conv_out.bias for one"),
+        (lambda t: t.pop("model.diffusion_model.out.2.bias"), "U-Net lacks 1 tensors, for example conv_out.bias"),
         (
             lambda t: t.pop("first_stage_model.decoder.conv_in.bias"),
-            "VAE lacks 1 tensors, decoder.conv_in.bias",
+            "VAE lacks 1 tensors, for example decoder.conv_in.bias",
         ),
         (
             lambda t: t.pop("cond_stage_model.transformer.text_model.final_layer_norm.bias"),
@@ -200,7 +200,7 @@ def test_a_second_set_of_averaged_weights_is_neither_loaded_nor_counted(tmp_path
         ),
         (
             lambda t: t.pop("model.diffusion_model.middle_block.1.proj_in.weight"),
-            "its U-Net lacks 1 tensors, mid_block.attentions.0.proj_in.weight",
+            "its U-Net lacks 1 tensors, for example mid_block.attentions.0.proj_in.weight",
         ),
     ],
 )

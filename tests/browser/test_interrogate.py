@@ -173,7 +173,8 @@ def test_errors_and_stop_lose_nothing(tab: Locator, heart: Path, monkeypatch: py
     slow_down(monkeypatch)
     tab.get_by_role("button", name="Interrogate", exact=True).click()
     # Asked at every frame: a running search shows its second phrase for a moment only.
-    tab.page.wait_for_function("document.querySelectorAll('.words[data-phase=running] .chip').length > 1")
+    begun = "document.querySelector('.words[data-phase=running] .result-prompt')?.textContent"
+    tab.page.wait_for_function(f"{begun}?.startsWith('a picture, ')")
     tab.page.keyboard.press("Escape")
     expect(found(tab, "stopped")).to_be_visible()
     assert prompt(tab).startswith("a picture, ")

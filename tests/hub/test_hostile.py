@@ -331,7 +331,7 @@ def test_a_pipeline_that_is_no_name_is_refused(hub, kind):
 @pytest.mark.parametrize("side", [float("inf"), "x", [64, 64], -8, True, 10**9])
 def test_a_sample_size_that_is_none_is_refused(hub, side):
     change(hub, UNET_CONFIG, sample_size=side)
-    assert "the sample_size in its unet/config.json must be a whole number of 1..1024" in refused()
+    assert "the sample_size in its unet/config.json must be a whole number from 1 to 1024" in refused()
 
 
 def test_a_number_too_large_for_a_float_is_refused(hub):

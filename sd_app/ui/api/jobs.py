@@ -188,6 +188,6 @@ def _progress(step: Step) -> Answer:
     names = ("text", "step", "num_steps", "image_index", "num_images")
     eta = step.eta_seconds
     return {name: getattr(step, name) for name in names} | {
-        "fraction": round(step.fraction, 4),
+        "fraction": round(step.fraction, 6),
         "eta_seconds": None if eta is None else round(eta, 1),
     }
