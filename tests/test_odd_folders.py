@@ -317,7 +317,9 @@ def test_numbers_that_are_none_are_said_when_read_and_from_then_on(copied_model)
     change(copied_model / UNET, lambda t: t | {"conv_out.bias": t["conv_out.bias"] * float("nan")})
     assert len(studio_of(copied_model.parent).models()) == 1
     for _ in range(2):
-        with pytest.raises(ValueError, match="model-a cannot be used: its U-Net holds values that are not numbers"):
+        with pytest.raises(
+            ValueError, match="model-a cannot be used: its U-Net holds values that are not numbers"
+        ):
             load_folder(copied_model, torch.float32)
     assert studio_of(copied_model.parent).models() == []
 

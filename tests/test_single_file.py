@@ -175,7 +175,10 @@ def test_a_second_set_of_averaged_weights_is_neither_loaded_nor_counted(tmp_path
 @pytest.mark.parametrize(
     ("spoil", "message"),
     [
-        (lambda t: t.pop("model.diffusion_model.out.2.bias"), "U-Net lacks 1 tensors, for example conv_out.bias"),
+        (
+            lambda t: t.pop("model.diffusion_model.out.2.bias"),
+            "U-Net lacks 1 tensors, for example conv_out.bias",
+        ),
         (
             lambda t: t.pop("first_stage_model.decoder.conv_in.bias"),
             "VAE lacks 1 tensors, for example decoder.conv_in.bias",
