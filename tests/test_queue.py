@@ -23,6 +23,7 @@ from sd_app.queue import (
     JobQueue,
     Kind,
     Limits,
+    job_queue,
     work_of,
 )
 from sd_app.queue.job_queue import REMEMBERED
@@ -213,6 +214,16 @@ def test_following_is_silent_no_longer_than_a_pulse() -> None:
         assert next(events)
         assert next(events) is None
     ended(queue, job)
+
+
+def test_the_oldest_of_all_may_be_the_one_too_many_of_its_owner(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(job_queue, "REMEMBERED", 2)
+    monkeypatch.setattr(job_queue, "REMEMBERED_OF_ALL", 3)
+    queue = queue_of(echo)
+    for owner in ("me", "me", "you", "me", "they", "you"):
+        job = queue.submit(owner, "job", owner)
+        ended(queue, job)
+    assert [now.owner for now in queue.jobs("")] == ["you", "they", "me"]
 
 
 def test_what_has_ended_is_small_and_there_are_only_so_many() -> None:

@@ -295,8 +295,9 @@ class JobQueue:
         if job.keep:
             self._ended.append(job)
             own = [ended for ended in self._ended if ended.owner == job.owner]
-            for old in (*own[:-REMEMBERED], *self._ended[:-REMEMBERED_OF_ALL]):
-                self._ended.remove(old)
+            forgotten = set(own[:-REMEMBERED])
+            left = [ended for ended in self._ended if ended not in forgotten]
+            self._ended = left[-REMEMBERED_OF_ALL:]
         self._tell(job)
 
     def _write(self) -> None:
