@@ -216,6 +216,19 @@ def test_following_is_silent_no_longer_than_a_pulse() -> None:
     ended(queue, job)
 
 
+def test_what_the_line_itself_dies_of_fails_one_job_and_the_next_one_runs() -> None:
+    def summary(outcome: object) -> str:
+        if outcome == "odd":
+            raise KeyError(outcome)
+        return "fine"
+
+    queue = JobQueue(say=lambda error: "a fault")
+    queue.register(Kind(name="job", make=echo, summary=summary))
+    odd, fine = (queue.submit("me", "job", request) for request in ("odd", "fine"))
+    ended(queue, odd, fine)
+    assert [(now.state, now.failure) for now in queue.jobs("me")] == [(DONE, ""), (FAILED, "a fault")]
+
+
 def test_the_oldest_of_all_may_be_the_one_too_many_of_its_owner(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(job_queue, "REMEMBERED", 2)
     monkeypatch.setattr(job_queue, "REMEMBERED_OF_ALL", 3)

@@ -315,23 +315,40 @@ class JobQueue:
     def _work(self) -> None:
         """Run one job after the other; the thread ends when nothing waits."""
         while True:
-            with self._changed:
-                self._running = None
-                if self._paused or not self._line:
-                    self._works = False
-                    self._tell_line()
+            try:
+                if not self._work_once():
                     return
-                job = self._running = self._line.pop(0)
-                job.state, job.tries = RUNNING, job.tries + 1
-                job.after = self._kept.newest() if self._kept else ""
+            except Exception as error:  # noqa: BLE001  # a fault of the line: the next one runs
+                self._give_up(error)
+
+    def _work_once(self) -> bool:
+        """Run the next job; return whether there was one."""
+        with self._changed:
+            self._running = None
+            if self._paused or not self._line:
+                self._works = False
                 self._tell_line()
-            assert job.context is not None
-            state, outcome, failure = job.context.run(self._run, job)
-            with self._changed:
-                self._running = None
-                job.outcome, job.failure = outcome, failure
-                job.summary = "" if outcome is None else job.kind.summary(outcome)
-                self._end(job, state)
+                return False
+            job = self._running = self._line.pop(0)
+            job.state, job.tries = RUNNING, job.tries + 1
+            job.after = self._kept.newest() if self._kept else ""
+            self._tell_line()
+        assert job.context is not None
+        state, outcome, failure = job.context.run(self._run, job)
+        with self._changed:
+            job.outcome, job.failure = outcome, failure
+            job.summary = "" if outcome is None else job.kind.summary(outcome)
+            self._running = None
+            self._end(job, state)
+        return True
+
+    def _give_up(self, error: Exception) -> None:
+        """End the running job, which could not be begun, or not be ended as it came."""
+        with self._changed:
+            job, self._running = self._running, None
+            if job is not None and not job.ended:
+                job.failure = self._say(error)
+                self._end(job, FAILED)
 
     def _run(self, job: Job) -> tuple[str, object, str]:
         """Run one job; return its last state, what is kept of its result, and why it failed."""
