@@ -1,4 +1,4 @@
-"""A quarter of an hour of four clients; two minutes of it are run by .ci/run."""
+"""A quarter of an hour of four clients at a real server."""
 
 import pytest
 
