@@ -11,6 +11,7 @@ from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from .api.clients import ClientsMiddleware
 from .shared.guarded import FailureMiddleware
 from .shared.scripts import INLINE, UI
 from .shared.visitors import VisitorMiddleware
@@ -41,6 +42,7 @@ def middleware(mode: str) -> list[Middleware]:
         Middleware(RouteMiddleware),
         Middleware(FailureMiddleware, mode=mode),
         Middleware(VisitorMiddleware),
+        Middleware(ClientsMiddleware),
     ]
     if mode == "local":
         # Without this a web page could reach the app under a name of its own that points to 127.0.0.1.
