@@ -21,7 +21,8 @@ SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
 # All that the page and clients need. Gradio has more: links that keep a visitor's form on disk, streams,
 # recordings, run history, documentation.
 ROUTES = re.compile(
-    r"/(config|theme\.css|favicon\.ico|robots\.txt|login|logout|(assets|static|scripts)/.+)?/?"
+    r"/(config|theme\.css|favicon\.ico|robots\.txt|login|logout|(assets|static|scripts)/.+"
+    r"|inside/(ask|job|stop))?/?"
     r"|/gradio_api/(info|config|theme\.css|app_id|login_check|startup-events|upload|upload_progress|cancel|reset"
     r"|user|queue/(join|data|status)|heartbeat/[^/]+|(call|run)/.+|file=.+)/?"
 )
