@@ -1,6 +1,6 @@
 """All panels of Look inside, in the order in which they are shown."""
 
-from . import fewer_steps, film, guidance_panels, word_panels
+from . import encoder_layers, fewer_steps, film, guidance_panels, unet_panels, word_panels
 from .panel import Panel
 
 PANELS: tuple[Panel, ...] = (
@@ -8,6 +8,8 @@ PANELS: tuple[Panel, ...] = (
     fewer_steps.PANEL,
     *word_panels.PANELS,
     *guidance_panels.PANELS,
+    *unet_panels.PANELS,
+    encoder_layers.PANEL,
 )
 
 
