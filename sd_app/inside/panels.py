@@ -1,6 +1,6 @@
 """All panels of Look inside, in the order in which they are shown."""
 
-from . import encoder_layers, fewer_steps, film, guidance_panels, unet_panels, word_panels
+from . import encoder_layers, fewer_steps, film, guidance_panels, parting_panel, unet_panels, word_panels
 from .panel import Panel
 
 PANELS: tuple[Panel, ...] = (
@@ -9,6 +9,7 @@ PANELS: tuple[Panel, ...] = (
     *word_panels.PANELS,
     *guidance_panels.PANELS,
     *unet_panels.PANELS,
+    parting_panel.PANEL,
     encoder_layers.PANEL,
 )
 

@@ -15,6 +15,7 @@ from difflib import SequenceMatcher
 from functools import cached_property
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -50,6 +51,11 @@ class Parting:
         if what == ATTENTION or self.final is None:
             return float(self.distances[what].max(initial=0))
         return self.final
+
+    def shares(self, what: str) -> Floats:
+        """Return a distance at each pair as a share of what it becomes."""
+        becomes = self._becomes(what)
+        return self.distances[what] / becomes if becomes > 0 else self.distances[what]
 
     def step(self, what: str) -> int | None:
         """Return the step of a, from 1 as people count, at which something parts."""
@@ -142,8 +148,8 @@ def why_not_latents(a: Recording, b: Recording) -> str:
         return f"The latents have different sizes, {sizes}, so their distance cannot be told."
     if not same_space(a, b):
         return (
-            f"The models {a.facts.model} and {b.facts.model} do not keep pictures in the same latents, so their"
-            " distance would mean nothing."
+            f"The models {a.facts.model} and {b.facts.model} do not keep pictures in the same latents, so"
+            " their distance would mean nothing."
         )
     return ""
 
@@ -159,12 +165,11 @@ def same_space(a: Recording, b: Recording) -> bool:
 def _beside(a: Recording, b: Recording) -> list[str]:
     """Say what else differs than the words."""
     said: list[str] = []
-    if a.facts.model != b.facts.model:
-        said.append(
-            f"They are of two models, {a.facts.model} and {b.facts.model}: not only the words differ."
-        )
+    model, other = a.facts.model, b.facts.model
+    if model != other:
+        said.append(f"They are of two models, {model} and {other}: not only the words differ.")
     elif a.facts.model_stamp != b.facts.model_stamp:
-        said.append(f"The file of {a.facts.model} has changed between both runs: not only the words differ.")
+        said.append(f"The file of {model} has changed between both runs: not only the words differ.")
     if not (a.noise.shape == b.noise.shape and bool((a.noise == b.noise).all())):
         said.append("They began from different noise, so they are apart from the first step on.")
     return said
@@ -202,10 +207,8 @@ def attention_distance(
     for module in modules or a.attention.modules:
         maps_a = of_words(a.attention.at(module, pair[0], number_a), text_a.words)
         maps_b = of_words(b.attention.at(module, pair[1], number_b), text_b.words)
-        total = sum(
-            (_apart(maps_a, maps_b, i, j) for i, j in lines), start=maps_a.new_zeros(maps_a.shape[1:])
-        )
-        found.append(float(total.mean()) / 2)
+        apart = torch.stack([_apart(maps_a, maps_b, i, j) for i, j in lines])
+        found.append(float(apart.sum(dim=0).mean()) / 2)
     return float(np.mean(found))
 
 
