@@ -1,10 +1,18 @@
 """All panels of Look inside, in the order in which they are shown."""
 
-from . import encoder_layers, fewer_steps, film, guidance_panels, parting_panel, unet_panels, word_panels
+from . import (
+    encoder_layers,
+    fewer_steps,
+    film_panel,
+    guidance_panels,
+    parting_panel,
+    unet_panels,
+    word_panels,
+)
 from .panel import Panel
 
 PANELS: tuple[Panel, ...] = (
-    film.PANEL,
+    film_panel.PANEL,
     fewer_steps.PANEL,
     *word_panels.PANELS,
     *guidance_panels.PANELS,
