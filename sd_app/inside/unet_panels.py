@@ -143,7 +143,7 @@ def make_cuts(look: Look) -> PanelFiles:
     """Make the picture with each of the named cuts."""
     cuts = [cut for cut in all_cuts(look) if cut.named]
     if not cuts:
-        raise ValueError("this U-Net has none of the parts that are cut out here")
+        raise ValueError("This U-Net has none of the parts that are cut out here.")
     again = [with_cuts(look, [cut]) for cut in cuts]
     said = [verdict(cut, each) for cut, each in zip(cuts, again, strict=True)]
     return PanelFiles(
