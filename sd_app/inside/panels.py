@@ -1,6 +1,14 @@
 """All panels of Look inside, in the order in which they are shown."""
 
-from . import fewer_steps, film_panel, guidance_panels, word_panels
+from . import (
+    encoder_layers,
+    fewer_steps,
+    film_panel,
+    guidance_panels,
+    parting_panel,
+    unet_panels,
+    word_panels,
+)
 from .panel import Panel
 
 PANELS: tuple[Panel, ...] = (
@@ -8,6 +16,9 @@ PANELS: tuple[Panel, ...] = (
     fewer_steps.PANEL,
     *word_panels.PANELS,
     *guidance_panels.PANELS,
+    *unet_panels.PANELS,
+    parting_panel.PANEL,
+    encoder_layers.PANEL,
 )
 
 
