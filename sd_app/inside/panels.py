@@ -1,6 +1,6 @@
 """All panels of Look inside, in the order in which they are shown."""
 
-from . import fewer_steps, film, guidance_panels, word_panels
+from . import fewer_steps, film, guidance_panels, latent_panels, start_panels, vae_loss, word_panels
 from .panel import Panel
 
 PANELS: tuple[Panel, ...] = (
@@ -8,6 +8,9 @@ PANELS: tuple[Panel, ...] = (
     fewer_steps.PANEL,
     *word_panels.PANELS,
     *guidance_panels.PANELS,
+    *latent_panels.PANELS,
+    vae_loss.PANEL,
+    *start_panels.PANELS,
 )
 
 
