@@ -231,7 +231,7 @@ def test_a_borrowed_job_tells_its_steps_and_can_be_stopped(borrower: Any) -> Non
     request = Txt2ImgRequest(prompt="a cat", model="model-a", seed=7, num_images=3, num_inference_steps=100)
     steps: list[Step] = []
     assert borrower.txt2img(request, steps.append).seeds == (7, 8, 9)
-    assert steps[0].text == "Asking for a GPU for 10 s"
+    assert steps[0].text == "Asking for a GPU for 23 s"  # three pictures of a hundred steps
     assert steps[-1].step >= 1
 
     def stop_after_one(step: Step) -> None:

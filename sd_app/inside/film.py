@@ -16,7 +16,7 @@ from ..pictures.films import film_bytes
 from ..probes.recording import CONDITIONAL, GUIDED, UNCONDITIONAL, Recording
 from .decided import Decision, decide
 from .look import Look
-from .panel import EXACT, Panel, PanelFiles
+from .panel import PanelFiles
 
 NOISY = "noisy"
 ROWS = {
@@ -159,16 +159,3 @@ def decision_table(recording: Recording, decisions: Sequence[Decision]) -> list[
     shown = [f"step_{frame // recording.facts.order + 1}" for frame in decisions[0].frames[:-1]]
     head: list[object] = ["what", "decided_at_step", *shown, "finished"]
     return [head, *([one.what, one.step(recording), *one.values] for one in decisions)]
-
-
-PANEL = Panel(
-    name="film",
-    title="How the noise became the picture",
-    seen="Each picture is what the model would draw if it had to finish at that step, from the words alone."
-    " The finished picture stands last.",
-    not_shown="It does not show why: these are the model's guesses, not its reasons.",
-    formula="x0 = (x_t − √(1−a) ε) / √a, with ε the U-Net's output with the prompt, without it, or guided:"
-    " ε_u + w (ε_c − ε_u); a is the share of the signal's variance at the step.",
-    exactness=EXACT,
-    make=make_film,
-)

@@ -1,11 +1,20 @@
 """Look inside, as the studio offers it. Importing it is cheap; torch loads with the first call."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..requests import InsideRequest, InsideResult, Step, Txt2ImgRequest
+from ..requests import (
+    InsideRequest,
+    InsideResult,
+    KeptRecording,
+    LookAnswer,
+    LookFacts,
+    PanelShown,
+    Step,
+    Txt2ImgRequest,
+)
 from ..settings import Settings
 
 if TYPE_CHECKING:
@@ -15,6 +24,7 @@ if TYPE_CHECKING:
     from ..probes.recording import Recording
     from ..weights.model_manager import ModelManager
     from .look import Look
+    from .page import Looked, PictureAlone
     from .record import RecordedPicture
 
     Picture = Image.Image | str | Path
@@ -138,9 +148,40 @@ class LooksInside(ABC):
 
         return Look(manager, recording, on_step=on_step)
 
+    def look_at_picture(self, image: "Image.Image", reason: str) -> "PictureAlone":
+        """Return a picture that could not be recorded, for this reason: some panels need no recording."""
+        manager = self._ready_manager()
+        from .page import PictureAlone
+
+        return PictureAlone(manager=manager, image=image, reason=reason)
+
+    def look_facts(self, looked: "Looked") -> LookFacts:
+        """Return what there is to be seen of what `look` or `look_at_picture` returned. Runs nothing."""
+        from . import page
+
+        return page.look_facts(looked)
+
+    def look_answer(
+        self, looked: "Looked", panel: str, action: str, given: Mapping[str, object]
+    ) -> LookAnswer:
+        """Answer what is done in a panel, `given` by its names. Raise ValueError in words."""
+        from . import page
+
+        return page.answer(looked, panel, action, given)
+
+    def look_files(self, looked: "Looked", panel: str) -> PanelShown:
+        """Make a panel's files of what is looked at. What cannot be shown is said in them."""
+        from . import page
+
+        return page.panel_files(looked, panel)
+
     def recordings(self) -> list[str]:
         """List the recordings that are kept, by name, the newest first."""
         return [path.name for path in self._recordings().paths()]
+
+    def describe_recording(self, name: str) -> KeptRecording:
+        """Return what a list says of a recording that is kept; the same errors as open_recording."""
+        return self._recordings().describe(name)
 
     def open_recording(self, name: str) -> "Recording":
         """Return a recording that is kept. Raise ValueError if it is gone, damaged or of another version."""

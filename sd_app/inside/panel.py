@@ -9,6 +9,7 @@ from PIL import Image
 
 from ..probes.recording import Recording
 from ..weights.model_manager import ModelManager
+from .actions import Action
 from .look import Look
 
 EXACT, MEASURED, APPROXIMATE = "exact", "measured", "approximate"
@@ -47,3 +48,4 @@ class Panel:
     # Makes it of any picture that could not be recorded; None: it needs a recording.
     make_of_picture: Callable[[ModelManager, Image.Image], PanelFiles] | None = None
     makes_pictures: bool = False  # it makes pictures of its own, which takes as long as they do
+    actions: tuple[Action, ...] = ()  # what can be done in it on the page

@@ -1,15 +1,15 @@
 """All panels of Look inside, in the order in which they are shown."""
 
-from . import fewer_steps, film, guidance_panels, latent_panels, start_panels, vae_loss, word_panels
+from . import fewer_steps, film_panel, guidance_panels, latent_panels, start_panels, vae_loss, word_panels
 from .panel import Panel
 
 PANELS: tuple[Panel, ...] = (
-    film.PANEL,
+    film_panel.PANEL,
     fewer_steps.PANEL,
-    *word_panels.PANELS,
-    *guidance_panels.PANELS,
     *latent_panels.PANELS,
     vae_loss.PANEL,
+    *word_panels.PANELS,
+    *guidance_panels.PANELS,
     *start_panels.PANELS,
 )
 

@@ -7,9 +7,9 @@ from collections import OrderedDict
 from itertools import count
 from pathlib import Path
 
-from ..requests import Txt2ImgRequest
+from ..requests import KeptRecording, Txt2ImgRequest
 from .recording import Recording
-from .recording_file import load_recording, save_recording
+from .recording_file import load_recording, read_about, save_recording
 
 MAX_MEMORY = 256 * 2**20  # bytes: some 800 pictures of the embedded model, 50 of SD 1.5, 8 of SDXL
 MAX_DISK = 2 * 10**9  # bytes of all recordings that are kept
@@ -69,10 +69,20 @@ class RecordingFolder:
 
     def load(self, name: str) -> Recording:
         """Return a recording by its file's name. Raise ValueError if it is not there or cannot be read."""
+        return load_recording(self._find(name))
+
+    def _find(self, name: str) -> Path:
         path = self.folder / name
         if path.parent != self.folder or path not in self.paths():
             raise ValueError("this recording is not kept any more (record the picture again)")
-        return load_recording(path)
+        return path
+
+    def describe(self, name: str) -> KeptRecording:
+        """Return what a list says of a recording. Raise ValueError if it is not there or cannot be read."""
+        path = self._find(name)
+        request = read_about(path)
+        size = path.stat().st_size
+        return KeptRecording(name=name, prompt=request.prompt, seed=request.seed, size_bytes=size)
 
     def _prune(self, newest: Path) -> None:
         left = self._max_bytes

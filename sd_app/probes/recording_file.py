@@ -24,6 +24,7 @@ from .recording import Attention, Features, ReadText, Recording, Row, RunFacts
 
 FORMAT, VERSION = "sd_app recording", "1"
 MAX_BYTES = 512 * 10**6  # of one recording
+MAX_HEADER = 8 * 10**6
 KINDS: dict[str, type[Txt2ImgRequest]] = {
     "txt2img": Txt2ImgRequest,
     "img2img": Img2ImgRequest,
@@ -125,6 +126,24 @@ def load_recording(path: Path) -> Recording:
         return _read(load(data), metadata)
     except (SafetensorError, *_ODD) as error:
         raise ValueError(f"{path.name} is a damaged recording (record the picture again)") from error
+
+
+def read_about(path: Path) -> Txt2ImgRequest:
+    """Return what a recording's header says was asked, without pictures. Reads no tensor.
+
+    Raise ValueError for a file that is no recording, or of another version.
+    """
+    try:
+        with path.open("rb") as file:
+            start = file.read(8)
+            data = start + file.read(min(int.from_bytes(start, "little"), MAX_HEADER))
+    except OSError as error:
+        raise ValueError(f"{path.name} cannot be read: {error.strerror or 'it is not a file'}") from error
+    metadata = _metadata_in(data, path)
+    request = read_parameters(metadata.get("parameters", ""), Txt2ImgRequest).request
+    if metadata.get("version") != VERSION or request is None:
+        raise ValueError(f"{path.name} is a recording of another version (record the picture again)")
+    return request
 
 
 def _metadata_in(data: bytes, path: Path) -> dict[str, str]:

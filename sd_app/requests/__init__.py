@@ -59,7 +59,15 @@ from .interrogating_results import (
     RankedPhrase,
     Score,
 )
-from .looking_inside import InsideRequest, InsideResult, PanelShown
+from .looking_inside import (
+    InsideRequest,
+    InsideResult,
+    KeptRecording,
+    LookAnswer,
+    LookFacts,
+    PanelFacts,
+    PanelShown,
+)
 from .making import (
     MAX_NUM_IMAGES,
     MAX_PROMPT,
@@ -131,10 +139,14 @@ __all__ = [
     "InterrogateResult",
     "InterrogateStep",
     "Jump",
+    "KeptRecording",
     "KeptScore",
+    "LookAnswer",
+    "LookFacts",
     "MatchRequest",
     "MatchResult",
     "NearWord",
+    "PanelFacts",
     "PanelShown",
     "PlaneRequest",
     "PlaneResult",

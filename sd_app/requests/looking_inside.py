@@ -78,3 +78,47 @@ class InsideResult:
     seconds: float = 0.0
     notice: str = ""  # what of its parameters was not taken, and what was not run
     stopped: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class LookAnswer:
+    """What a panel answers to something that was done on the page."""
+
+    numbers: Mapping[str, object] = field(default_factory=dict)  # as JSON has them, and numpy arrays
+    pictures: Mapping[str, Image.Image] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class PanelFacts:
+    """One panel, as the page offers it."""
+
+    name: str
+    title: str
+    seen: str
+    not_shown: str
+    formula: str
+    exactness: str
+    why_not: str  # a sentence where it cannot be shown
+    makes_pictures: bool  # it takes as long as pictures do
+    running: tuple[str, ...] = ()  # its actions that wait for their turn in the line of jobs
+
+
+@dataclass(frozen=True, kw_only=True)
+class LookFacts:
+    """What is looked at: a recording, or a picture alone."""
+
+    panels: tuple[PanelFacts, ...]
+    picture: Image.Image  # as the model made it
+    clock: Mapping[str, object] = field(default_factory=dict)  # the steps taken; empty of a picture alone
+    about: Mapping[str, object] = field(default_factory=dict)  # prompt, model, seed, size, ...
+    notes: tuple[str, ...] = ()  # what was not run at which steps
+
+
+@dataclass(frozen=True, kw_only=True)
+class KeptRecording:
+    """A recording that is kept, as a list names it."""
+
+    name: str
+    prompt: str
+    seed: int | None
+    size_bytes: int

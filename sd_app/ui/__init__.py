@@ -9,6 +9,8 @@ from .embeddings.tab import embeddings_tab
 from .header.header import header
 from .img2img.tab import IMG2IMG
 from .inpaint.tab import INPAINT
+from .inside.desk import Desk
+from .inside.tab import inside_tab
 from .interrogate.tab import interrogate_tab
 from .shared.errors import error_text
 from .shared.files import PictureFiles
@@ -54,7 +56,7 @@ def make_queue(studio: PageStudio, *, kept: bool = False) -> JobQueue:
     )
 
 
-def build_ui(studio: PageStudio, queue: JobQueue | None = None) -> gr.Blocks:
+def build_ui(studio: PageStudio, queue: JobQueue | None = None) -> GuardedBlocks:
     """Build the page of a studio: header, tabs, API. Launch it with theme_options and launch_options.
 
     `queue` is made by make_queue if it is not given.
@@ -72,6 +74,7 @@ def build_ui(studio: PageStudio, queue: JobQueue | None = None) -> gr.Blocks:
     ) as demo:
         shared = settings.mode != "local"
         files = PictureFiles(settings.outputs_dir, shared=shared, copies=demo.upload_file_set)
+        demo.desk = desk = Desk(studio, queue, files)
         top = header(studio, queue, demo=demo)
         model = models[0] if models else None
         with gr.Tabs(elem_id="tabs"):
@@ -81,8 +84,10 @@ def build_ui(studio: PageStudio, queue: JobQueue | None = None) -> gr.Blocks:
             ]
             search, match = interrogate_tab(studio, queue, files, picker=top.picker)
             making_tabs.append(embeddings_tab(studio, queue, files, picker=top.picker, model=model))
+            inside = inside_tab(studio, queue, files, desk)
         search.wire(demo, top.line)
         match.wire(demo, top.line)
+        inside.wire(demo, top.line)
         for tab in making_tabs:
             tab.wire(demo, top.line)
             if top.add_model is not None:
@@ -90,6 +95,7 @@ def build_ui(studio: PageStudio, queue: JobQueue | None = None) -> gr.Blocks:
             receiver = Receiver(tab=tab)
             receiver.wire()
             search.wire_sender(tab.result)
+            inside.wire_sender(tab.result)
             for other in making_tabs:
                 if other is not tab:
                     receiver.wire_mover(other.prompts.notice)

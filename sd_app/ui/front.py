@@ -11,6 +11,7 @@ from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from .api.clients import ClientsMiddleware
 from .shared.guarded import FailureMiddleware
 from .shared.scripts import INLINE, UI
 from .shared.visitors import VisitorMiddleware
@@ -20,7 +21,8 @@ SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
 # All that the page and clients need. Gradio has more: links that keep a visitor's form on disk, streams,
 # recordings, run history, documentation.
 ROUTES = re.compile(
-    r"/(config|theme\.css|favicon\.ico|robots\.txt|login|logout|(assets|static|scripts)/.+)?/?"
+    r"/(config|theme\.css|favicon\.ico|robots\.txt|login|logout|(assets|static|scripts)/.+"
+    r"|inside/(ask|job|stop))?/?"
     r"|/gradio_api/(info|config|theme\.css|app_id|login_check|startup-events|upload|upload_progress|cancel|reset"
     r"|user|queue/(join|data|status)|heartbeat/[^/]+|(call|run)/.+|file=.+)/?"
 )
@@ -40,6 +42,7 @@ def middleware(mode: str) -> list[Middleware]:
         Middleware(RouteMiddleware),
         Middleware(FailureMiddleware, mode=mode),
         Middleware(VisitorMiddleware),
+        Middleware(ClientsMiddleware),
     ]
     if mode == "local":
         # Without this a web page could reach the app under a name of its own that points to 127.0.0.1.

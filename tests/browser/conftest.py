@@ -13,6 +13,7 @@ from sd_app import Settings, Studio
 from sd_app.queue import JobQueue
 from sd_app.requests import Encoding
 from sd_app.ui import build_ui, choose_access, launch_options, make_queue, theme_options
+from sd_app.ui.inside.desk import Desk
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 ARGUMENTS = [
@@ -27,6 +28,7 @@ ARGUMENTS = [
 ]
 PATIENCE = 60_000  # milliseconds; the machine may be busy
 QUEUES: dict[str, JobQueue] = {}  # the line of jobs of each page that is served, by its address
+DESKS: dict[str, Desk] = {}  # and what is looked into
 
 expect.set_options(timeout=PATIENCE)
 
@@ -77,6 +79,7 @@ def served(settings: Settings, root_path: str = "") -> Iterator[str]:
     _, url, _ = demo.launch(prevent_thread_lock=True, quiet=True, **options)
     studio.warm_up()
     QUEUES[url] = queue
+    DESKS[url] = demo.desk
     yield url
     demo.close()
 

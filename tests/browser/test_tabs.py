@@ -117,7 +117,7 @@ def test_no_tab_moves_when_another_one_is_chosen(page: Page, width: int) -> None
 
 def test_on_a_phone_each_tab_keeps_its_place_and_a_new_one_begins_at_its_top(page: Page) -> None:
     page.set_viewport_size({"width": 390, "height": 844})
-    page.evaluate("window.scrollTo(0, 600)")
+    page.wait_for_function("() => { window.scrollTo(0, 600); return window.scrollY === 600 }")
     page.locator("#tab-inpaint-button").evaluate("b => b.click()")
     expect_shown(page, "inpaint")
     page.wait_for_function("document.querySelector('#tab-inpaint').getBoundingClientRect().top >= 0")

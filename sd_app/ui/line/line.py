@@ -33,8 +33,10 @@ WHAT = {
     "switch": "Phrases off and on",
     "numbers": "Numbers of a prompt",
     "look_up": "Nearest words",
+    "inside": "Look inside",
+    "look": "Look inside",
 }
-TABS = ("txt2img", "img2img", "inpaint", "interrogate", "match", "embeddings")
+TABS = ("txt2img", "img2img", "inpaint", "interrogate", "match", "embeddings", "inside")
 
 
 class Row(TypedDict):

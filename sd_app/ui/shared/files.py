@@ -18,6 +18,7 @@ from PIL import Image
 
 from ...metadata import parse_infotext, read_infotext
 from .components import ServedFile
+from .made_pictures import MadePictures
 from .result_values import ImageEntry
 
 MAX_PATH = 4096  # characters
@@ -42,6 +43,7 @@ class PictureFiles:
         self._folder = outputs_dir.resolve()
         self._key = secrets.token_bytes(32) if shared else None
         self._copies = copies
+        self.made = MadePictures()
 
     def file(self, path: Path) -> ServedFile:
         """Copy a picture or film where Gradio serves it from; return what its clients take for a file."""
@@ -93,7 +95,13 @@ class PictureFiles:
 
     def entry(self, path: Path, infotext: str, seed: object) -> ImageEntry:
         """Return one entry of a result's gallery."""
-        return {"file": self.file(path), "name": path.name, "seed": exact(seed), "infotext": infotext}
+        return {
+            "file": self.file(path),
+            "name": path.name,
+            "seed": exact(seed),
+            "infotext": infotext,
+            "look": self.made.token_of(path),
+        }
 
     def read_entry(self, path: Path) -> ImageEntry:
         """Return the gallery entry of a saved picture by what its file says."""

@@ -74,7 +74,7 @@ watchPage();
 const hasFiles = (event) => [...(event.dataTransfer?.types ?? [])].includes("Files");
 
 function handOver(files) {
-  const place = shown(".canvas, .uploads");
+  const place = shown(".canvas, .uploads, .inside-drop");
   if (!place || !files.length) return false;
   place.dispatchEvent(new CustomEvent("pictures", { detail: files }));
   return true;

@@ -52,9 +52,9 @@ TARGETS = (
 def result_block(name: str, *classes: str) -> gr.HTML:
     """Make the result block of the tab of this name.
 
-    It triggers `reuse`, `use_seed`, and `send_NAME` for each other tab of TARGETS.
+    It triggers `reuse`, `use_seed`, `look`, and `send_NAME` for each other tab of TARGETS.
     """
-    return job_block(name, EMPTY, "shared/result", "reuse", "use_seed", classes=classes)
+    return job_block(name, EMPTY, "shared/result", "reuse", "use_seed", "look", classes=classes)
 
 
 def job_block(name: str, value: JobValue, files: str, *events: str, classes: tuple[str, ...] = ()) -> gr.HTML:

@@ -41,6 +41,7 @@ class ImageEntry(NamedFile):
     caption: NotRequired[str]
     views: NotRequired[list[View]]
     drift: NotRequired[DriftValue | None]
+    look: NotRequired[str]  # the token by which its film is asked for; see made_pictures.py
 
 
 class StartPicture(TypedDict):

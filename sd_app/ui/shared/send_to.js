@@ -34,3 +34,9 @@ export function blankCanvas(_, width, height) {
 export function openTabs(...ids) {
   for (const id of ids) document.getElementById(id)?.click();
 }
+
+// Open the tab "Look inside" and return the picture that a result shows: its own file, not another view of it.
+export function lookedAt(result) {
+  openTabs("tab-inside-button");
+  return shownImage(result);
+}

@@ -22,9 +22,13 @@ from ...requests import (
     InsideResult,
     InterrogateRequest,
     InterrogateResult,
+    KeptRecording,
     KeptScore,
+    LookAnswer,
+    LookFacts,
     MatchRequest,
     MatchResult,
+    PanelShown,
     PlaneRequest,
     PlaneResult,
     RowReport,
@@ -88,6 +92,21 @@ class SuggestedModel(Protocol):
     def line(self) -> str: ...
 
 
+class RecordedPicture(Protocol):
+    """A picture recorded again, and whether it is the same one."""
+
+    @property
+    def recording(self) -> Any: ...
+    @property
+    def sentence(self) -> str: ...
+    @property
+    def is_identical(self) -> bool: ...
+    @property
+    def notes(self) -> tuple[str, ...]: ...
+    @property
+    def recording_name(self) -> str: ...
+
+
 class PageStudio(Protocol):
     """The studio, as the page calls it; see sd_app/studio.py for what each method does."""
 
@@ -145,6 +164,37 @@ class PageStudio(Protocol):
         count: int = 8,
         on_step: OnStep | None = None,
     ) -> RowReport: ...
+
+    # -- how a picture came about; recordings and looks are the studio's own: the page hands them back
+
+    def film_of(self, request: Txt2ImgRequest) -> Any: ...
+    def record_again(
+        self,
+        request: Txt2ImgRequest,
+        picture: Image.Image,
+        on_step: OnStep | None = None,
+        *,
+        announce: Callable[[int], None] | None = None,
+    ) -> RecordedPicture: ...
+    def record_picture(
+        self,
+        picture: str | Path,
+        on_step: OnStep | None = None,
+        *,
+        init_image: Any = None,
+        mask_image: Any = None,
+        announce: Callable[[int], None] | None = None,
+    ) -> RecordedPicture: ...
+    def recordings(self) -> list[str]: ...
+    def describe_recording(self, name: str) -> KeptRecording: ...
+    def open_recording(self, name: str) -> Any: ...
+    def look(self, recording: Any) -> Any: ...
+    def look_at_picture(self, image: Image.Image, reason: str) -> Any: ...
+    def look_facts(self, looked: Any) -> LookFacts: ...
+    def look_answer(
+        self, looked: Any, panel: str, action: str, given: Mapping[str, object]
+    ) -> LookAnswer: ...
+    def look_files(self, looked: Any, panel: str) -> PanelShown: ...
 
     # -- memory, and models of the hub
 

@@ -7,6 +7,7 @@ const TOP = "#tabs > .tab-wrapper";
 const TAB = '[role="tab"]';
 const NAME = "Glass-box Studio";
 const PATIENCE = 20_000; // milliseconds that a linked part of the page may take to be there
+const SETTLING = 1_000; // milliseconds in which a tab that is shown finds its height
 const FADED = 28; // pixels at the ends of the row of tabs that are hard to read
 const LABELS = [
   ["#tabs", "Parts of the studio"],
@@ -94,9 +95,16 @@ function keepScroll(id) {
   if (before && before !== id) scrolled.set(before, window.scrollY);
   const old = window.scrollY;
   before = id;
-  requestAnimationFrame(() =>
-    window.scrollTo({ top: scrolled.get(id) ?? Math.min(old, barTop()), behavior: "instant" }),
-  );
+  const until = performance.now() + SETTLING;
+  requestAnimationFrame(() => scrollBack(id, scrolled.get(id) ?? Math.min(old, barTop()), until));
+}
+
+// A tab that was just shown may not have its height yet, and a page scrolls no further than it is tall.
+function scrollBack(id, top, until) {
+  if (before !== id) return;
+  window.scrollTo({ top, behavior: "instant" });
+  if (window.scrollY < Math.floor(top) && performance.now() < until)
+    requestAnimationFrame(() => scrollBack(id, top, until));
 }
 
 const barTop = () => Math.max(0, document.querySelector(TOP).getBoundingClientRect().top + window.scrollY);

@@ -23,6 +23,8 @@ STYLES = (  # of two rules of equal weight the later one holds
     "header/badge.css",
     "header/add_model.css",
     "line/line.css",
+    "inside/inside.css",
+    "inside/panels.css",
 )
 THEMES = ("system", "light", "dark")
 

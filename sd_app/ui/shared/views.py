@@ -51,6 +51,7 @@ def entries(result: Txt2ImgResult, files: PictureFiles) -> list[ImageEntry]:
             "caption": caption(result, index),
             "views": _views(result, index, name.removesuffix(".png"), files),
             "drift": _drift(result, index),
+            "look": files.made.token_of(result.paths[index]) if result.paths else "",
         }
         for index, ((file, name), infotext, seed) in enumerate(known)
     ]

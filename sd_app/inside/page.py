@@ -1,0 +1,140 @@
+"""Look inside as the page shows it: what there is to see, and the answer to what is done in a panel."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from PIL import Image
+
+from ..probes.recording import Recording
+from ..requests import (
+    Img2ImgRequest,
+    InpaintRequest,
+    LookAnswer,
+    LookFacts,
+    PanelFacts,
+    PanelShown,
+    Step,
+    Txt2ImgRequest,
+)
+from ..weights.model_manager import ModelManager
+from . import report
+from .actions import Action, Given
+from .look import Look
+from .panel import Panel
+from .panels import PANELS, find_panels
+
+TRAINING_STEPS = 1000  # if a scheduler does not say
+
+
+@dataclass(kw_only=True)
+class PictureAlone:
+    """A picture that could not be recorded, and why: some panels need no recording."""
+
+    manager: ModelManager
+    image: Image.Image
+    reason: str
+    on_step: Callable[[Step], None] | None = None
+
+
+Looked = Look | PictureAlone
+
+
+def look_facts(looked: Looked) -> LookFacts:
+    """Return what the page shows of a recording before any panel is opened. Runs nothing."""
+    if isinstance(looked, PictureAlone):
+        return LookFacts(panels=tuple(_facts(panel, looked) for panel in PANELS), picture=looked.image)
+    recording = looked.recording
+    return LookFacts(
+        panels=tuple(_facts(panel, looked) for panel in PANELS),
+        picture=recording.decoded,
+        clock=clock_of(recording),
+        about=about(recording),
+        notes=recording.notes,
+    )
+
+
+def _facts(panel: Panel, looked: Looked) -> PanelFacts:
+    if isinstance(looked, Look):
+        why_not = panel.why_not(looked.recording)
+    else:
+        alone = panel.make_of_picture or any(action.of_picture for action in panel.actions)
+        why_not = "" if alone else looked.reason
+    return PanelFacts(
+        name=panel.name,
+        title=panel.title,
+        seen=panel.seen,
+        not_shown=panel.not_shown,
+        formula=panel.formula,
+        exactness=panel.exactness,
+        why_not=why_not,
+        makes_pictures=panel.makes_pictures,
+        running=tuple(action.name for action in panel.actions if action.runs),
+    )
+
+
+def clock_of(recording: Recording) -> Mapping[str, object]:
+    """Return the steps that were taken: what the one scrubber goes through. The finished picture follows."""
+    order = recording.facts.order
+    calls = [step * order for step in range(recording.num_steps)]
+    training = recording.facts.scheduler_config.get("num_train_timesteps", TRAINING_STEPS)
+    return {
+        "calls": calls,  # the U-Net's call with which each step begins
+        "num_calls": recording.num_calls,  # the frame of the finished picture
+        "timesteps": [float(recording.timesteps[call]) for call in calls],
+        "sigmas": [float(recording.sigmas[call]) for call in calls],  # noise over signal
+        "guided": [call in recording.guided_calls for call in calls],
+        "shallow": [call in recording.shallow_calls for call in calls],
+        "training_steps": training if isinstance(training, int) else TRAINING_STEPS,
+    }
+
+
+def about(recording: Recording) -> Mapping[str, object]:
+    """Return what was asked, and what made it."""
+    request, facts = recording.request, recording.facts
+    kinds: dict[type[Txt2ImgRequest], str] = {InpaintRequest: "inpaint", Img2ImgRequest: "img2img"}
+    return {
+        "prompt": request.prompt,
+        "negative_prompt": request.negative_prompt,
+        "kind": kinds.get(type(request), "txt2img"),
+        "model": facts.model,
+        "sampler": request.scheduler,
+        "steps": recording.num_steps,
+        "guidance_scale": request.guidance_scale,
+        "seed": request.seed,
+        "width": request.width,
+        "height": request.height,
+        "cells": list(recording.latents.shape[-2:]),
+        "device": facts.device,
+        "dtype": facts.dtype,
+        "is_full": recording.attention is not None or recording.features is not None,
+    }
+
+
+def answer(looked: Looked, panel_name: str, action_name: str, given: Given) -> LookAnswer:
+    """Do something in a panel. Raise ValueError in words for what cannot be done."""
+    panel, action = find_action(panel_name, action_name)
+    if isinstance(looked, PictureAlone):
+        if action.of_picture is None:
+            raise ValueError(looked.reason)
+        return action.of_picture(looked.manager, looked.image, given)
+    if reason := panel.why_not(looked.recording):
+        raise ValueError(reason)
+    return action.answer(looked, given)
+
+
+def find_action(panel_name: str, action_name: str) -> tuple[Panel, Action]:
+    """Return a panel and one of its actions. Raise ValueError for unknown names."""
+    [panel] = find_panels((panel_name,))
+    for action in panel.actions:
+        if action.name == action_name:
+            return panel, action
+    known = ", ".join(action.name for action in panel.actions) or "none"
+    raise ValueError(f"the panel {panel.name} has no such action (it has {known})")
+
+
+def panel_files(looked: Looked, panel_name: str) -> PanelShown:
+    """Make a panel's files: PNG, NPZ, CSV, films; or say why not."""
+    [panel] = find_panels((panel_name,))
+    if isinstance(looked, PictureAlone):
+        return report.show_picture(looked.manager, panel, looked.image, looked.reason)
+    return report.show(looked, panel)

@@ -1,0 +1,122 @@
+"""The tab "Look inside", as a person uses it: the ways in, the clock, and what the panels have in common."""
+
+import base64
+import io
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+from playwright.sync_api import Locator, Page, expect
+
+from sd_app.inside import film
+from sd_app.probes.recording import Recording
+from tests.browser.conftest import DESKS
+from tests.browser.steps import choose, done, generate
+
+PROMPT = "a red cat on the beach"
+
+
+def looked(page: Page, prompt: str = PROMPT) -> Locator:
+    """Make a picture, press Look inside, and return the open recording."""
+    tab = page.locator("#tab-txt2img")
+    generate(tab, prompt)
+    expect(done(tab)).to_be_visible()
+    tab.get_by_role("button", name="Look inside").click()
+    inside = page.locator(".inside[data-phase=done]")
+    expect(inside).to_be_visible()
+    return inside
+
+
+def opened(page: Page, panel: str) -> Locator:
+    """Open a panel, and return it when its first view stands."""
+    section = page.locator(f".look-panel[data-panel={panel}]")
+    if section.get_attribute("data-open") == "false":
+        section.locator(".look-head").click()
+    expect(section.locator(".look-box[data-ready=true]")).to_be_visible()
+    return section
+
+
+def look_of(page: Page) -> Any:
+    """Return the studio's own look behind the open recording."""
+    address = next(url for url in DESKS if page.url.startswith(url))
+    return DESKS[address].find(page.locator(".inside").get_attribute("data-key")).looked
+
+
+def recording_of(page: Page) -> Recording:
+    recording: Recording = look_of(page).recording
+    return recording
+
+
+def pixels(image: Locator) -> np.ndarray:
+    """Return the pixels of a picture that is shown as a data URL."""
+    data = (image.get_attribute("src") or "").partition(",")[2]
+    return np.asarray(Image.open(io.BytesIO(base64.b64decode(data))).convert("RGB"))
+
+
+@pytest.fixture
+def inside(page: Page) -> Locator:
+    return looked(page)
+
+
+def test_a_result_is_looked_into_and_one_scrubber_moves_the_film(inside: Locator) -> None:
+    page = inside.page
+    expect(inside.locator(".inside-sentence")).to_contain_text("the same to the byte")
+    expect(inside.locator(".inside-sentence")).to_contain_text("The recording has")
+    recording = recording_of(page)
+    assert recording.attention
+    look = look_of(page)
+    section = opened(page, "film")
+    shown = section.locator("figure[data-row=conditional] img")
+    assert (pixels(shown) == np.asarray(recording.decoded)).all()
+
+    # By keyboard: three steps back from the finished picture, with nothing in focus.
+    for _ in range(3):
+        page.keyboard.press("ArrowLeft")
+    frame = recording.num_calls - 3
+    expect(inside.locator(".clock-step")).to_have_text(f"Step {frame + 1} of {recording.num_calls}")
+    expect(inside.locator(".clock-level")).to_contain_text(f"{recording.timesteps[frame]:.0f} of 1000")
+    for row in film.ROWS:
+        tile = section.locator(f"figure[data-row={row}]")
+        expect(tile).to_have_attribute("data-waiting", "false")
+        [expected] = film.frames(look, row, [frame])
+        assert (pixels(tile.locator("img")) == np.asarray(expected)).all(), row
+
+    # A frame of the strip moves the clock, and the keys Home and End lead to its ends.
+    section.locator(".film-strip button").first.click()
+    expect(inside.locator(".clock-step")).to_have_text(f"Step 1 of {recording.num_calls}")
+    page.keyboard.press("End")
+    expect(inside.locator(".clock-step")).to_have_text("Finished picture")
+    page.locator(".clock-range").fill("1")
+    expect(inside.locator(".clock-step")).to_have_text(f"Step 2 of {recording.num_calls}")
+
+    # Its files.
+    with page.expect_download() as waiting:
+        section.get_by_role("button", name="NPZ").click()
+    saved = np.load(waiting.value.path())
+    assert np.array_equal(saved["latents"], recording.latents.float().numpy())
+
+
+def test_a_reloaded_page_shows_what_was_open_and_kept_recordings_open_without_a_run(
+    inside: Locator,
+) -> None:
+    page = inside.page
+    page.reload()
+    page.locator("#tab-inside-button").click()
+    expect(page.locator(".inside-words")).to_have_text(PROMPT)
+    opened(page, "film")
+    page.locator(".inside-kept button").first.click()
+    expect(page.locator(".inside-sentence")).to_contain_text("kept on disk: nothing was run")
+    assert recording_of(page).request.prompt == PROMPT
+
+
+def test_a_file_that_holds_no_parameters_is_said_in_words(page: Page, tmp_path: Path) -> None:
+    page.locator("#tab-inside-button").click()
+    path = tmp_path / "holiday.png"
+    Image.new("RGB", (64, 64), "blue").save(path)
+    choose(page.locator("#tab-inside"), "Open picture", path)
+    expect(page.locator(".inside-sentence")).to_contain_text("holiday.png holds no parameters")
+    expect(page.locator(".inside-clock")).to_be_hidden()
+    page.locator(".look-panel[data-panel=film] .look-head").click()
+    expect(page.locator(".look-panel[data-panel=film] .look-why")).to_contain_text("holds no parameters")
