@@ -193,7 +193,7 @@ def poke_curve(pokes: Sequence[Poked], *, width: int = 900, height: int = 420) -
         label = f"poked at step {each.call // order + 1}: {each.verdict}"
         axes.plot(steps, _of_a_log(each.distances), color=color, marker=".", label=label)
         axes.plot(steps, _of_a_log(each.unnoticed), color=color, linestyle=":", linewidth=1)
-    axes.plot([], [], color="0.5", linestyle=":", linewidth=1, label="had the U-Net taken no notice")
+    axes.plot([], [], color="0.5", linestyle=":", linewidth=1, label="if the U-Net ignored it")
     axes.set(
         xlabel="step (the last one is the end)", ylabel="distance of x_t from the recorded run", yscale="log"
     )
@@ -227,7 +227,7 @@ def poke_sheet(pokes: Sequence[Poked]) -> Image.Image:
                 heat(each.lengths[-1], limit, size),
             ),
         ]
-    return sheet(tiles, title="One cell poked on the way, and the run gone on with", columns=3)
+    return sheet(tiles, title="One cell poked on the way, and the run continued", columns=3)
 
 
 def poke_table(pokes: Sequence[Poked]) -> list[list[object]]:
@@ -259,7 +259,7 @@ PANELS = (
         name="latents",
         title="The latents",
         seen="The model draws in four channels of a much smaller grid, which the decoder turns into pixels."
-        " One number moved shows what a cell stands for: the frames are measured.",
+        " One number moved shows what a cell stands for: the boxes around what changes are measured.",
         not_shown="It does not show what a channel means, since none of them stands for one thing alone.",
         formula="picture = decoder(latents / scaling factor); a pixel counts as changed from a difference of"
         " 1 of 255 in a channel on, as clearly changed from 8 on. The decoder's normalisation and attention"
@@ -270,12 +270,12 @@ PANELS = (
     Panel(
         name="poke",
         title="A cell poked on the way",
-        seen="One cell of the noisy latents is changed at a step, and the run goes on from there. The curve"
+        seen="One cell of the noisy latents is changed at a step, and the run continues from there. The curve"
         " shows whether the difference heals, stays in its place or spreads.",
         not_shown="It does not show why, and another cell or another size of the poke may end otherwise.",
         formula="x′_k = x_k + 3 spreads in one cell, then the same steps with the same noise; the distance is"
-        " ‖x′_t − x_t‖ with x_t brought to variance 1. Dotted: had the U-Net taken no notice, it would grow"
-        " as the signal's share √a_t / √a_k does.",
+        " ‖x′_t − x_t‖ with x_t brought to variance 1. Dotted: if the U-Net ignored it, it would grow as"
+        " the signal's share √a_t / √a_k does.",
         exactness=EXACT,
         make=make_poke,
         makes_pictures=True,

@@ -112,7 +112,7 @@ class Poked:
             return f"{what}, the picture is the same to the byte."
         return (
             f"{what}; of a length of {self.distances[self.call]:.2f}, {self.distances[-1]:.2f} is left at the"
-            f" end, in {self.touched[-1]} of {self.lengths[0].size} cells (had the U-Net taken no notice,"
+            f" end, in {self.touched[-1]} of {self.lengths[0].size} cells (if the U-Net ignored it,"
             f" {self.unnoticed[-1]:.1f}), and {100 * self.changed_share:.1f} % of the pixels change visibly."
         )
 
