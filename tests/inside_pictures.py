@@ -95,10 +95,7 @@ def words_sheet(look: Look) -> Image.Image:
             sheet(
                 [
                     picture,
-                    *(
-                        (one.label, shown(one.picture, LARGE))
-                        for one in without_words(look, words)
-                    ),
+                    *((one.label, shown(one.picture, LARGE)) for one in without_words(look, words)),
                 ],
                 title="The same noise without the word",
             ),

@@ -1,13 +1,30 @@
 """All panels of Look inside, in the order in which they are shown."""
 
-from . import fewer_steps, film_panel, guidance_panels, word_panels
+from . import (
+    encoder_layers,
+    fewer_steps,
+    film_panel,
+    guidance_panels,
+    latent_panels,
+    parting_panel,
+    start_panels,
+    unet_panels,
+    vae_loss,
+    word_panels,
+)
 from .panel import Panel
 
 PANELS: tuple[Panel, ...] = (
     film_panel.PANEL,
     fewer_steps.PANEL,
+    *latent_panels.PANELS,
+    vae_loss.PANEL,
     *word_panels.PANELS,
     *guidance_panels.PANELS,
+    *unet_panels.PANELS,
+    parting_panel.PANEL,
+    encoder_layers.PANEL,
+    *start_panels.PANELS,
 )
 
 
