@@ -1,11 +1,11 @@
 """All panels of Look inside, in the order in which they are shown."""
 
-from . import fewer_steps, film_panel, guidance_panels, word_panels
+from . import film_panel, guidance_panels, steps_panel, word_panels
 from .panel import Panel
 
 PANELS: tuple[Panel, ...] = (
     film_panel.PANEL,
-    fewer_steps.PANEL,
+    steps_panel.PANEL,
     *word_panels.PANELS,
     *guidance_panels.PANELS,
 )
