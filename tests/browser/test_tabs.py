@@ -81,7 +81,10 @@ def test_arrows_home_and_end_choose_among_tabs_and_one_is_in_the_tab_order(page:
         page.keyboard.press(key)
         expect_shown(page, name)
         expect(page.locator(f"#tab-{name}-button")).to_be_focused()
-    assert [page.locator(f"#tab-{name}-button").evaluate("b => b.tabIndex") for name in TABS] == [0, *[-1] * 5]
+    assert [page.locator(f"#tab-{name}-button").evaluate("b => b.tabIndex") for name in TABS] == [
+        0,
+        *[-1] * 5,
+    ]
     expect(page.locator("#tab-txt2img")).to_have_attribute("aria-labelledby", "tab-txt2img-button")
     choose(page, "interrogate")
     page.locator("#view-words-button").focus()
