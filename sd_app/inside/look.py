@@ -1,7 +1,7 @@
 """What a panel works with: a recording, and the model it was made by, lent when something must be run."""
 
 import threading
-from collections.abc import Callable, Hashable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 import torch
@@ -36,6 +36,9 @@ class Look:
         self.manager = manager
         self.recording = recording
         self.on_step = on_step  # hears of pictures being made; may raise Cancelled
+        # Other recordings that whoever looks may open, to compare with: which there are, and one by its name.
+        self.list_others: Callable[[], Sequence[Mapping[str, object]]] | None = None
+        self.open_other: Callable[[str], Recording] | None = None
         self._here = threading.local()  # the pipeline that this thread is lent
         self._decoded: dict[Hashable, Image.Image] = {}
 

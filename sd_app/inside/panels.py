@@ -1,13 +1,30 @@
 """All panels of Look inside, in the order in which they are shown."""
 
-from . import film_panel, guidance_panels, steps_panel, word_panels
+from . import (
+    encoder_layers,
+    film_panel,
+    guidance_panels,
+    latent_panels,
+    parting_panel,
+    start_panels,
+    steps_panel,
+    unet_panels,
+    vae_loss,
+    word_panels,
+)
 from .panel import Panel
 
 PANELS: tuple[Panel, ...] = (
     film_panel.PANEL,
     steps_panel.PANEL,
+    *latent_panels.PANELS,
+    vae_loss.PANEL,
     *word_panels.PANELS,
     *guidance_panels.PANELS,
+    *unet_panels.PANELS,
+    parting_panel.PANEL,
+    encoder_layers.PANEL,
+    *start_panels.PANELS,
 )
 
 

@@ -12,6 +12,7 @@ from PIL import Image
 from ..images import open_image
 from ..metadata import png_bytes
 from ..probes.kept_recordings import RecordingFolder
+from ..probes.recording import Recording
 from ..requests import InsideRequest, InsideResult, PanelShown, Step
 from ..user_files import spreadsheet_cell
 from ..weights.model_manager import ModelManager
@@ -55,6 +56,8 @@ def look_inside(
             seconds=time.perf_counter() - started,
         )
     look = Look(manager, recorded.recording, on_step=on_step)
+    if other := request.other_picture:
+        look.open_other = lambda _: _record_other(manager, Path(other), request, on_step)
     done: list[PanelShown] = []
     for number, panel in enumerate(panels):
         if on_step:
@@ -69,6 +72,14 @@ def look_inside(
         seconds=time.perf_counter() - started,
         notice=" ".join([*recorded.notes, *recorded.recording.notes]),
     )
+
+
+def _record_other(
+    manager: ModelManager, path: Path, request: InsideRequest, on_step: OnStep | None
+) -> Recording:
+    """Record the picture to be compared with; it began from the same one, if it did. Raise ValueError."""
+    given = open_given(request.init_image, request.mask_image)
+    return record_picture(manager, path, None, **given, on_step=on_step).recording
 
 
 def _step(panel: Panel, number: int, count: int, seconds: float) -> Step:

@@ -20,6 +20,15 @@ def _check_file(name: str, value: object) -> None:
         )
 
 
+def _check_other(name: str, value: object) -> None:
+    if value is not None:
+        _check_file(name, value)
+
+
+def _path_or_none(value: str | Path | None) -> Path | None:
+    return None if value is None else Path(value)
+
+
 def _check_panels(name: str, values: object) -> None:
     names = values if isinstance(values, Sequence) and not isinstance(values, str) else [None]
     if not all(isinstance(value, str) and len(value) < MAX_NAME for value in names):
@@ -31,7 +40,8 @@ class InsideRequest:
     """Ask how a picture came about, by the request in its file.
 
     A picture that began from another one does not hold it: that is given as `init_image`, an inpainting's
-    mask as `mask_image`. `panels` names those to be shown; none means all.
+    mask as `mask_image`. `other_picture` is the file of a second picture, to be compared with. `panels`
+    names those to be shown; none means all.
     """
 
     picture: str | Path = request_field(
@@ -42,6 +52,13 @@ class InsideRequest:
     )
     mask_image: Image.Image | str | Path | None = request_field(
         default=None, modes=("1", "L", "RGB"), label="Mask", help="an inpainting's mask"
+    )
+    other_picture: str | Path | None = request_field(
+        default=None,
+        check=_check_other,
+        keep=_path_or_none,
+        label="Other picture",
+        help="a second picture's file, to see where both ways part",
     )
     panels: tuple[str, ...] = request_field(
         default=(), check=_check_panels, keep=tuple, label="Panels", help="which panels; by default all"

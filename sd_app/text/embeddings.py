@@ -69,7 +69,7 @@ MAX_WINDOWS = 1024  # that one prompt may need: some hundred MB of what Stable D
 class Encoder:
     """Encode prompts with slots; a text met twice is encoded once."""
 
-    def __init__(self, pipe: Pipeline, clip_skip: int = 1) -> None:
+    def __init__(self, pipe: Pipeline, clip_skip: prompts.ClipSkip = 1) -> None:
         self.pipe, self.clip_skip = pipe, clip_skip
         self._texts: dict[tuple[str, int], Tensor] = {}
 

@@ -25,6 +25,8 @@ BRACKET = 1.1
 MAX_WEIGHT = 100.0  # a thousand nested brackets would overflow
 COMMA_LOOKBACK = 20  # a full chunk ends at a comma if one of its last 20 tokens is one
 
+ClipSkip = int | tuple[int, ...]  # the layer that is read, counted from the last; or that of each encoder
+
 _MARKUP = re.compile(r"\\[()\[\]\\]|\\|[(\[\])]|:\s*[+-]?[.\d]+\s*\)|:|[^\\()\[\]:]+")
 _EXPLICIT = re.compile(r":\s*([+-]?(?:\d+\.?\d*|\.\d+))\s*\)")
 _BREAK = re.compile(r"\bBREAK\b")
@@ -146,7 +148,7 @@ def encode(pipe: Pipeline, prompt: str, *, clip_skip: int = 1) -> Tensor:
 
 @torch.no_grad()
 def encode_chunks(
-    pipe: Pipeline, chunks: list[list[Token]], clip_skip: int, edits: dict[int, Tensor] | None = None
+    pipe: Pipeline, chunks: list[list[Token]], clip_skip: ClipSkip, edits: dict[int, Tensor] | None = None
 ) -> Tensor:
     """Encode n chunks to (1, 77*n, D), each in a window of its own; a window met before is not read again.
 
@@ -157,7 +159,7 @@ def encode_chunks(
     sides = [
         torch.cat(
             [
-                _weigh(_encode_window(pipe, index, tokens, clip_skip, edits or {}), tokens)
+                _weigh(_encode_window(pipe, index, tokens, _skip_of(clip_skip, index), edits or {}), tokens)
                 for tokens in chunks
             ],
             dim=1,
@@ -165,6 +167,10 @@ def encode_chunks(
         for index in range(len(pipe.text_encoders))
     ]
     return torch.cat(sides, dim=-1).to(dtype=pipe.text_encoder.dtype)
+
+
+def _skip_of(clip_skip: ClipSkip, index: int) -> int:
+    return clip_skip if isinstance(clip_skip, int) else clip_skip[index]
 
 
 @torch.no_grad()

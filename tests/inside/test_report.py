@@ -264,5 +264,6 @@ def test_a_request_says_all_that_its_file_does_not(studio):
         "picture",
         "init_image",
         "mask_image",
+        "other_picture",
         "panels",
     ]

@@ -70,8 +70,8 @@ ENDPOINTS: dict[str, tuple[type[Request], str]] = {
     "inside": (
         InsideRequest,
         "Show how picture came about, an uploaded file with its request inside: it is run again and recorded."
-        " What it began from is given as init_image, an inpainting's mask as mask_image; panels names those"
-        " to be shown, none means all.\n\n"
+        " What it began from is given as init_image, an inpainting's mask as mask_image; other_picture is"
+        " compared with; panels names those to be shown, none means all.\n\n"
         'Returns {"sentence": whether the picture made again is the same to the byte, or why not,'
         ' "is_identical", "panels": of each "name", "title", "seen", "not_shown", "formula", "exactness",'
         ' "why_not", "said" and "files" (PNG, NPZ, CSV, films), "recording_bytes", "seconds", "notice"}.',

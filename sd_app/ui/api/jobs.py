@@ -63,7 +63,8 @@ class JobEndpoints:
         """Tell how a job stands, by its id.
 
         Returns {"job": its id, "endpoint", "key", "state": "waiting", "running", "done", "stopped" or
-        "failed", "ahead": jobs before it while it waits, "paused": whether the line stands still, "progress":
+        "failed", "ahead": jobs before it while it waits, "paused": whether the line stands still or
+        holds this visitor's jobs, "progress":
         {"text", "fraction", "step", "num_steps", "image_index", "num_images", "eta_seconds"} or None,
         "images": the pictures finished so far, "error": why it failed}.
         """
@@ -152,7 +153,7 @@ def _describe(now: JobNow) -> Answer:
         "key": str(now.details.get(KEY, "")),
         "state": now.state,
         "ahead": now.ahead,
-        "paused": now.paused,
+        "paused": now.paused or now.held,
         "progress": _progress(now.step) if now.step is not None else None,
         "error": now.failure,
     }

@@ -15,6 +15,7 @@ PICTURE_HINTS: dict[str, Any] = {
     "mask_image": dict,
     "image": dict,
     "picture": dict,
+    "other_picture": dict,
     "panels": list[str],
     "images": list[dict],
     "texts": list[str],
@@ -28,7 +29,7 @@ def find_pictures(values: Mapping[str, object], files: PictureFiles) -> dict[str
     Raise ValueError for what was not uploaded, and for a file that is no picture.
     """
     found: dict[str, object] = {}
-    for name in ("init_image", "mask_image", "image", "picture"):
+    for name in ("init_image", "mask_image", "image", "picture", "other_picture"):
         if values.get(name) is not None:
             path = _path(name, values[name], files)
             look_at_image(path)
