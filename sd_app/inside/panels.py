@@ -2,12 +2,12 @@
 
 from . import (
     encoder_layers,
-    fewer_steps,
     film_panel,
     guidance_panels,
     latent_panels,
     parting_panel,
     start_panels,
+    steps_panel,
     unet_panels,
     vae_loss,
     word_panels,
@@ -16,7 +16,7 @@ from .panel import Panel
 
 PANELS: tuple[Panel, ...] = (
     film_panel.PANEL,
-    fewer_steps.PANEL,
+    steps_panel.PANEL,
     *latent_panels.PANELS,
     vae_loss.PANEL,
     *word_panels.PANELS,
