@@ -5,8 +5,11 @@ from . import (
     fewer_steps,
     film_panel,
     guidance_panels,
+    latent_panels,
     parting_panel,
+    start_panels,
     unet_panels,
+    vae_loss,
     word_panels,
 )
 from .panel import Panel
@@ -14,11 +17,14 @@ from .panel import Panel
 PANELS: tuple[Panel, ...] = (
     film_panel.PANEL,
     fewer_steps.PANEL,
+    *latent_panels.PANELS,
+    vae_loss.PANEL,
     *word_panels.PANELS,
     *guidance_panels.PANELS,
     *unet_panels.PANELS,
     parting_panel.PANEL,
     encoder_layers.PANEL,
+    *start_panels.PANELS,
 )
 
 
