@@ -113,8 +113,8 @@ def test_it_waits_its_turn_and_is_found_by_its_page(
     looks = joining._step_of
 
     def note(status: dict[str, object]) -> object:
-        shown.append(looks(status).text)  # type: ignore[arg-type]
-        return looks(status)  # type: ignore[arg-type]
+        shown.append(looks(status).text)
+        return looks(status)
 
     monkeypatch.setattr(joining, "_step_of", note)
     codes: list[int] = []

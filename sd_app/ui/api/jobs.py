@@ -145,7 +145,7 @@ class JobEndpoints:
 
     def _status(self, now: JobNow) -> Answer:
         paths = [path for path in now.paths if path.is_file()]
-        told = {"images": [self.files.file(path) for path in paths]}
+        told: Answer = {"images": [self.files.file(path) for path in paths]}
         if self.studio.settings.mode == "local":
             told["saved"] = [self.files.name_of(path) for path in paths]
         return _describe(now) | told
