@@ -183,7 +183,7 @@ PANEL = Panel(
     name="encoder",
     title="The text encoder, layer by layer",
     seen="The same noise was run with the prompt as each layer of the text encoder has it, from the first to"
-    " the last. What the picture shows only from some layer on, the encoder had not put together before it.",
+    " the last. What the picture shows only from some layer on, the encoder had not combined before it.",
     not_shown="It does not show all that an early layer knows: the U-Net learned to read the last layers"
     " alone, so what it makes of early ones lies outside what it learned.",
     formula="c_k = LN(h_k): the hidden state of layer k through the encoder's last normalisation, in place of"

@@ -1,24 +1,36 @@
 // A series of pictures that are made one after the other on a press, each with what is said of it.
 import { button, node, picture } from "../shared/dom.js";
 
-// make(number) returns {url, words, title} of a picture, {words} if there is none, null if it failed.
-export function series(box, { label, count, make, done = () => {} }) {
+const STOP = "Stop after this one";
+
+// make(number) returns {url, words, title} of a picture, {words, title} if there is none, null if it failed.
+export function series(box, { label, count, make }) {
   const row = node("div", "series");
-  const go = button(label, async () => {
-    go.disabled = true;
+  let running = false;
+  const run = async () => {
+    if (running) {
+      running = false; // the second press
+      return;
+    }
+    running = true;
+    go.textContent = STOP;
     row.replaceChildren();
-    for (let number = 0; number < count; number++) {
+    for (let number = 0; number < count && running; number++) {
       const made = await make(number);
       if (!made) break;
-      const figure = node("figure");
-      if (made.url) figure.append(picture(made.url, made.title));
-      figure.append(node("b", "", made.title), ...made.words.map((text) => node("figcaption", "", text)));
-      row.append(figure);
-      if (number === count - 1) done();
+      row.append(figureOf(made));
     }
-    go.disabled = false;
-  });
-  go.className = "look-go";
+    running = false;
+    go.textContent = label;
+  };
+  const go = button(label, run, { className: "look-go" });
   box.append(go, row);
   box.dataset.ready = "true";
+}
+
+function figureOf({ url, title, words }) {
+  const figure = node("figure");
+  if (url) figure.append(picture(url, title));
+  figure.append(node("b", "", title), ...words.map((text) => node("figcaption", "", text)));
+  return figure;
 }
