@@ -29,16 +29,21 @@ def look(shared: Studio) -> Look:
     return look_at(shared, ALONE)
 
 
+def ask(studio: Studio, looked: Any, panel: str, action: str, given: dict[str, Any]) -> Any:
+    """Return an answer as the page's script reads it."""
+    return studio.look_answer(looked, panel, action, given)
+
+
 PLACE = {"at_row": 1, "at_column": 2}
 MOVE = {**PLACE, "row": "noisy", "frame": 1, "channel": 3, "value": 2.5}
 
 
 def test_the_numbers_of_a_step_and_a_move_are_those_of_the_recording(shared: Studio, look: Look) -> None:
     recording = look.recording
-    shown = shared.look_answer(look, "latents", "step", {"row": "noisy", "frame": 1})
+    shown = ask(shared, look, "latents", "step", {"row": "noisy", "frame": 1})
     assert np.array_equal(shown.numbers["channels"], recording.unscaled(1))
     assert shown.numbers["ranges"][3]["largest"] == float(recording.unscaled(1)[3].max())
-    moved = shared.look_answer(look, "latents", "move", MOVE)
+    moved = ask(shared, look, "latents", "move", MOVE)
     [expected] = move_cell(look, recording.unscaled(1), row=1, column=2, values=[(3, 2.5)])
     assert moved.numbers["said"] == expected.sentence
     assert moved.pictures["after"].tobytes() == expected.picture_after.tobytes()
@@ -48,7 +53,7 @@ def test_the_numbers_of_a_step_and_a_move_are_those_of_the_recording(shared: Stu
 def test_a_poke_is_told_by_step_from_the_poke_to_the_end(shared: Studio) -> None:
     for scheduler in ("DDIM", "Heun"):
         look = look_at(shared, replace(ALONE, scheduler=scheduler))
-        answer = shared.look_answer(look, "poke", "poke", {**PLACE, "step": 2, "amount": 2.0})
+        answer = ask(shared, look, "poke", "poke", {**PLACE, "step": 2, "amount": 2.0})
         call = 1 if scheduler == "DDIM" else 2
         poked = poke(look, call=call, row=1, column=2, amount=2.0)
         assert answer.numbers["steps"] == [2, 3, 4, 5]
@@ -59,7 +64,7 @@ def test_a_poke_is_told_by_step_from_the_poke_to_the_end(shared: Studio) -> None
 
 def test_the_loss_of_a_picture_alone_is_that_of_the_apps_own_model(shared: Studio) -> None:
     alone = shared.look_at_picture(PICTURE, "No parameters.")
-    answer = shared.look_answer(alone, "vae", "begin", {})
+    answer = ask(shared, alone, "vae", "begin", {})
     [loss] = answer.numbers["losses"]
     assert loss["name"] == "picture"
     assert np.array(loss["kinds_of_cells"]).sum(axis=2) == pytest.approx(np.ones((9, 8)))
@@ -68,7 +73,7 @@ def test_the_loss_of_a_picture_alone_is_that_of_the_apps_own_model(shared: Studi
     assert facts["vae"] == ""
     assert facts["latents"] == "No parameters."
     with pytest.raises(ValueError, match=r"No parameters\."):
-        shared.look_answer(alone, "latents", "move", MOVE)
+        ask(shared, alone, "latents", "move", MOVE)
 
 
 @pytest.mark.parametrize(
@@ -95,17 +100,17 @@ def test_what_nobody_should_ask_is_refused_in_words(
     shared: Studio, look: Look, panel: str, action: str, given: dict[str, object]
 ) -> None:
     with pytest.raises(ValueError, match=r"must be|began from noise alone|no mask"):
-        shared.look_answer(look, panel, action, given)
+        ask(shared, look, panel, action, given)
 
 
 def test_a_strength_out_of_range_and_a_blend_past_the_end_are_refused(shared: Studio) -> None:
     look = look_at(shared, REQUEST["inpaint"])
     with pytest.raises(ValueError, match="strength must be a number from 0 to 1"):
-        shared.look_answer(look, "start", "strength", {"strength": 1.5})
-    none = shared.look_answer(look, "start", "strength", {"strength": 0.0})
+        ask(shared, look, "start", "strength", {"strength": 1.5})
+    none = ask(shared, look, "start", "strength", {"strength": 0.0})
     assert none.numbers["starts"] == []
     assert none.numbers["said"] == ["Strength 0 runs none of 4 steps."]
     with pytest.raises(ValueError, match="call must be a whole number from 0 to 2"):
-        shared.look_answer(look, "putback", "blend", {"call": 3})
-    answer = shared.look_answer(look, "putback", "begin", {})
+        ask(shared, look, "putback", "blend", {"call": 3})
+    answer = ask(shared, look, "putback", "begin", {})
     assert len(answer.numbers["strayed"]) == 3

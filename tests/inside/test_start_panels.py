@@ -219,6 +219,13 @@ def test_what_has_no_start_or_mask_is_said(shared):
         starts_at(alone)
 
 
+def test_a_picture_with_margins_is_looked_at_in_the_models_frame(shared):
+    kept = kept_pixels(look_at(shared, replace(INPAINT, height=64)))  # 64x72 fits into 64x64 with margins
+    assert kept.painted.shape == (64, 64)
+    assert kept.painted.any()
+    assert not (kept.painted & ~kept.repainted).any()
+
+
 def test_a_small_part_of_a_large_picture_is_looked_at_in_the_models_frame(shared):
     large = PICTURE.resize((200, 160))
     mask = Image.new("L", large.size)
