@@ -17,7 +17,7 @@ from sd_app import Settings, Step, Studio, Txt2ImgRequest, Txt2ImgResult
 from sd_app.metadata import read_infotext, save_image
 from sd_app.queue import FRAME_SECONDS, JobNow, JobQueue, Kind
 from sd_app.requests import Token, TokenReport
-from sd_app.requests.running import LINEAR_PREVIEW, PREVIEW_BY, TAESD_PREVIEW
+from sd_app.requests.running import LINEAR_PREVIEW, OWN_PREVIEW, PREVIEW_BY, TAESD_PREVIEW
 from sd_app.ui.shared.components import Values
 from sd_app.ui.shared.controls import token_line
 from sd_app.ui.shared.errors import attempt, error_text, sentence
@@ -202,7 +202,7 @@ def test_progress_names_the_pictures_the_speed_and_the_time_left() -> None:
     assert [duration(s) for s in (0.84, 12.3, 185)] == ["0.8 s", "12 s", "3:05 min"]
 
 
-@pytest.mark.parametrize("drawn_by", [LINEAR_PREVIEW, TAESD_PREVIEW])
+@pytest.mark.parametrize("drawn_by", [LINEAR_PREVIEW, TAESD_PREVIEW, OWN_PREVIEW])
 def test_a_preview_is_named_for_what_it_is_until_the_picture_is_there(drawn_by: str) -> None:
     preview = Image.new("RGB", (8, 8))
     preview.info[PREVIEW_BY] = drawn_by
@@ -221,6 +221,7 @@ def test_a_preview_is_named_for_what_it_is_until_the_picture_is_there(drawn_by: 
                 state="running",
                 ahead=0,
                 paused=False,
+                held=False,
                 stopping=False,
                 request=RESOLVED,
                 details={},

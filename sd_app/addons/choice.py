@@ -11,7 +11,7 @@ from ..settings import Settings
 from ..user_files import reason_of
 from .addon_files import find_file, stamp_files
 from .lora_files import check_family, inspect_lora
-from .taesd_files import find_preview_decoder
+from .preview_decoders import find_preview_decoder
 from .vae_files import find_vae
 from .word_files import NO_WORDS, WordBook, WordFile, bundled_words, read_words
 
@@ -69,7 +69,7 @@ def choose_additions(
         loras=loras,
         words=_with_bundled(read_words(settings, info.family), bundled),
         vae=None if vae is None else _choose_vae(settings, vae),
-        preview_decoder=find_preview_decoder(settings, info) if previews else None,
+        preview_decoder=find_preview_decoder(settings, info, own_vae=vae is None) if previews else None,
     )
 
 

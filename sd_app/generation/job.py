@@ -13,9 +13,10 @@ from ..checkpoints.model_info import ModelInfo
 from ..metadata import save_image, to_infotext
 from ..probes.observers import Observer, Observers
 from ..requests import DownloadProgress, Step, Txt2ImgRequest
+from ..speed import Prediction
 from ..weights.memory_plan import Plan
 from .frames import Frames
-from .kept_area import KeptArea
+from .kept_area import Keeps
 from .prompt_embeds import Prompts
 from .saving import Saver
 from .starts import StartsFrom, steps_run
@@ -42,7 +43,8 @@ class JobParts:
     frames: Frames  # which pictures
     start: StartsFrom  # what they begin with
     prompts: Prompts  # what the U-Net reads
-    kept: KeptArea | None = None  # what is not repainted
+    kept: Keeps | None = None  # what is not repainted
+    known: Sequence[Prediction] = ()  # of the first calls, which are then not run: of one picture
     finished: Finished = as_it_is  # what becomes of the decoded picture
     on_kept: Callable[[int], None] | None = None  # is told the number of each picture that is finished
     observers: Sequence[Observer] = ()  # who measures on the way

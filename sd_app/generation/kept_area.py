@@ -1,6 +1,7 @@
 """What an inpainting keeps, in latent space."""
 
 from functools import partial
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -13,6 +14,20 @@ from ..weights.pipeline import Pipeline
 from .denoise import PutBack
 from .starts import Start
 from .vae import encode_pixels, pixels_of
+
+
+class Keeps(Protocol):
+    """A part of a job: it is asked after every step what shall stand in the latents' place."""
+
+    @property
+    def latent_mask(self) -> Tensor | None:
+        """Return how much of each latent is repainted, (h, w) in 0..1; None: all is made alike."""
+
+    def channels(self, pipe: Pipeline, count: int) -> Tensor | None:
+        """Return what a U-Net reads below the latents, (count, C, h, w), if it does."""
+
+    def putting_back(self, pipe: Pipeline, start: Start) -> PutBack | None:
+        """Return what a batch's latents become after each step; None where they stay."""
 
 
 class KeptArea:

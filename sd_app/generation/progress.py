@@ -10,10 +10,10 @@ from ..failures import is_out_of_memory
 from ..probes.observers import LoopStart, Observer, StepTaken
 from ..probes.pace import Arrivals, Pace
 from ..probes.previews import latents_to_pixels, preview_sheet
-from ..requests.running import LINEAR_PREVIEW, TAESD_PREVIEW
+from ..requests.running import LINEAR_PREVIEW
 from ..weights.device_memory import OUT_OF_MEMORY
 from ..weights.pipeline import Pipeline
-from ..weights.taesd import decode_to_pixels
+from ..weights.preview_decoders import decode_to_pixels, name_of
 from .job import Job, Progress
 
 
@@ -51,7 +51,7 @@ class ProgressObserver(Observer):
 
 
 class Previews:
-    """Draw what a step predicts, by TAESD where it is and fits, else by the linear map."""
+    """Draw what a step predicts, by the decoder that there is for it, else by the linear map."""
 
     def __init__(self, pipe: Pipeline, latent_rgb: LatentRgb) -> None:
         self._pipe = pipe
@@ -85,7 +85,7 @@ class Previews:
                     raise
                 self._pipe.preview_decoder = None  # for the rest of the job
             else:
-                self._drawn_by = TAESD_PREVIEW
+                self._drawn_by = name_of(decoder)
                 return pixels
         self._drawn_by = LINEAR_PREVIEW
         return latents_to_pixels(latents, self._latent_rgb)

@@ -193,7 +193,7 @@ def draw_batch(pipe: Pipeline, job: Job, observers: Observers, first: int, count
         if observers.needs_every_part:
             stack.enter_context(pipe.fast_unet.bypass())
         stack.enter_context(observers.listening(pipe.unet))
-        unet = stack.enter_context(pipe.fast_unet.running(plan, conditionings, job.tell))
+        unet = stack.enter_context(pipe.fast_unet.running(plan, conditionings, job.tell, parts.known))
         latents = denoise(
             unet,
             pipe.scheduler,

@@ -2,23 +2,29 @@
 
 from . import (
     encoder_layers,
-    fewer_steps,
     film_panel,
     guidance_panels,
+    latent_panels,
     parting_panel,
+    start_panels,
+    steps_panel,
     unet_panels,
+    vae_loss,
     word_panels,
 )
 from .panel import Panel
 
 PANELS: tuple[Panel, ...] = (
     film_panel.PANEL,
-    fewer_steps.PANEL,
+    steps_panel.PANEL,
+    *latent_panels.PANELS,
+    vae_loss.PANEL,
     *word_panels.PANELS,
     *guidance_panels.PANELS,
     *unet_panels.PANELS,
     parting_panel.PANEL,
     encoder_layers.PANEL,
+    *start_panels.PANELS,
 )
 
 

@@ -2,13 +2,13 @@
 
 import time
 from collections.abc import Callable, Generator, Mapping
-from dataclasses import replace
 from functools import partial
 from threading import Condition, Thread
 from typing import Any
 
 from ..requests import Cancelled, Step
 from . import order
+from .holds import Holds
 from .jobs import DONE, FAILED, RUNNING, STOPPED, WAITING, Job, JobNow, Kind, Request
 from .kept_line import KeptLine, pictures_of
 from .limits import OWNER, Limits
@@ -45,6 +45,7 @@ class JobQueue:
         self._running: Job | None = None
         self._ended: list[Job] = []  # the oldest first
         self._paused = False
+        self._holds = Holds()
         self._works = False  # whether the worker's thread is there
         self._changed = Condition()
 
@@ -126,26 +127,22 @@ class JobQueue:
         first.
         """
         with self._changed:
-            running = [self._running] if self._running else []
-            seen = [job for job in (*running, *self._line, *reversed(self._ended)) if self._sees(viewer, job)]
-            return [self._now(job) for job in seen]
+            self._start_worker()  # a hold may have ended meanwhile
+            return [self._now(job) for job in self._seen(viewer)]
 
     def find(self, job_id: str, viewer: str) -> Job:
         """Return a job by its id; raise ValueError if it is not there, or not the viewer's."""
         with self._changed:
-            for job in self._all():
-                if job.id == job_id and self._sees(viewer, job):
+            for job in self._seen(viewer):
+                if job.id == job_id:
                     return job
         raise ValueError("there is no such job any more (ask for it again)")
 
     def of_tab(self, tab: str, viewer: str) -> Job | None:
         """Return the job that a tab should show: the running one, else the next, else the last that ended."""
         with self._changed:
-            running = [self._running] if self._running else []
-            for job in (*running, *self._line, *reversed(self._ended)):
-                if job.kind.tab == tab and job.keep and self._sees(viewer, job):
-                    return job
-        return None
+            seen = self._seen(viewer)
+            return next((job for job in seen if job.kind.tab == tab and job.keep), None)
 
     def now(self, job: Job) -> JobNow:
         """Return how a job stands."""
@@ -167,13 +164,14 @@ class JobQueue:
         try:
             while True:
                 with self._changed:
+                    self._start_worker()  # as in `jobs`
                     self._changed.wait_for(partial(_has_changed, job, seen), PULSE_SECONDS)
                     frame = shown_at + FRAME_SECONDS - time.monotonic()
                     if frame > 0:
-                        self._changed.wait_for(partial(_has_ended, job), frame)
+                        self._changed.wait_for(lambda: job.ended, frame)
                     now = self._now(job) if job.version != seen else None
                     seen = job.version
-                if now is not None and now.state == WAITING and not now.ahead and not now.paused:
+                if now is not None and now.state == WAITING and not (now.ahead or now.paused or now.held):
                     continue  # it begins at once
                 shown_at = time.monotonic()
                 yield now
@@ -195,8 +193,7 @@ class JobQueue:
         Return how many there were.
         """
         with self._changed:
-            alive = [*([self._running] if self._running else []), *self._line]
-            jobs = [job for job in alive if self._sees(viewer, job)]
+            jobs = [job for job in self._seen(viewer) if not job.ended]
             if job_id is not None:
                 jobs = [job for job in jobs if job.id == job_id]
             if tab is not None:
@@ -207,25 +204,54 @@ class JobQueue:
     def clear(self, viewer: str) -> int:
         """Take all that waits out of the line, of what a viewer sees; return how many there were."""
         with self._changed:
-            jobs = [job for job in self._line if self._sees(viewer, job)]
+            jobs = self._movable(viewer)
             self._stop(jobs)
             return len(jobs)
 
     def move(self, job_id: str, viewer: str, by: int) -> bool:
         """Let a waiting job change places with the viewer's one before it (-1) or after it (1)."""
         with self._changed:
-            movable = [job for job in self._line if self._sees(viewer, job)]
-            moved = any(order.move(self._line, job, by, movable) for job in movable if job.id == job_id)
-            if moved:
-                self._tell_line()
-            return moved
+            ids = [job.id for job in self._movable(viewer)]
+            there = ids.index(job_id) + by if job_id in ids else -1
+            if not 0 <= there < len(ids):
+                return False
+            ids.remove(job_id)
+            return bool(self.place(job_id, viewer, ids[there - 1] if there else None))
+
+    def place(self, job_id: str, viewer: str, after: str | None) -> int:
+        """Put a waiting job right after another of the viewer's, or first; return its place, 0 if it is gone.
+
+        The place counts what the viewer sees waiting, from 1. A job to stand after that waits no more makes
+        this one the first.
+        """
+        with self._changed:
+            movable = self._movable(viewer)
+            by_id = {job.id: job for job in movable}
+            job, before = by_id.get(job_id), by_id.get(after or "")
+            if job is None or job is before:
+                return 0
+            there = order.place(self._line, job, before, movable)
+            self._tell_line()
+            return there + 1
 
     def pause(self) -> None:
-        """Let nothing new begin, neither a job nor, of the running one, a picture."""
+        """Let nothing new begin, neither a job nor, of the running one, the next pictures."""
         self._set_paused(True)
 
     def resume(self) -> None:
         self._set_paused(False)
+
+    def hold(self, owner: str, *, held: bool) -> None:
+        """Let no job of an owner begin, for an hour at most, or let them; others' go on, and what runs."""
+        with self._changed:
+            self._holds.set(owner, held=held)
+            self._tell_line()
+            self._start_worker()
+
+    def is_held(self, owner: str) -> bool:
+        """Tell whether an owner's jobs wait because they wanted it so."""
+        with self._changed:
+            return self._holds.has(owner)
 
     # -- inside; all of it under the lock but the work itself
 
@@ -238,32 +264,17 @@ class JobQueue:
     def _sees(self, viewer: str, job: Job) -> bool:
         return not self._private or job.owner == viewer
 
-    def _all(self) -> list[Job]:
-        return [*([self._running] if self._running else []), *self._line, *self._ended]
+    def _seen(self, viewer: str) -> list[Job]:
+        running = [self._running] if self._running else []
+        return [job for job in (*running, *self._line, *reversed(self._ended)) if self._sees(viewer, job)]
+
+    def _movable(self, viewer: str) -> list[Job]:
+        return [job for job in self._line if self._sees(viewer, job)]
 
     def _now(self, job: Job) -> JobNow:
-        ahead = self._line.index(job) + bool(self._running) if job in self._line else 0
-        step = job.step
-        if step is not None and step.preview is None and job.preview is not None:
-            step = replace(step, preview=job.preview)
-        return JobNow(
-            id=job.id,
-            owner=job.owner,
-            kind=job.kind.name,
-            tab=job.kind.tab,
-            title=job.title,
-            state=job.state,
-            ahead=ahead,
-            paused=self._paused and not job.ended,
-            stopping=job.stopping,
-            request=job.request,
-            details=job.details,
-            step=step,
-            paths=job.paths,
-            outcome=job.outcome,
-            summary=job.summary,
-            failure=job.failure,
-        )
+        waits = job in self._line
+        ahead = self._holds.ahead_of(job, self._line) + bool(self._running) if waits else 0
+        return job.now(ahead, paused=self._paused, held=waits and self._holds.has(job.owner))
 
     def _tell(self, job: Job) -> None:
         job.version += 1
@@ -307,10 +318,14 @@ class JobQueue:
             self._kept.write([*running, *self._line])
 
     def _start_worker(self) -> None:
-        if not self._works and self._line and not self._paused:
+        if not self._works and self._next() is not None:
             self._works = True
             # A daemon, so that closing the app does not wait for a long job.
             Thread(target=self._work, name="jobs", daemon=True).start()
+
+    def _next(self) -> Job | None:
+        """Return the job that may begin next."""
+        return None if self._paused else self._holds.next_of(self._line)
 
     def _work(self) -> None:
         """Run one job after the other; the thread ends when nothing waits."""
@@ -325,11 +340,13 @@ class JobQueue:
         """Run the next job; return whether there was one."""
         with self._changed:
             self._running = None
-            if self._paused or not self._line:
+            job = self._next()
+            if job is None:
                 self._works = False
                 self._tell_line()
                 return False
-            job = self._running = self._line.pop(0)
+            self._line.remove(job)
+            self._running = job
             job.state, job.tries = RUNNING, job.tries + 1
             job.after = self._kept.newest() if self._kept else ""
             self._tell_line()
@@ -381,7 +398,3 @@ class JobQueue:
 
 def _has_changed(job: Job, seen: int) -> bool:
     return job.version != seen
-
-
-def _has_ended(job: Job) -> bool:
-    return job.ended

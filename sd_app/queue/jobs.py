@@ -3,7 +3,7 @@
 import contextvars
 import secrets
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -56,6 +56,7 @@ class JobNow:
     state: str  # waiting, running, done, stopped or failed
     ahead: int  # jobs before it while it waits, the running one included
     paused: bool  # whether the line stands still
+    held: bool  # it waits since its owner holds their jobs and lets others' go first
     stopping: bool  # it was asked to stop and has not heard it yet
     request: Request  # None once it has ended
     details: Mapping[str, Any]
@@ -72,6 +73,8 @@ class JobNow:
     @property
     def waiting_text(self) -> str:
         """Say for how many it waits."""
+        if self.held:
+            return "Held (Resume is under Jobs)"
         jobs = "1 job" if self.ahead == 1 else f"{self.ahead} jobs"
         words = f"Waiting for {jobs} before you" if self.ahead else "Next in the line"
         return f"{words}; the line is paused" if self.paused else words
@@ -108,3 +111,28 @@ class Job:
     @property
     def ended(self) -> bool:
         return self.state in ENDED
+
+    def now(self, ahead: int, *, paused: bool, held: bool) -> JobNow:
+        """Return how it stands, of which the line knows how many are before it."""
+        step = self.step
+        if step is not None and step.preview is None and self.preview is not None:
+            step = replace(step, preview=self.preview)
+        return JobNow(
+            id=self.id,
+            owner=self.owner,
+            kind=self.kind.name,
+            tab=self.kind.tab,
+            title=self.title,
+            state=self.state,
+            ahead=ahead,
+            paused=paused and not self.ended,
+            held=held,
+            stopping=self.stopping,
+            request=self.request,
+            details=self.details,
+            step=step,
+            paths=self.paths,
+            outcome=self.outcome,
+            summary=self.summary,
+            failure=self.failure,
+        )

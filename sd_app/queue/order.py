@@ -20,14 +20,15 @@ def place_for(line: Sequence[Job], running: Job | None, new: Job) -> int:
     return len(line)
 
 
-def move(line: list[Job], job: Job, by: int, movable: Sequence[Job]) -> bool:
-    """Let a job change places with one before it (by -1) or after it (by 1); False at the end.
+def place(line: list[Job], job: Job, after: Job | None, movable: Sequence[Job]) -> int:
+    """Put a job right after another, or first; return its place among the movable ones, 0-based.
 
-    `movable` are those that may be moved, in their order: whoever asks moves none of the others.
+    `movable` are those that whoever asks may move, in their order: their places in the line stay theirs, and
+    they share them out anew.
     """
-    there = movable.index(job) + by
-    if not 0 <= there < len(movable):
-        return False
-    here, other = line.index(job), line.index(movable[there])
-    line[here], line[other] = line[other], line[here]
-    return True
+    others = [one for one in movable if one is not job]
+    there = others.index(after) + 1 if after is not None else 0
+    places = [line.index(one) for one in movable]
+    for at, one in zip(places, [*others[:there], job, *others[there:]], strict=True):
+        line[at] = one
+    return there

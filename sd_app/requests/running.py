@@ -7,8 +7,9 @@ from PIL import Image
 
 from .downloading import DownloadProgress
 
-# How a preview was drawn: a linear map of the latents, eight times smaller than the picture, or TAESD.
-LINEAR_PREVIEW, TAESD_PREVIEW = "linear", "taesd"
+# How a preview was drawn: a linear map of the latents, eight times smaller than the picture; TAESD; a small
+# decoder made for the model.
+LINEAR_PREVIEW, TAESD_PREVIEW, OWN_PREVIEW = "linear", "taesd", "own"
 PREVIEW_BY = "drawn by"  # the key in the picture's info
 
 
@@ -35,7 +36,7 @@ class Step:
 
     @property
     def preview_by(self) -> str:
-        """Return how the preview was drawn: LINEAR_PREVIEW, rough, or TAESD_PREVIEW; "" without one."""
+        """Return how the preview was drawn: LINEAR_PREVIEW, rough, TAESD_ or OWN_PREVIEW; "" without one."""
         return str(self.preview.info.get(PREVIEW_BY, "")) if self.preview else ""
 
     @property

@@ -50,6 +50,15 @@ class Prediction:
     is_full: bool = True  # False: deep features of an earlier step stood in for the deep blocks
     conditionals: tuple[Tensor, ...] = ()  # of prompts joined by AND: each one's own
 
+    def to(self, device: torch.device) -> "Prediction":
+        """Return it with its tensors on a device."""
+        return Prediction(
+            conditional=self.conditional.to(device),
+            unconditional=None if self.unconditional is None else self.unconditional.to(device),
+            is_full=self.is_full,
+            conditionals=tuple(each.to(device) for each in self.conditionals),
+        )
+
     def guided(self, guidance_scale: float) -> Tensor:
         """Return eps_uncond + w (eps_cond - eps_uncond) (Ho & Salimans 2022, eq. 6 with w there w - 1)."""
         if self.unconditional is None:

@@ -37,6 +37,8 @@ vocabulary is CLIP's.
 - Data: 40,000 drawn pictures with four captions each (the U-Net sees 30,000 of them); about
   {world.HELD_OUT_SHARE:.0%} of the subject-colour-background triples occur in none of them.
 - Weak points: the eyes of small animals, and pixel art, whose blocks the autoencoder softens.
+- `preview_decoder.safetensors`: a decoder of 67,000 weights for previews, distilled from the VAE by
+  `python -m sd_app.tiny.train --stage preview` (`sd_app/weights/small_decoder.py` says how it is built).
 - Precision of the files: fp16 safetensors. Noise schedule: scaled-linear 0.00085-0.012, 1000 steps, epsilon.
 
 ## Training
@@ -45,8 +47,9 @@ CARD_TAIL = f"""
 Generated with DDIM, {STEPS} steps, guidance {GUIDANCE_SCALE:g}, full captions, seeds 0, 1, 2... The judge is
 a small classifier trained on true renderings only; its own hit rate on true pictures and on their VAE round
 trip is the ceiling. "Held out" are triples that no training picture or caption contains. PSNR is that of the
-mean squared error over {ROUND_TRIPS} test pictures of all styles. Measured by
-`python -m sd_app.tiny.evaluate`.
+mean squared error over {ROUND_TRIPS} test pictures of all styles; that of previews is over what was predicted
+at all {STEPS} steps of pictures that the decoder did not learn from, and "linear map" what a preview without
+it shows of them. Measured by `python -m sd_app.tiny.evaluate`.
 """
 
 
@@ -89,7 +92,7 @@ def write_card(folder: Path, report: dict, work: Path) -> None:
 
     Of a stage that left no log in `work`, the card keeps the figures it has.
     """
-    rows = _training_rows(folder, work, ("clip", "vae", "unet", "judge"))
+    rows = _training_rows(folder, work, ("clip", "vae", "unet", "judge", "preview"))
     _write(folder, report, [CARD_HEAD, _training_table(rows), _quality_table(report), CARD_TAIL])
 
 
@@ -129,7 +132,10 @@ def _quality_table(report: dict) -> str:
     psnr = ", ".join(f"{style} {value:.1f}" for style, value in report["VAE PSNR"].items())
     clip = ", ".join(f"{name} {value:.1f} %" for name, value in report["clip"].items())
     table = _score_table(judged, SCORES)
-    return "\n".join([table, f"VAE round trip, PSNR in dB: {psnr}.", "", f"CLIP: {clip}."]) + "\n"
+    previews = ", ".join(f"{name} {value:.1f}" for name, value in report["previews"].items())
+    lines = [table, f"VAE round trip, PSNR in dB: {psnr}.", "", f"CLIP: {clip}.", ""]
+    lines.append(f"Previews by the small decoder, PSNR in dB against the VAE's pictures: {previews}.")
+    return "\n".join(lines) + "\n"
 
 
 def _score_table(sets: dict[str, dict[str, float]], names: Sequence[str]) -> str:

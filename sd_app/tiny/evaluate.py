@@ -17,7 +17,7 @@ from torch.nn import functional as F
 from tqdm import tqdm
 
 from ..interrogator.captioner import load_captioner
-from . import data, networks, world
+from . import data, networks, preview, world
 from .caption_reader import read_caption
 from .card import GUIDANCE_SCALE, ROUND_TRIPS, STEPS, write_caption_card, write_card
 from .export import contact_sheet
@@ -38,9 +38,18 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=FLAT, help="flat pictures to generate")
     parser.add_argument("--sheet", type=Path, help="also write a contact sheet of generated pictures here")
     parser.add_argument("--captioner", action="store_true", help="measure the captioner alone")
+    parser.add_argument("--previews", action="store_true", help="measure the decoder for previews alone")
     parser.add_argument("--dry", action="store_true", help="print only; leave the model card as it is")
     arguments = parser.parse_args()
     folder, work = arguments.models_dir, arguments.work
+    if arguments.previews:
+        card = folder / "tiny-sd"
+        report = json.loads((card / "evaluation.json").read_text())
+        report["previews"] = preview.measure(folder, work / "preview")
+        print(json.dumps(report["previews"], indent=2))
+        if not arguments.dry:
+            write_card(card, report, work)
+        return
     if not arguments.captioner:
         report = evaluate(folder, work, count=arguments.count, sheet=arguments.sheet)
         print(json.dumps(report, indent=2))
@@ -52,7 +61,14 @@ def main() -> None:
         write_caption_card(folder / "tiny-blip", report, work)
 
 
-def evaluate(models_dir: Path, work: Path, *, count: int = FLAT, sheet: Path | None = None) -> dict:
+def evaluate(
+    models_dir: Path,
+    work: Path,
+    *,
+    count: int = FLAT,
+    sheet: Path | None = None,
+    preview_parts: int = preview.PARTS,
+) -> dict:
     """All figures of the card, in percent except PSNR (dB); each judged set as `score` gives it."""
     judge = load_judge(models_dir / "tiny-judge")
     pictures = load_test_pictures(work)
@@ -84,6 +100,7 @@ def evaluate(models_dir: Path, work: Path, *, count: int = FLAT, sheet: Path | N
     pooled = [[scene for pair in other for scene in pair[side]] for side in (0, 1)]
     report["generated"]["other styles"] = score(pooled[0], pooled[1])
     report["seconds per picture"] = round((time.monotonic() - started) / made, 3)
+    report["previews"] = preview.measure(models_dir, work / "preview", parts=preview_parts)
     if sheet:
         contact_sheet(examples, 16).save(sheet)
     return report

@@ -14,6 +14,8 @@ from safetensors.torch import save_file
 from torch import nn
 from transformers import BlipProcessor, CLIPModel
 
+from ..addons.preview_decoders import OWN
+from ..weights.small_decoder import SmallDecoder
 from . import networks, world
 from .data import PictureSet
 from .judge import Judge
@@ -62,6 +64,12 @@ def export_captioner(work: Path, models_dir: Path) -> None:
     processor.save_pretrained(folder)
     (folder / "vocab.txt").write_text("\n".join(read_vocabulary()) + "\n")  # older tools ask for it
     (folder / "model.safetensors").chmod(0o644)
+
+
+def export_preview_decoder(work: Path, models_dir: Path) -> None:
+    """Write the small decoder for previews beside the embedded model's parts."""
+    decoder = load_average("preview", SmallDecoder(), work)
+    _save_half(decoder.state_dict(), models_dir / "tiny-sd" / OWN)
 
 
 def _save_pipeline(folder: Path, clip: CLIPModel, vae: AutoencoderKL, unet: UNet2DConditionModel) -> None:

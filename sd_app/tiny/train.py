@@ -14,14 +14,14 @@ import numpy as np
 import torch
 import torch.distributed as dist
 
-from . import data, evaluate, export, networks, stages
+from . import data, evaluate, export, networks, preview, stages
 from .judge import judge_stage
 from .loop import load_average, run_stage
 
 TRAIN_PICTURES = 40_000
 LATENT_PICTURES = 30_000  # encoded for the U-Net: encoding costs as much as training on them twice
 MEETING_PORT = 29_531
-STEPS = {"clip": 1500, "vae": 3600, "unet": 3100, "judge": 720, "blip": 4000}
+STEPS = {"clip": 1500, "vae": 3600, "unet": 3100, "judge": 720, "blip": 4000, "preview": 2000}
 BATCH = {"clip": 128, "unet": 32, "blip": 64}
 
 
@@ -41,6 +41,7 @@ def main() -> None:
         "judge": lambda: _run_single("judge", work, steps, arguments.scale),
         "blip": lambda: _run_single("blip", work, steps, arguments.scale),
         "export": lambda: export.export(work, arguments.models_dir, _pictures(work, arguments.scale)),
+        "preview": lambda: _preview(work, arguments.models_dir, steps["preview"], arguments.scale),
         "evaluate": lambda: _evaluate(work, arguments.models_dir, arguments.scale),
     }
     if arguments.stage:
@@ -51,7 +52,7 @@ def main() -> None:
     for name in ("latents", "unet"):
         runners[name]()
     _run_together([partial(_run_single, name, work, steps, arguments.scale) for name in ("judge", "blip")])
-    for name in ("export", "evaluate"):
+    for name in ("export", "preview", "evaluate"):
         runners[name]()
 
 
@@ -64,7 +65,7 @@ def _parse() -> argparse.Namespace:
     parser.add_argument(
         "--scale", type=float, default=1.0, help="share of the pictures and steps, for a trial"
     )
-    names = ("data", "clip", "vae", "latents", "unet", "judge", "blip", "export", "evaluate")
+    names = ("data", "clip", "vae", "latents", "unet", "judge", "blip", "export", "preview", "evaluate")
     parser.add_argument("--stage", choices=names, help="run this stage alone; without it, all in order")
     return parser.parse_args()
 
@@ -122,10 +123,31 @@ def _encode_span(work: Path, scale: float, start: int, end: int) -> None:
     stages.encode_latents(vae, _pictures(work, scale), work / f"latents-{start}.npy", start=start, end=end)
 
 
+def _preview(work: Path, models_dir: Path, steps: int, scale: float) -> None:
+    """Distil the decoder for previews from the model that was exported, and write it beside."""
+    parts = _preview_parts(scale)
+    spans = [range(parts // 2), range(parts // 2, parts)]
+    _run_together([partial(_make_pairs, models_dir, work, span) for span in spans])
+    pairs = preview.load_or_make(models_dir, work / "preview", parts=range(parts))
+    run_stage(preview.preview_stage(pairs, steps=steps), work)
+    export.export_preview_decoder(work, models_dir)
+
+
+def _make_pairs(models_dir: Path, work: Path, parts: range) -> None:
+    torch.set_num_threads(1)
+    preview.load_or_make(models_dir, work / "preview", parts=parts)
+
+
+def _preview_parts(scale: float) -> int:
+    return max(1, round(preview.PARTS * scale))
+
+
 def _evaluate(work: Path, models_dir: Path, scale: float) -> None:
     torch.set_num_threads(_cores())
     share = min(1.0, scale)
-    report = evaluate.evaluate(models_dir, work, count=max(10, round(evaluate.FLAT * share)))
+    report = evaluate.evaluate(
+        models_dir, work, count=max(10, round(evaluate.FLAT * share)), preview_parts=_preview_parts(scale)
+    )
     evaluate.write_card(models_dir / "tiny-sd", report, work)
     count = max(10, round(evaluate.TEST_PICTURES * share))
     captions = evaluate.measure_captions(models_dir / "tiny-blip", evaluate.load_test_pictures(work), count)

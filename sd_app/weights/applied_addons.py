@@ -16,7 +16,7 @@ from .device_memory import OUT_OF_MEMORY
 from .lora_merging import MergedLoras
 from .offloading import remove_hooks
 from .pipeline import Pipeline
-from .taesd import load_decoder
+from .preview_decoders import load_decoder
 from .vae_loading import load_vae
 
 log = logging.getLogger(__name__)

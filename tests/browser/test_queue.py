@@ -196,6 +196,89 @@ def test_jobs_are_added_moved_removed_paused_and_resumed_by_key(
     expect(panel).to_be_hidden()
 
 
+def waits(queue: JobQueue) -> list[str]:
+    """Return the titles of what waits, in its order."""
+    return [now.title for now in queue.jobs("") if now.state == "waiting"]
+
+
+def centre(row: Locator) -> tuple[float, float]:
+    box = row.locator(".line-grip").bounding_box()
+    assert box
+    return box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+
+
+def test_ctrl_enter_adds_to_the_line_and_rows_are_dragged_by_mouse_and_by_finger(
+    page: Page, free: Event, address: str, browser: Browser
+) -> None:
+    queue = QUEUES[address]
+    tab = begin(page, "Text to image")
+    expect(page.locator("#tab-txt2img .result-strip img").first).to_be_visible()
+    free.clear()
+    tab.get_by_role("button", name="Generate").click()  # says why it does nothing
+    expect(tab.locator(".result-detail")).to_contain_text("already running: Add to line puts another behind")
+    prompt = tab.get_by_label("Prompt", exact=True)
+    names = ["one", "two", "three", "four"]
+    for count, words in enumerate(names, 1):
+        fill_in(prompt, words)
+        prompt.press("Control+Enter")
+        wait_until(page, lambda count=count: waits(queue) == names[:count])  # type: ignore[misc]
+
+    page.locator(".line-open").click()
+    rows = page.locator(".line-jobs li[data-state=waiting]")
+    titles = page.locator(".line-jobs li[data-state=waiting] .line-title")
+    expect(rows).to_have_count(4)
+    page.mouse.move(*centre(rows.nth(3)))
+    page.mouse.down()
+    x, y = centre(rows.nth(1))
+    page.mouse.move(x, y - 6, steps=6)
+    expect(titles).to_have_text(["one", "four", "two", "three"])  # while it is held
+    page.wait_for_timeout(2000)  # news of the line that come meanwhile move nothing
+    expect(titles).to_have_text(["one", "four", "two", "three"])
+    assert waits(queue) == names
+    page.mouse.up()
+    wait_until(page, lambda: waits(queue) == ["one", "four", "two", "three"])
+    expect(page.locator(".line-note")).to_have_text("Moved: number 2 of what waits.")
+
+    page.mouse.move(*centre(rows.nth(0)))  # Escape takes it back, and neither closes the list nor stops
+    page.mouse.down()
+    x, y = centre(rows.nth(3))
+    page.mouse.move(x, y + 6, steps=6)
+    expect(titles).to_have_text(["four", "two", "three", "one"])
+    page.keyboard.press("Escape")
+    expect(titles).to_have_text(["one", "four", "two", "three"])
+    page.mouse.up()
+    assert waits(queue) == ["one", "four", "two", "three"]
+    assert not queue.jobs("")[0].stopping
+
+    context = browser.new_context(has_touch=True, is_mobile=True, viewport={"width": 390, "height": 844})
+    context.set_default_timeout(PATIENCE)
+    phone = context.new_page()
+    phone.goto(address)
+    phone.wait_for_function(READY)
+    phone.locator(".line-open").tap()
+    rows = phone.locator(".line-jobs li[data-state=waiting]")
+    expect(rows).to_have_count(4)
+    finger = context.new_cdp_session(phone)
+
+    def touch(kind: str, *at: tuple[float, float]) -> None:
+        points = [{"x": x, "y": y} for x, y in at]
+        finger.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
+
+    start, end = centre(rows.nth(0)), centre(rows.nth(2))
+    touch("touchStart", start)
+    for k in range(1, 9):
+        touch("touchMove", (start[0], start[1] + (end[1] + 6 - start[1]) * k / 8))
+    touch("touchEnd")
+    wait_until(page, lambda: waits(queue) == ["four", "two", "one", "three"])
+    expect(titles).to_have_text(["four", "two", "one", "three"])  # in the other window too
+    context.close()
+    page.keyboard.press("Escape")  # the list alone
+    expect(page.locator(".line-panel")).to_be_hidden()
+    assert not queue.jobs("")[0].stopping
+    queue.clear("")
+    queue.stop("")
+
+
 def test_the_line_fits_a_phone(page: Page, free: Event) -> None:
     page.set_viewport_size({"width": 390, "height": 844})
     begin(page, "Text to image")

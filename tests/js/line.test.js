@@ -1,6 +1,7 @@
 // What the line of jobs works out, without a browser.
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { stepOf } from "../../sd_app/ui/line/dragging.js";
 import { countWords, isLost } from "../../sd_app/ui/line/line.js";
 
 const waiting = { state: "waiting" };
@@ -21,4 +22,16 @@ test("a block has lost its job when the line has news and it has none", () => {
   assert.equal(isLost({ ...at, drawnAt: 19_000 }), false);
   assert.equal(isLost({ ...at, job: undefined, newsAt: 10_000 }), true); // it has ended
   assert.equal(isLost({ ...at, job: undefined, drawnAt: 19_000 }), false); // and its end is on the way
+});
+
+test("a dragged row changes places when the pointer has passed the middle of its neighbour", () => {
+  const before = { top: 0, height: 40 };
+  const after = { top: 80, height: 40 };
+  assert.equal(stepOf(60, before, after), 0);
+  assert.equal(stepOf(21, before, after), 0);
+  assert.equal(stepOf(19, before, after), -1);
+  assert.equal(stepOf(99, before, after), 0);
+  assert.equal(stepOf(101, before, after), 1);
+  assert.equal(stepOf(-500, null, after), 0); // the first of the list
+  assert.equal(stepOf(500, before, null), 0); // and the last
 });

@@ -46,8 +46,8 @@ def header(studio: PageStudio, queue: JobQueue, *, demo: gr.Blocks) -> Header:
         downloads = ModelDownloads(studio) if studio.settings.mode == "local" else None
         add_model = add_model_block(downloads) if downloads else None
         badge = badge_block(studio)
-        can_pause = studio.settings.mode == "local"  # it would hold up everybody
-        line = line_block(queue, can_pause=can_pause)
+        own_line = studio.settings.mode == "local"  # it would hold up everybody
+        line = line_block(queue, own_line=own_line)
         stop_all = gr.Button("Stop everything", size="sm", elem_id="stop-all", min_width=120)
 
     def stop_everything(browser: gr.Request) -> None:
@@ -65,7 +65,7 @@ def header(studio: PageStudio, queue: JobQueue, *, demo: gr.Blocks) -> Header:
     demo.load(restore, inputs=saved, outputs=picker, **QUIET)
     stop_all.click(stop_everything, **QUIET)
     wire_badge(badge, studio, demo)
-    wire_line(line, queue, demo, can_pause=can_pause)
+    wire_line(line, queue, demo, own_line=own_line)
     if downloads:
         wire_add_model(add_model, downloads, picker, demo)
     return Header(picker=picker, add_model=add_model, line=line)

@@ -1,5 +1,6 @@
 // The line of jobs (see line.py): a button in the header, and behind it what runs, waits and is done.
 import { button, node } from "../shared/dom.js";
+import { Dragging } from "./dragging.js";
 
 const QUIET = 4000; // milliseconds without news after which a block that is busy may have lost its connection
 // Where a tab's jobs are shown.
@@ -46,6 +47,19 @@ class Line {
       if (!this.root.contains(event.target)) this.open(false);
     });
     this.root.addEventListener("keydown", (event) => this.closeByKey(event));
+    this.dragging = new Dragging(this.find("jobs"), {
+      rows: "li[data-state=waiting]",
+      grip: ".line-grip",
+      scroller: this.find("panel"),
+      drop: (row) => this.place(row),
+      end: (moved) => moved || this.draw(),
+    });
+  }
+
+  // Tell which job a dragged one stands after now; what comes back is drawn in the new order.
+  place(row) {
+    const after = row.previousElementSibling?.dataset.id ?? null;
+    this.trigger("act", { do: "place", id: row.dataset.id, after });
   }
 
   find(name) {
@@ -78,8 +92,9 @@ class Line {
   }
 
   draw() {
+    if (this.dragging.active) return; // drawn when the row is let go
     const value = this.props.value ?? {};
-    const { jobs = [], more = 0, ended = [], paused, can_pause: canPause, note } = value;
+    const { jobs = [], more = 0, ended = [], paused, own_line: ownLine, note } = value;
     const words = countWords(value);
     const count = jobs.length + more;
     this.find("count").textContent = count || "";
@@ -97,8 +112,15 @@ class Line {
     this.find("warning").textContent = value.warning ?? "";
     this.find("warning").hidden = !value.warning;
     const waiting = jobs.some((job) => job.state === "waiting");
-    this.button("pause").hidden = !canPause || paused;
-    this.button("resume").hidden = !canPause || !paused;
+    for (const [action, shown] of [
+      ["pause", !paused && (ownLine || waiting)],
+      ["resume", paused],
+    ]) {
+      const words = PAUSES[action][ownLine ? 0 : 1];
+      this.button(action).hidden = !shown;
+      this.button(action).textContent = words.label;
+      this.button(action).title = words.title;
+    }
     this.button("clear").hidden = !waiting;
     this.findLost(jobs);
   }
@@ -160,6 +182,20 @@ class Line {
   }
 }
 
+// By button: on one's own machine, and where others are let in.
+const PAUSES = {
+  pause: [
+    { label: "Pause", title: "Pictures that are being made together are finished; nothing new begins" },
+    {
+      label: "Hold mine",
+      title: "Yours that wait let others go first, for an hour at most; what runs is finished",
+    },
+  ],
+  resume: [
+    { label: "Resume", title: "Go on where the line stopped" },
+    { label: "Resume mine", title: "Yours take their turns again" },
+  ],
+};
 const ICONS = { up: "↑", down: "↓", remove: "✕" };
 
 function act(action, label, job) {
@@ -171,16 +207,23 @@ function act(action, label, job) {
   return made;
 }
 
+// What a waiting row is dragged by; keys have the buttons.
+function grip() {
+  const made = Object.assign(node("span", "line-grip", "⠿"), { title: "Drag to another place" });
+  made.setAttribute("aria-hidden", "true");
+  return made;
+}
+
 // A row with its words and its buttons; what changes while it stands is set by the two below.
 function base(row, job, actions) {
-  const names = actions.map(([action, label]) => `${action} ${label}`).join();
+  const names = [job.state, ...actions.map(([action, label]) => `${action} ${label}`)].join();
   if (row.dataset.actions !== names) {
     row.dataset.actions = names;
     const words = node("div", "line-words");
     words.append(node("b", "line-what"), node("span", "line-title"), node("span", "line-text"));
     const buttons = node("div", "line-buttons");
     buttons.append(...actions.map(([action, label]) => act(action, label, job)));
-    row.replaceChildren(words, buttons);
+    row.replaceChildren(...(job.state === "waiting" ? [grip()] : []), words, buttons);
   }
   row.dataset.state = job.state;
   for (const [name, text] of Object.entries({ what: job.what, title: job.title, text: job.text })) {
@@ -200,6 +243,7 @@ function liveRow(row, job) {
   row.style.removeProperty("--fraction");
   row.querySelector("[data-do=up]").disabled = job.first;
   row.querySelector("[data-do=down]").disabled = job.last;
+  row.querySelector(".line-grip").hidden = job.first && job.last;
 }
 
 function endedRow(row, job) {

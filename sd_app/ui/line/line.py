@@ -59,16 +59,16 @@ class LineValue(TypedDict):
     jobs: list[Row]  # the running one, then what waits, in order
     more: int  # jobs that wait behind those
     ended: list[Row]
-    paused: bool
-    can_pause: bool
+    paused: bool  # the line stands still, or the viewer holds their jobs
+    own_line: bool  # all of the line is the viewer's, as on one's own machine
     note: str  # what became of the last press
     warning: str  # what the owner should know of how the line is kept
 
 
-def line_block(queue: JobQueue, *, can_pause: bool) -> gr.HTML:
+def line_block(queue: JobQueue, *, own_line: bool) -> gr.HTML:
     """Make the line. It triggers `act`, and `show_TAB` for each of TABS."""
     return gr.HTML(
-        value=line_value(queue, "", can_pause=can_pause),
+        value=line_value(queue, "", own_line=own_line),
         html_template=(UI / "line/line.html").read_text(encoding="utf-8"),
         js_on_load=script_of("line/line.js", "act", *(f"show_{tab}" for tab in TABS)),
         apply_default_css=False,
@@ -76,11 +76,11 @@ def line_block(queue: JobQueue, *, can_pause: bool) -> gr.HTML:
     )
 
 
-def wire_line(view: gr.HTML, queue: JobQueue, demo: gr.Blocks, *, can_pause: bool) -> None:
+def wire_line(view: gr.HTML, queue: JobQueue, demo: gr.Blocks, *, own_line: bool) -> None:
     """Keep it true, and do what its buttons say."""
 
     def refresh(shown: object, browser: gr.Request) -> object:
-        now = line_value(queue, owner_of(browser), can_pause=can_pause)
+        now = line_value(queue, owner_of(browser), own_line=own_line)
         noted = shown if isinstance(shown, dict) else {}
         return gr.skip() if {**now, "note": noted.get("note", "")} == shown else now
 
@@ -90,33 +90,47 @@ def wire_line(view: gr.HTML, queue: JobQueue, demo: gr.Blocks, *, can_pause: boo
     def act(browser: gr.Request, event: gr.EventData) -> LineValue:
         asked = event._data if isinstance(event._data, dict) else {}
         viewer = owner_of(browser)
-        note = do(queue, viewer, asked, can_pause=can_pause)
-        return {**line_value(queue, viewer, can_pause=can_pause), "note": note}
+        note = do(queue, viewer, asked, own_line=own_line)
+        return {**line_value(queue, viewer, own_line=own_line), "note": note}
 
     view.act(act, outputs=view, trigger_mode="multiple", **QUIET)
 
 
-def do(queue: JobQueue, viewer: str, asked: Mapping[str, object], *, can_pause: bool) -> str:
+def do(queue: JobQueue, viewer: str, asked: Mapping[str, object], *, own_line: bool) -> str:
     """Do what a button says; return what became of it, in words."""
     action, job_id = asked.get("do"), str(asked.get("id"))
     if action in ("up", "down"):
         moved = queue.move(job_id, viewer, -1 if action == "up" else 1)
         return f"Moved {action}." if moved else "It is not there to be moved any more."
+    if action == "place":
+        after = asked.get("after")
+        place = queue.place(job_id, viewer, after if isinstance(after, str) else None)
+        return f"Moved: number {place} of what waits." if place else "It is not there to be moved any more."
     if action == "remove":
         return "Removed." if queue.stop(viewer, job_id=job_id) else "It is over already."
     if action == "clear":
         count = queue.clear(viewer)
         return f"{count} job{'' if count == 1 else 's'} removed."
-    if action in ("pause", "resume") and can_pause:
-        if action == "pause":
-            queue.pause()
-            return "Paused. What is being made is finished first."
-        queue.resume()
-        return "The line goes on."
+    if action in ("pause", "resume"):
+        return pause(queue, viewer, action == "pause", own_line=own_line)
     return ""
 
 
-def line_value(queue: JobQueue, viewer: str, *, can_pause: bool) -> LineValue:
+def pause(queue: JobQueue, viewer: str, paused: bool, *, own_line: bool) -> str:
+    """Let the line stand still or go on; where it is not the viewer's alone, only what is theirs."""
+    if not own_line:
+        queue.hold(viewer, held=paused)
+        if paused:
+            return "Yours that wait are held, for an hour at most. What runs is finished; others' go on."
+        return "Yours take their turns again."
+    if paused:
+        queue.pause()
+        return "Paused. The pictures that are being made together are finished first."
+    queue.resume()
+    return "The line goes on."
+
+
+def line_value(queue: JobQueue, viewer: str, *, own_line: bool) -> LineValue:
     """Return what a viewer is shown of the line."""
     jobs = queue.jobs(viewer)
     alive = [now for now in jobs if not now.ended]
@@ -127,10 +141,10 @@ def line_value(queue: JobQueue, viewer: str, *, can_pause: bool) -> LineValue:
         "jobs": [_row(now, ends) for now in alive[:MAX_SHOWN]],
         "more": max(0, len(alive) - MAX_SHOWN),
         "ended": [_row(now, ends) for now in ended],
-        "paused": queue.paused,
-        "can_pause": can_pause,
+        "paused": queue.paused if own_line else queue.is_held(viewer),
+        "own_line": own_line,
         "note": "",
-        "warning": queue.note if can_pause else "",
+        "warning": queue.note if own_line else "",
     }
 
 
@@ -155,6 +169,8 @@ def _nothing_to_show(now: JobNow) -> bool:
 
 def _text(now: JobNow) -> str:
     """Say how far a job is, or what became of it."""
+    if now.held:
+        return "Held"
     if now.state == WAITING:
         return "Next" if not now.ahead else f"{now.ahead} before it"
     if now.state == FAILED:

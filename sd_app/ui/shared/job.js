@@ -6,6 +6,8 @@ const ADD = ".add-to-line"; // the button that puts another into the line meanwh
 const EMPTY = { phase: "empty", images: [] };
 const STARTING = { phase: "waiting", text: "Starting", detail: "", fraction: 0, notice: "" };
 const UNHEARD = "The studio does not answer. Is it still running? Press again, or reload the page.";
+const ADDED = "already running: Add to line puts another behind it";
+const STILL = "still running: Stop ends it";
 const PATIENCE = 60_000; // milliseconds until an unanswered press may be repeated
 
 export const isBusy = (value) => ["waiting", "running"].includes(value.phase);
@@ -22,6 +24,7 @@ export class JobBlock {
     this.root = element.querySelector(".result");
     this.props = props;
     this.trigger = trigger;
+    this.refused = ""; // why a press did nothing, while the job runs
     this.find("actions")?.append(...sendButtons(sendTo));
     const tab = this.root.closest(".maker");
     tab?.addEventListener("click", (event) => this.refuseSecondPress(event), { capture: true });
@@ -59,11 +62,12 @@ export class JobBlock {
     this.find("notice").hidden = !value.notice;
     this.find("progress").hidden = !this.busy;
     if (this.busy) this.drawProgress(value);
+    else this.refused = "";
   }
 
   drawProgress(value) {
     this.setText("text", value.text);
-    this.setText("detail", value.detail);
+    this.setText("detail", [value.detail, this.refused].filter(Boolean).join(" · "));
     this.find("bar").style.width = `${100 * value.fraction}%`;
     this.find("progress").setAttribute("aria-valuenow", Math.round(100 * value.fraction));
     this.find("progress").setAttribute("aria-valuetext", `${value.text} ${value.detail}`);
@@ -75,6 +79,9 @@ export class JobBlock {
     const again = event.target.closest(GENERATE) && (this.busy || event.detail > 1);
     const twice = event.target.closest(ADD) && event.detail > 1;
     if (again || twice) event.stopImmediatePropagation();
+    if (!again || event.detail > 1) return;
+    this.refused = this.root.closest(".maker").querySelector(ADD) ? ADDED : STILL;
+    this.drawProgress(this.value);
   }
 
   // Say at once that a press was heard: an old error goes. The server's first word takes the place of this.

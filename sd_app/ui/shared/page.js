@@ -1,9 +1,12 @@
-// Keys and drops of the whole page: Ctrl+Enter generates, Esc stops, Ctrl+Up/Down weighs words.
+// Keys and drops of the whole page: Ctrl+Enter generates, or adds to the line while a job runs, Esc stops,
+// Ctrl+Up/Down weighs words.
 import { listenToFields } from "./fields.js";
 import { isInfotext } from "./infotext.js";
 import { watchPage } from "./mounted.js";
 import { weigh } from "./prompt_weights.js";
 import { listenToTabs } from "./tabs.js";
+
+const ADDS = ".add-to-line"; // shown while a job of the tab runs or waits
 
 const shown = (selector) => [...document.querySelectorAll(selector)].find((one) => one.offsetParent);
 
@@ -42,15 +45,21 @@ function weighIn(area, change) {
 
 function isOpen(target) {
   return (
-    document.querySelector("dialog[open], .canvas.large") || target.getAttribute?.("aria-expanded") === "true"
+    document.querySelector("dialog[open], .canvas.large") ||
+    target.getAttribute?.("aria-expanded") === "true" ||
+    target.closest?.(".line-panel")
   );
+}
+
+function generateOrAdd() {
+  press(shown(ADDS) ? ADDS : ".generate");
 }
 
 function pressKey(event) {
   const control = event.ctrlKey || event.metaKey;
   if (control && event.key === "Enter") {
     event.preventDefault();
-    if (!event.repeat) press(".generate");
+    if (!event.repeat) generateOrAdd();
   } else if (event.key === "Escape" && !isOpen(event.target)) {
     press(".stop-run");
   } else if (control && ["ArrowUp", "ArrowDown"].includes(event.key)) {

@@ -14,7 +14,7 @@ from PIL import Image
 from ...checkpoints.model_info import ModelInfo
 from ...queue import JobNow
 from ...requests import DownloadProgress, InpaintResult, Step, Txt2ImgRequest, Txt2ImgResult
-from ...requests.running import LINEAR_PREVIEW, TAESD_PREVIEW
+from ...requests.running import LINEAR_PREVIEW, OWN_PREVIEW, TAESD_PREVIEW
 from .result_values import Frames, ImageEntry, JobValue, ResultValue, StartPicture
 from .scripts import UI, script_of
 from .studio_protocol import PageSettings
@@ -25,6 +25,7 @@ PREVIEW_SIDE = 256
 PREVIEW_NOTES = {
     LINEAR_PREVIEW: "Rough preview: only the colours of the latents, at an eighth of the picture's size.",
     TAESD_PREVIEW: "Preview decoded by TAESD: close to the picture, without its finest details.",
+    OWN_PREVIEW: "Preview decoded by a small decoder made for this model: close to the picture by now.",
 }
 
 EMPTY: ResultValue = {

@@ -1,6 +1,7 @@
-"""Previews by TAESD where its file lies; they never change the picture."""
+"""Previews by a model's own small decoder or by TAESD, where they lie; they never change the picture."""
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,14 +11,17 @@ import pytest
 import torch
 from diffusers import AutoencoderTiny
 from PIL import Image
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 
 from sd_app import Settings, Step, Studio, Txt2ImgRequest
-from sd_app.addons.taesd_files import find_preview_decoder
+from sd_app.addons.preview_decoders import OWN, find_preview_decoder
 from sd_app.catalog import find_model
-from sd_app.requests.running import TAESD_PREVIEW
+from sd_app.generation import vae
+from sd_app.probes.observers import LoopStart, Observer, StepTaken
+from sd_app.probes.previews import latents_to_images, preview_sheet
+from sd_app.requests.running import OWN_PREVIEW, TAESD_PREVIEW
 from sd_app.settings import EMBEDDED_DIR
-from sd_app.weights.taesd import decode_latents, load_decoder
+from sd_app.weights.preview_decoders import decode_latents, load_decoder
 from tests.addons.steps import KNOWN
 
 REQUEST = replace(Txt2ImgRequest(prompt="a cat", **KNOWN), num_inference_steps=6, num_images=2)
@@ -107,7 +111,53 @@ def test_it_decodes_as_diffusers_does(tmp_path, tiny, place):
         assert np.abs(np.asarray(image, int) - one).max() <= 1
 
 
-def test_each_family_has_its_decoder_and_latents_of_their_own_have_none(models_dir, tiny):
+class Predictions(Observer):
+    """What every step predicts, as the model's own VAE decodes it."""
+
+    def __init__(self) -> None:
+        self.start: Any = None
+        self.decoded: list[Image.Image] = []
+        self.rough: list[Image.Image] = []
+
+    def before_loop(self, start: LoopStart) -> None:
+        self.start = start
+
+    def on_step(self, step: StepTaken) -> None:
+        self.decoded += vae.decode_latents(self.start.pipe, step.predicted_x0)
+        self.rough += latents_to_images(step.predicted_x0, self.start.model.latent_rgb)
+
+
+def decibels(one: Image.Image, other: Image.Image) -> float:
+    """Return the PSNR of two pictures of one size."""
+    difference = np.asarray(one, float) - np.asarray(other, float)
+    return float(10 * np.log10(255**2 / np.square(difference).mean()))
+
+
+@pytest.mark.parametrize(("width", "height"), [(128, 128), (192, 128)])
+def test_the_embedded_models_previews_are_close_to_what_its_own_vae_makes_at_that_step(
+    tmp_path, width, height
+):
+    studio = Studio(Settings(outputs_dir=tmp_path))
+    request = Txt2ImgRequest(
+        prompt="a big orange kitten in a meadow", seed=4, num_inference_steps=6, width=width, height=height
+    )
+    true, drawn = Predictions(), list[Image.Image]()
+
+    def on_step(step: Step) -> None:
+        if step.preview is not None:
+            assert step.preview_by == OWN_PREVIEW
+            drawn.append(step.preview)
+
+    result = studio.txt2img(request, on_step, preview_every=1, save=False, observers=[true])
+    assert len(drawn) == len(true.decoded) == 6
+    for preview, decoded, rough in zip(drawn, true.decoded, true.rough, strict=True):
+        wanted = preview_sheet([decoded])
+        assert decibels(preview, wanted) > max(22, decibels(preview_sheet([rough]), wanted) + 4)
+    plain = studio.txt2img(request, save=False)
+    assert plain.images[0].tobytes() == result.images[0].tobytes()
+
+
+def test_each_family_has_its_decoder_and_latents_of_their_own_theirs(models_dir, tiny):
     settings = Settings(models_dir=models_dir)
 
     def found(model: str) -> str | None:
@@ -116,8 +166,10 @@ def test_each_family_has_its_decoder_and_latents_of_their_own_have_none(models_d
 
     assert found("model-a") is None
     put_file(models_dir, "taesd_decoder", tiny)
-    file = "taesd/taesd_decoder.safetensors"
-    assert [found(name) for name in ("model-a", "xl", "tiny-sd")] == [file, None, None]
+    file, own = "taesd/taesd_decoder.safetensors", "tiny-sd/preview_decoder.safetensors"
+    assert [found(name) for name in ("model-a", "xl", "tiny-sd")] == [file, None, own]
+    embedded = find_model(settings, "tiny-sd")
+    assert find_preview_decoder(settings, embedded, own_vae=False) is None  # another VAE makes other pictures
     put_file(models_dir, "taesdxl_decoder", tiny)
     assert found("xl") == "taesd/taesdxl_decoder.safetensors"
     tiny.save_pretrained(models_dir / "taesdxl")
@@ -139,6 +191,26 @@ def test_a_decoder_for_other_latents_leaves_the_linear_previews(models_dir, conf
     expected = run(models_dir)
     AutoencoderTiny(**config).save_pretrained(models_dir / "taesd")
     assert run(models_dir) == expected
+
+
+@pytest.mark.parametrize("damage", ["cut off", "other shapes", "no numbers"])
+def test_a_damaged_decoder_of_the_models_own_leaves_the_linear_previews(random_models, tmp_path, damage):
+    """The embedded model's fits another model with latents of four channels: it is the file that is bad."""
+    folder = tmp_path / "models/model-a"
+    shutil.copytree(random_models / "model-a", folder)
+    expected = run(tmp_path / "models")
+    own, weights = folder / OWN, load_file(EMBEDDED_DIR / "tiny-sd" / OWN)
+    save_file(weights, own)
+    pictures, previews = run(tmp_path / "models")
+    assert pictures == expected[0]
+    assert set(previews).isdisjoint(expected[1])
+    if damage == "cut off":
+        own.write_bytes(own.read_bytes()[:-8])
+    elif damage == "other shapes":
+        save_file({**weights, "begin.weight": torch.zeros(1, 4, 3, 3)}, own)
+    else:
+        save_file({**weights, "end.0.bias": torch.full((12,), float("nan"))}, own)
+    assert run(tmp_path / "models") == expected
 
 
 @pytest.mark.parametrize("contents", [b"nothing", b"", b"PK\x03\x04" + bytes(99)])

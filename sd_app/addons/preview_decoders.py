@@ -1,4 +1,4 @@
-"""TAESD, a small decoder for previews (github.com/madebyollin/taesd), where its file lies in models_dir."""
+"""Decoders for previews: one of the model's own, or TAESD (github.com/madebyollin/taesd) in models_dir."""
 
 from pathlib import Path
 
@@ -9,13 +9,16 @@ from ..user_files import read_object
 # By the VAE's scaling factor, which says whose latents they are: the folder, and the file's name.
 DECODERS = {0.18215: ("taesd", "taesd_decoder"), 0.13025: ("taesdxl", "taesdxl_decoder")}
 FILES = "taesd"  # folder of both families' single files
+OWN = "preview_decoder.safetensors"  # in a diffusers folder: made for this model's own VAE
 
 
-def find_preview_decoder(settings: Settings, info: ModelInfo) -> Path | None:
+def find_preview_decoder(settings: Settings, info: ModelInfo, *, own_vae: bool = True) -> Path | None:
     """Return the folder or file of the decoder for a model's latents, None if there is none.
 
-    A model with latents of its own, as the embedded one has, has none.
+    The model's own shows what its own VAE would make, which is another thing where that is replaced.
     """
+    if own_vae and info.path is not None and (own := info.path / OWN).is_file():
+        return own
     for scaling_factor, (folder_name, file_name) in DECODERS.items():
         if info.latent_rgb != LATENT_RGB[scaling_factor]:
             continue
