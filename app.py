@@ -27,6 +27,7 @@ from sd_app.ui import (
     error_text,
     launch_options,
     make_queue,
+    reachable,
     sweep,
     temp_folder,
     theme_options,
@@ -132,7 +133,8 @@ def main(arguments: list[str] | None = None) -> None:
         if access.generated and access.auth:
             print("User: {}\nPassword: {}".format(*access.auth), flush=True)
         Thread(target=warm_up, args=(studio,), daemon=True).start()
-        demo.block_thread()
+        with reachable(studio, demo.local_url, settings.as_texts()):
+            demo.block_thread()
 
 
 if __name__ == "__main__":

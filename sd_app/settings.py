@@ -2,7 +2,7 @@
 
 import os
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from math import isfinite
 from pathlib import Path
 
@@ -70,6 +70,14 @@ class Settings:
     def models_folder(self) -> str:
         """Return where the user's models lie, as the owner of the machine knows the place."""
         return "models/" if self.models_dir == _CHECKOUT / "models" else str(self.models_dir)
+
+    def as_texts(self) -> dict[str, str]:
+        """Return what decides how a job runs, as texts that another process can compare."""
+        apart = ("outputs_dir", "mode")
+        values = {one.name: getattr(self, one.name) for one in fields(self) if one.name not in apart}
+        return {
+            name: str(value.resolve() if isinstance(value, Path) else value) for name, value in values.items()
+        }
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "models_dir", Path(self.models_dir).expanduser())

@@ -12,11 +12,14 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from sd_app import Img2ImgRequest, Step, Txt2ImgRequest, cli
+from sd_app import Cancelled, Img2ImgRequest, Step, Txt2ImgRequest, cli
 from sd_app.cli import making
+from sd_app.cli.running import run_as_job
 from sd_app.metadata import from_infotext, read_infotext
+from sd_app.queue import Job, JobQueue
 from sd_app.requests import request_fields
 from tests.checkpoint_files import write_checkpoint
+from tests.waiting import step
 
 QUICK = ("--steps", "2", "--scheduler", "DDIM")
 
@@ -203,14 +206,16 @@ def test_ctrl_c_keeps_the_finished_pictures(
     def interrupting_bar() -> Iterator[Callable[[Step], None]]:
         def show(step: Step) -> None:
             seen.append(step)
-            if step.image_index and step.step == 1:  # the first pictures are finished, others have begun
+            begun = step.image_index and step.step  # the first pictures are finished, others have begun
+            if begun and signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
                 signal.raise_signal(signal.SIGINT)
 
         yield show
 
     monkeypatch.setattr(making, "progress_bar", interrupting_bar)
     before = signal.getsignal(signal.SIGINT)
-    code = cli.main(["txt2img", "cat", "-n", "6", "--seed", "1", "-o", str(tmp_path / "out.png"), *QUICK])
+    more = ("--seed", "1", "-o", str(tmp_path / "out.png"), "--steps", "60")
+    code = cli.main(["txt2img", "cat", "-n", "6", *more])
     captured = capsys.readouterr()
     kept = seen[-1].image_index
     assert code == 130
@@ -229,7 +234,7 @@ class Terminal(io.StringIO):
 def test_a_terminal_sees_a_bar_move_and_a_log_file_does_not(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    arguments = ["txt2img", "cat", "-n", "2", "-o", str(tmp_path / "out.png"), *QUICK]
+    arguments = ["txt2img", "cat", "-n", "2", "-o", str(tmp_path / "out.png"), "--steps", "20"]
     with monkeypatch.context() as patch:
         terminal = Terminal()
         patch.setattr(sys, "stderr", terminal)
@@ -248,6 +253,43 @@ def test_on_a_terminal_an_error_leaves_no_bar_behind(tmp_path: Path, monkeypatch
     left = terminal.getvalue().rpartition("\r")[2]
     assert left.startswith("python -m sd_app txt2img: error: ")
     assert left.count("\n") == 1
+
+
+def test_a_commands_work_is_a_job_of_a_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The result, what the job failed of, and a stop before there was a result come out as they are."""
+    states: list[str] = []
+    ends = JobQueue._end
+
+    def end(queue: JobQueue, job: Job, state: str) -> None:
+        states.append(f"{job.state} {state}")
+        ends(queue, job, state)
+
+    monkeypatch.setattr(JobQueue, "_end", end)
+    shown: list[str] = []
+
+    def run(make: Callable[..., object], check: Callable[[], None] = lambda: None) -> object:
+        def work(request: object, on_step: Callable[[Step], None]) -> object:
+            on_step(step(text="Begun"))
+            return make()
+
+        return run_as_job(work, "asked", show=lambda step: shown.append(step.text), check=check)
+
+    def cancelled() -> None:
+        raise Cancelled
+
+    def wrong() -> None:
+        raise KeyError("too wide")
+
+    assert run(lambda: "made") == "made"
+    assert set(shown) == {"Begun"}
+    with pytest.raises(KeyError, match="too wide"):
+        run(wrong)
+    with pytest.raises(Cancelled):
+        run(lambda: "never", cancelled)
+    assert cli.main(["txt2img", "cat", "-o", str(tmp_path / "out.png"), *QUICK]) == 0
+    assert cli.main(["txt2img", "cat", "-o", str(tmp_path / "out.png"), "--model", "nobody"]) == 2
+    ended = ("done", "failed", "stopped", "done", "failed")
+    assert states == [f"running {state}" for state in ended]
 
 
 def test_models_are_listed_with_their_defaults(capsys: pytest.CaptureFixture[str]) -> None:

@@ -45,7 +45,7 @@ HEAVY = {
 MAY_IMPORT = {
     "__init__": {"requests", "settings", "studio"},
     "__main__": {"cli"},
-    "cli": {"studio", *LEAVES},
+    "cli": {"studio", "queue", *LEAVES},
     "studio": {"inside"} | FEATURES | TOOLS | LEAVES,
     "queue": QUEUE_MAY,
     "ui": PAGE_MAY,

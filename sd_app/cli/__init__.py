@@ -93,6 +93,10 @@ def make_parser(environ: Mapping[str, str]) -> argparse.ArgumentParser:
             "--output", "-o", type=Path, metavar="PATH",
             help="write to this .png file (several pictures: NAME-0.png ...) instead of the outputs folder",
         )  # fmt: skip
+        command.add_argument(
+            "--here", action="store_true",
+            help="run it in this process, also while the app is open on the same outputs folder",
+        )  # fmt: skip
         add_settings_flags(command, environ, skip=request_type)
     words = commands.add_parser("interrogate", help=interrogate.SUMMARY, description=interrogate.DESCRIPTION)
     add_request_flags(words, InterrogateRequest, interrogate.POSITIONAL)

@@ -5,10 +5,11 @@ import sys
 from pathlib import Path
 
 from ..metadata import write_bytes
-from ..requests import Cancelled, InsideRequest, PanelShown, Step, format_bytes, make_request
+from ..requests import Cancelled, InsideRequest, PanelShown, format_bytes, make_request
 from ..studio import Studio
 from .flags import FlagOptions, given_fields
 from .progress import FAILED, INTERRUPTED, progress_bar, stop_on_ctrl_c
+from .running import run_as_job
 
 SUMMARY = "show how a picture came about"
 DESCRIPTION = "Run a picture's request again with everything recorded, and write all panels as files."
@@ -29,13 +30,8 @@ def run(studio: Studio, options: argparse.Namespace) -> int:
     if folder.exists() and not folder.is_dir():
         raise ValueError(f"output must be a folder, got the file {folder.name} (choose another name)")
     with progress_bar() as show, stop_on_ctrl_c() as check:
-
-        def on_step(step: Step) -> None:
-            show(step)
-            check()
-
         try:
-            result = studio.inside(request, on_step)
+            result = run_as_job(studio.inside, request, show=show, check=check)
         except Cancelled:
             print("stopped: nothing was written", file=sys.stderr)
             return INTERRUPTED

@@ -15,6 +15,7 @@ from ..user_files import spreadsheet_cell
 from .flags import FlagOptions, given_fields
 from .picture_folders import list_pictures
 from .progress import FAILED, INTERRUPTED, progress_bar, stop_on_ctrl_c
+from .running import run_as_job
 
 SUMMARY = "find the words for a picture"
 DESCRIPTION = "Find the words that fit a picture, as CLIP reads it, not what a model makes of them."
@@ -40,13 +41,12 @@ def run(studio: Studio, options: argparse.Namespace) -> int:
     with progress_bar() as show, stop_on_ctrl_c() as check, _rows(options.output) as write:
         for index, request in enumerate(requests):
 
-            def on_step(step: Step, index: int = index) -> None:
+            def show_all(step: Step, index: int = index) -> None:
                 show(replace(step, image_index=index, num_images=len(requests)))
-                check()
 
             try:
                 check()
-                result = studio.interrogate(request, on_step)
+                result = run_as_job(studio.interrogate, request, show=show_all, check=check)
             except Cancelled:
                 return _stopped(index, len(requests))
             except (ValueError, OSError) as error:

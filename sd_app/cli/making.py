@@ -2,15 +2,17 @@
 
 import argparse
 import sys
+from functools import partial
 from pathlib import Path
 
 from .. import metadata
-from ..requests import InpaintResult, Step, Txt2ImgRequest, Txt2ImgResult, make_request
+from ..requests import InpaintResult, Txt2ImgRequest, Txt2ImgResult, make_request
 from ..settings import is_path
 from ..studio import Studio
-from . import arithmetic
+from . import arithmetic, joining
 from .flags import given_fields
 from .progress import INTERRUPTED, progress_bar, stop_on_ctrl_c
+from .running import run_as_job
 
 
 def make_pictures(studio: Studio, options: argparse.Namespace, request_type: type[Txt2ImgRequest]) -> int:
@@ -21,14 +23,13 @@ def make_pictures(studio: Studio, options: argparse.Namespace, request_type: typ
     request = make_request(request_type, given)
     num_pictures = request.num_pictures
     paths = output_paths(options.output, num_pictures)
+    app = None if options.here or paths else joining.find_app(studio.settings, given)
+    if app is not None and (call := joining.connect(app)) is not None:
+        outputs_dir = studio.settings.outputs_dir
+        return joining.make_there(call, app, options.command, request_type, given, outputs_dir)
     with progress_bar() as show, stop_on_ctrl_c() as check:
-
-        def on_step(step: Step) -> None:
-            show(step)
-            check()
-
-        run = getattr(studio, options.command)
-        result: Txt2ImgResult = run(request, on_step=on_step, preview_every=0, save=not paths)
+        make = partial(getattr(studio, options.command), preview_every=0, save=not paths)
+        result: Txt2ImgResult = run_as_job(make, request, show=show, check=check)
     for image, infotext, path in zip(result.images, result.infotexts, paths, strict=False):
         metadata.write_png(image, infotext, path)
     if isinstance(result, InpaintResult):

@@ -7,6 +7,7 @@ from .job_queue import FRAME_SECONDS, PULSE_SECONDS, JobQueue
 from .jobs import DONE, FAILED, RUNNING, STOPPED, WAITING, Job, JobNow, Kind
 from .kept_line import KeptLine
 from .limits import OWNER, VISITOR, Limits, work_of
+from .open_app import OpenApp, announced, find_open_app
 
 __all__ = [
     "DONE",
@@ -24,5 +25,8 @@ __all__ = [
     "KeptLine",
     "Kind",
     "Limits",
+    "OpenApp",
+    "announced",
+    "find_open_app",
     "work_of",
 ]

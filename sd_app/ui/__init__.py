@@ -1,8 +1,11 @@
 """The page. It gets the studio as an argument and never imports torch."""
 
+from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
+
 import gradio as gr
 
-from ..queue import OWNER, VISITOR, JobQueue, KeptLine
+from ..queue import OWNER, VISITOR, JobQueue, KeptLine, announced
 from .access import Access, choose_access, launch_options
 from .api import publish_api
 from .embeddings.tab import embeddings_tab
@@ -32,6 +35,7 @@ __all__ = [
     "error_text",
     "launch_options",
     "make_queue",
+    "reachable",
     "sweep",
     "temp_folder",
     "theme_options",
@@ -54,6 +58,16 @@ def make_queue(studio: PageStudio, *, kept: bool = False) -> JobQueue:
         say=lambda error: error_text(error, mode),
         kept=KeptLine(studio.settings.outputs_dir) if kept else None,
     )
+
+
+def reachable(studio: PageStudio, url: str, settings: Mapping[str, str]) -> AbstractContextManager[None]:
+    """Let the owner's commands find the app by its outputs folder, as long as the `with` lasts.
+
+    `settings` are those of the app as texts, so that a command can tell whether it would run the same.
+    """
+    if studio.settings.mode != "local":
+        return nullcontext()
+    return announced(studio.settings.outputs_dir, url, settings)
 
 
 def build_ui(studio: PageStudio, queue: JobQueue | None = None) -> GuardedBlocks:

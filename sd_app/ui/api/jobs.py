@@ -65,8 +65,9 @@ class JobEndpoints:
         Returns {"job": its id, "endpoint", "key", "state": "waiting", "running", "done", "stopped" or
         "failed", "ahead": jobs before it while it waits, "paused": whether the line stands still or
         holds this visitor's jobs, "progress":
-        {"text", "fraction", "step", "num_steps", "image_index", "num_images", "eta_seconds"} or None,
-        "images": the pictures finished so far, "error": why it failed}.
+        {"text", "fraction", "step", "num_steps", "image_index", "num_images", "batch_images",
+        "batch_seconds", "eta_seconds"} or None, "images": the pictures finished so far, "saved": on the
+        owner's own machine their names in the outputs folder, "error": why it failed}.
         """
         return self._answer(browser, job, lambda found: self._status(self.queue.now(found)))
 
@@ -90,7 +91,7 @@ class JobEndpoints:
     def jobs(self, browser: gr.Request) -> list[Answer]:
         """List the jobs that may be seen: the running one, the line, what has ended, the newest first.
 
-        Each as status tells it, without "images".
+        Each as status tells it, without "images" and "saved".
         """
         return answer_or_error(
             self.studio, lambda: [_describe(now) for now in self.queue.jobs(owner_of(browser))]
@@ -143,7 +144,11 @@ class JobEndpoints:
         return answer_of_job(now) if now.ended else wait_for(self.queue, job, is_here)
 
     def _status(self, now: JobNow) -> Answer:
-        return _describe(now) | {"images": [self.files.file(path) for path in now.paths if path.is_file()]}
+        paths = [path for path in now.paths if path.is_file()]
+        told: Answer = {"images": [self.files.file(path) for path in paths]}
+        if self.studio.settings.mode == "local":
+            told["saved"] = [self.files.name_of(path) for path in paths]
+        return _describe(now) | told
 
 
 def _describe(now: JobNow) -> Answer:
@@ -186,7 +191,7 @@ def _plain(value: object) -> object:
 
 
 def _progress(step: Step) -> Answer:
-    names = ("text", "step", "num_steps", "image_index", "num_images")
+    names = ("text", "step", "num_steps", "image_index", "num_images", "batch_images", "batch_seconds")
     eta = step.eta_seconds
     return {name: getattr(step, name) for name in names} | {
         "fraction": round(step.fraction, 6),

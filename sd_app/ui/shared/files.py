@@ -112,9 +112,13 @@ class PictureFiles:
             seed = ""
         return self.entry(path, infotext, int(seed) if seed.isdecimal() else seed)
 
+    def name_of(self, path: Path) -> str:
+        """Return a picture's name in the outputs folder: DAY/NUMBER-SEED.png."""
+        return path.resolve().relative_to(self._folder).as_posix()
+
     def note(self, paths: tuple[Path, ...]) -> list[list[str]]:
         """Return what the browser shall keep for these pictures."""
-        names = [path.resolve().relative_to(self._folder).as_posix() for path in paths[-MAX_RESTORED:]]
+        names = [self.name_of(path) for path in paths[-MAX_RESTORED:]]
         return [[name, self._sign(name)] for name in names]
 
     def restore(self, note: object) -> list[Path]:
