@@ -15,7 +15,7 @@ from ..probes.recorder import Recorder
 from ..requests import Img2ImgRequest, Txt2ImgRequest, count_steps, schedule_types_of
 from .film import strip
 from .look import Look
-from .panel import EXACT, Panel, PanelFiles
+from .panel import PanelFiles
 
 COUNTS = (200, 50, 20, 10, 5)
 FROM_THE_TOP = ("SGM Uniform", "Karras")  # schedule types that begin at the strongest noise
@@ -95,16 +95,3 @@ def make_fewer_steps(look: Look) -> PanelFiles:
         },
         said=said,
     )
-
-
-PANEL = Panel(
-    name="steps",
-    title="What if fewer steps",
-    seen="The same noise and the same words, drawn in 200, 50, 20, 10 and 5 steps from one noise level."
-    " What stays was decided by the noise and the words; what changes came of the steps.",
-    not_shown="It does not show how another sampler would do with as many steps.",
-    formula="x_(t−1) is worked out from x_t in one step; fewer steps take larger ones along the same way.",
-    exactness=EXACT,
-    make=make_fewer_steps,
-    makes_pictures=True,
-)

@@ -5,7 +5,7 @@ in the scale where the signal is 1 (Song et al. 2021, eq. 9). The finished pictu
 decoded x_0, which is not the x0 of the last call.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import torch
@@ -29,6 +29,7 @@ ROWS = {
 FIRST_VIEW = tuple(step / 24 for step in (0, 1, 2, 3, 4, 6, 8, 11, 24))
 FRAMES_A_SECOND = 8
 MOST_FRAMES = 50  # of a saved film
+TRAINING_STEPS = 1000  # if a scheduler does not say
 _LABEL, _GAP = 14, 2  # pixels of a strip's writing and between its pictures
 
 
@@ -44,6 +45,22 @@ def all_frames(recording: Recording, most: int = MOST_FRAMES) -> list[int]:
     count = min(most, recording.num_steps)
     steps = np.linspace(0, recording.num_steps - 1, count).round().astype(int)
     return [*(int(step) * recording.facts.order for step in steps), recording.num_calls]
+
+
+def clock_of(recording: Recording) -> Mapping[str, object]:
+    """Return the steps that were taken: what the one scrubber goes through. The finished picture follows."""
+    order = recording.facts.order
+    calls = [step * order for step in range(recording.num_steps)]
+    training = recording.facts.scheduler_config.get("num_train_timesteps", TRAINING_STEPS)
+    return {
+        "calls": calls,  # the U-Net's call with which each step begins
+        "num_calls": recording.num_calls,  # the frame of the finished picture
+        "timesteps": [float(recording.timesteps[call]) for call in calls],
+        "sigmas": [float(recording.sigmas[call]) for call in calls],  # noise over signal
+        "guided": [call in recording.guided_calls for call in calls],
+        "shallow": [call in recording.shallow_calls for call in calls],
+        "training_steps": training if isinstance(training, int) else TRAINING_STEPS,
+    }
 
 
 def frame_latents(recording: Recording, frame: int, row: str) -> Tensor | None:

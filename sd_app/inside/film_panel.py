@@ -1,12 +1,11 @@
 """The panel of the film, and what can be done in it on the page."""
 
-from ..probes.recording import CONDITIONAL, Recording
+from ..probes.recording import CONDITIONAL
 from ..requests import LookAnswer
 from .actions import Action, Given, choice, wholes
 from .decided import decide
-from .film import all_frames, first_frames, frames, frames_there, make_film, rows_of
-from .guidance import needless_from
-from .guidance_panels import needless_sentence
+from .film import all_frames, clock_of, first_frames, frames, frames_there, make_film, rows_of
+from .guidance_actions import needless
 from .look import Look
 from .panel import EXACT, Panel
 
@@ -18,7 +17,7 @@ def begin(look: Look, given: Given) -> LookAnswer:
     first = first_frames(look.recording)
     images = frames(look, CONDITIONAL, first)
     return LookAnswer(
-        numbers={"rows": rows_of(look.recording), "first": first},
+        numbers={"rows": rows_of(look.recording), "first": first, "clock": clock_of(look.recording)},
         pictures={f"{CONDITIONAL}:{frame}": image for frame, image in zip(first, images, strict=True)},
     )
 
@@ -48,18 +47,9 @@ def decided(look: Look, given: Given) -> LookAnswer:
                 for one in found
             ],
             "steps": recording.num_steps,
-            "needless": _needless(recording),
+            "needless": needless(recording) if recording.guided_calls else None,
         }
     )
-
-
-def _needless(recording: Recording) -> dict[str, object] | None:
-    """Return from which step on the words are not needed, None without a half that does without them."""
-    if not recording.guided_calls:
-        return None
-    first = needless_from(recording)
-    step = None if first is None else first // recording.facts.order + 1
-    return {"step": step, "said": needless_sentence(recording, first)}
 
 
 PANEL = Panel(

@@ -8,7 +8,6 @@ from PIL import Image
 from ..probes.recording import Recording
 from .film import first_frames
 from .guidance import (
-    NEEDLESS,
     Push,
     guidance_push,
     needless_from,
@@ -17,6 +16,7 @@ from .guidance import (
     why_unguided,
     without_prompt_from,
 )
+from .guidance_actions import GUIDANCE_ACTIONS, SWEEP_ACTIONS, needless_sentence
 from .guidance_sweep import SCALES, guidance_sweep
 from .look import Look
 from .panel import EXACT, MEASURED, Panel, PanelFiles
@@ -48,21 +48,6 @@ def make_guidance(look: Look) -> PanelFiles:
         tables={"push": push_table(recording, pushes)},
         said=said,
     )
-
-
-def needless_sentence(recording: Recording, first: int | None) -> str:
-    """Say from which step on the prompt was not needed, and how that is decided."""
-    if not recording.guidance_scale:
-        return "At guidance 0 the prompt does not count at any step."
-    how = (
-        "the pictures predicted with the prompt and without it, unguided, differ by less than"
-        f" {100 * NEEDLESS:.0f} % of the finished latents' spread ({needless_limit(recording):.2f}) there and"
-        " at every later step"
-    )
-    if first is None:
-        return f"The model needs the prompt to the end: at no step on is it true that {how}."
-    step = first // recording.facts.order + 1
-    return f"From step {step} of {recording.num_steps} on the model no longer needs the prompt: {how}."
 
 
 def curve(
@@ -170,6 +155,7 @@ PANELS = (
         exactness=EXACT,
         make=make_guidance,
         why_not=why_unguided,
+        actions=GUIDANCE_ACTIONS,
     ),
     Panel(
         name="sweep",
@@ -183,6 +169,7 @@ PANELS = (
         exactness=MEASURED,
         make=make_sweep,
         why_not=_why_no_sweep,
+        actions=SWEEP_ACTIONS,
         makes_pictures=True,
     ),
 )

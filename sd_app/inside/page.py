@@ -1,6 +1,6 @@
 """Look inside as the page shows it: what there is to see, and the answer to what is done in a panel."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from PIL import Image
@@ -19,11 +19,10 @@ from ..requests import (
 from ..weights.model_manager import ModelManager
 from . import report
 from .actions import Action, Given
+from .film import clock_of
 from .look import Look
 from .panel import Panel
 from .panels import PANELS, find_panels
-
-TRAINING_STEPS = 1000  # if a scheduler does not say
 
 
 @dataclass(kw_only=True)
@@ -34,6 +33,8 @@ class PictureAlone:
     image: Image.Image
     reason: str
     on_step: Callable[[Step], None] | None = None
+    list_others: Callable[[], Sequence[Mapping[str, object]]] | None = None
+    open_other: Callable[[str], Recording] | None = None
 
 
 Looked = Look | PictureAlone
@@ -70,22 +71,6 @@ def _facts(panel: Panel, looked: Looked) -> PanelFacts:
         makes_pictures=panel.makes_pictures,
         running=tuple(action.name for action in panel.actions if action.runs),
     )
-
-
-def clock_of(recording: Recording) -> Mapping[str, object]:
-    """Return the steps that were taken: what the one scrubber goes through. The finished picture follows."""
-    order = recording.facts.order
-    calls = [step * order for step in range(recording.num_steps)]
-    training = recording.facts.scheduler_config.get("num_train_timesteps", TRAINING_STEPS)
-    return {
-        "calls": calls,  # the U-Net's call with which each step begins
-        "num_calls": recording.num_calls,  # the frame of the finished picture
-        "timesteps": [float(recording.timesteps[call]) for call in calls],
-        "sigmas": [float(recording.sigmas[call]) for call in calls],  # noise over signal
-        "guided": [call in recording.guided_calls for call in calls],
-        "shallow": [call in recording.shallow_calls for call in calls],
-        "training_steps": training if isinstance(training, int) else TRAINING_STEPS,
-    }
 
 
 def about(recording: Recording) -> Mapping[str, object]:

@@ -2,23 +2,23 @@
 
 from . import (
     encoder_layers,
-    fewer_steps,
     film_panel,
     guidance_panels,
     latent_panels,
     parting_panel,
     start_panels,
+    steps_panel,
     unet_panels,
-    vae_loss,
+    vae_panel,
     word_panels,
 )
 from .panel import Panel
 
 PANELS: tuple[Panel, ...] = (
     film_panel.PANEL,
-    fewer_steps.PANEL,
+    steps_panel.PANEL,
     *latent_panels.PANELS,
-    vae_loss.PANEL,
+    vae_panel.PANEL,
     *word_panels.PANELS,
     *guidance_panels.PANELS,
     *unet_panels.PANELS,

@@ -8,6 +8,7 @@ w; for a model that predicts noise that is noise/signal * |c_w - c|. One scale f
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from weakref import WeakKeyDictionary
 
 import numpy as np
 from numpy.typing import NDArray
@@ -125,6 +126,17 @@ def word_effects(
         negative=negative,
         notes=(*found.notes, *_notes(recording, later, apart)),
     )
+
+
+_effects: WeakKeyDictionary[Look, dict[bool, WordEffects]] = WeakKeyDictionary()
+
+
+def effects_of(look: Look, *, negative: bool = False) -> WordEffects:
+    """Return what each word did; worked out once for whoever looks."""
+    known = _effects.setdefault(look, {})
+    if negative not in known:
+        known[negative] = word_effects(look, negative=negative)
+    return known[negative]
 
 
 def rows_needed(recording: Recording, found: FoundWords, calls: Sequence[int] | None = None) -> int:

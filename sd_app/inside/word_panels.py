@@ -1,7 +1,6 @@
 """The panels of words: what each one did, the pictures without it, attention, and where meaning is kept."""
 
 from collections.abc import Sequence
-from weakref import WeakKeyDictionary
 
 import numpy as np
 from PIL import Image
@@ -15,24 +14,13 @@ from .look import Look
 from .panel import EXACT, MEASURED, Panel, PanelFiles
 from .prompt_words import FoundWords, words_in
 from .sheets import color_of, heat, legend, owned, sheet, shown, tile_size
-from .word_effects import LITTLE, WordEffects, word_effects
+from .word_actions import ATTENTION_ACTIONS, KEPT_ACTIONS, NO_WORD, WORD_ACTIONS, found_words
+from .word_effects import LITTLE, WordEffects, effects_of
 
 MOST_RUNS = 24  # pictures without a word that a panel makes
 
 EMPTY = "The prompt is empty: there is no word to take out."
 NO_ATTENTION = "Attention was not recorded in this run: record it again with attention."
-NO_WORD = "The prompt has no word that could be taken out on its own."
-
-_effects: WeakKeyDictionary[Look, dict[bool, WordEffects]] = WeakKeyDictionary()
-
-
-def effects_of(look: Look, *, negative: bool = False) -> WordEffects:
-    """Return what each word did; worked out once for whoever looks."""
-    known = _effects.setdefault(look, {})
-    if negative not in known:
-        known[negative] = word_effects(look, negative=negative)
-    return known[negative]
-
 
 # -- what each word did
 
@@ -172,7 +160,7 @@ def make_attention(look: Look) -> PanelFiles:
     """Make the default map of every word, those of each step and head, and the agreement with effects."""
     recording = look.recording
     assert recording.attention
-    found = _found(look)
+    found = found_words(look)
     pictures: dict[str, Image.Image] = {}
     arrays: dict[str, np.ndarray] = {}
     tables: dict[str, list[list[object]]] = {}
@@ -194,14 +182,6 @@ def make_attention(look: Look) -> PanelFiles:
         tables["agreement"] = agreement_table(both)
         said.append(both.sentence)
     return PanelFiles(pictures=pictures, arrays=arrays, tables=tables, said=said)
-
-
-def _found(look: Look) -> FoundWords | None:
-    """Return the prompt's words; None where the model and with it its tokenizer is not here any more."""
-    try:
-        return words_in(look)
-    except ValueError:
-        return None
 
 
 def _agreement(look: Look, found: FoundWords) -> Agreement | None:
@@ -315,6 +295,7 @@ PANELS = (
         exactness=MEASURED,
         make=make_words,
         why_not=_why_no_words,
+        actions=WORD_ACTIONS,
     ),
     Panel(
         name="without",
@@ -343,6 +324,7 @@ PANELS = (
         exactness=EXACT,
         make=make_attention,
         why_not=_why_no_attention,
+        actions=ATTENTION_ACTIONS,
     ),
     Panel(
         name="kept",
@@ -357,5 +339,6 @@ PANELS = (
         exactness=EXACT,
         make=make_kept,
         makes_pictures=True,
+        actions=KEPT_ACTIONS,
     ),
 )

@@ -120,3 +120,27 @@ def test_a_file_that_holds_no_parameters_is_said_in_words(page: Page, tmp_path: 
     expect(page.locator(".inside-clock")).to_be_hidden()
     page.locator(".look-panel[data-panel=film] .look-head").click()
     expect(page.locator(".look-panel[data-panel=film] .look-why")).to_contain_text("holds no parameters")
+
+
+def test_a_film_stands_under_a_result_at_once_and_nothing_is_run_for_it(page: Page) -> None:
+    tab = page.locator("#tab-txt2img")
+    generate(tab)
+    expect(done(tab)).to_be_visible()
+    scrubber = tab.get_by_label("Film: what the words asked for at each step")
+    finished = tab.locator(".result-picture").get_attribute("src")
+    scrubber.focus()
+    expect(tab.locator(".steps-words")).to_have_text("Finished picture")
+    desk = DESKS[next(url for url in DESKS if page.url.startswith(url))]
+    before = desk.studio.recordings()
+    page.keyboard.press("ArrowLeft")
+    page.keyboard.press("ArrowLeft")
+    [opened_last] = list(desk._open.values())[-1:]
+    recording = opened_last.looked.recording
+    frame = recording.num_calls - 2
+    expect(tab.locator(".steps-words")).to_contain_text(f"Step {frame + 1} of {recording.num_calls}")
+    [expected] = film.frames(opened_last.looked, chosen=[frame])
+    page.wait_for_timeout(300)
+    assert (pixels(tab.locator(".result-picture")) == np.asarray(expected)).all()
+    page.keyboard.press("End")
+    expect(tab.locator(".result-picture")).to_have_attribute("src", str(finished))
+    assert desk.studio.recordings() == before

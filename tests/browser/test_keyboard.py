@@ -16,6 +16,7 @@ PLACES = (
     "embeddings/blend",
     "embeddings/walk",
     "embeddings/plane",
+    "inside",
 )
 # What has the focus; whether that is seen; and how many lists are open.
 FOCUS = """() => {

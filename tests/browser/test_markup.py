@@ -20,7 +20,7 @@ from tests.addons.lora_writers import kohya, lora_layers, write_lora
 from tests.browser.conftest import PATIENCE, served
 from tests.browser.steps import done, generate, open_picture
 
-TABS = ("Text to image", "Image to image", "Inpaint", "Interrogate", "Embeddings")
+TABS = ("Text to image", "Image to image", "Inpaint", "Interrogate", "Embeddings", "Look inside")
 
 
 @dataclass(kw_only=True)

@@ -1,15 +1,18 @@
 """Look inside as the page asks for it: what there is, what is done in a panel, and bad questions."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from sd_app import Studio, Txt2ImgRequest
+from sd_app import Settings, Studio, Txt2ImgRequest
 from sd_app.inside import film
 from sd_app.inside.actions import choice, number, text, whole, wholes
+from sd_app.inside.guidance import guidance_push
 from sd_app.inside.look import Look
 from sd_app.inside.panels import PANELS
+from sd_app.inside.word_effects import effects_of
 from tests.test_observers import RUN
 
 REQUEST = Txt2ImgRequest(prompt="a red cat", **RUN)
@@ -91,7 +94,7 @@ def test_frames_of_a_half_that_was_not_run_are_said_to_be_absent(random_studio: 
         ("film", "frames", {"row": "noisy", "frames": "0"}),
         ("film", "other", {}),
         ("other", "begin", {}),
-        ("guidance", "begin", {}),
+        ("guidance", "other", {}),
         ("attention", "begin", {}),
     ],
 )
@@ -127,3 +130,75 @@ def test_kept_recordings_say_what_they_are_without_being_opened(random_studio: S
     for wrong in ("none.safetensors", "../x.safetensors", "/etc/passwd"):
         with pytest.raises(ValueError, match="not kept any more"):
             random_studio.describe_recording(wrong)
+
+
+# -- what is done in the panels
+
+
+@pytest.fixture(scope="module")
+def recorded(random_models: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Studio, Look]:
+    """A full recording with a negative prompt, for all tests below."""
+    folder = tmp_path_factory.mktemp("page")
+    studio = Studio(
+        Settings(
+            device="cpu", models_dir=random_models, cache_dir=folder, outputs_dir=folder, model="model-a"
+        )
+    )
+    request = replace(REQUEST, prompt="a red cat on the beach", negative_prompt="blue dog")
+    return studio, studio.look(studio.record(request, keep=False))
+
+
+def test_the_words_maps_on_the_page_are_the_effects(recorded: tuple[Studio, Look]) -> None:
+    studio, look = recorded
+    numbers = studio.look_answer(look, "words", "begin", {}).numbers
+    effects = effects_of(look)
+    assert numbers["labels"] == list(effects.labels)
+    assert numbers["maps"] is effects.maps
+    assert numbers["owners"] == effects.owners.tolist()
+    assert numbers["has_negative"]
+    negative = studio.look_answer(look, "words", "negative", {}).numbers
+    assert negative["labels"] == ["blue", "dog"]
+    assert np.array_equal(negative["maps"], effects_of(look, negative=True).maps)  # type: ignore[arg-type]
+
+
+def test_attention_on_the_page_sums_to_one_and_knows_steps_modules_and_heads(
+    recorded: tuple[Studio, Look],
+) -> None:
+    studio, look = recorded
+    begun = studio.look_answer(look, "attention", "begin", {}).numbers
+    modules = [name for name, *_ in begun["modules"]]  # type: ignore[attr-defined]
+    assert begun["finest"] in modules
+    for given in ({"module": modules[0], "call": 1}, {"module": modules[-1], "call": -1}):
+        maps = studio.look_answer(look, "attention", "maps", {**given, "text": 0}).numbers["maps"]
+        assert isinstance(maps, np.ndarray)
+        assert maps.sum(axis=0) == pytest.approx(1, abs=2e-3)
+    head = {"module": modules[0], "third": "late", "head": 0, "text": 0}
+    one = studio.look_answer(look, "attention", "head", head).numbers["maps"]
+    assert isinstance(one, np.ndarray)
+    assert one.sum(axis=0) == pytest.approx(1, abs=2e-3)
+    for bad in ({"head": 99}, {"third": "last"}, {"module": "other"}, {"text": 1}):
+        with pytest.raises(ValueError, match=next(iter(bad))):
+            studio.look_answer(look, "attention", "head", {**head, **bad})
+
+
+def test_the_push_on_the_page_is_the_recordings_and_the_negative_one_is_asked_for_first(
+    recorded: tuple[Studio, Look],
+) -> None:
+    studio, look = recorded
+    push = guidance_push(look.recording)
+    assert studio.look_answer(look, "guidance", "begin", {}).numbers["sizes"] == pytest.approx(push.sizes)
+    here = studio.look_answer(look, "guidance", "map", {"what": "prompt", "call": 1}).numbers
+    assert np.array_equal(here["map"], push.maps[1])  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="not worked out yet"):
+        studio.look_answer(look, "guidance", "map", {"what": "negative", "call": 1})
+    studio.look_answer(look, "guidance", "negative", {})
+    assert studio.look_answer(look, "guidance", "map", {"what": "negative", "call": 1}).numbers["size"]
+    with pytest.raises(ValueError, match="step"):
+        studio.look_answer(look, "guidance", "away", {"step": 1})
+
+
+def test_a_word_that_the_prompt_lacks_and_a_long_one_are_refused(recorded: tuple[Studio, Look]) -> None:
+    studio, look = recorded
+    for given in ({"word": "dog", "other": ""}, {"word": "cat", "other": "x" * 201}, {"word": "cat"}):
+        with pytest.raises(ValueError, match=r"word|other"):
+            studio.look_answer(look, "words", "other", given)

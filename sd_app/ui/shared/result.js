@@ -1,4 +1,6 @@
 // Draws a result's value (see result.py). The markup of result.html never changes, so nothing flickers.
+
+import { StepsFilm } from "../inside/steps_film.js";
 import { button, picture as imageOf, node, setPressed } from "./dom.js";
 import { fit } from "./fit.js";
 import { Frames } from "./frames.js";
@@ -19,6 +21,7 @@ class Result {
     this.kept = null; // the last pictures: they stay when a run ends without any
     this.views = new Views(this);
     this.frames = new Frames(this);
+    this.steps = new StepsFilm(this.job.find("steps"), () => this.showImage(this.current));
     this.listen();
   }
 
@@ -67,6 +70,7 @@ class Result {
   }
 
   showProgress(value, image) {
+    this.steps.draw(null);
     if (value.preview) this.show(value.preview, "preview", "Preview of the picture being made");
     else if (image) this.show(image.file.url, "image", `Finished picture, seed ${image.seed}`);
     else if (value.phase === "waiting" || value.fraction === 0) this.show("", "", "");
@@ -75,7 +79,12 @@ class Result {
   showImage(image) {
     const shown = this.views.shown(image);
     const what = shown?.label === "Result" ? "Picture" : shown?.label;
-    this.show(shown?.file.url ?? "", "image", image ? `${what} with seed ${image.seed}` : "");
+    this.steps.draw(shown?.label === "Result" ? image : null);
+    this.show(
+      this.steps.url ?? shown?.file.url ?? "",
+      "image",
+      image ? `${what} with seed ${image.seed}` : "",
+    );
   }
 
   show(url, kind, label) {

@@ -25,6 +25,8 @@ STYLES = (  # of two rules of equal weight the later one holds
     "line/line.css",
     "inside/inside.css",
     "inside/panels.css",
+    "inside/network.css",
+    "inside/latents.css",
 )
 THEMES = ("system", "light", "dark")
 

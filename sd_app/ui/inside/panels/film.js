@@ -1,9 +1,6 @@
 // The film: every row of it at the clock's step, nine frames of one row in a strip, and what is decided when.
 import { button, node, picture, setPressed } from "../../shared/dom.js";
-
-const USUAL = "conditional";
-const TOGETHER = 8; // frames that are asked for at once
-const SMALL = 256 * 256; // pixels; of smaller pictures all frames of the usual row are fetched ahead
+import { FilmFrames, USUAL } from "../film_frames.js";
 
 export async function mount(panel) {
   const film = new Film(panel);
@@ -13,32 +10,27 @@ export async function mount(panel) {
 class Film {
   constructor({ box, ask, onScrub, clock, look }) {
     Object.assign(this, { box, ask, onScrub, clock, look });
-    this.urls = new Map(); // "row:frame" -> address
-    this.absent = new Set(); // "row:frame" of halves that were not run
+    this.frames = new FilmFrames(ask);
     this.row = USUAL; // of the strip
     this.asking = false;
   }
 
   async begin() {
-    const answer = await this.ask("begin");
-    if (!answer) return;
-    this.keep(answer.pictures);
-    this.rows = answer.numbers.rows;
-    this.first = answer.numbers.first;
+    const begun = await this.frames.begin();
+    if (!begun) return;
+    this.rows = begun.rows;
+    this.first = begun.first;
     this.build();
     this.onScrub(() => this.draw());
     this.box.dataset.ready = "true";
-    this.fetchAhead();
-  }
-
-  keep(pictures) {
-    for (const [name, url] of Object.entries(pictures)) this.urls.set(name, url);
+    const { width, height } = this.look.about;
+    await this.frames.fetchAhead(width * height, () => this.draw());
   }
 
   build() {
     this.tiles = Object.entries(this.rows).map(([row, title]) => new Tile(row, title));
     this.end = new Tile("end", "The finished picture");
-    this.end.show(this.urls.get(`${USUAL}:${this.clock.facts.num_calls}`));
+    this.end.show(this.look.picture);
     const now = node("div", "film-now");
     now.append(...[...this.tiles, this.end].map(({ root }) => root));
     this.strip = node("div", "film-strip");
@@ -61,11 +53,7 @@ class Film {
   draw() {
     const { frame } = this.clock;
     for (const tile of this.tiles) {
-      const name = `${tile.row}:${frame}`;
-      const isEnd = frame === this.clock.facts.num_calls;
-      if (isEnd) tile.show(this.urls.get(`${USUAL}:${frame}`));
-      else if (this.absent.has(name)) tile.show(null);
-      else tile.show(this.urls.get(name));
+      tile.show(frame === this.clock.facts.num_calls ? this.look.picture : this.frames.url(tile.row, frame));
     }
     for (const one of this.strip.children) setPressed(one, Number(one.dataset.frame) === frame);
     this.fetchHere();
@@ -84,31 +72,14 @@ class Film {
   missingHere() {
     const { frame } = this.clock;
     if (frame === this.clock.facts.num_calls) return null;
-    const tile = this.tiles.find(({ row }) => this.lacks(row, frame));
+    const tile = this.tiles.find(({ row }) => this.frames.lacks(row, frame));
     return tile ? { row: tile.row, frame } : null;
   }
 
-  lacks(row, frame) {
-    return !this.urls.has(`${row}:${frame}`) && !this.absent.has(`${row}:${frame}`);
-  }
-
   async fetch(row, frames) {
-    const answer = await this.ask("frames", { row, frames });
-    if (!answer) return false;
-    this.keep(answer.pictures);
-    for (const frame of answer.numbers.absent) this.absent.add(`${row}:${frame}`);
-    this.draw();
-    return true;
-  }
-
-  // The usual row's other frames of a small picture, so that it can be played at once.
-  async fetchAhead() {
-    const { width, height } = this.look.about;
-    if (width * height > SMALL) return;
-    const left = this.clock.facts.calls.filter((frame) => this.lacks(USUAL, frame));
-    for (let at = 0; at < left.length; at += TOGETHER) {
-      if (!(await this.fetch(USUAL, left.slice(at, at + TOGETHER)))) return;
-    }
+    const done = await this.frames.fetch(row, frames);
+    if (done) this.draw();
+    return done;
   }
 
   // -- the strip
@@ -116,7 +87,7 @@ class Film {
   async chooseRow(row) {
     this.row = row;
     this.drawStrip();
-    const left = this.first.filter((frame) => this.lacks(row, frame));
+    const left = this.first.filter((frame) => this.frames.lacks(row, frame));
     if (left.length) await this.fetch(row, left);
     this.drawStrip();
   }
@@ -130,8 +101,8 @@ class Film {
 
   cell(frame) {
     const at = this.clock.positionOf(frame);
-    const url = this.urls.get(`${this.row}:${frame}`);
-    if (this.absent.has(`${this.row}:${frame}`)) return null;
+    const url = this.frames.url(this.row, frame);
+    if (url === null) return null;
     const isEnd = at === this.clock.last;
     const made = button(null, () => this.clock.moveTo(at));
     made.dataset.frame = frame;
