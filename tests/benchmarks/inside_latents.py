@@ -2,9 +2,9 @@
 
     python tests/benchmarks/inside_latents.py [--per-kind 10]
 
-Prompts like those of tests/inside_words.py (DDIM, 25 steps, guidance 5). Moved: one number of a random cell by
-three spreads of its channel; printed is how far it reaches through the decoder. Poked: the same cell by three
-spreads in all channels; printed is what is left at the end by the step of the poke, and the verdicts.
+Prompts like those of tests/inside_words.py (DDIM, 25 steps, guidance 5). Moved: one number of a random cell
+by three spreads of its channel; printed is how far it reaches through the decoder. Poked: the same cell by
+three spreads in all channels; printed is what is left at the end by the step of the poke, and the verdicts.
 """
 
 import argparse
