@@ -1,5 +1,5 @@
 // The tab "Look inside" (see tab.py): one recording, its clock, and its panels.
-import { button, setPressed } from "../shared/dom.js";
+import { button, PHONE, setPressed } from "../shared/dom.js";
 import { JobBlock } from "../shared/job.js";
 import { Clock } from "./clock.js";
 import { Section } from "./section.js";
@@ -32,7 +32,10 @@ class Inside {
   render() {
     const { value } = this.job;
     this.job.draw(value);
+    const begins = this.job.busy && this.find("work").hidden;
     this.find("work").hidden = !this.job.busy;
+    // On a phone what can be opened stands above: go to what is made of it.
+    if (begins && matchMedia(PHONE).matches) this.root.scrollIntoView({ block: "start" });
     if (value.phase === "stopped" && !value.key) this.job.setText("notice", value.text);
     this.job.find("notice").hidden = !this.job.find("notice").textContent;
     if (value.phase === "kept") this.reopen(value.name);
