@@ -5,6 +5,26 @@ import { Clock } from "./clock.js";
 import { Section } from "./section.js";
 
 const OPEN_FIRST = "film";
+// What the picker calls a panel; others go by their titles.
+const SHORT = {
+  film: "Film",
+  steps: "Fewer steps",
+  latents: "Latents",
+  poke: "Poke a cell",
+  vae: "VAE loss",
+  words: "Words",
+  without: "Without a word",
+  attention: "Attention",
+  kept: "Where meaning is",
+  guidance: "Guidance",
+  sweep: "Scales",
+  unet: "U-Net",
+  cuts: "Cuts",
+  parting: "Two ways",
+  encoder: "Text encoder",
+  start: "Start picture",
+  putback: "Kept area",
+};
 const TYPED_IN =
   "input:not(.clock-range), textarea, select, [role=tab], [contenteditable], .canvas, dialog, audio, video";
 
@@ -100,10 +120,12 @@ class Inside {
 
   drawPicker() {
     const chips = this.sections.map((section) => {
-      const made = button(section.facts.title, () => {
+      const { name, title } = section.facts;
+      const show = () => {
         section.toggle();
         if (!section.body.hidden) section.root.scrollIntoView({ block: "start", behavior: "smooth" });
-      });
+      };
+      const made = button(SHORT[name] ?? title, show, { title });
       made.dataset.panel = section.facts.name;
       return made;
     });
