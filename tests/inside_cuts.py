@@ -13,7 +13,7 @@ from sd_app.generation.prompt_embeds import PromptEach
 from sd_app.inside.again import make_frames, of_picture
 from sd_app.inside.cuts import Cut, Cutter, did_nothing
 from sd_app.inside.look import Look
-from sd_app.inside.unet_panels import all_cuts
+from sd_app.inside.unet_actions import all_cuts
 from sd_app.tiny import world
 from tests.inside_words import Case
 

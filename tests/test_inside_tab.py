@@ -14,6 +14,7 @@ from PIL import Image
 from sd_app import Settings, Studio, Txt2ImgRequest
 from sd_app.probes.recording import Recording
 from sd_app.queue import JobQueue
+from sd_app.requests import LookAnswer
 from sd_app.ui import build_ui, choose_access, launch_options, make_queue, theme_options
 from sd_app.ui.inside.answers import answer_json, picture_url
 from sd_app.ui.inside.desk import CLOSED, MOST_OF_ONE, MOST_OPEN, NO_FILM, Desk
@@ -148,6 +149,27 @@ def test_visitors_open_recordings_of_their_own_pictures_only(
     assert not desk.may_open("you", "a.safetensors")
 
 
+def test_a_run_is_compared_with_those_that_its_visitor_may_open(
+    studio: Studio, desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(desk, "_private", True)
+    recording = studio.record(REQUEST)
+    [name, *_] = studio.recordings()
+    for owner, listed in (("me", [name]), ("you", [])):
+        opened = desk.open(studio.look(recording), owner)
+        desk.own("me", name)
+        kept = desk.answer(opened, "parting", "kept", {})
+        assert isinstance(kept, LookAnswer)
+        assert [one["name"] for one in kept.numbers["kept"]] == listed  # type: ignore[attr-defined]
+        if listed:
+            same = desk.answer(opened, "parting", "compare", {"with": "kept", "kept": name})
+            assert isinstance(same, LookAnswer)
+            assert same.numbers["said"] == "Nothing parts: both runs are the same at every step."
+        else:
+            with pytest.raises(ValueError, match="not kept any more"):
+                desk.answer(opened, "parting", "compare", {"with": "kept", "kept": name})
+
+
 # -- what is recorded
 
 
@@ -209,7 +231,6 @@ def test_a_panel_is_asked_by_key_and_answers_with_arrays_and_pictures(
 
 
 def test_arrays_travel_as_float32_and_what_json_lacks_as_null() -> None:
-    from sd_app.requests import LookAnswer
 
     values = np.arange(6, dtype=np.float64).reshape(2, 3)
     numbers: dict[Any, object] = {

@@ -55,6 +55,15 @@ class Again:
         return float((self.difference > VISIBLE).mean())
 
     @property
+    def changes(self) -> dict[str, object]:
+        """Return all of these for the page."""
+        return {
+            "changed": self.changed_share,
+            "mean": self.mean_change,
+            "is_identical": self.is_identical,
+        }
+
+    @property
     def sentence(self) -> str:
         """Say how far the picture is from the recorded one."""
         if self.is_identical:

@@ -15,11 +15,12 @@ from torch import Tensor
 from ..expressions import parse_prompt
 from ..generation.prompt_embeds import Steps, encode_steps
 from ..probes.recording import Recording
-from ..requests import Txt2ImgRequest
+from ..requests import LookAnswer, Txt2ImgRequest
 from ..settings import EMBEDDED_MODEL
 from ..text.embeddings import Encoder
 from ..text.prompt_embeds import WINDOW, PromptEmbeds
 from ..weights.pipeline import Pipeline
+from .actions import Action, Given, whole
 from .again import Again, make_frames, of_picture
 from .decided import read_attributes, stays_as_last
 from .look import Look
@@ -179,11 +180,31 @@ def _why_not(recording: Recording) -> str:
     return "" if recording.request.prompt.strip() else "The prompt is empty: there is nothing to encode."
 
 
+def list_layers(look: Look, given: Given) -> LookAnswer:
+    """Return the layers that a picture can be made from, and which of them the run read."""
+    with look.pipe() as pipe:
+        every, read = layers_of(pipe, look.request), layers_read(pipe, look.request)
+    listed = [{"label": label_of(layers), "is_read": layers == read} for layers in every]
+    return LookAnswer(numbers={"layers": listed, "said": POOLED if len(read) > 1 else ""})
+
+
+def from_layer(look: Look, given: Given) -> LookAnswer:
+    """Make the picture from the layer of a `number`, counted from 0 in the list."""
+    with look.pipe() as pipe:
+        every = layers_of(pipe, look.request)
+    again = with_layer(look, every[whole(given, "number", 0, len(every) - 1)])
+    shows: dict[str, str] = {}
+    if look.recording.facts.model == EMBEDDED_MODEL:
+        shows = {what: read[0] for what, read in read_attributes([again.picture]).items()}
+    numbers = {"said": again.sentence, "shows": shows, **again.changes}
+    return LookAnswer(numbers=numbers, pictures={"picture": again.picture})
+
+
 PANEL = Panel(
     name="encoder",
     title="The text encoder, layer by layer",
     seen="The same noise was run with the prompt as each layer of the text encoder has it, from the first to"
-    " the last. What the picture shows only from some layer on, the encoder had not combined before it.",
+    " the last. What the picture shows only from some layer on, the encoder had not worked out before it.",
     not_shown="It does not show all that an early layer knows: the U-Net learned to read the last layers"
     " alone, so what it makes of early ones lies outside what it learned.",
     formula="c_k = LN(h_k): the hidden state of layer k through the encoder's last normalisation, in place of"
@@ -191,6 +212,7 @@ PANEL = Panel(
     " its share of the layers, the pooled vector as it was. The negative prompt stays as it was.",
     exactness=EXACT,
     make=make_encoder,
+    actions=(Action(name="begin", answer=list_layers), Action(name="layer", answer=from_layer)),
     why_not=_why_not,
     makes_pictures=True,
 )

@@ -1,6 +1,6 @@
 """Look inside as the page shows it: what there is to see, and the answer to what is done in a panel."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from PIL import Image
@@ -33,6 +33,8 @@ class PictureAlone:
     image: Image.Image
     reason: str
     on_step: Callable[[Step], None] | None = None
+    list_others: Callable[[], Sequence[Mapping[str, object]]] | None = None
+    open_other: Callable[[str], Recording] | None = None
 
 
 Looked = Look | PictureAlone

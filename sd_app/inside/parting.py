@@ -74,13 +74,13 @@ class Parting:
             return "These two runs cannot be compared in numbers; both films are shown."
         if self.is_same:
             return "Nothing parts: both runs are the same at every step."
-        said = []
-        for what in SHOWN:
-            if what in self.distances:
-                step = self.step(what)
-                said.append(f"the {what} at step {step}" if step else f"the {what} not by half")
-        listed = ", ".join(said).replace("the attention", "attention")
-        return f"{listed[0].upper()}{listed[1:]} of {self.a.num_steps}."
+        said: list[str] = []
+        for what in (what for what in SHOWN if what in self.distances):
+            step, verb = self.step(what), "" if said else " parts"
+            name = what if what == ATTENTION else f"the {what}"
+            said.append(f"{name}{verb} at step {step}" if step else f"{name} never parts by half")
+        listed = ", ".join(said)
+        return f"{listed[0].upper()}{listed[1:]} (of {self.a.num_steps} steps)."
 
 
 def parts_at(values: Floats, becomes: float) -> int | None:

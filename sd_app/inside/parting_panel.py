@@ -1,159 +1,119 @@
-"""The panel of where two ways part, and what answers whether attention or the picture changes first."""
+"""The panel of where two ways part, and what is done in it on the page: choose the other run, see both."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
-from io import BytesIO
+from collections import OrderedDict
+from dataclasses import replace
+from weakref import WeakKeyDictionary
 
-import numpy as np
-from PIL import Image
-
-from ..probes.recorder import Watch
-from ..probes.recording import CONDITIONAL, Recording
-from ..requests import Txt2ImgRequest
-from ..weights.model_manager import ModelManager
-from .film import first_frames, frames, label_of, strip
+from ..probes.recording import CONDITIONAL
+from ..requests import MAX_PROMPT, MAX_SEED, LookAnswer
+from .actions import Action, Given, choice, text, whole, wholes
+from .film import frames
 from .look import Look
-from .panel import EXACT, Panel, PanelFiles
-from .parting import ATTENTION, HALF, NOISY, PREDICTED, SAME_LEVEL, SHOWN, Parting, compare
-from .prompt_words import without
-from .record import record
-from .word_panels import NO_WORD, effects_of
+from .panel import EXACT, Panel
+from .parting import HALF, SAME_LEVEL, SHOWN, Parting, compare
+from .parting_files import COLORS, make_parting, run_other, said_of
 
-SEEDS = tuple(range(8))  # over which the question is answered
-COLORS = {NOISY: "#888888", PREDICTED: "#1f77b4", ATTENTION: "#e07b00"}
+PROMPT, SEED, KEPT = "prompt", "seed", "kept"
+MOST_KEPT = 3  # other runs that are kept for whoever looks
+MOST_TOGETHER = 16  # frames that are asked for at once
+MAX_NAME = 100  # characters of a recording's name
+NOT_HERE = "this recording is not kept any more (choose another one)"
+
+_others: WeakKeyDictionary[Look, OrderedDict[str, Look]] = WeakKeyDictionary()
 
 
-def make_parting(look: Look) -> PanelFiles:
-    """Make the curves of the distances, both films, and the numbers."""
-    other, said = other_run(look)
+def list_kept(look: Look, given: Given) -> LookAnswer:
+    """Return the recordings that whoever looks may open, the newest first."""
+    kept = list(look.list_others()) if look.list_others else []
+    return LookAnswer(numbers={"kept": kept})
+
+
+def compare_with(look: Look, given: Given) -> LookAnswer:
+    """Compare with the same noise and another `prompt`, with another `seed`, or with a run that is `kept`."""
+    kind = choice(given, "with", (PROMPT, SEED, KEPT))
+    if kind == KEPT:
+        value = text(given, "kept", MAX_NAME)
+    elif kind == PROMPT:
+        value = text(given, "prompt", MAX_PROMPT)
+    else:
+        value = str(whole(given, "seed", 0, MAX_SEED))
+    key = f"{kind}:{value}"
+    other = _other(look, key, kind, value)
     parting = compare(look.recording, other.recording)
-    pictures = {"films": films(look, other)}
-    if parting.distances:
-        pictures = {"curves": curves(parting)} | pictures
-    return PanelFiles(
-        pictures=pictures,
-        arrays={what.replace(" ", "_"): values for what, values in parting.distances.items()},
-        tables={"distances": distances_table(parting)} if parting.distances else {},
-        said=[said, parting.sentence, *parting.notes],
+    return LookAnswer(
+        numbers={"key": key, "with": said_of(other.recording), **numbers_of(parting)},
+        pictures={"a": look.recording.decoded, "b": other.recording.decoded},
     )
 
 
-def other_run(look: Look) -> tuple[Look, str]:
-    """Return the run to compare with, and what it is: the one given, or that without the strongest word."""
-    if look.open_other is not None:
-        other = look.open_other("")
-        return Look(look.manager, other, on_step=look.on_step), f"Compared with: {said_of(other)}"
-    effects = effects_of(look)
-    if not effects.words:
-        raise ValueError(f"{NO_WORD} Give another picture to compare with.")
-    word = effects.words[int(np.argmax(effects.totals))]
-    request = replace(look.request, prompt=without(look.request.prompt, word.start, word.end))
-    return run_other(look, request), (
-        f"No other picture was given, so this one is compared with the same noise without “{word.label}”, the"
-        " word that did most."
-    )
+def _other(look: Look, key: str, kind: str, value: str) -> Look:
+    """Return the other run; the last few are kept."""
+    known = _others.setdefault(look, OrderedDict())
+    if key not in known:
+        known[key] = _make_other(look, kind, value)
+        while len(known) > MOST_KEPT:
+            known.popitem(last=False)
+    known.move_to_end(key)
+    known[key].on_step = look.on_step
+    return known[key]
 
 
-def said_of(recording: Recording) -> str:
-    """Say which run that is."""
-    request = recording.request
-    return f"“{request.prompt}”, seed {request.seed}, {recording.num_steps} steps of {recording.facts.model}."
+def _make_other(look: Look, kind: str, value: str) -> Look:
+    if kind == PROMPT:
+        return run_other(look, replace(look.request, prompt=value))
+    if kind == SEED:
+        return run_other(look, replace(look.request, seed=int(value)))
+    if look.open_other is None:
+        raise ValueError(NOT_HERE)
+    return Look(look.manager, look.open_other(value), on_step=look.on_step)
 
 
-def run_other(look: Look, request: Txt2ImgRequest) -> Look:
-    """Record another request as this one was: with attention if it has it. Raise as the job itself."""
-    watch = Watch(attention=look.recording.attention is not None, features=False)
-    recording = record(look.manager, request, None, watch=watch, on_step=look.on_step)[0]
-    return Look(look.manager, recording, on_step=look.on_step)
+def numbers_of(parting: Parting) -> dict[str, object]:
+    """Return the curves, the step at which each parts, and what is said."""
+    b = parting.b
+    shown = [what for what in SHOWN if what in parting.distances]
+    return {
+        "said": parting.sentence,
+        "notes": list(parting.notes),
+        "steps": [i // parting.a.facts.order + 1 for i, _ in parting.pairs],
+        "num_steps": parting.a.num_steps,
+        "curves": [
+            {
+                "what": what,
+                "color": COLORS[what],
+                "shares": parting.shares(what).tolist(),
+                "distances": parting.distances[what].tolist(),
+                "step": parting.step(what),
+            }
+            for what in shown
+        ],
+        # Of each step of this run the other's call: at one noise level, else the nearest one.
+        "others": [nearest_call(parting, i) for i in range(0, parting.a.num_calls, parting.a.facts.order)],
+        "other_calls": b.num_calls,
+        "other_steps": b.num_steps,
+        "order": b.facts.order,
+    }
 
 
-def films(look: Look, other: Look) -> Image.Image:
-    """Put both films one below the other, each with its own frames."""
-    strips = []
-    for one in (look, other):
-        chosen = first_frames(one.recording)
-        labels = [label_of(one.recording, frame) for frame in chosen]
-        strips.append(strip(frames(one, CONDITIONAL, chosen), labels))
-    page = Image.new("RGB", (max(one.width for one in strips), sum(one.height for one in strips)), "white")
-    page.paste(strips[0], (0, 0))
-    page.paste(strips[1], (0, strips[0].height))
-    return page
+def nearest_call(parting: Parting, call: int) -> int:
+    """Return the call of the other run whose noise level is nearest to that of a call of this one."""
+    level = float(parting.a.sigmas[call])
+    distances = (parting.b.sigmas[:: parting.b.facts.order] - level).abs()
+    return int(distances.argmin()) * parting.b.facts.order
 
 
-def curves(parting: Parting, *, width: int = 900, height: int = 420) -> Image.Image:
-    """Draw each distance over the steps, as a share of what it becomes, with the step at which it parts."""
-    from matplotlib.figure import Figure  # here: it takes half a second
-
-    dpi = 100
-    figure = Figure(figsize=(width / dpi, height / dpi), dpi=dpi, layout="constrained")
-    axes = figure.add_subplot()
-    steps = [i / parting.a.facts.order + 1 for i, _ in parting.pairs]
-    for what in SHOWN:
-        if what not in parting.distances:
-            continue
-        shares, step = parting.shares(what), parting.step(what)
-        label = f"{what}: parts at step {step}" if step else f"{what}: never by half"
-        axes.plot(steps, shares, marker=".", color=COLORS[what], label=label)
-        if step:
-            axes.axvline(step, color=COLORS[what], linewidth=0.8, linestyle=":")
-    axes.axhline(HALF, color="0.6", linestyle="--", linewidth=1)
-    axes.set(xlabel="step", ylabel="distance, as a share of what it becomes", ylim=(0, None))
-    axes.set_xlim(1, max(float(parting.a.num_steps), 2))
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.legend(fontsize=8, frameon=False)
-    stream = BytesIO()
-    figure.savefig(stream, format="png", dpi=dpi)
-    return Image.open(stream).convert("RGB")
-
-
-def distances_table(parting: Parting) -> list[list[object]]:
-    """Return a row for each pair of calls at one noise level."""
-    names = [what for what in SHOWN if what in parting.distances]
-    head: list[object] = ["step", "call", "other_call", "noise_over_signal"]
-    rows: list[list[object]] = [
-        [
-            *(i // parting.a.facts.order + 1, i, j, float(parting.a.sigmas[i])),
-            *(float(parting.distances[what][number]) for what in names),
-        ]
-        for number, (i, j) in enumerate(parting.pairs)
-    ]
-    return [[*head, *(what.replace(" ", "_") for what in names)], *rows]
-
-
-# -- does attention or the picture change first?
-
-
-@dataclass(frozen=True, kw_only=True)
-class WhichFirst:
-    """The steps at which attention, predicted and noisy picture part, for one seed; None: never by half."""
-
-    seed: int
-    steps: dict[str, int | None]
-
-    @property
-    def attention_first(self) -> bool:
-        """Tell whether attention parts before the predicted picture does."""
-        attention, predicted = self.steps[ATTENTION], self.steps[PREDICTED]
-        return attention is not None and (predicted is None or attention < predicted)
-
-
-def which_first(
-    manager: ModelManager,
-    request: Txt2ImgRequest,
-    other_prompt: str,
-    seeds: Sequence[int] = SEEDS,
-    on_seed: Callable[[WhichFirst, Parting], None] = lambda one, parting: None,
-) -> list[WhichFirst]:
-    """Run a request and the same with another prompt from each seed's noise, and tell what parts when."""
-    found = []
-    for seed in seeds:
-        asked = [replace(request, seed=seed, prompt=prompt) for prompt in (request.prompt, other_prompt)]
-        watch = Watch(attention=True, features=False)
-        parting = compare(*(record(manager, one, None, watch=watch)[0] for one in asked))
-        one = WhichFirst(seed=seed, steps={what: parting.step(what) for what in parting.distances})
-        found.append(one)
-        on_seed(one, parting)
-    return found
+def other_frames(look: Look, given: Given) -> LookAnswer:
+    """Decode `frames` of one `side`, "a" or "b", of the comparison of a `key`."""
+    known = _others.get(look, OrderedDict())
+    other = known.get(text(given, "key", MAX_PROMPT + MAX_NAME))
+    if other is None:
+        raise ValueError("this comparison was put away since (compare again)")
+    side = choice(given, "side", ("a", "b"))
+    shown = look if side == "a" else other
+    other.on_step = look.on_step
+    asked = wholes(given, "frames", 0, shown.recording.num_calls, MOST_TOGETHER)
+    images = frames(shown, CONDITIONAL, asked)
+    return LookAnswer(pictures={f"{side}:{frame}": image for frame, image in zip(asked, images, strict=True)})
 
 
 PANEL = Panel(
@@ -171,4 +131,9 @@ PANEL = Panel(
     exactness=EXACT,
     make=make_parting,
     makes_pictures=True,
+    actions=(
+        Action(name="kept", answer=list_kept, runs=False),
+        Action(name="compare", answer=compare_with),
+        Action(name="frames", answer=other_frames),
+    ),
 )

@@ -19,14 +19,15 @@ from .activations import (
     recorded_blocks,
 )
 from .again import Again
-from .cuts import DID_NOTHING, Cut, cuts_of, did_nothing, verdict, with_cuts
+from .cuts import DID_NOTHING, Cut, did_nothing, verdict, with_cuts
 from .decided import read_attributes
 from .film import first_frames
 from .look import Look
 from .panel import EXACT, MEASURED, Panel, PanelFiles
 from .sheets import sheet, shown, tile_size
+from .unet_actions import CUT_ACTIONS, DRAWING_ACTIONS, all_cuts, parts_and_cuts
 from .unet_drawing import draw, picture
-from .unet_parts import UNetParts, parts_of
+from .unet_parts import UNetParts
 from .word_panels import again_sheet
 
 # -- the drawing, and what the blocks give
@@ -34,7 +35,7 @@ from .word_panels import again_sheet
 
 def make_unet(look: Look) -> PanelFiles:
     """Make the drawing, its tables, and what each block gives at nine steps."""
-    parts = parts_of(look)
+    parts, _ = parts_and_cuts(look)
     blocks = block_activations(look, parts)
     drawing = draw(parts)
     said = [f"{drawing.title}."]
@@ -132,13 +133,6 @@ def skips_table(parts: UNetParts) -> list[list[object]]:
 # -- cuts
 
 
-def all_cuts(look: Look) -> list[Cut]:
-    """List what can be cut out of the U-Net that made a recording."""
-    parts = parts_of(look)
-    with look.pipe() as pipe:
-        return cuts_of(pipe.unet, parts)
-
-
 def make_cuts(look: Look) -> PanelFiles:
     """Make the picture with each of the named cuts."""
     cuts = [cut for cut in all_cuts(look) if cut.named]
@@ -198,6 +192,7 @@ PANELS = (
         f" by {SETTLED} or more with those of the last step.",
         exactness=MEASURED,
         make=make_unet,
+        actions=DRAWING_ACTIONS,
     ),
     Panel(
         name="cuts",
@@ -210,6 +205,7 @@ PANELS = (
         f" nothing”: at most {100 * DID_NOTHING:.0f} % of the pixels change by more than 25 of 255.",
         exactness=EXACT,
         make=make_cuts,
+        actions=CUT_ACTIONS,
         why_not=_why_no_cuts,
         makes_pictures=True,
     ),

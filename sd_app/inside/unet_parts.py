@@ -4,6 +4,7 @@ All of it is read from the network: the shapes from one call in which every part
 from the tensor itself, which a part of the way down gives and a part of the way up is given.
 """
 
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from diffusers import UNet2DConditionModel
 from diffusers.models.attention_processor import Attention
 from torch import Tensor, nn
 
+from ..requests import Step
 from .answers import Answers, num_windows
 from .look import Look
 
@@ -241,16 +243,29 @@ def shape_of(tensor: Tensor) -> Shape:
 def ask_again(look: Look, calls: Sequence[int], on_call: Callable[[int, Tensor], None]) -> None:
     """Ask the U-Net again what it answered to the prompt at these calls, each part of it run once a call.
 
-    on_call is told each call and the answer, (4, h, w); the look's on_step is not, since no picture is made.
+    on_call is told each call and the answer, (4, h, w); the look's on_step hears how far it is.
     """
-    recording = look.recording
+    recording, began = look.recording, time.perf_counter()
     with look.pipe() as pipe, pipe.fast_unet.bypass():
         answers = Answers(look, pipe)
-        for call in calls:
+        for number, call in enumerate(calls):
+            if look.on_step:
+                look.on_step(_step(number, len(calls), time.perf_counter() - began))
             text = next(text for text in recording.texts if call in text.calls)
             embeds = answers.encode(text.text, num_windows(text))
             [answer] = answers.ask(call, [embeds])
             on_call(call, answer)
+
+
+def _step(number: int, count: int, seconds: float) -> Step:
+    return Step(
+        step=number,
+        num_steps=count,
+        image_index=0,
+        num_images=1,
+        seconds=seconds,
+        text="Asking the U-Net again",
+    )
 
 
 def parts_of(look: Look) -> UNetParts:

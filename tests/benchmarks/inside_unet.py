@@ -9,7 +9,7 @@ changed, eight seeds; printed is the step at which attention, predicted and nois
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
@@ -19,7 +19,7 @@ import numpy as np
 from sd_app import Settings, Studio, Txt2ImgRequest
 from sd_app.inside.cuts import ALL_CROSS
 from sd_app.inside.parting import SHOWN, Parting
-from sd_app.inside.parting_panel import COLORS, WhichFirst, which_first
+from sd_app.inside.parting_files import COLORS, WhichFirst, which_first
 from sd_app.tiny.judge import load_judge
 from tests.inside_cuts import ATTRIBUTES, MIDDLE_CROSS, run_cuts
 from tests.inside_words import cases
@@ -44,16 +44,18 @@ def main() -> None:
 
 
 def report_parting(studio: Studio, figure: Path | None) -> None:
-    """Print when attention and the pictures part, and draw the mean curves."""
+    """Print when attention and the pictures part, and draw the curves."""
     manager = studio._ready_manager()
-    drawn: list[Parting] = []
+    drawn: dict[str, list[Parting]] = {}
     for prompt, other in PAIRS:
         asked = Txt2ImgRequest(prompt=prompt, scheduler="DDIM", num_inference_steps=25, guidance_scale=5.0)
-        print(f"{prompt} / {other}")
+        name = f"“{prompt}” and “{other}”"
+        here = drawn[name] = []
+        print(name)
 
-        def on_seed(one: WhichFirst, parting: Parting) -> None:
+        def on_seed(one: WhichFirst, parting: Parting, here: list[Parting] = here) -> None:
             print(f"  seed {one.seed}:", ", ".join(f"{what} {one.steps[what]}" for what in SHOWN), flush=True)
-            drawn.append(parting)
+            here.append(parting)
 
         found = which_first(manager, asked, other, on_seed=on_seed)
         first = sum(one.attention_first for one in found)
@@ -62,24 +64,24 @@ def report_parting(studio: Studio, figure: Path | None) -> None:
         draw(drawn, figure)
 
 
-def draw(partings: Sequence[Parting], path: Path) -> None:
-    """Draw every run's curves faintly, and their means."""
+def draw(drawn: Mapping[str, Sequence[Parting]], path: Path) -> None:
+    """Draw every run's curves faintly, and their means, a panel for each pair of prompts."""
     from matplotlib.figure import Figure
 
-    page = Figure(figsize=(7.5, 3.6), dpi=110, layout="constrained")
-    axes = page.add_subplot()
+    page = Figure(figsize=(10, 3.4), dpi=100, layout="constrained")
     steps = np.arange(1, 26)
-    for what in SHOWN:
-        shares = np.stack([parting.shares(what) for parting in partings])
-        for one in shares:
-            axes.plot(steps, one, color=COLORS[what], linewidth=0.6, alpha=0.25)
-        axes.plot(steps, shares.mean(axis=0), color=COLORS[what], linewidth=2.2, label=what)
-    axes.axhline(0.5, color="0.6", linestyle="--", linewidth=1)
-    axes.set(
-        xlabel="step of 25", ylabel="distance, as a share of what it becomes", xlim=(1, 25), ylim=(0, None)
-    )
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.legend(frameon=False, loc="lower right")
+    for axes, (name, partings) in zip(page.subplots(1, len(drawn), sharey=True), drawn.items(), strict=True):
+        for what in SHOWN:
+            shares = np.stack([parting.shares(what) for parting in partings])
+            for one in shares:
+                axes.plot(steps, one, color=COLORS[what], linewidth=0.7, alpha=0.3)
+            axes.plot(steps, shares.mean(axis=0), color=COLORS[what], linewidth=2.2, label=what)
+        axes.axhline(0.5, color="0.6", linestyle="--", linewidth=1)
+        axes.set_title(name, fontsize=9)
+        axes.set(xlabel="step of 25", xlim=(1, 25), ylim=(0, None))
+        axes.spines[["top", "right"]].set_visible(False)
+    page.axes[0].set_ylabel("distance, as a share\nof what it becomes")
+    page.axes[0].legend(frameon=False, loc="lower right", fontsize=8)
     page.savefig(path)
     print(f"drawn: {path}")
 

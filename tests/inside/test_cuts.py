@@ -28,7 +28,8 @@ from sd_app.inside.cuts import (
     with_cuts,
 )
 from sd_app.inside.look import Look
-from sd_app.inside.unet_panels import all_cuts, make_cuts
+from sd_app.inside.unet_actions import all_cuts
+from sd_app.inside.unet_panels import make_cuts
 from sd_app.probes.observers import StepTaken
 from tests.inside.test_unet_parts import parts_alone, unet_of
 from tests.inside.test_word_effects import ALONE, look_at

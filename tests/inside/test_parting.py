@@ -19,7 +19,8 @@ from sd_app.inside.parting import (
     pairs_of,
     parts_at,
 )
-from sd_app.inside.parting_panel import PANEL, make_parting, which_first
+from sd_app.inside.parting_files import make_parting, which_first
+from sd_app.inside.parting_panel import PANEL
 from sd_app.probes.recording import ReadText, Recording, Row
 from sd_app.requests.text import END, PADDING, START, TEXT
 from tests.inside.test_word_effects import ALONE, look_at
@@ -100,8 +101,8 @@ def test_it_parts_at_the_first_step_of_half_the_distance(cat, dog):
     for what, index in parting.parted.items():
         shares = parting.shares(what)
         assert index is None or (shares[index] >= 0.5 and (shares[:index] < 0.5).all())
-    assert parting.sentence.startswith("Attention at step ")
-    assert parting.sentence.endswith(" of 4.")
+    assert parting.sentence.startswith("Attention parts at step ")
+    assert parting.sentence.endswith(" (of 4 steps).")
 
 
 def test_both_directions_tell_the_same(cat, dog):

@@ -9,6 +9,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from ...queue import Job, JobQueue, Kind
@@ -22,6 +23,7 @@ MOST_OPEN, MOST_OF_ONE = (
     8,
     3,
 )  # recordings that are open, films of results among them; in all and of a visitor
+MOST_LISTED = 30  # recordings
 MOST_NAMES = 100  # recordings of a visitor that are remembered as theirs
 MOST_VISITORS = 300
 GONE_SECONDS = 30.0  # after which what a page asked for is stopped, if it has not asked how far it is
@@ -71,6 +73,7 @@ class Desk:
     def open(self, looked: Any, owner: str, *, key: str = "") -> Opened:
         """Put something on the desk; what was used longest ago makes room for it."""
         facts = self.studio.look_facts(looked)
+        looked.list_others, looked.open_other = partial(self.kept, owner), partial(self.open_kept, owner)
         opened = Opened(
             key=key or secrets.token_urlsafe(16),
             owner=owner,
@@ -120,6 +123,27 @@ class Desk:
         """Tell whether a recording may be opened by somebody: on one's own machine everybody may."""
         with self._lock:
             return not self._private or name in self._names.get(owner, ())
+
+    def kept(self, owner: str) -> list[Mapping[str, object]]:
+        """List the recordings that somebody may open, the newest first."""
+        kept: list[Mapping[str, object]] = []
+        for name in self.studio.recordings():
+            if len(kept) == MOST_LISTED:
+                break
+            if not self.may_open(owner, name):
+                continue
+            try:
+                one = self.studio.describe_recording(name)
+            except ValueError:  # damaged, of another version, or gone meanwhile: there is nothing to open
+                continue
+            kept.append({"name": name, "prompt": one.prompt, "seed": str(one.seed), "bytes": one.size_bytes})
+        return kept
+
+    def open_kept(self, owner: str, name: object) -> Any:
+        """Return a recording that somebody may open, by its name. Raise ValueError in words."""
+        if not isinstance(name, str) or not self.may_open(owner, name):
+            raise ValueError("this recording is not kept any more (record the picture again)")
+        return self.studio.open_recording(name)
 
     # -- what is done in a panel
 

@@ -34,7 +34,6 @@ from .recording_job import (
     summary_of,
 )
 
-MOST_LISTED = 30  # recordings
 MAX_NAME = 100  # characters of a file's name
 KEPT = "This recording is kept on disk: nothing was run to open it."
 
@@ -172,10 +171,8 @@ class InsideEvents:
         name = data.get("name") if isinstance(data, dict) else None
 
         def opened() -> InsideValue:
-            if not isinstance(name, str) or not self.desk.may_open(owner, name):
-                raise ValueError("this recording is not kept any more (record the picture again)")
-            looked = self.studio.look(self.studio.open_recording(name))
-            return shown(self.desk, looked, owner, sentence=KEPT, name=name)
+            looked = self.studio.look(self.desk.open_kept(owner, name))
+            return shown(self.desk, looked, owner, sentence=KEPT, name=str(name))
 
         return attempt(opened, self._failed)
 
@@ -184,18 +181,7 @@ class InsideEvents:
 
     def listed(self, owner: str) -> SourceValue:
         """Return the recordings that somebody may open, the newest first."""
-        kept: list[Mapping[str, object]] = []
-        for name in self.studio.recordings():
-            if len(kept) == MOST_LISTED:
-                break
-            if not self.desk.may_open(owner, name):
-                continue
-            try:
-                one = self.studio.describe_recording(name)
-            except ValueError:  # damaged, of another version, or gone meanwhile: there is nothing to open
-                continue
-            kept.append({"name": name, "prompt": one.prompt, "seed": str(one.seed), "bytes": one.size_bytes})
-        return {"kept": kept, "listed": True, "text": ""}
+        return {"kept": self.desk.kept(owner), "listed": True, "text": ""}
 
     def restore(self, saved: object) -> object:
         """Return what a reloaded page shows until its tab is opened; nothing kept is trusted."""

@@ -25,6 +25,7 @@ STYLES = (  # of two rules of equal weight the later one holds
     "line/line.css",
     "inside/inside.css",
     "inside/panels.css",
+    "inside/network.css",
 )
 THEMES = ("system", "light", "dark")
 
