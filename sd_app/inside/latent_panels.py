@@ -11,6 +11,7 @@ from torch import Tensor
 from ..pictures.charts import heat_map
 from ..probes.recording import CONDITIONAL, Recording
 from .film import first_frames, label_of
+from .latent_actions import LATENT_ACTIONS, POKE_ACTIONS
 from .latents import Moved, channel_ranges, move_cell, reduction_of, shown_latents, with_boxes
 from .look import Look
 from .panel import EXACT, MEASURED, Panel, PanelFiles
@@ -266,6 +267,7 @@ PANELS = (
         " look at the whole picture, so that a faint change reaches far.",
         exactness=MEASURED,
         make=make_latents,
+        actions=LATENT_ACTIONS,
     ),
     Panel(
         name="poke",
@@ -279,5 +281,6 @@ PANELS = (
         exactness=EXACT,
         make=make_poke,
         makes_pictures=True,
+        actions=POKE_ACTIONS,
     ),
 )

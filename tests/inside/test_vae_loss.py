@@ -12,7 +12,8 @@ from PIL import Image
 from sd_app import InsideRequest, Studio
 from sd_app.generation.vae import encode_image, round_trip
 from sd_app.inside import vae_loss as module
-from sd_app.inside.vae_loss import MOST_PIXELS, make_vae, prepare, vae_loss
+from sd_app.inside.vae_loss import MOST_PIXELS, prepare, vae_loss
+from sd_app.inside.vae_panel import make_vae
 from sd_app.pictures.likeness import KINDS, psnr, ssim
 from tests.inside.test_word_effects import ALONE, look_at
 from tests.photos import take_photo
