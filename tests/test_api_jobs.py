@@ -12,7 +12,7 @@ from PIL import Image
 
 from sd_app import Settings, Studio, Txt2ImgRequest
 from sd_app.queue import DONE, FAILED, RUNNING, STOPPED, WAITING, JobQueue, KeptLine
-from sd_app.requests import Step
+from sd_app.requests import InsideRequest, Step
 from sd_app.ui import build_ui, make_queue
 from sd_app.ui.api.endpoints import job_endpoint
 from sd_app.ui.shared.files import PictureFiles
@@ -242,3 +242,37 @@ def test_a_call_that_was_to_be_kept_goes_on_and_answers_with_all_its_pictures(
     assert isinstance(answer, dict)
     assert answer["seeds"] == [7, 8, 9, 10]
     assert len(list(tmp_path.glob("2*/*.png"))) == len(answer["images"]) == 4
+
+
+def test_a_look_inside_goes_on_after_a_restart_with_the_files_it_needs(
+    studio: Studio, tmp_path: Path
+) -> None:
+    """The picture's file is kept as it is, with the request inside; the uploads end with the app."""
+    files = PictureFiles(tmp_path, shared=False, copies=set())
+
+    def next_start() -> JobQueue:
+        queue = JobQueue(kept=KeptLine(tmp_path))
+        job_endpoint("inside", studio, queue, files)
+        queue.restore()
+        return queue
+
+    picture = Txt2ImgRequest(prompt="a cat", model="model-a", seed=7, num_inference_steps=2)
+    made = studio.txt2img(picture).paths[0]
+    upload = tmp_path / "upload.png"
+    upload.write_bytes(made.read_bytes())
+    queue = next_start()
+    with busy(queue):
+        request = InsideRequest(picture=upload, panels=("film",))
+        job = queue.submit("me", "http inside", request, details={"key": "mine"})
+        assert queue._kept
+        queue._kept.close()  # as the end of the process does
+    ended(queue, job)
+    upload.unlink()
+    again = next_start()
+    found = again.find(job.id, "me")
+    ended(again, found)
+    now = again.now(found)
+    assert (now.state, now.failure, now.details["key"]) == (DONE, "", "mine")
+    assert isinstance(now.outcome, dict)
+    assert now.outcome["is_identical"] is True
+    assert [panel["name"] for panel in now.outcome["panels"]] == ["film"]

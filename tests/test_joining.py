@@ -7,6 +7,7 @@ import threading
 from collections.abc import Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 from PIL import Image
 
@@ -169,7 +170,8 @@ def test_an_app_that_does_not_answer_is_said_and_the_job_runs_here(
 def held(folder: Path, **values: object) -> Path:
     path = folder / ".queue/app.json"
     path.parent.mkdir(exist_ok=True)
-    text = json.dumps({"url": "http://127.0.0.1:7860", "pid": os.getpid(), "settings": {}} | values)
+    own = {"pid": os.getpid(), "begun": psutil.Process().create_time()}
+    text = json.dumps({"url": "http://127.0.0.1:7860", **own, "settings": {}} | values)
     path.write_text(text)
     path.chmod(0o600)
     return path
@@ -188,6 +190,11 @@ def test_only_an_app_of_the_owners_own_on_this_machine_is_found(tmp_path: Path) 
     for pid in (2**40, -1, "1", True, None):
         held(tmp_path, pid=pid)
         assert find_open_app(tmp_path) is None, pid
+    for begun in (psutil.Process().create_time() - 100, None, "now"):  # its number is another's now
+        held(tmp_path, begun=begun)
+        assert find_open_app(tmp_path) is None, begun
+    held(tmp_path, pid=2**22 - 1, begun=0.0)  # no process, and no time
+    assert find_open_app(tmp_path) is None
     held(tmp_path, settings="none")
     assert find_open_app(tmp_path) is None
     for text in ("", "[]", "[" * 9999, "\ud800".encode("utf-16", "surrogatepass").decode("latin-1")):

@@ -53,7 +53,7 @@ def _amounts(step: Step) -> str:
 
 @contextmanager
 def stop_on_ctrl_c() -> Iterator[Check]:
-    """Turn the first Ctrl+C into Cancelled at the next step; a second one ends the program at once."""
+    """Turn the first Ctrl+C into Cancelled at the next step; a second one ends the program in seconds."""
     asked = threading.Event()
 
     def ask(number: int, frame: FrameType | None) -> None:

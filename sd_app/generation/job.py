@@ -137,6 +137,8 @@ class Job:
         for image in images:
             self._keep(image)
         observers.tell("on_kept", first, tuple(self.images[first:]))
+        if getattr(self.on_step, "paused", bool)():  # it holds the job up now: all that is made can be seen
+            self.saver.wait()
         self.tell("Finished")
 
     def _keep(self, image: Image.Image) -> None:

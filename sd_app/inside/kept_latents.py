@@ -19,7 +19,7 @@ from torch import Tensor
 from ..generation.inpaint import make_scene
 from ..generation.vae import round_trip
 from ..pictures.drift import difference
-from ..pictures.masks import Painted
+from ..pictures.masks import HALF, Painted
 from ..probes.recording import Recording
 from ..requests import InpaintRequest
 from .look import Look
@@ -187,14 +187,14 @@ def kept_pixels(look: Look) -> KeptPixels:
     original = scene.placement.place(scene.canvas)
     with look.pipe() as pipe:
         through_vae = round_trip(pipe, original)
-    mask = Image.fromarray(scene.painted.astype(np.uint8) * np.uint8(255))
+    mask = Image.fromarray(scene.painted.astype(np.uint8) * np.uint8(255)).convert("RGB")
     kept = recording.mask == 0
     apart = (recording.final.float() - recording.original.float())[:, kept]
     return KeptPixels(
         original=original,
         through_vae=through_vae,
         frame=recording.decoded.convert("RGB"),
-        painted=np.asarray(scene.placement.place(mask)) > 0,
+        painted=np.asarray(scene.placement.place(mask))[..., 0] >= HALF,
         repainted=over_pixels(~kept, scene.placement.height // kept.shape[0]),
         latents_moved=float(apart.square().mean().sqrt()),
     )

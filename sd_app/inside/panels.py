@@ -9,7 +9,7 @@ from . import (
     start_panels,
     steps_panel,
     unet_panels,
-    vae_loss,
+    vae_panel,
     word_panels,
 )
 from .panel import Panel
@@ -18,7 +18,7 @@ PANELS: tuple[Panel, ...] = (
     film_panel.PANEL,
     steps_panel.PANEL,
     *latent_panels.PANELS,
-    vae_loss.PANEL,
+    vae_panel.PANEL,
     *word_panels.PANELS,
     *guidance_panels.PANELS,
     *unet_panels.PANELS,

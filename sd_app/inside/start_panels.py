@@ -7,15 +7,13 @@ import numpy as np
 import torch
 from PIL import Image
 
-from ..pictures.drift import draw_heat
 from .from_picture import StartAt, low_pass, starts_at, why_from_noise
-from .kept_latents import Blends, KeptPixels, blends_of, kept_pixels, over_pixels, shown_calls, why_no_mask
+from .kept_latents import Blends, KeptPixels, kept_pixels, shown_calls, why_no_mask
 from .look import Look
 from .panel import EXACT, Panel, PanelFiles
 from .sheets import sheet, shown, tile_size
+from .start_actions import PUTBACK_ACTIONS, START_ACTIONS, blend_pictures, drift_maps, known_blends
 from .vae_loss import placed_start
-
-GREY = 128  # what is not there on a map
 
 
 def make_start(look: Look) -> PanelFiles:
@@ -85,7 +83,7 @@ def start_table(starts: Sequence[StartAt]) -> list[list[object]]:
 def make_putback(look: Look) -> PanelFiles:
     """Make the blend of some steps, how far the kept cells strayed, and what the decoder did to them."""
     recording = look.recording
-    blends, kept = blends_of(look), kept_pixels(look)
+    blends, kept = known_blends(look), kept_pixels(look)
     pictures = {"decoder": decoder_sheet(kept)}
     said = list(kept.sentences)
     if not recording.facts.reads_masks:
@@ -117,18 +115,6 @@ def strayed_sentence(blends: Blends) -> str:
     )
 
 
-def blend_pictures(look: Look, blends: Blends, call: int) -> dict[str, Image.Image]:
-    """Decode what a call left: what the sampler made, what is put back, and both joined.
-
-    Of what is put back only the kept cells are there; the others are grey.
-    """
-    stepped, mixed = (blends.unscaled(each[call], call) for each in (blends.stepped, blends.mixed))
-    made, joined = look.decode(torch.stack([stepped, mixed]))
-    repainted = over_pixels(blends.joined[call], made.height // blends.joined.shape[-2])
-    kept = np.where(repainted[..., None], GREY, np.asarray(joined.convert("RGB"))).astype(np.uint8)
-    return {"made": made, "put back": Image.fromarray(kept), "joined": joined}
-
-
 def blend_sheet(look: Look, blends: Blends) -> Image.Image:
     """Draw the blend at some steps, a step a column."""
     recording = blends.recording
@@ -137,7 +123,7 @@ def blend_sheet(look: Look, blends: Blends) -> Image.Image:
     columns = [blend_pictures(look, blends, call) for call in calls]
     titles = {
         "made": "step {}: as the sampler made it",
-        "put back": "what is put back",
+        "put_back": "what is put back",
         "joined": "what the next step reads",
     }
     tiles = [
@@ -167,22 +153,13 @@ def strayed_curve(blends: Blends, *, width: int = 900, height: int = 360) -> Ima
 
 def decoder_sheet(kept: KeptPixels) -> Image.Image:
     """Draw the original, the frame before your own pixels are put back, and what differs outside the mask."""
-    size = tile_size(kept.frame)
+    size, maps = tile_size(kept.frame), drift_maps(kept)
     tiles = [
         ("the original", shown(kept.original, size)),
         ("the frame as decoded", shown(kept.frame, size)),
-        (
-            f"outside the mask: {kept.mean(kept.total):.2f} of 255",
-            shown(draw_heat(kept.original, kept.frame, kept.painted), size),
-        ),
-        (
-            f"the VAE alone: {kept.mean(kept.by_vae):.2f}",
-            shown(draw_heat(kept.original, kept.through_vae, kept.painted), size),
-        ),
-        (
-            f"the frame less the VAE alone: {kept.mean(kept.spill):.2f}",
-            shown(draw_heat(kept.through_vae, kept.frame, kept.painted), size),
-        ),
+        (f"outside the mask: {kept.mean(kept.total):.2f} of 255", shown(maps["total"], size)),
+        (f"the VAE alone: {kept.mean(kept.by_vae):.2f}", shown(maps["vae"], size)),
+        (f"the frame less the VAE alone: {kept.mean(kept.spill):.2f}", shown(maps["spill"], size)),
     ]
     return sheet(
         tiles, title="What the decoder does to the kept area (bright: 32 of 255)", columns=len(tiles)
@@ -221,6 +198,7 @@ PANELS = (
         " compared with that of x0 by their correlation over all channels.",
         exactness=EXACT,
         make=make_start,
+        actions=START_ACTIONS,
         why_not=why_from_noise,
     ),
     Panel(
@@ -235,6 +213,7 @@ PANELS = (
         " decoded frame is from the decoded original.",
         exactness=EXACT,
         make=make_putback,
+        actions=PUTBACK_ACTIONS,
         why_not=why_no_mask,
     ),
 )

@@ -15,21 +15,18 @@ from ..generation.vae import round_trip
 from ..images import scaled_size
 from ..pictures import likeness
 from ..pictures.drift import difference
-from ..pictures.likeness import KINDS, Floats, KindOfLoss
+from ..pictures.likeness import Floats, KindOfLoss
 from ..requests import Img2ImgRequest
 from ..schedulers import find_scheduler
 from ..weights.model_manager import ModelManager
 from ..weights.pipeline import Pipeline
 from .again import parts_of
 from .look import Look
-from .panel import MEASURED, Panel, PanelFiles
-from .sheets import COLORS, heat, legend, sheet, shown, tile_size
 
 MOST_PIXELS = 1024 * 1024  # of what is sent through; larger pictures are scaled down
 LEAST_SIDE = 16  # pixels: below, nothing can be said of a picture's parts
 TIMES = 10  # the difference is shown so many times as large
 CELL = 8  # pixels: one latent, and the map's resolution
-KIND_COLORS = dict(zip(KINDS, (COLORS[7], COLORS[5], COLORS[2]), strict=True))
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -184,98 +181,3 @@ def placed_start(look: Look) -> Image.Image | None:
     start = parts_of(look.request, find_model(look.manager.settings, look.request.model)).start
     assert isinstance(start, FromPicture)
     return start.placement.place(start.image)
-
-
-def make_vae(look: Look) -> PanelFiles:
-    """Make the panel of a recorded picture, and of the one it began from."""
-    losses = losses_of_recording(look)
-    said: list[str] = []
-    names = {"start": "The picture it began from", "finished": "The finished picture"}
-    for name, loss in losses.items():
-        said += [f"{names[name]}: {loss.sentences[0]}", *loss.sentences[1:]]
-    if len(losses) == 1:
-        said.append("It came out of this decoder itself: a photo or a drawing loses more.")
-    return files_of_losses(losses, said)
-
-
-def make_vae_of_picture(manager: ModelManager, image: Image.Image) -> PanelFiles:
-    """Make the panel of any picture, by the app's own model."""
-    loss = vae_loss(manager, image)
-    return files_of_losses({"picture": loss}, loss.sentences)
-
-
-def files_of_losses(losses: Mapping[str, VaeLoss], said: list[str]) -> PanelFiles:
-    """Return the sheets and numbers of some pictures, by their names."""
-    arrays: dict[str, NDArray[np.generic]] = {}
-    for name, loss in losses.items():
-        arrays |= {f"{name}_squared_error": loss.error.astype(np.float32), f"{name}_kinds": loss.kinds}
-    return PanelFiles(
-        pictures={name: loss_sheet(loss) for name, loss in losses.items()},
-        arrays=arrays,
-        tables={"loss": loss_table(losses)},
-        said=said,
-    )
-
-
-def loss_sheet(loss: VaeLoss) -> Image.Image:
-    """Draw the picture, what came back, ten times the difference, where it is lost, and what is there."""
-    size = tile_size(loss.original)
-    cells = loss.cells.astype(np.float32)
-    bright = float(cells.max())
-    tiles = [
-        ("the picture", shown(loss.original, size)),
-        (f"there and back: {loss.psnr:.1f} dB, SSIM {loss.ssim:.3f}", shown(loss.back, size)),
-        (f"difference × {TIMES}", shown(loss.times_ten, size)),
-        (f"error by cell of 8x8, bright: {bright:.1f} of 255", heat(cells, bright, size)),
-        ("what is there", draw_kinds(loss.kinds, size)),
-        ("share of the loss", draw_shares(loss, size)),
-    ]
-    return sheet(tiles, title=f"Through the VAE of {loss.model} and back", columns=3)
-
-
-def draw_kinds(kinds: NDArray[np.uint8], size: tuple[int, int]) -> Image.Image:
-    """Draw flat areas, edges and texture in their colours."""
-    colors = np.array([KIND_COLORS[kind] for kind in KINDS], np.uint8)
-    return Image.fromarray(colors[kinds]).resize(size, Image.Resampling.NEAREST)
-
-
-def draw_shares(loss: VaeLoss, size: tuple[int, int]) -> Image.Image:
-    """List the kinds with their shares of pixels and of the loss."""
-    rows = []
-    for kind, each in loss.by_kind.items():
-        rows.append((KIND_COLORS[kind], f"{kind}: {100 * each.loss_share:.0f} %"))
-        rows.append(((255, 255, 255), f"of {100 * each.share:.0f} % of pixels"))
-    return legend(rows, size)
-
-
-def loss_table(losses: Mapping[str, VaeLoss]) -> list[list[object]]:
-    """Return a row for each picture as a whole and one for each kind of its places."""
-    head: list[object] = [
-        *("picture", "places", "share_of_pixels", "share_of_loss", "rms_error_of_255", "psnr_db", "ssim"),
-        "largest_error",
-    ]
-    rows: list[list[object]] = []
-    for name, loss in losses.items():
-        rms = float(np.sqrt(loss.error.mean()))
-        rows.append([name, "all", 1.0, 1.0 if rms else 0.0, rms, loss.psnr, loss.ssim, loss.largest])
-        rows += [
-            [name, kind, each.share, each.loss_share, each.mean_error, "", "", ""]
-            for kind, each in loss.by_kind.items()
-        ]
-    return [head, *rows]
-
-
-PANEL = Panel(
-    name="vae",
-    title="What the VAE loses",
-    seen="The picture was encoded to latents and decoded again, with nothing done in between. What differs is"
-    " the least that any change of this picture costs, even where nothing is redrawn.",
-    not_shown="It does not show what a model redraws, and small errors of colour may be plainer to you than"
-    " large ones in texture.",
-    formula="PSNR = 10 log10(255² / mean squared error); SSIM as by Wang et al. 2004: Gaussian window of 11"
-    " pixels, σ 1.5, the mean of the three channels; flat, edge or texture by the structure tensor of the"
-    " grey picture: below 4 levels a pixel flat, from a coherence of 0.5 on an edge, else texture.",
-    exactness=MEASURED,
-    make=make_vae,
-    make_of_picture=make_vae_of_picture,
-)

@@ -9,7 +9,7 @@ from typing import Any
 from ..requests import Cancelled, Step
 from . import order
 from .holds import Holds
-from .jobs import DONE, FAILED, RUNNING, STOPPED, WAITING, Job, JobNow, Kind, Request
+from .jobs import DONE, FAILED, RUNNING, STOPPED, WAITING, Job, JobNow, Kind, Listener, Request
 from .kept_line import KeptLine, pictures_of
 from .limits import OWNER, Limits
 
@@ -370,7 +370,7 @@ class JobQueue:
     def _run(self, job: Job) -> tuple[str, object, str]:
         """Run one job; return its last state, what is kept of its result, and why it failed."""
         try:
-            result = job.kind.make(job.request, lambda step: self._on_step(job, step))
+            result = job.kind.make(job.request, Listener(partial(self._on_step, job), lambda: self._paused))
             stopped = bool(getattr(result, "stopped", False))
             return STOPPED if stopped else DONE, job.kind.keep(result, job), ""
         except Cancelled:

@@ -25,6 +25,20 @@ def as_it_is(result: Result, job: "Job") -> object:
     return result
 
 
+@dataclass(frozen=True)
+class Listener:
+    """The on_step of a running job, which also knows whether the line is paused.
+
+    Then it holds the job up between two pictures, and who makes them has saved them all before it is told.
+    """
+
+    listen: OnStep
+    paused: Callable[[], bool]
+
+    def __call__(self, step: Step) -> None:
+        self.listen(step)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Kind:
     """A kind of job: how it is run, and what is left of it."""

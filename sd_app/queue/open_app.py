@@ -26,7 +26,6 @@ class OpenApp:
     """An app that runs: its address, and the settings it was started with, as texts."""
 
     url: str
-    pid: int
     settings: Mapping[str, str]
 
 
@@ -34,7 +33,8 @@ class OpenApp:
 def announced(outputs_dir: Path, url: str, settings: Mapping[str, str]) -> Iterator[None]:
     """Say where this process's app is reached as long as the `with` lasts; not in another app's place."""
     path = outputs_dir / FOLDER / NAME
-    own = json.dumps({"url": url, "pid": os.getpid(), "settings": dict(settings)})
+    pid = os.getpid()
+    own = json.dumps({"url": url, "pid": pid, "begun": _begun(pid), "settings": dict(settings)})
     if find_open_app(outputs_dir) is None:
         with suppress(OSError):  # a folder that cannot be written: then nobody joins
             _write(path, own)
@@ -57,11 +57,25 @@ def find_open_app(outputs_dir: Path) -> OpenApp | None:
         local = urlsplit(url).scheme == "http" and urlsplit(url).hostname in LOOPBACK
         if not (local and type(pid) is int and pid > 0 and isinstance(settings, dict)):
             return None
-        alive = psutil.pid_exists(pid)
+        alive = _lives(pid, held["begun"])
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError, OverflowError):
         return None
     texts = {str(name): str(value) for name, value in settings.items()}
-    return OpenApp(url=url, pid=pid, settings=texts) if alive else None
+    return OpenApp(url=url, settings=texts) if alive else None
+
+
+def _begun(pid: int) -> float:
+    """Return when a process began, in seconds since 1970; 0 if there is none of this number."""
+    try:
+        return float(psutil.Process(pid).create_time())
+    except psutil.Error:
+        return 0.0
+
+
+def _lives(pid: int, begun: object) -> bool:
+    """Tell whether a process is still the one that began then: numbers of killed ones come again."""
+    # The system reckons the time back to its own start, and may correct that by seconds.
+    return isinstance(begun, float) and begun > 0 and abs(_begun(pid) - begun) < 10
 
 
 def _is_ours(status: os.stat_result) -> bool:

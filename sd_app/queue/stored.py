@@ -49,11 +49,14 @@ def read_stored(entry: object) -> StoredJob:
 
 
 def with_kept_pictures(request: Any, keep: KeepPicture) -> dict[str, Any]:
-    """Return the fields of a request that hold pictures, each kept as a file; empty if there are none."""
+    """Return the fields of a request that hold pictures, each kept as a file, as it is if it is one.
+
+    Empty if there are none.
+    """
     changed: dict[str, Any] = {}
     for name, known in request_fields(type(request)).items():
         value = getattr(request, name)
-        if not known.is_picture or value is None:
+        if not known.is_file or value is None:
             continue
         several = isinstance(value, tuple | list)
         changed[name] = tuple(map(keep, value)) if several else keep(value)

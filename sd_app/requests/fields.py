@@ -10,6 +10,7 @@ the infotext in a picture is written and read with it. A subclass that only has 
 from collections.abc import Callable, Mapping
 from dataclasses import MISSING, Field, dataclass, field, fields, replace
 from functools import cache, lru_cache
+from pathlib import Path
 from types import NoneType, UnionType
 from typing import (
     Any,
@@ -130,6 +131,11 @@ class RequestField:
     def is_picture(self) -> bool:
         """Tell whether it is a picture or several."""
         return Image.Image in _types_in(self.hint)
+
+    @property
+    def is_file(self) -> bool:
+        """Tell whether it may be a file or several: a picture, or one that is read for what stands in it."""
+        return Path in _types_in(self.hint)
 
     @property
     def names(self) -> tuple[str, ...]:

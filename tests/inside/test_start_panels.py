@@ -16,7 +16,8 @@ from sd_app.inside.kept_latents import NO_MASK, blends_of, kept_pixels, shown_ca
 from sd_app.inside.look import Look
 from sd_app.inside.panels import find_panels
 from sd_app.inside.report import show
-from sd_app.inside.start_panels import blend_pictures, make_putback, make_start
+from sd_app.inside.start_actions import begin_putback, blend_pictures
+from sd_app.inside.start_panels import make_putback, make_start
 from tests.inside.test_word_effects import ALONE, look_at
 from tests.test_denoise import MASK, PICTURE
 from tests.test_observers import KINDS as REQUESTS
@@ -156,7 +157,7 @@ def test_the_blend_of_a_step_is_drawn_from_its_latents(inpainted):
     assert drawn["made"].tobytes() == both[0].tobytes()
     assert drawn["joined"].tobytes() == both[1].tobytes()
     cells = blends.joined[call].numpy().repeat(8, 0).repeat(8, 1)
-    put_back = np.asarray(drawn["put back"])
+    put_back = np.asarray(drawn["put_back"])
     assert (put_back[cells] == 128).all()
     assert np.array_equal(put_back[~cells], np.asarray(both[1])[~cells])
 
@@ -203,6 +204,9 @@ def test_a_model_that_reads_the_mask_is_said_and_nothing_is_shown_as_put_back(pa
     apart = (recording.final - recording.original)[:, recording.mask == 0]
     assert kept_pixels(painter).latents_moved == pytest.approx(float(apart.square().mean().sqrt()))
     assert np.isnan(blends.strayed).all()
+    begun = begin_putback(painter, {})
+    assert begun.numbers["reads_masks"]
+    assert begun.numbers["strayed"] == []
 
 
 def test_what_has_no_start_or_mask_is_said(shared):
@@ -216,6 +220,13 @@ def test_what_has_no_start_or_mask_is_said(shared):
         blends_of(from_picture)
     with pytest.raises(ValueError, match="began from noise alone"):
         starts_at(alone)
+
+
+def test_a_picture_with_margins_is_looked_at_in_the_models_frame(shared):
+    kept = kept_pixels(look_at(shared, replace(INPAINT, height=64)))  # 64x72 fits into 64x64 with margins
+    assert kept.painted.shape == (64, 64)
+    assert kept.painted.any()
+    assert not (kept.painted & ~kept.repainted).any()
 
 
 def test_a_small_part_of_a_large_picture_is_looked_at_in_the_models_frame(shared):

@@ -12,7 +12,8 @@ from PIL import Image
 from sd_app import InsideRequest, Studio
 from sd_app.generation.vae import encode_image, round_trip
 from sd_app.inside import vae_loss as module
-from sd_app.inside.vae_loss import MOST_PIXELS, make_vae, prepare, vae_loss
+from sd_app.inside.vae_loss import MOST_PIXELS, prepare, vae_loss
+from sd_app.inside.vae_panel import make_vae
 from sd_app.pictures.likeness import KINDS, psnr, ssim
 from tests.inside.test_word_effects import ALONE, look_at
 from tests.photos import take_photo
@@ -27,6 +28,20 @@ REQUEST: dict[str, Any] = dict(REQUESTS)
 def shared(random_models: Path, tmp_path_factory: pytest.TempPathFactory) -> Studio:
     folder = tmp_path_factory.mktemp("out")
     return open_studio(random_models, "model-a", folder, cache_dir=folder / "cache")
+
+
+def test_the_studio_takes_a_file_or_a_picture_and_any_model(shared, tmp_path):
+    path = tmp_path / "one.png"
+    PICTURE.save(path)
+    [of_file, of_picture, of_other] = [
+        shared.vae_loss(path),
+        shared.vae_loss(PICTURE),
+        shared.vae_loss(PICTURE, model="model-b"),
+    ]
+    assert of_file.back.tobytes() == of_picture.back.tobytes() != of_other.back.tobytes()
+    assert of_other.model == "model-b"
+    with pytest.raises(ValueError, match="model must be one of"):
+        shared.vae_loss(PICTURE, model="nobody")
 
 
 def test_it_is_the_vaes_round_trip_and_its_measures(shared):

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { stepOf } from "../../sd_app/ui/line/dragging.js";
-import { countWords, isLost } from "../../sd_app/ui/line/line.js";
+import { countWords, isLost, noteAt } from "../../sd_app/ui/line/line.js";
 
 const waiting = { state: "waiting" };
 const running = { state: "running" };
@@ -34,4 +34,14 @@ test("a dragged row changes places when the pointer has passed the middle of its
   assert.equal(stepOf(101, before, after), 1);
   assert.equal(stepOf(-500, null, after), 0); // the first of the list
   assert.equal(stepOf(500, before, null), 0); // and the last
+});
+
+test("a note stands beside news of the line until it can have been read", () => {
+  const none = noteAt("", { text: "", at: 0 }, 50_000);
+  assert.equal(none.text, "");
+  const said = noteAt("Removed.", none, 60_000);
+  assert.deepEqual(said, { text: "Removed.", at: 60_000 });
+  assert.equal(noteAt("", said, 61_500).text, "Removed.");
+  assert.equal(noteAt("", noteAt("", said, 61_500), 69_000).text, "");
+  assert.deepEqual(noteAt("Moved up.", said, 62_000), { text: "Moved up.", at: 62_000 });
 });

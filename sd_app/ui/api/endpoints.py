@@ -110,12 +110,11 @@ def job_endpoint(
 ) -> Callable[..., Answer]:
     """Return the function of an endpoint; its parameters are the fields of the request."""
     request_type, about = ENDPOINTS[name]
-    kept = issubclass(request_type, Txt2ImgRequest | InterrogateRequest | MatchRequest)
     kind = Kind(
         name=kind_of(name),
         make=_make(studio, name),
         keep=partial(_answer, files),
-        request_type=request_type if kept else None,
+        request_type=request_type,
         lost=partial(_lost, files),
     )
     queue.register(kind)

@@ -31,7 +31,7 @@ export function mapAt({ shape, data }, number) {
 }
 
 // Draw cells into a canvas; color(index) returns [r, g, b].
-function paint(canvas, h, w, color) {
+export function paint(canvas, h, w, color) {
   canvas.width = w;
   canvas.height = h;
   const context = canvas.getContext("2d");

@@ -14,15 +14,14 @@ from typing import Any
 
 from ...queue import Job, JobQueue, Kind
 from ...requests import Cancelled, LookAnswer, PanelShown, Step
+from ..shared.errors import error_sentence
 from ..shared.files import PictureFiles
 from ..shared.studio_protocol import OnStep, PageStudio
 
 ASK = "look"  # the kind of job, and what the line takes for its tab
 FILES = "files"  # the action that every panel has: its files, to be saved
-MOST_OPEN, MOST_OF_ONE = (
-    8,
-    3,
-)  # recordings that are open, films of results among them; in all and of a visitor
+MOST_OPEN = 8  # recordings that are open, films of results among them
+MOST_OF_ONE = 3  # of them a visitor's
 MOST_LISTED = 30  # recordings
 MOST_NAMES = 100  # recordings of a visitor that are remembered as theirs
 MOST_VISITORS = 300
@@ -124,8 +123,8 @@ class Desk:
         with self._lock:
             return not self._private or name in self._names.get(owner, ())
 
-    def kept(self, owner: str) -> list[Mapping[str, object]]:
-        """List the recordings that somebody may open, the newest first."""
+    def kept(self, owner: str, *, damaged: bool = False) -> list[Mapping[str, object]]:
+        """List the recordings that somebody may open, the newest first; with `damaged` others too."""
         kept: list[Mapping[str, object]] = []
         for name in self.studio.recordings():
             if len(kept) == MOST_LISTED:
@@ -134,7 +133,10 @@ class Desk:
                 continue
             try:
                 one = self.studio.describe_recording(name)
-            except ValueError:  # damaged, of another version, or gone meanwhile: there is nothing to open
+            except ValueError as error:  # damaged, of another version, or gone since: nothing can be opened
+                if damaged:
+                    problem = error_sentence(error, self.studio.settings.mode)
+                    kept.append({"name": name, "problem": problem})
                 continue
             kept.append({"name": name, "prompt": one.prompt, "seed": str(one.seed), "bytes": one.size_bytes})
         return kept

@@ -181,7 +181,7 @@ class InsideEvents:
 
     def listed(self, owner: str) -> SourceValue:
         """Return the recordings that somebody may open, the newest first."""
-        return {"kept": self.desk.kept(owner), "listed": True, "text": ""}
+        return {"kept": self.desk.kept(owner, damaged=True), "listed": True, "text": ""}
 
     def restore(self, saved: object) -> object:
         """Return what a reloaded page shows until its tab is opened; nothing kept is trusted."""

@@ -2,6 +2,7 @@
 import { button, node } from "../shared/dom.js";
 import { Dragging } from "./dragging.js";
 
+const NOTED = 8000; // milliseconds that a note stands beside news of the line
 const QUIET = 4000; // milliseconds without news after which a block that is busy may have lost its connection
 // Where a tab's jobs are shown.
 const BLOCKS = { match: "#view-match .result", interrogate: "#view-words .result" };
@@ -27,6 +28,12 @@ export function countWords({ jobs = [], more = 0, paused = false }) {
   return parts.join(", ");
 }
 
+// Return the note to show: a new one, or the last one for as long as it takes to read it.
+export function noteAt(note, last, now) {
+  if (note) return note === last.text ? last : { text: note, at: now };
+  return now - last.at < NOTED ? last : { text: "", at: 0 };
+}
+
 // Tell whether a block that shows a job has lost it: the line has news of it, the block had none for a while.
 export function isLost({ busy, drawnAt, job, newsAt, now }) {
   if (!busy) return false;
@@ -40,6 +47,7 @@ class Line {
     this.props = props;
     this.trigger = trigger;
     this.news = {}; // tab -> what the line said of its job last, and since when
+    this.noted = { text: "", at: 0 }; // what became of the last press, and when it was said
     this.asked = {}; // tab -> when its job was asked for again
     this.find("open").addEventListener("click", () => this.open(this.find("panel").hidden));
     this.find("panel").addEventListener("click", (event) => this.press(event.target.closest("button")));
@@ -108,7 +116,8 @@ class Line {
     this.focus(focused);
     this.find("none").hidden = count > 0;
     this.find("past").hidden = !ended.length;
-    this.find("note").textContent = note ?? "";
+    this.noted = noteAt(note, this.noted, Date.now());
+    this.find("note").textContent = this.noted.text;
     this.find("warning").textContent = value.warning ?? "";
     this.find("warning").hidden = !value.warning;
     const waiting = jobs.some((job) => job.state === "waiting");

@@ -25,7 +25,7 @@ PREVIEW_SIDE = 256
 PREVIEW_NOTES = {
     LINEAR_PREVIEW: "Rough preview: only the colours of the latents, at an eighth of the picture's size.",
     TAESD_PREVIEW: "Preview decoded by TAESD: close to the picture, without its finest details.",
-    OWN_PREVIEW: "Preview decoded by a small decoder made for this model: close to the picture by now.",
+    OWN_PREVIEW: "Preview: what the picture would be at this step, by a small decoder made for this model.",
 }
 
 EMPTY: ResultValue = {

@@ -26,6 +26,7 @@ STYLES = (  # of two rules of equal weight the later one holds
     "inside/inside.css",
     "inside/panels.css",
     "inside/network.css",
+    "inside/latents.css",
 )
 THEMES = ("system", "light", "dark")
 
