@@ -141,6 +141,18 @@ def test_only_so_much_is_open_and_a_visitor_puts_away_their_own(
     assert len(own) == MOST_OF_ONE
 
 
+def test_large_recordings_make_room_for_the_latest_and_one_alone_may_be_larger(
+    studio: Studio, desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recording = film_of(studio)
+    monkeypatch.setattr("sd_app.ui.inside.desk.MOST_BYTES", 2 * recording.num_bytes)
+    keys = [desk.open(studio.look(recording), "me").key for _ in range(3)]
+    assert [key in desk._open for key in keys] == [False, True, True]
+    monkeypatch.setattr("sd_app.ui.inside.desk.MOST_BYTES", 1)
+    key = desk.open(studio.look(recording), "me").key
+    assert list(desk._open) == [key]
+
+
 def test_visitors_open_recordings_of_their_own_pictures_only(
     studio: Studio, desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -22,6 +22,7 @@ ASK = "look"  # the kind of job, and what the line takes for its tab
 FILES = "files"  # the action that every panel has: its files, to be saved
 MOST_OPEN = 8  # recordings that are open, films of results among them
 MOST_OF_ONE = 3  # of them a visitor's
+MOST_BYTES = 2**30  # of them all: 25 of SD 1.5, 10 of SDXL
 MOST_LISTED = 30  # recordings
 MOST_NAMES = 100  # recordings of a visitor that are remembered as theirs
 MOST_VISITORS = 300
@@ -53,6 +54,7 @@ class Opened:
     looked: Any  # what the studio's look or look_at_picture returned
     running: frozenset[tuple[str, str]]  # panel and action of what waits for its turn
     titles: Mapping[str, str]
+    num_bytes: int = 0
     jobs: OrderedDict[str, Job] = field(default_factory=OrderedDict)
 
 
@@ -79,15 +81,20 @@ class Desk:
             looked=looked,
             running=frozenset((panel.name, action) for panel in facts.panels for action in panel.running),
             titles={panel.name: panel.title for panel in facts.panels},
+            num_bytes=facts.num_bytes,
         )
         with self._lock:
             self._open[opened.key] = opened
             own = [one.key for one in self._open.values() if one.owner == owner]
             for gone in own[:-MOST_OF_ONE] if self._private else []:
                 del self._open[gone]
-            while len(self._open) > MOST_OPEN:
+            while len(self._open) > 1 and self._is_full():
                 self._open.popitem(last=False)
         return opened
+
+    def _is_full(self) -> bool:
+        size = sum(one.num_bytes for one in self._open.values())
+        return len(self._open) > MOST_OPEN or size > MOST_BYTES
 
     def find(self, key: object) -> Opened:
         """Return what a key, or a result's token, opens. Raise LookupError in words if there is nothing."""
