@@ -173,6 +173,7 @@ def test_what_the_decoder_does_is_what_the_studio_reports_as_drift(shared):
     assert kept.mean(kept.total) == pytest.approx(drift.raw.mean)
     assert kept.mean(kept.by_vae) == pytest.approx(drift.roundtrip.mean)
     assert "ended exactly at the encoded original" in kept.sentences[0]
+    assert any("the decoder reads the painted cells" in sentence for sentence in kept.sentences)
 
 
 def test_kept_pixels_over_repainted_cells_are_told_apart(shared):
@@ -205,6 +206,9 @@ def test_a_model_that_reads_the_mask_is_said_and_nothing_is_shown_as_put_back(pa
     assert kept_pixels(painter).latents_moved == pytest.approx(float(apart.square().mean().sqrt()))
     assert np.isnan(blends.strayed).all()
     begun = begin_putback(painter, {})
+    said = " ".join(made.said)
+    assert "the kept latents have moved too" in said
+    assert "the decoder reads" not in said
     assert begun.numbers["reads_masks"]
     assert begun.numbers["strayed"] == []
 
