@@ -103,7 +103,7 @@ class Inside {
     const first = this.sections.find(({ facts }) => facts.name === OPEN_FIRST && !facts.why_not);
     const usual = first ?? this.sections.find(({ facts }) => !facts.why_not);
     for (const section of known.length ? known : [usual]) section?.toggle(true);
-    this.trigger("opened");
+    this.trigger("noted");
   }
 
   drawAbout({ picture, sentence, identical, about = {} }) {
