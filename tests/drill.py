@@ -118,8 +118,8 @@ def unloads_weights(one: Visitor) -> bool:
 
 
 def stops_the_job_of_another(one: Visitor) -> bool:
-    """Tell whether a job of sixteen pictures ends early when another visitor stops everything."""
-    pictures = {**SMALL, "num_images": 16, "num_inference_steps": 40}
+    """Tell whether a job of eight pictures ends early when another visitor stops everything."""
+    pictures = {**SMALL, "num_images": 8, "num_inference_steps": 20}
     with ThreadPoolExecutor(1) as others:
         job = others.submit(one.answers, "txt2img", prompt="a", **pictures)
         before = set(one.outputs.rglob("*.png"))

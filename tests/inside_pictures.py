@@ -1,6 +1,6 @@
 """Make the README's pictures of the inside: python tests/inside_pictures.py .github
 
-film.webp: from noise to picture, as noisy, without the words, with them, and as guided. words.png: what each
+film.webp: from noise to picture, as noisy, without the words, with them, and as guided. words-sheet.png: what each
 word did, beside what attention claims and the picture without the word. guidance.png: guidance taken apart.
 All of one picture of the embedded model.
 """
@@ -42,7 +42,7 @@ def main() -> None:
     studio = Studio(Settings())
     look = studio.look(studio.record(REQUEST))
     film_sheet(look).save(folder / "film.webp", quality=82, method=6)
-    words_sheet(look).save(folder / "words.png", optimize=True)
+    words_sheet(look).save(folder / "words-sheet.png", optimize=True)
     guidance_sheet(look).save(folder / "guidance.png", optimize=True)
 
 

@@ -15,6 +15,7 @@ CHANGING = {
     "Checkpoint",
     "MergePlan",
     "Pipeline",
+    "PictureAlone",
 }
 BY_PLACE = {"RunOptions", "InfotextKey", "Maybe", "Swept", "_Layout"}  # of few fields that nobody mixes up
 

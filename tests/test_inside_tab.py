@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import gradio as gr
 import numpy as np
 import pytest
 from fastapi.testclient import TestClient
@@ -19,12 +20,14 @@ from sd_app.ui import build_ui, choose_access, launch_options, make_queue, theme
 from sd_app.ui.inside.answers import answer_json, picture_url
 from sd_app.ui.inside.desk import CLOSED, MOST_OF_ONE, MOST_OPEN, NO_FILM, Desk
 from sd_app.ui.inside.recording_job import RecordAsked, named, record, shown
+from sd_app.ui.inside.tab import InsideEvents
 from sd_app.ui.shared.files import PictureFiles
 from sd_app.ui.shared.made_pictures import MOST, MadePictures
-from tests.test_observers import RUN
+from tests.test_observers import KINDS, RUN
 from tests.waiting import ended
 
 REQUEST = Txt2ImgRequest(prompt="a red cat", **RUN)
+NOT_ONE = " (choose a .safetensors file that Look inside has made)."
 
 
 @pytest.fixture(scope="module")
@@ -138,6 +141,18 @@ def test_only_so_much_is_open_and_a_visitor_puts_away_their_own(
     assert len(own) == MOST_OF_ONE
 
 
+def test_large_recordings_make_room_for_the_latest_and_one_alone_may_be_larger(
+    studio: Studio, desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recording = film_of(studio)
+    monkeypatch.setattr("sd_app.ui.inside.desk.MOST_BYTES", 2 * recording.num_bytes)
+    keys = [desk.open(studio.look(recording), "me").key for _ in range(3)]
+    assert [key in desk._open for key in keys] == [False, True, True]
+    monkeypatch.setattr("sd_app.ui.inside.desk.MOST_BYTES", 1)
+    key = desk.open(studio.look(recording), "me").key
+    assert list(desk._open) == [key]
+
+
 def test_visitors_open_recordings_of_their_own_pictures_only(
     studio: Studio, desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -207,6 +222,43 @@ def test_the_fields_of_a_refusal_are_called_as_on_the_page() -> None:
     assert named(text, asked) == (
         "my.png began from another picture (give that one under Began from, and its mask under Mask)."
     )
+
+
+@pytest.mark.parametrize("kind", ["img2img", "inpaint", "blend", "walk"])
+def test_every_kind_of_result_is_looked_into_with_all_that_its_file_does_not_hold(
+    studio: Studio, desk: Desk, kind: str
+) -> None:
+    request: Any = KINDS[kind]
+    result = getattr(studio, kind)(replace(request, num_images=1))  # in a batch the last bits round otherwise
+    desk.files.made.note(result, "me")
+    path = result.paths[0]
+    made = desk.files.made.find(desk.files.made.token_of(path))
+    assert made
+    film = desk.find(desk.files.made.token_of(path)).looked.recording
+    assert film.request == made.request
+    recorded = record(studio, RecordAsked(path=path, title="a.png", request=made.request), lambda step: None)
+    assert recorded.identical, recorded.sentence
+
+
+def test_a_damaged_recording_is_said_in_the_list_and_the_others_are_there(studio: Studio, desk: Desk) -> None:
+    good = studio.record(REQUEST)
+    damaged = studio._recordings().folder / "20990101-000000-1-abcdef.safetensors"
+    damaged.write_bytes(b"nothing")
+    events = InsideEvents(
+        studio=studio, queue=desk.queue, files=desk.files, desk=desk, source=gr.HTML(), view=gr.HTML()
+    )
+    try:
+        first, second = events.listed("me")["kept"][:2]
+        assert first == {"name": damaged.name, "problem": f"{damaged.name} is not a recording{NOT_ONE}"}
+        assert second["prompt"] == good.request.prompt
+        value = events.open_recording({"name": damaged.name}, "me")
+        assert (value["phase"], value["text"]) == ("error", first["problem"])
+        for wrong in ({"name": "../../x"}, {"name": 3}, None):
+            assert events.open_recording(wrong, "me")["phase"] == "error"
+        again = events.open_recording({"name": second["name"]}, "me")
+        assert desk.find(again["key"]).looked.recording.request == good.request
+    finally:
+        damaged.unlink()
 
 
 # -- the routes
@@ -322,3 +374,17 @@ def test_what_a_page_asked_for_ends_when_the_page_is_gone(
     ended(desk.queue, job)
     assert job.state == "stopped"
     assert opened.looked.on_step is None
+
+
+def test_where_there_is_a_password_a_key_alone_opens_nothing(studio: Studio) -> None:
+    demo = build_ui(studio)
+    options = launch_options(choose_access(environ={}, auth="me:secret"))
+    app: Any = App.create_app(demo, app_kwargs=options["app_kwargs"])
+    app.auth = options["auth"]
+    with TestClient(app, base_url="http://127.0.0.1") as client:
+        key = demo.desk.open(studio.look(film_of(studio)), "me").key
+        asked = {"key": key, "panel": "guidance", "action": "begin"}
+        refused = client.post("/inside/ask", json=asked)
+        assert (refused.status_code, "not logged in" in refused.json()["error"]) == (401, True)
+        assert client.post("/login", data={"username": "me", "password": "secret"}).status_code == 200
+        assert client.post("/inside/ask", json=asked).status_code == 200

@@ -8,7 +8,7 @@ are gone afterwards, also after an error or a stop.
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from diffusers import UNet2DConditionModel
@@ -26,7 +26,7 @@ Kwargs = dict[str, Tensor]
 OUTPUT, AROUND, SKIP = "output", "around", "skip"  # how something is cut
 
 OUTERMOST_SKIP = "outermost skip"
-DOWN_CROSS, UP_CROSS = "first cross attention on the way down", "last cross attention on the way up"
+DOWN_CROSS, UP_CROSS = "cross attention on the way down", "cross attention on the way up"
 ALL_CROSS, ALL_SELF, MID = "all cross attention", "all self attention", "middle block"
 
 DID_NOTHING = 0.05  # share of visibly changed pixels up to which a cut did next to nothing
@@ -55,7 +55,9 @@ def cuts_of(unet: UNet2DConditionModel, parts: UNetParts) -> list[Cut]:
         named.append(skip_cut(parts, len(parts.skips) - 1, name=OUTERMOST_SKIP, named=True))
     for name, half, last in ((DOWN_CROSS, "down", False), (UP_CROSS, "up", True)):
         if part := _cross_attention(parts, half, last=last):
-            named.append(attention_cut(unet, [part], cross=True, name=name, named=True))
+            cut = attention_cut(unet, [part], cross=True, name=name, named=True)
+            place = "the last" if last else "the first"
+            named.append(replace(cut, where=f"{cut.where}, {place} of its level"))
     for name, cross in ((ALL_CROSS, True), (ALL_SELF, False)):
         having = [part for part in parts.parts if (part.cross_layers if cross else part.self_layers)]
         if having:

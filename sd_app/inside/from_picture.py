@@ -48,8 +48,9 @@ class StartAt:
     @property
     def sentence(self) -> str:
         """Say how much of the picture is in it."""
+        run = "1 step is run" if self.steps == 1 else f"{self.steps} steps are run"
         return (
-            f"Strength {self.strength:g}: {self.steps} steps are run from noise level {self.timestep:.0f} on;"
+            f"Strength {self.strength:g}: {run} from noise level {self.timestep:.0f} on;"
             f" the picture has {100 * self.signal:.1f} % of the variance there, and its coarse colours still"
             f" correlate with the start's by {self.likeness:.2f}."
         )

@@ -167,10 +167,14 @@ class KeptPixels:
                 f" whole: the frame is {over[0].spill:.2f} from what the VAE alone gives there."
             )
         if len(beside) > 1:
+            why = (
+                "the kept latents have moved too"
+                if self.latents_moved
+                else "the decoder reads the painted cells beside the kept ones"
+            )
             said.append(
                 f"Up to {beside[0].most:.0f} pixels from these cells it is {beside[0].spill:.2f}, beyond"
-                f" {beside[-1].least:.0f} pixels {beside[-1].spill:.2f}: the decoder reads the painted cells"
-                " beside the kept ones."
+                f" {beside[-1].least:.0f} pixels {beside[-1].spill:.2f}: {why}."
             )
         return [*said, "The finished picture has your own pixels there, which are put back after decoding."]
 

@@ -14,7 +14,7 @@ from .film import first_frames, label_of
 from .latent_actions import LATENT_ACTIONS, POKE_ACTIONS
 from .latents import Moved, channel_ranges, move_cell, reduction_of, shown_latents, with_boxes
 from .look import Look
-from .panel import EXACT, MEASURED, Panel, PanelFiles
+from .panel import MEASURED, Panel, PanelFiles
 from .poke import Poked, busiest_cell, early_to_late, poke
 from .sheets import heat, sheet, shown, tile_size
 
@@ -278,7 +278,7 @@ PANELS = (
         formula="x′_k = x_k + 3 spreads in one cell, then the same steps with the same noise; the distance is"
         " ‖x′_t − x_t‖ with x_t brought to variance 1. Dotted: if the U-Net ignored it, it would grow as"
         " the signal's share √a_t / √a_k does.",
-        exactness=EXACT,
+        exactness=MEASURED,
         make=make_poke,
         makes_pictures=True,
         actions=POKE_ACTIONS,

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from .look import Look
     from .page import Looked, PictureAlone
     from .record import RecordedPicture
+    from .vae_loss import VaeLoss
 
     Picture = Image.Image | str | Path
     Announce = Callable[[int], None]
@@ -174,6 +175,20 @@ class LooksInside(ABC):
         from . import page
 
         return page.panel_files(looked, panel)
+
+    def vae_loss(self, picture: "Picture", *, model: str | None = None, vae: str | None = None) -> "VaeLoss":
+        """Send any picture through a model's VAE and back, and return what that loses, and where.
+
+        None means the app's own model and that model's own VAE. A picture is scaled down to a megapixel and
+        cut to whole cells of 8 pixels, which is said. Raise ValueError for a file that is no picture, a model
+        that is not here, and a picture below 16x16 pixels.
+        """
+        manager = self._ready_manager()
+        from ..images import open_image
+        from .vae_loss import vae_loss
+
+        image = open_image(picture) if isinstance(picture, str | Path) else picture
+        return vae_loss(manager, image, model, vae)
 
     def recordings(self) -> list[str]:
         """List the recordings that are kept, by name, the newest first."""

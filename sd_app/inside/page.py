@@ -51,6 +51,7 @@ def look_facts(looked: Looked) -> LookFacts:
         clock=clock_of(recording),
         about=about(recording),
         notes=recording.notes,
+        num_bytes=recording.num_bytes,
     )
 
 

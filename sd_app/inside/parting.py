@@ -79,8 +79,8 @@ class Parting:
             step, verb = self.step(what), "" if said else " parts"
             name = what if what == ATTENTION else f"the {what}"
             said.append(f"{name}{verb} at step {step}" if step else f"{name} never parts by half")
-        listed = ", ".join(said)
-        return f"{listed[0].upper()}{listed[1:]} (of {self.a.num_steps} steps)."
+        listed, steps = ", ".join(said), self.a.num_steps
+        return f"{listed[0].upper()}{listed[1:]} (of {steps} step{'' if steps == 1 else 's'})."
 
 
 def parts_at(values: Floats, becomes: float) -> int | None:

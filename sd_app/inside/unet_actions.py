@@ -5,7 +5,7 @@ from weakref import WeakKeyDictionary
 import numpy as np
 from PIL import Image
 
-from ..probes.recording import Recording
+from ..probes.recording import Recording, stretches
 from ..requests import LookAnswer
 from .actions import Action, Given, choice
 from .activations import LEAST_SIDE, Activation, activations, is_seen
@@ -83,10 +83,11 @@ def shown_calls(recording: Recording) -> list[int]:
 def said_of(recording: Recording, found: Activation) -> str:
     """Say what the colours or bars are, and from which step on they stay."""
     height, width = found.side
+    end = f" {run}" if (run := in_the_run(recording)) else ""
     if found.components is None:
         return (
             f"{height}×{width} places are too few to be seen, {LEAST_SIDE}×{LEAST_SIDE} are the least: a bar"
-            f" for each of the {found.channels} channels, its mean over the places."
+            f" for each of the {found.channels} channels, its mean over the places.{end}"
         )
     assert found.shares is not None
     share = 100 * float(np.mean(found.shares.sum(axis=1)))
@@ -95,8 +96,16 @@ def said_of(recording: Recording, found: Activation) -> str:
     step = settles // recording.facts.order + 1
     return (
         f"Three components of {found.channels} channels, {share:.0f} % of their variance on average. They"
-        f" show what they show at the end from step {step} of {recording.num_steps} on."
+        f" show what they show at the end from step {step} of {recording.num_steps} on.{end}"
     )
+
+
+def in_the_run(recording: Recording) -> str:
+    """Say where the run itself left deep blocks out; empty if it did not."""
+    if not recording.shallow_calls:
+        return ""
+    steps = stretches(recording.steps_of(recording.shallow_calls))
+    return f"In the run those of an earlier step stood in for the deep blocks at {steps}; here all are run."
 
 
 def list_cuts(look: Look, given: Given) -> LookAnswer:

@@ -25,7 +25,7 @@ from .film import first_frames
 from .look import Look
 from .panel import EXACT, MEASURED, Panel, PanelFiles
 from .sheets import sheet, shown, tile_size
-from .unet_actions import CUT_ACTIONS, DRAWING_ACTIONS, all_cuts, parts_and_cuts
+from .unet_actions import CUT_ACTIONS, DRAWING_ACTIONS, all_cuts, in_the_run, parts_and_cuts
 from .unet_drawing import draw, picture
 from .unet_parts import UNetParts
 from .word_panels import again_sheet
@@ -38,7 +38,7 @@ def make_unet(look: Look) -> PanelFiles:
     parts, _ = parts_and_cuts(look)
     blocks = block_activations(look, parts)
     drawing = draw(parts)
-    said = [f"{drawing.title}."]
+    said = [f"{drawing.title}.", *filter(None, [in_the_run(look.recording)])]
     for each in blocks:
         if each.settles is not None:
             step = each.settles // look.recording.facts.order + 1

@@ -1,6 +1,6 @@
 """The panel of what the VAE loses, and what can be done in it on the page."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from weakref import WeakKeyDictionary
 
 import numpy as np
@@ -157,13 +157,12 @@ def _loss_numbers(name: str, loss: VaeLoss) -> dict[str, object]:
     }
 
 
-def kinds_of_cells(kinds: NDArray[np.uint8]) -> list[list[Sequence[float]]]:
+def kinds_of_cells(kinds: NDArray[np.uint8]) -> NDArray[np.float32]:
     """Return for each cell of 8x8 pixels the share of each kind, (H/8, W/8, kinds)."""
     height, width = kinds.shape
     blocks = kinds.reshape(height // CELL, CELL, width // CELL, CELL)
     shares = [(blocks == number).mean(axis=(1, 3)) for number in range(len(KINDS))]
-    found: list[list[Sequence[float]]] = np.stack(shares, axis=-1).tolist()
-    return found
+    return np.stack(shares, axis=-1).astype(np.float32)
 
 
 PANEL = Panel(

@@ -1,12 +1,14 @@
 """What can be done on the page in the panels of words: what each did, attention, where meaning is kept."""
 
+from dataclasses import replace
+
 import numpy as np
 
 from ..requests import LookAnswer
 from ..requests.text import TEXT
 from .actions import Action, Given, choice, text, whole
 from .again import Again, with_another_word
-from .attention_words import agreement, attention_heads, attention_of, attention_words
+from .attention_words import agreement, attention_heads, attention_of, attention_words, pooled
 from .closed_rows import GROUPS, with_closed_rows
 from .look import Look
 from .prompt_words import FoundWords, words_in
@@ -14,6 +16,7 @@ from .sheets import color_of, heat
 from .word_effects import Floats, WordEffects, effects_of
 
 MAX_OTHER = 200  # characters of another word
+MOST_SIDE = 64  # places of a side of a map that is sent: those of a picture of 512 pixels
 THIRDS = ("early", "middle", "late")
 ALL_CALLS = -1  # what stands for the usual calls, the last 60 % of the steps
 
@@ -41,20 +44,30 @@ def negative_words(look: Look, given: Given) -> LookAnswer:
 
 
 def _effects(look: Look, effects: WordEffects) -> dict[str, object]:
+    shown = on_page(effects)
     order = look.recording.facts.order
     return {
         "labels": list(effects.labels),
-        "maps": effects.maps,
-        "by_step": effects.by_call,
+        "maps": shown.maps,
         "steps": [call // order + 1 for call in effects.calls],
         "totals": effects.totals,
         "little": list(effects.little),
-        "owners": effects.owners.tolist(),
-        "strength": effects.strength,
-        "limit": float(np.quantile(effects.maps.max(axis=0), 0.99)),
+        "owners": shown.owners.tolist(),
+        "strength": shown.strength,
+        "limit": float(np.quantile(shown.maps.max(axis=0), 0.99)),
         "colors": _colors(len(effects.words)),
         "notes": list(effects.notes),
     }
+
+
+def on_page(effects: WordEffects) -> WordEffects:
+    """Return the effects with as many places as a page is sent: of larger maps some are averaged."""
+    height, width = effects.by_call.shape[-2:]
+    factor = max(height, width) / MOST_SIDE
+    if factor <= 1:
+        return effects
+    side = max(1, round(height / factor)), max(1, round(width / factor))
+    return replace(effects, by_call=np.stack([pooled(maps, side) for maps in effects.by_call]))
 
 
 def _colors(count: int) -> list[list[int]]:

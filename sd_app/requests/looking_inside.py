@@ -129,6 +129,7 @@ class LookFacts:
     clock: Mapping[str, object] = field(default_factory=dict)  # the steps taken; empty of a picture alone
     about: Mapping[str, object] = field(default_factory=dict)  # prompt, model, seed, size, ...
     notes: tuple[str, ...] = ()  # what was not run at which steps
+    num_bytes: int = 0  # of memory, about
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,9 +1,11 @@
 """Take the README's pictures from the real app.
 
-python tests/browser/screenshots.py .github/screenshot.png .github/inpaint.png
+cd .github
+python ../tests/browser/screenshots.py screenshot.png inpaint.png look-inside.png words.png attention.png
 
 Starts app.py with the embedded model, makes six pictures of a prompt, saves the window as it then stands;
-then sends a picture to the inpainting tab, paints over it, and saves that.
+then sends a picture to the inpainting tab, paints over it, and saves that; then looks inside a picture: its
+film at a step with all rows, guided and unguided; and what each word did beside what attention claims.
 """
 
 import os
@@ -27,6 +29,11 @@ PATIENCE = 90_000  # milliseconds
 
 PROMPT, SEED = "a big orange kitten in a meadow", "7"
 BEFORE, AFTER = "a red house in a meadow", "a big orange cat in a meadow"
+LOOKED_AT = "an orange cat on the beach"
+# Panels in full: nothing scrolls, and the clock is not above them.
+WHOLE = """.gradio-container .maker { height: auto !important }
+.gradio-container .maker > .get { overflow: visible !important }
+.inside-clock { position: static !important }"""
 STROKE = tuple((x, y) for y in (0.18, 0.36, 0.54, 0.72) for x in (0.28, 0.72))
 
 
@@ -70,6 +77,40 @@ def shoot_inpaint(page: Page, path: Path) -> None:
     save(page, path)
 
 
+def shoot_film(page: Page, path: Path) -> None:
+    """Look inside a picture, at a step at which it is not decided yet."""
+    tab = page.locator("#tab-txt2img")
+    page.locator("#tab-txt2img-button").click()
+    fill(tab, LOOKED_AT, SEED)
+    tab.get_by_role("button", name="Look inside").click()
+    page.locator(".inside[data-phase=done]").wait_for()
+    page.locator("[data-panel=film] .look-box[data-ready=true]").wait_for()
+    page.locator(".clock-range").fill("5")
+    page.locator("[data-panel=film] figure[data-row=noisy][data-waiting=false]").wait_for()
+    save(page, path)
+
+
+def shoot_words(page: Page, path: Path) -> None:
+    """Show what each word did at a place."""
+    page.locator("[data-panel=film] .look-head").click()
+    words = page.locator("[data-panel=words]")
+    words.locator(".look-head").click()
+    words.locator(".look-box[data-ready=true]").wait_for()
+    words.locator(".words-top .cells").first.click(position={"x": 30, "y": 30})
+    page.add_style_tag(content=WHOLE)
+    page.add_style_tag(content=".words-experiment, .words-tiles + div { display: none }")
+    words.locator(".look-box").screenshot(path=path)
+
+
+def shoot_attention(page: Page, path: Path) -> None:
+    """Show in how many places attention agrees with what the words did."""
+    attention = page.locator("[data-panel=attention]")
+    attention.locator(".look-head").click()
+    attention.get_by_role("button", name="Compare with what the words did").click()
+    attention.locator(".attention-meeting canvas").first.wait_for()
+    attention.locator(".attention-meeting").screenshot(path=path)
+
+
 def save(page: Page, path: Path) -> None:
     page.mouse.move(0, WINDOW[1] - 1)
     page.wait_for_timeout(500)
@@ -85,7 +126,8 @@ def shoot(url: str, paths: list[Path]) -> None:
         page.set_default_timeout(PATIENCE)
         page.goto(url)
         page.wait_for_function("document.querySelector('#model-picker input')?.value")
-        for take, path in zip((shoot_txt2img, shoot_inpaint), paths, strict=False):
+        takes = (shoot_txt2img, shoot_inpaint, shoot_film, shoot_words, shoot_attention)
+        for take, path in zip(takes, paths, strict=False):
             take(page, path)
         browser.close()
 

@@ -95,6 +95,10 @@ def test_a_result_is_looked_into_and_one_scrubber_moves_the_film(inside: Locator
     with page.expect_download() as waiting:
         section.get_by_role("button", name="NPZ").click()
     saved = np.load(waiting.value.path())
+    with page.expect_download() as waiting:
+        section.get_by_role("button", name="MP4").click()
+    assert waiting.value.suggested_filename == "film.mp4"
+    assert b"ftyp" in Path(waiting.value.path()).read_bytes()[:16]
     assert np.array_equal(saved["latents"], recording.latents.float().numpy())
 
 
@@ -109,6 +113,15 @@ def test_a_reloaded_page_shows_what_was_open_and_kept_recordings_open_without_a_
     page.locator(".inside-kept button").first.click()
     expect(page.locator(".inside-sentence")).to_contain_text("kept on disk: nothing was run")
     assert recording_of(page).request.prompt == PROMPT
+
+    # The studio has put it away since: the page opens it again by what is kept, and goes on.
+    address = next(url for url in DESKS if page.url.startswith(url))
+    opened(page, "film")
+    old = page.locator(".inside").get_attribute("data-key")
+    DESKS[address]._open.clear()
+    page.locator(".look-panel[data-panel=guidance] .look-head").click()
+    expect(page.locator(f".inside:not([data-key='{old}'])")).to_be_visible()
+    opened(page, "guidance")
 
 
 def test_a_file_that_holds_no_parameters_is_said_in_words(page: Page, tmp_path: Path) -> None:

@@ -22,11 +22,11 @@ LOW = ["float16", "bfloat16"]
 FARTHEST = {"float16": 0.6, "bfloat16": 4.5}
 
 # Few steps: float16 takes its time on a processor.
-TINY: dict[str, Any] = {"width": 128, "height": 128, "num_inference_steps": 2, "scheduler": "Euler"}
+TINY: dict[str, Any] = {"width": 64, "height": 64, "num_inference_steps": 2, "scheduler": "Euler"}
 XL: dict[str, Any] = {"model": "xl", "scheduler": "Euler", "num_inference_steps": 3}
 EMBEDDED: dict[str, Txt2ImgRequest] = {
     "txt2img, words in braces": txt2img(**TINY, prompt="a big {cat + 0.43*star} in a meadow"),
-    "inpaint": inpaint(**TINY, init_image=picture(128, 128), mask_image=mask(128, 128), feather=6),
+    "inpaint": inpaint(**TINY, init_image=picture(64, 64), mask_image=mask(64, 64), feather=6),
 }
 RANDOM: dict[str, Txt2ImgRequest] = {
     "LoRAs and a learned word": txt2img(prompt="a <lora:wash:0.4> zorblat <lora:ink:0.3>"),

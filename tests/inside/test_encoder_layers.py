@@ -40,10 +40,15 @@ KINDS = {
 
 
 @pytest.mark.parametrize(
-    ("folder", "model"),
-    [("random_models", "model-a"), ("random_models", "model-v"), ("sdxl_models", "xl")],
+    ("folder", "model", "kind"),
+    [
+        ("random_models", "model-a", "img2img"),
+        ("random_models", "model-a", "inpaint"),
+        ("random_models", "model-v", "txt2img"),
+        ("sdxl_models", "xl", "txt2img"),
+        ("sdxl_models", "xl", "inpaint"),
+    ],
 )
-@pytest.mark.parametrize("kind", KINDS)
 def test_from_the_layer_that_the_run_read_the_picture_is_the_same_to_the_byte(
     request, tmp_path, folder, model, kind
 ):
@@ -61,14 +66,31 @@ def test_from_the_layer_that_the_run_read_the_picture_is_the_same_to_the_byte(
 
 
 @pytest.mark.parametrize("prompt", PROMPTS)
-@pytest.mark.parametrize("clip_skip", [1, 2])
-def test_and_so_it_is_of_every_prompt_and_clip_skip(random_studio, prompt, clip_skip):
+def test_and_so_it_is_of_every_prompt_and_clip_skip(random_studio, prompt):
+    clip_skip = 1 + len(prompt) % 2
     look = look_at(random_studio, replace(ALONE, prompt=prompt, clip_skip=clip_skip, num_inference_steps=2))
     with look.pipe() as pipe:
         read = layers_read(pipe, look.request)
     assert read == (4 - clip_skip,)
     assert with_layer(look, read).is_identical
     assert not with_layer(look, (1,)).is_identical
+
+
+def test_a_prompt_shorter_than_the_negative_one_keeps_its_windows(random_studio):
+    look = look_at(random_studio, replace(ALONE, negative_prompt="blue, " * 50, num_inference_steps=1))
+    with look.pipe() as pipe:
+        read = layers_read(pipe, look.request)
+        [embeds] = dict.fromkeys(LayerPrompt(read).encode(pipe, [look.request]))
+    assert embeds.positive.shape[1] == 2 * 77
+    assert with_layer(look, read).is_identical
+
+
+def test_each_of_the_prompts_joined_by_and_is_read_at_the_layer(random_studio):
+    look = look_at(random_studio, replace(ALONE, prompt="a cat AND a dog:0.5", num_inference_steps=1))
+    with look.pipe() as pipe:
+        first, read = (LayerPrompt((layer,)).encode(pipe, [look.request])[0] for layer in (1, 3))
+    assert len(first.joined) == len(read.joined) == 1
+    assert not torch.equal(first.joined[0], read.joined[0])
 
 
 def test_a_layers_rows_are_its_hidden_state_through_the_last_normalisation(random_studio):

@@ -12,6 +12,7 @@ from sd_app.inside.actions import choice, number, text, whole, wholes
 from sd_app.inside.guidance import guidance_push
 from sd_app.inside.look import Look
 from sd_app.inside.panels import PANELS
+from sd_app.inside.word_actions import on_page
 from sd_app.inside.word_effects import effects_of
 from tests.test_observers import RUN
 
@@ -202,3 +203,14 @@ def test_a_word_that_the_prompt_lacks_and_a_long_one_are_refused(recorded: tuple
     for given in ({"word": "dog", "other": ""}, {"word": "cat", "other": "x" * 201}, {"word": "cat"}):
         with pytest.raises(ValueError, match=r"word|other"):
             studio.look_answer(look, "words", "other", given)
+
+
+def test_large_maps_are_sent_with_places_averaged_and_small_ones_as_they_are(
+    recorded: tuple[Studio, Look],
+) -> None:
+    effects = effects_of(recorded[1])
+    assert on_page(effects) is effects
+    tall = np.repeat(np.repeat(effects.by_call, 16, axis=-2), 8, axis=-1)  # 128 x 64 places
+    small = on_page(replace(effects, by_call=tall))
+    assert small.maps.shape == (len(effects.words), 64, 32)
+    assert small.totals == pytest.approx(effects.totals, rel=1e-4)

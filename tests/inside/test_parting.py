@@ -1,6 +1,7 @@
 """Two runs are compared step by step, at the same noise levels; what cannot be compared is said."""
 
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -164,6 +165,18 @@ def test_samplers_that_keep_another_scale_are_compared_at_one_scale(studio, cat)
     parting = compare(recorded(studio, scheduler="Euler", prompt="a red dog, on the beach"), euler)
     assert parting.distances[NOISY][0] == 0
     assert compare(cat, euler).pairs  # its levels lie elsewhere but for some
+    for call, distance in enumerate(parting.distances[NOISY]):
+        apart = parting.a.latents[call].double() - parting.b.latents[call].double()
+        scale = (1 + float(euler.sigmas[call]) ** 2) ** -0.5
+        assert np.isclose(distance, float(apart.square().mean().sqrt()) * scale, rtol=1e-5)
+
+
+def test_a_call_is_compared_with_one_other_at_most():
+    def run(*levels: float) -> Any:
+        return SimpleNamespace(sigmas=torch.tensor(levels), num_calls=len(levels))
+
+    assert pairs_of(run(1.0, 0.995, 0.5), run(1.001, 0.5)) == ((0, 0), (2, 1))
+    assert pairs_of(run(1.0, 0.5), run(0.995, 1.0, 0.5)) == ((0, 0), (1, 2))
 
 
 def test_no_noise_level_in_common_is_said(studio, cat):

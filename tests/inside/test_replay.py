@@ -78,7 +78,7 @@ def test_a_poke_of_nothing_is_the_recording_for_every_sampler(shared, scheduler)
         ("random_models", "model-v", "img2img"),
         ("random_models", "model-a", "inpaint"),
         ("inpaint_models", "painter", "inpaint"),
-        ("sdxl_models", "xl", "txt2img"),
+        pytest.param("sdxl_models", "xl", "txt2img", marks=pytest.mark.slow),
         ("sdxl_models", "xl-painter", "inpaint"),
     ],
 )

@@ -16,7 +16,7 @@ from sd_app.inside.kept_latents import NO_MASK, blends_of, kept_pixels, shown_ca
 from sd_app.inside.look import Look
 from sd_app.inside.panels import find_panels
 from sd_app.inside.report import show
-from sd_app.inside.start_actions import blend_pictures
+from sd_app.inside.start_actions import begin_putback, blend_pictures
 from sd_app.inside.start_panels import make_putback, make_start
 from tests.inside.test_word_effects import ALONE, look_at
 from tests.test_denoise import MASK, PICTURE
@@ -173,6 +173,7 @@ def test_what_the_decoder_does_is_what_the_studio_reports_as_drift(shared):
     assert kept.mean(kept.total) == pytest.approx(drift.raw.mean)
     assert kept.mean(kept.by_vae) == pytest.approx(drift.roundtrip.mean)
     assert "ended exactly at the encoded original" in kept.sentences[0]
+    assert any("the decoder reads the painted cells" in sentence for sentence in kept.sentences)
 
 
 def test_kept_pixels_over_repainted_cells_are_told_apart(shared):
@@ -204,6 +205,12 @@ def test_a_model_that_reads_the_mask_is_said_and_nothing_is_shown_as_put_back(pa
     apart = (recording.final - recording.original)[:, recording.mask == 0]
     assert kept_pixels(painter).latents_moved == pytest.approx(float(apart.square().mean().sqrt()))
     assert np.isnan(blends.strayed).all()
+    begun = begin_putback(painter, {})
+    said = " ".join(made.said)
+    assert "the kept latents have moved too" in said
+    assert "the decoder reads" not in said
+    assert begun.numbers["reads_masks"]
+    assert begun.numbers["strayed"] == []
 
 
 def test_what_has_no_start_or_mask_is_said(shared):

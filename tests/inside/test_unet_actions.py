@@ -12,6 +12,7 @@ from sd_app.inside.film import frames
 from sd_app.inside.look import Look
 from sd_app.inside.parting import compare
 from sd_app.inside.unet_actions import all_cuts, belongs, parts_and_cuts
+from sd_app.inside.unet_panels import make_unet
 from tests.inside.test_word_effects import ALONE, look_at
 from tests.test_observers import open_studio, state_of
 
@@ -39,6 +40,14 @@ def test_a_part_is_shown_at_every_step_as_it_is_worked_out(studio, look):
             assert np.array_equal(np.asarray(image), np.asarray(found.picture(int(call))))
 
 
+def test_where_the_run_left_deep_blocks_out_it_is_said(studio):
+    shallow = look_at(studio, replace(ALONE, cache_interval=2))
+    assert shallow.recording.shallow_calls == (1, 3)
+    said = studio.look_answer(shallow, "unet", "part", {"part": "mid_block.resnets.0"}).numbers["said"]
+    assert said.endswith(" stood in for the deep blocks at steps 2 and 4; here all are run.")
+    assert make_unet(shallow).said[1] == said[said.index("In the run") :]
+
+
 def test_every_cut_stands_at_the_part_it_takes_away_and_the_page_lists_all(studio, look):
     parts, cuts = parts_and_cuts(look)
     listed = studio.look_answer(look, "cuts", "begin", {}).numbers["cuts"]
@@ -48,7 +57,7 @@ def test_every_cut_stands_at_the_part_it_takes_away_and_the_page_lists_all(studi
     assert at["outermost skip"] == ["conv_in"]
     assert at["all cross attention"] == []
     assert at["middle block"] == [part.name for part in parts.parts if part.half == "mid"]
-    assert at["last cross attention on the way up"] == ["up_blocks.0.attentions.1"]
+    assert at["cross attention on the way up"] == ["up_blocks.0.attentions.1"]
     for name, one in told.items():
         assert one["cuts"] == [cut for cut, where in at.items() if name in where]
 
@@ -89,7 +98,7 @@ def test_another_run_is_compared_by_words_seed_or_as_it_is_kept(studio, look):
 
 
 def test_a_run_of_other_length_is_shown_at_the_nearest_noise_level(studio, look):
-    other = look_at(studio, replace(ALONE, num_inference_steps=2, scheduler="Heun"), attention=True).recording
+    other = look_at(studio, replace(ALONE, num_inference_steps=4, scheduler="Heun"), attention=True).recording
     look.open_other = {"y": other}.__getitem__
     numbers = studio.look_answer(look, "parting", "compare", {"with": "kept", "kept": "y"}).numbers
     levels = other.sigmas[::2].tolist()

@@ -93,6 +93,17 @@ def test_every_part_and_skip_is_that_of_the_loaded_network(family, in_channels):
         assert part.heads == first.heads
 
 
+def test_a_skip_begins_where_its_tensor_was_made_not_where_one_of_its_shape_was():
+    assert [skip.source for skip in reversed(parts_alone(unet_of("sd1")).skips)] == [
+        "conv_in",
+        "down_blocks.0.attentions.0",
+        "down_blocks.0.attentions.1",
+        "down_blocks.0.downsamplers.0",
+        "down_blocks.1.resnets.0",
+        "down_blocks.1.resnets.1",
+    ]
+
+
 def test_a_network_without_a_middle_or_with_odd_sizes_is_drawn_too():
     parts = parts_alone(unet_of("sd1", mid_block_type=None))
     assert not [part for part in parts.parts if part.half == "mid"]
@@ -207,6 +218,9 @@ def test_percentiles_become_black_and_white_and_missing_components_grey():
     assert pixels[..., 0].max() == 255
     assert (pixels[..., 0] == 0).sum() == (pixels[..., 0] == 255).sum() == 3
     assert (pixels[..., 1:] == 128).all()
+    # Each component has percentiles of its own: a faint one is as bright as a strong one.
+    both = np.asarray(colored(np.concatenate([ramp, ramp / 1000])))
+    assert (both[..., 0] == both[..., 1]).all()
 
 
 def test_an_unknown_part_is_refused_and_nothing_is_left(random_studio):

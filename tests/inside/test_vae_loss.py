@@ -30,6 +30,20 @@ def shared(random_models: Path, tmp_path_factory: pytest.TempPathFactory) -> Stu
     return open_studio(random_models, "model-a", folder, cache_dir=folder / "cache")
 
 
+def test_the_studio_takes_a_file_or_a_picture_and_any_model(shared, tmp_path):
+    path = tmp_path / "one.png"
+    PICTURE.save(path)
+    [of_file, of_picture, of_other] = [
+        shared.vae_loss(path),
+        shared.vae_loss(PICTURE),
+        shared.vae_loss(PICTURE, model="model-b"),
+    ]
+    assert of_file.back.tobytes() == of_picture.back.tobytes() != of_other.back.tobytes()
+    assert of_other.model == "model-b"
+    with pytest.raises(ValueError, match="model must be one of"):
+        shared.vae_loss(PICTURE, model="nobody")
+
+
 def test_it_is_the_vaes_round_trip_and_its_measures(shared):
     loss = vae_loss(shared._ready_manager(), PICTURE)
     with shared._ready_manager().pipeline("model-a", "DDIM") as pipe:

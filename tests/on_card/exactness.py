@@ -111,7 +111,7 @@ def all_kinds(bench: Bench) -> Outcome:
     """img2img, inpaint, walk, blend and SDXL, fast beside eager; nothing outside a mask changes."""
     figures: dict[str, Any] = {}
     passed = True
-    side = 128 if bench.is_small else 512
+    side = 64 if bench.is_small else 512
     picture, mask = painted(side)
     for model in dict.fromkeys((bench.sd1, "painter-small", "v-small", bench.xl)):
         fast, eager = bench.studio(model), bench.studio(model, cuda_graphs=False)

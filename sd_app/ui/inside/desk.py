@@ -14,15 +14,15 @@ from typing import Any
 
 from ...queue import Job, JobQueue, Kind
 from ...requests import Cancelled, LookAnswer, PanelShown, Step
+from ..shared.errors import error_sentence
 from ..shared.files import PictureFiles
 from ..shared.studio_protocol import OnStep, PageStudio
 
 ASK = "look"  # the kind of job, and what the line takes for its tab
 FILES = "files"  # the action that every panel has: its files, to be saved
-MOST_OPEN, MOST_OF_ONE = (
-    8,
-    3,
-)  # recordings that are open, films of results among them; in all and of a visitor
+MOST_OPEN = 8  # recordings that are open, films of results among them
+MOST_OF_ONE = 3  # of them a visitor's
+MOST_BYTES = 2**30  # of them all: 25 of SD 1.5, 10 of SDXL
 MOST_LISTED = 30  # recordings
 MOST_NAMES = 100  # recordings of a visitor that are remembered as theirs
 MOST_VISITORS = 300
@@ -54,6 +54,7 @@ class Opened:
     looked: Any  # what the studio's look or look_at_picture returned
     running: frozenset[tuple[str, str]]  # panel and action of what waits for its turn
     titles: Mapping[str, str]
+    num_bytes: int = 0
     jobs: OrderedDict[str, Job] = field(default_factory=OrderedDict)
 
 
@@ -80,15 +81,20 @@ class Desk:
             looked=looked,
             running=frozenset((panel.name, action) for panel in facts.panels for action in panel.running),
             titles={panel.name: panel.title for panel in facts.panels},
+            num_bytes=facts.num_bytes,
         )
         with self._lock:
             self._open[opened.key] = opened
             own = [one.key for one in self._open.values() if one.owner == owner]
             for gone in own[:-MOST_OF_ONE] if self._private else []:
                 del self._open[gone]
-            while len(self._open) > MOST_OPEN:
+            while len(self._open) > 1 and self._is_full():
                 self._open.popitem(last=False)
         return opened
+
+    def _is_full(self) -> bool:
+        size = sum(one.num_bytes for one in self._open.values())
+        return len(self._open) > MOST_OPEN or size > MOST_BYTES
 
     def find(self, key: object) -> Opened:
         """Return what a key, or a result's token, opens. Raise LookupError in words if there is nothing."""
@@ -124,8 +130,8 @@ class Desk:
         with self._lock:
             return not self._private or name in self._names.get(owner, ())
 
-    def kept(self, owner: str) -> list[Mapping[str, object]]:
-        """List the recordings that somebody may open, the newest first."""
+    def kept(self, owner: str, *, damaged: bool = False) -> list[Mapping[str, object]]:
+        """List the recordings that somebody may open, the newest first; with `damaged` others too."""
         kept: list[Mapping[str, object]] = []
         for name in self.studio.recordings():
             if len(kept) == MOST_LISTED:
@@ -134,7 +140,10 @@ class Desk:
                 continue
             try:
                 one = self.studio.describe_recording(name)
-            except ValueError:  # damaged, of another version, or gone meanwhile: there is nothing to open
+            except ValueError as error:  # damaged, of another version, or gone since: nothing can be opened
+                if damaged:
+                    problem = error_sentence(error, self.studio.settings.mode)
+                    kept.append({"name": name, "problem": problem})
                 continue
             kept.append({"name": name, "prompt": one.prompt, "seed": str(one.seed), "bytes": one.size_bytes})
         return kept

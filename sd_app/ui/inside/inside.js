@@ -1,10 +1,30 @@
 // The tab "Look inside" (see tab.py): one recording, its clock, and its panels.
-import { button, setPressed } from "../shared/dom.js";
+import { button, PHONE, setPressed } from "../shared/dom.js";
 import { JobBlock } from "../shared/job.js";
 import { Clock } from "./clock.js";
 import { Section } from "./section.js";
 
 const OPEN_FIRST = "film";
+// What the picker calls a panel; others go by their titles.
+const SHORT = {
+  film: "Film",
+  steps: "Fewer steps",
+  latents: "Latents",
+  poke: "Poke a cell",
+  vae: "VAE loss",
+  words: "Words",
+  without: "Without a word",
+  attention: "Attention",
+  kept: "Where meaning is",
+  guidance: "Guidance",
+  sweep: "Scales",
+  unet: "U-Net",
+  cuts: "Cuts",
+  parting: "Two ways",
+  encoder: "Text encoder",
+  start: "Start picture",
+  putback: "Kept area",
+};
 const TYPED_IN =
   "input:not(.clock-range), textarea, select, [role=tab], [contenteditable], .canvas, dialog, audio, video";
 
@@ -32,7 +52,10 @@ class Inside {
   render() {
     const { value } = this.job;
     this.job.draw(value);
+    const begins = this.job.busy && this.find("work").hidden;
     this.find("work").hidden = !this.job.busy;
+    // On a phone what can be opened stands above: go to what is made of it.
+    if (begins && matchMedia(PHONE).matches) this.root.scrollIntoView({ block: "start" });
     if (value.phase === "stopped" && !value.key) this.job.setText("notice", value.text);
     this.job.find("notice").hidden = !this.job.find("notice").textContent;
     if (value.phase === "kept") this.reopen(value.name);
@@ -80,7 +103,7 @@ class Inside {
     const first = this.sections.find(({ facts }) => facts.name === OPEN_FIRST && !facts.why_not);
     const usual = first ?? this.sections.find(({ facts }) => !facts.why_not);
     for (const section of known.length ? known : [usual]) section?.toggle(true);
-    this.trigger("opened");
+    this.trigger("noted");
   }
 
   drawAbout({ picture, sentence, identical, about = {} }) {
@@ -97,10 +120,12 @@ class Inside {
 
   drawPicker() {
     const chips = this.sections.map((section) => {
-      const made = button(section.facts.title, () => {
+      const { name, title } = section.facts;
+      const show = () => {
         section.toggle();
         if (!section.body.hidden) section.root.scrollIntoView({ block: "start", behavior: "smooth" });
-      });
+      };
+      const made = button(SHORT[name] ?? title, show, { title });
       made.dataset.panel = section.facts.name;
       return made;
     });

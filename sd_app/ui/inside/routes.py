@@ -11,7 +11,7 @@ to look: it is told to the page alone that opened it.
 import asyncio
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any, cast
 
 from starlette.concurrency import run_in_threadpool
@@ -31,18 +31,43 @@ MOST_BYTES = 64_000  # of a question
 PATIENCE = 0.8  # seconds that an answer may take before the page is told how far it is
 PULSE = 0.02  # seconds between two looks at a job
 STOPPED = "Stopped."
+NO_LOGIN = "You are not logged in any more. Reload the page."
+
+Act = Callable[[Request], Awaitable[JSONResponse]]
 
 
 def routes() -> list[Route]:
     """Return the routes. The desk is the page's own: see build_ui."""
-    known: dict[str, Callable[[Request], Any]] = {"ask": _ask, "job": _job, "stop": _stop}
-    return [Route(f"/{FOLDER}/{name}", act, methods=["POST"]) for name, act in known.items()]
+    known: dict[str, Act] = {"ask": _ask, "job": _job, "stop": _stop}
+    return [
+        Route(f"/{FOLDER}/{name}", for_those_let_in(act), methods=["POST"]) for name, act in known.items()
+    ]
 
 
 def desk_of(request: Request) -> Desk:
     """Return the desk of the page that is served."""
     desk: Desk = request.app.get_blocks().desk
     return desk
+
+
+def is_let_in(request: Request) -> bool:
+    """Tell whether who asks has given the password, where there is one, as Gradio's own routes do."""
+    app = request.app
+    if app.auth is None:
+        return True
+    names = (f"access-token-{app.cookie_id}", f"access-token-unsecure-{app.cookie_id}")
+    return any(app.tokens.get(request.cookies.get(name)) is not None for name in names)
+
+
+def for_those_let_in(act: Act) -> Act:
+    """Return a route that answers others with nothing but that they must log in."""
+
+    async def checked(request: Request) -> JSONResponse:
+        if not is_let_in(request):
+            return JSONResponse({"error": NO_LOGIN}, status_code=401)
+        return await act(request)
+
+    return checked
 
 
 async def _ask(request: Request) -> JSONResponse:

@@ -73,7 +73,8 @@ export class Section {
     const script = facts.script ? `./panels/${facts.name}.js` : "./files_panel.js";
     try {
       const { mount } = await import(new URL(script, import.meta.url));
-      await mount(this.handle());
+      const more = await mount(this.handle());
+      for (const kind of more?.kinds ?? []) this.offer(kind);
     } catch (error) {
       this.failed(error);
     }
@@ -169,10 +170,12 @@ export class Section {
   // Kinds that only some panels have, as films.
   offerMore() {
     const kinds = new Set(this.files.files.map(({ name }) => name.split(".").pop()));
-    for (const kind of kinds) {
-      if (!this.saved.querySelector(`[data-save="${kind}"]`) && KINDS[kind])
-        this.saved.append(this.saver(kind));
-    }
+    for (const kind of kinds) this.offer(kind);
+  }
+
+  offer(kind) {
+    if (!this.saved.querySelector(`[data-save="${kind}"]`) && KINDS[kind])
+      this.saved.append(this.saver(kind));
   }
 
   async save(kind) {

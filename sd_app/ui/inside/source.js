@@ -33,7 +33,8 @@ class Source {
     this.root.querySelector(".inside-kept").replaceChildren(...kept.map((one) => this.row(one)));
   }
 
-  row({ name, prompt, seed, bytes }) {
+  row({ name, prompt, seed, bytes, problem }) {
+    if (problem) return node("p", "inside-hint", problem);
     const made = button(null, () => this.trigger("open_recording", { name }), { title: prompt });
     made.append(
       node("span", "inside-prompt", prompt || "No words"),

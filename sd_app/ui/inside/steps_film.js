@@ -4,6 +4,7 @@ import { ask, Gone } from "./ask.js";
 import { FilmFrames, USUAL } from "./film_frames.js";
 
 const UNKNOWN = 1000; // the range's end before the number of steps is known
+const MOST = 8; // films that the page keeps
 const READING = "Reading the film…";
 
 export class StepsFilm {
@@ -57,6 +58,7 @@ export class StepsFilm {
     if (!token || this.films.has(token)) return;
     const film = { frames: new FilmFrames((action, given) => this.ask(token, action, given)), clock: null };
     this.films.set(token, film);
+    if (this.films.size > MOST) this.films.delete(this.films.keys().next().value);
     this.say(READING);
     const begun = await film.frames.begin();
     if (!begun) {

@@ -106,7 +106,7 @@ class InsideEvents:
         self.view.stop(stop, **QUIET)
         getattr(line, f"show_{NAME}")(show, **many)
         # What was opened from the list is noted in the browser; what was recorded the line remembers.
-        self.view.opened(
+        self.view.noted(
             fn=None, js=function_of("inside/send.js", "nameOf"), inputs=self.view, outputs=saved, **QUIET
         ).then(refresh, outputs=self.source, **QUIET)
         restored = demo.load(self.restore, inputs=saved, outputs=self.view, preprocess=False, **QUIET)
@@ -181,7 +181,7 @@ class InsideEvents:
 
     def listed(self, owner: str) -> SourceValue:
         """Return the recordings that somebody may open, the newest first."""
-        return {"kept": self.desk.kept(owner), "listed": True, "text": ""}
+        return {"kept": self.desk.kept(owner, damaged=True), "listed": True, "text": ""}
 
     def restore(self, saved: object) -> object:
         """Return what a reloaded page shows until its tab is opened; nothing kept is trusted."""
@@ -210,5 +210,5 @@ def inside_tab(studio: PageStudio, queue: JobQueue, files: PictureFiles, desk: D
                 apply_default_css=False,
             )
         with gr.Column(elem_classes="get", scale=1, min_width=320):
-            view = job_block(NAME, EMPTY, "inside/inside", "open_recording", "opened", "stop")
+            view = job_block(NAME, EMPTY, "inside/inside", "open_recording", "noted", "stop")
     return InsideEvents(studio=studio, queue=queue, files=files, desk=desk, source=source, view=view)

@@ -4,7 +4,8 @@ import { FilmFrames, USUAL } from "../film_frames.js";
 
 export async function mount(panel) {
   const film = new Film(panel);
-  await film.begin();
+  film.begin(); // goes on to fetch what is not looked at yet
+  return { kinds: ["mp4", "webp"] };
 }
 
 class Film {

@@ -4,7 +4,7 @@ import { short } from "../../shared/numbers.js";
 import { againFigure } from "../again_view.js";
 import { drawHeat } from "../cells.js";
 
-const WIDTH = 640;
+const USUAL_WIDTH = 640;
 const HEIGHT = 230;
 const EDGE = { left: 46, right: 12, top: 10, bottom: 34 };
 
@@ -92,12 +92,17 @@ class Guidance {
     this.away.disabled = this.at < 1;
   }
 
+  // Letters are as large as elsewhere on the page, however wide the chart is.
+  get width() {
+    return Math.max(280, this.chart.clientWidth || USUAL_WIDTH);
+  }
+
   place(step, size) {
     const { left, right, top, bottom } = EDGE;
     const all = Object.values(this.curves).flatMap(({ sizes }) => sizes);
     const [least, most] = decades([...all, this.numbers.limit]);
     const share = (Math.log10(size) - least) / (most - least);
-    const x = left + ((WIDTH - left - right) * step) / Math.max(1, this.clock.last - 1);
+    const x = left + ((this.width - left - right) * step) / Math.max(1, this.clock.last - 1);
     return [x, HEIGHT - bottom - (HEIGHT - top - bottom) * share];
   }
 
@@ -110,13 +115,13 @@ class Guidance {
     const parts = [];
     for (let power = least; power <= most; power++) {
       const [, y] = this.place(0, 10 ** power);
-      parts.push(svg("line", { x1: left, x2: WIDTH - right, y1: y, y2: y, class: "plot-line" }));
+      parts.push(svg("line", { x1: left, x2: this.width - right, y1: y, y2: y, class: "plot-line" }));
       parts.push(text(left - 6, y + 4, short(10 ** power, 3), "end"));
     }
     if (this.numbers.limit > 0) {
       const [, y] = this.place(0, this.numbers.limit);
-      parts.push(svg("line", { x1: left, x2: WIDTH - right, y1: y, y2: y, class: "plot-threshold" }));
-      parts.push(text(WIDTH - right, y - 4, "below: your words are not needed", "end"));
+      parts.push(svg("line", { x1: left, x2: this.width - right, y1: y, y2: y, class: "plot-threshold" }));
+      parts.push(text(this.width - right, y - 4, "below: your words are not needed", "end"));
     }
     for (const [what, { sizes }] of Object.entries(this.curves)) {
       const points = sizes
@@ -131,21 +136,21 @@ class Guidance {
       const [, y] = this.place(this.at, size);
       parts.push(svg("circle", { cx: x, cy: y, r: 5, class: "push-dot" }));
     }
-    parts.push(text((left + WIDTH - right) / 2, HEIGHT - 4, "step", "middle"));
+    parts.push(text((left + this.width - right) / 2, HEIGHT - 4, "step", "middle"));
     parts.push(
       text(left, HEIGHT - bottom + 16, "1", "middle"),
-      text(WIDTH - right, HEIGHT - bottom + 16, `${this.clock.last}`, "end"),
+      text(this.width - right, HEIGHT - bottom + 16, `${this.clock.last}`, "end"),
     );
     const title = "Size of the push over the steps, on a logarithmic axis";
     this.chart.replaceChildren(
-      svg("svg", { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, role: "img", "aria-label": title }, ...parts),
+      svg("svg", { viewBox: `0 0 ${this.width} ${HEIGHT}`, role: "img", "aria-label": title }, ...parts),
     );
   }
 
   jump(event) {
     const box = this.chart.getBoundingClientRect();
-    const x = ((event.clientX - box.left) / box.width) * WIDTH;
-    const share = (x - EDGE.left) / (WIDTH - EDGE.left - EDGE.right);
+    const x = ((event.clientX - box.left) / box.width) * this.width;
+    const share = (x - EDGE.left) / (this.width - EDGE.left - EDGE.right);
     this.clock.stop();
     this.clock.moveTo(share * (this.clock.last - 1));
   }

@@ -80,9 +80,9 @@ function places(loss, original) {
   drawHeat(map.canvas, { h, w, data: loss.cells.data }, bright);
   function choose(row, column) {
     for (const one of [map, beside]) one.show(row, column);
-    const shares = loss.kinds_of_cells[row][column];
+    const first = (row * w + column) * loss.kinds.length;
     const there = loss.kinds
-      .map(({ kind }, k) => [kind, shares[k]])
+      .map(({ kind }, k) => [kind, loss.kinds_of_cells.data[first + k]])
       .filter(([, share]) => share > 0)
       .sort((a, b) => b[1] - a[1])
       .map(([kind, share]) => `${percent(share)} ${kind}`);
