@@ -14,7 +14,7 @@ from .parting import HALF, SAME_LEVEL, SHOWN, Parting, compare
 from .parting_files import COLORS, make_parting, run_other, said_of
 
 PROMPT, SEED, KEPT = "prompt", "seed", "kept"
-MOST_KEPT = 3  # other runs that are kept for whoever looks
+MOST_KEPT = 1  # other runs that are kept for whoever looks: of SDXL each has about 100 MB
 MOST_TOGETHER = 16  # frames that are asked for at once
 MAX_NAME = 100  # characters of a recording's name
 NOT_HERE = "this recording is not kept any more (choose another one)"

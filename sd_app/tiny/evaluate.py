@@ -67,7 +67,7 @@ def evaluate(
     *,
     count: int = FLAT,
     sheet: Path | None = None,
-    preview_parts: int = preview.PARTS,
+    preview_share: float = 1.0,
 ) -> dict:
     """All figures of the card, in percent except PSNR (dB); each judged set as `score` gives it."""
     judge = load_judge(models_dir / "tiny-judge")
@@ -100,7 +100,7 @@ def evaluate(
     pooled = [[scene for pair in other for scene in pair[side]] for side in (0, 1)]
     report["generated"]["other styles"] = score(pooled[0], pooled[1])
     report["seconds per picture"] = round((time.monotonic() - started) / made, 3)
-    report["previews"] = preview.measure(models_dir, work / "preview", parts=preview_parts)
+    report["previews"] = preview.measure(models_dir, work / "preview", share=preview_share)
     if sheet:
         contact_sheet(examples, 16).save(sheet)
     return report

@@ -32,10 +32,11 @@ BATCH = 32
 PAIRS = tuple[NDArray[np.float16], NDArray[np.uint8]]  # latents (N, 4, 16, 16), pixels (N, 128, 128, 3)
 
 
-def load_or_make(models_dir: Path, folder: Path, *, parts: range) -> list[PAIRS]:
+def load_or_make(models_dir: Path, folder: Path, *, parts: range, share: float = 1.0) -> list[PAIRS]:
     """Return latents and what the VAE makes of them, a pair a part; those not in the folder are made first.
 
-    A part depends on its number alone, so a run that was stopped goes on with the next one.
+    A part depends on its number alone, so a run that was stopped goes on with the next one. A `share` of its
+    pictures is for a trial.
     """
     folder.mkdir(parents=True, exist_ok=True)
     names = [(folder / f"latents-{part}.npy", folder / f"pixels-{part}.npy") for part in parts]
@@ -43,7 +44,7 @@ def load_or_make(models_dir: Path, folder: Path, *, parts: range) -> list[PAIRS]
     if missing:
         pipeline = load_pipeline(models_dir)
         for part in tqdm(missing, "latents and their pictures", mininterval=10):
-            made = make_part(pipeline, part)
+            made = make_part(pipeline, part, share)
             np.save(folder / f"latents-{part}.npy", made[0])
             partial = folder / f"pixels-{part}.partial.npy"
             np.save(partial, made[1])
@@ -61,13 +62,13 @@ def load_pipeline(models_dir: Path) -> StableDiffusionPipeline:
 
 
 @torch.no_grad()
-def make_part(pipeline: StableDiffusionPipeline, part: int) -> PAIRS:
+def make_part(pipeline: StableDiffusionPipeline, part: int, share: float = 1.0) -> PAIRS:
     """Make one part: what the model predicts on its way to pictures, and what the VAE makes of drawn ones."""
     rng = np.random.default_rng((21, part))
-    drawn = torch.cat([encode(pipeline, picture) for picture in _drawn_pictures(rng)])
+    drawn = torch.cat([encode(pipeline, picture) for picture in _drawn_pictures(rng, _drawn(share))])
     shares = torch.from_numpy(rng.random((len(drawn), 1, 1, 1))).float()
     mixed = drawn * shares + drawn[rng.permutation(len(drawn))] * (1 - shares)
-    latents = torch.cat([predictions(pipeline, rng, part), drawn, mixed])
+    latents = torch.cat([predictions(pipeline, rng, part, _generated(share)), drawn, mixed])
     pixels = [
         ((decode(pipeline, some).clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8).permute(0, 2, 3, 1)
         for some in latents.split(10)
@@ -75,9 +76,19 @@ def make_part(pipeline: StableDiffusionPipeline, part: int) -> PAIRS:
     return latents.half().numpy(), torch.cat(pixels).numpy()
 
 
-def _drawn_pictures(rng: np.random.Generator) -> Iterator[torch.Tensor]:
+def _generated(share: float) -> int:
+    """Return how many pictures of a part are generated."""
+    return max(1, round(PICTURES_OF_PART * share))
+
+
+def _drawn(share: float) -> int:
+    """Return how many of a part are drawn."""
+    return max(2, round(DRAWN_OF_PART * share))
+
+
+def _drawn_pictures(rng: np.random.Generator, count: int) -> Iterator[torch.Tensor]:
     """Yield pictures of the world, (1, 3, 128, 128) in -1..1; every second one in other colours."""
-    for number in range(DRAWN_OF_PART):
+    for number in range(count):
         scene = world.random_scene(rng, held_out=None)
         picture = networks.to_unit(np.asarray(drawing.render(scene, rng))[None])
         if number % 2:
@@ -87,9 +98,11 @@ def _drawn_pictures(rng: np.random.Generator) -> Iterator[torch.Tensor]:
         yield picture
 
 
-def predictions(pipeline: StableDiffusionPipeline, rng: np.random.Generator, seed: int) -> torch.Tensor:
+def predictions(
+    pipeline: StableDiffusionPipeline, rng: np.random.Generator, seed: int, pictures: int
+) -> torch.Tensor:
     """Return what each step of several pictures predicts as the end (x0), (N, 4, 16, 16)."""
-    scenes = [world.random_scene(rng, held_out=None) for _ in range(PICTURES_OF_PART)]
+    scenes = [world.random_scene(rng, held_out=None) for _ in range(pictures)]
     texts = [world.caption(scene, rng)[0] for scene in scenes]
     tokens = pipeline.tokenizer(
         [*([""] * len(texts)), *texts],
@@ -141,12 +154,12 @@ def preview_stage(pairs: list[PAIRS], *, steps: int) -> Stage:
     return Stage(name="preview", modules=modules, loss=loss, steps=steps, muon_lr=2e-2, adam_lr=5e-3, seed=16)
 
 
-def measure(models_dir: Path, folder: Path, *, parts: int = PARTS) -> dict[str, float]:
+def measure(models_dir: Path, folder: Path, *, share: float = 1.0) -> dict[str, float]:
     """PSNR in dB against what the VAE makes of latents that were not trained on, all of one kind together.
 
     "linear map" is what a preview without the decoder shows of the predictions, enlarged to the same size.
     """
-    ((latents, pixels),) = load_or_make(models_dir, folder, parts=range(parts, parts + 1))
+    ((latents, pixels),) = load_or_make(models_dir, folder, parts=range(PARTS, PARTS + 1), share=share)
     decoder = load_decoder(models_dir / "tiny-sd" / OWN)
     latent_rgb = describe_folder(models_dir / "tiny-sd").latent_rgb
     assert latent_rgb
@@ -157,12 +170,13 @@ def measure(models_dir: Path, folder: Path, *, parts: int = PARTS) -> dict[str, 
         sheet = preview_sheet(latents_to_images(row[None], latent_rgb), side=world.PICTURE_PIXELS)
         for found, picture in ((errors, drawn), (rough, np.asarray(sheet))):
             found.append(float(np.square(picture.astype(np.float64) - true).mean()))
-    count = STEPS * PICTURES_OF_PART
+    pictures = _generated(share)
+    count = STEPS * pictures
     sets = {
         "predictions": errors[:count],
-        "first three predictions": errors[: 3 * PICTURES_OF_PART],
-        "last prediction": errors[count - PICTURES_OF_PART : count],
-        "drawn pictures": errors[count : count + DRAWN_OF_PART],
+        "first three predictions": errors[: 3 * pictures],
+        "last prediction": errors[count - pictures : count],
+        "drawn pictures": errors[count : count + _drawn(share)],
         "linear map": rough[:count],
     }
     return {name: round(float(10 * np.log10(255**2 / np.mean(some))), 1) for name, some in sets.items()}

@@ -125,28 +125,23 @@ def _encode_span(work: Path, scale: float, start: int, end: int) -> None:
 
 def _preview(work: Path, models_dir: Path, steps: int, scale: float) -> None:
     """Distil the decoder for previews from the model that was exported, and write it beside."""
-    parts = _preview_parts(scale)
-    spans = [range(parts // 2), range(parts // 2, parts)]
-    _run_together([partial(_make_pairs, models_dir, work, span) for span in spans])
-    pairs = preview.load_or_make(models_dir, work / "preview", parts=range(parts))
+    halves = [range(preview.PARTS // 2), range(preview.PARTS // 2, preview.PARTS)]
+    _run_together([partial(_make_pairs, models_dir, work, half, scale) for half in halves])
+    pairs = preview.load_or_make(models_dir, work / "preview", parts=range(preview.PARTS))
     run_stage(preview.preview_stage(pairs, steps=steps), work)
     export.export_preview_decoder(work, models_dir)
 
 
-def _make_pairs(models_dir: Path, work: Path, parts: range) -> None:
+def _make_pairs(models_dir: Path, work: Path, parts: range, scale: float) -> None:
     torch.set_num_threads(1)
-    preview.load_or_make(models_dir, work / "preview", parts=parts)
-
-
-def _preview_parts(scale: float) -> int:
-    return max(1, round(preview.PARTS * scale))
+    preview.load_or_make(models_dir, work / "preview", parts=parts, share=min(1.0, scale))
 
 
 def _evaluate(work: Path, models_dir: Path, scale: float) -> None:
     torch.set_num_threads(_cores())
     share = min(1.0, scale)
     report = evaluate.evaluate(
-        models_dir, work, count=max(10, round(evaluate.FLAT * share)), preview_parts=_preview_parts(scale)
+        models_dir, work, count=max(10, round(evaluate.FLAT * share)), preview_share=share
     )
     evaluate.write_card(models_dir / "tiny-sd", report, work)
     count = max(10, round(evaluate.TEST_PICTURES * share))
