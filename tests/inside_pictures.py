@@ -1,8 +1,8 @@
 """Make the README's pictures of the inside: python tests/inside_pictures.py .github
 
-film.webp: from noise to picture, as noisy, without the words, with them, and as guided. words-sheet.png: what each
-word did, beside what attention claims and the picture without the word. guidance.png: guidance taken apart.
-All of one picture of the embedded model.
+film.webp: from noise to picture, as noisy, without the words, with them, and as guided. words-sheet.png: what
+each word did, beside what attention claims and the picture without the word. guidance.png: guidance taken
+apart. All of one picture of the embedded model.
 """
 
 import argparse

@@ -14,6 +14,7 @@ from safetensors.torch import save_file
 from sd_app import Settings
 from sd_app.catalog import find_model
 from sd_app.checkpoints.configs import SCALING_FACTORS, SCHEDULER
+from sd_app.checkpoints.folder_parts import find_folder_parts
 from sd_app.weights.loaders import load_folder
 from sd_app.weights.single_file import build_tokenizers, load_file
 from tests.checkpoint_files import Parts, make_parts, original_tensors, unet_config
@@ -162,6 +163,15 @@ def picture(random_models: Path) -> bytes:
 def test_an_odd_folder_draws_what_its_plain_twin_does(copied_model, picture, name):
     SAME[name](copied_model)
     assert draw(copied_model.parent, "model-a") == picture
+
+
+def test_a_plain_folder_has_nothing_to_note_and_words_at_the_tables_end_are_noted(copied_model):
+    assert find_folder_parts(copied_model).note == ""
+    SAME["more-words"](copied_model)
+    assert (
+        find_folder_parts(copied_model).note
+        == "The config.json of its text encoder contradicts the weights, which count."
+    )
 
 
 def lacks(path: str, name: str) -> Change:

@@ -11,7 +11,7 @@ from PIL import Image
 
 from sd_app.images import MAX_KEPT_PIXELS, look_at_image, open_image
 from sd_app.metadata import read_infotext
-from sd_app.picture_files import MAX_FRAMES
+from sd_app.picture_files import MAX_FRAMES, gif
 from tests.hostile_pictures import GIF, GIF_FRAME, LARGE, SMALL, chained_tiff, chunk, exif, png, tiff
 from tests.photos import peak_megabytes
 from tests.test_images import encode
@@ -117,6 +117,19 @@ def test_frames_are_counted_up_to_a_thousand_and_that_is_said() -> None:
         assert facts.frames == MAX_FRAMES
         assert "has 1,000 or more frames or pages" in facts.remark()
     assert look_at_image(GIF + GIF_FRAME * 7 + b";").frames == 7
+
+
+def test_blocks_of_a_gif_are_skipped_to_the_empty_one_and_no_more_than_may_be(monkeypatch) -> None:
+    blocks = BytesIO(b"\1a\2bb\1c\0" + GIF_FRAME)
+    assert gif._skip_blocks(blocks, 100) == (4, 3)
+    assert blocks.read() == GIF_FRAME
+    blocks.seek(0)
+    assert gif._skip_blocks(blocks, 2) == (3, 2)
+    # Of frames, too, no more blocks are looked at than may be: this one has one, and the next is not counted.
+    three = GIF + GIF_FRAME * 3 + b";"
+    assert gif.check_gif(BytesIO(three), 10) == 3
+    monkeypatch.setattr(gif, "MAX_BLOCKS", 2)
+    assert gif.check_gif(BytesIO(three), 10) == 2
 
 
 def test_the_frames_of_honest_files_are_counted_as_pillow_counts_them() -> None:

@@ -11,6 +11,7 @@ from diffusers import StableDiffusionPipeline
 from PIL import Image
 
 from sd_app.interrogator.captioner import load_captioner
+from sd_app.tiny.train import in_halves
 
 ROOT = Path(__file__).parents[1]
 
@@ -19,6 +20,13 @@ def train(folder: Path) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "sd_app.tiny.train", "--scale", "0.001"]
     command += ["--work", str(folder / "work"), "--models-dir", str(folder / "models")]
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=280)
+
+
+@pytest.mark.parametrize("count", [0, 1, 2, 7, 30_000])
+def test_two_processes_share_all_of_it_and_nothing_twice(count: int):
+    first, second = in_halves(count)
+    assert [*first, *second] == list(range(count))
+    assert 0 <= len(second) - len(first) <= 1
 
 
 @pytest.mark.slow

@@ -104,14 +104,19 @@ def _run_together(jobs: Sequence[Callable[[], None]]) -> None:
         raise SystemExit("a stage failed; what it has done is kept, so the same command goes on from there")
 
 
+def in_halves(count: int) -> tuple[range, range]:
+    """Share out so many things between two processes."""
+    return range(count // 2), range(count // 2, count)
+
+
 def _encode(work: Path, scale: float) -> None:
     """Encode all training pictures, and settle the scaling factor that gives them unit variance."""
     if (work / "latents.npy").exists():
         return
     count = min(LATENT_PICTURES, len(_pictures(work, scale)))
-    spans = [(0, count // 2), (count // 2, count)]
-    _run_together([partial(_encode_span, work, scale, start, end) for start, end in spans])
-    moments = np.concatenate([np.load(work / f"latents-{start}.npy") for start, _ in spans])
+    halves = in_halves(count)
+    _run_together([partial(_encode_span, work, scale, half.start, half.stop) for half in halves])
+    moments = np.concatenate([np.load(work / f"latents-{half.start}.npy") for half in halves])
     scaling_factor = float(1 / moments[:, :4].astype(np.float32).std())
     (work / "latents.json").write_text(json.dumps({"scaling_factor": round(scaling_factor, 5)}))
     np.save(work / "latents.npy", moments)
@@ -125,7 +130,7 @@ def _encode_span(work: Path, scale: float, start: int, end: int) -> None:
 
 def _preview(work: Path, models_dir: Path, steps: int, scale: float) -> None:
     """Distil the decoder for previews from the model that was exported, and write it beside."""
-    halves = [range(preview.PARTS // 2), range(preview.PARTS // 2, preview.PARTS)]
+    halves = in_halves(preview.PARTS)
     _run_together([partial(_make_pairs, models_dir, work, half, scale) for half in halves])
     pairs = preview.load_or_make(models_dir, work / "preview", parts=range(preview.PARTS))
     run_stage(preview.preview_stage(pairs, steps=steps), work)

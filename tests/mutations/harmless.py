@@ -5,4 +5,8 @@ HARMLESS: dict[str, str] = {
     "sd_app/interrogator/captioner.py: folder, dtype=dtype, use_safetensors=True, local_files_only=True,"
     " output_loading_info=True => folder, dtype=dtype, use_safetensors=True, local_files_only=False,"
     " output_loading_info=True": "The folder is on this machine and whole: nothing is looked up elsewhere.",
+    'sd_app/checkpoints/parts.py: channels = unet["conv_in.weight"].shape[1:2] if "conv_in.weight" in unet'
+    ' else () => channels = unet["conv_in.weight"].shape[1: 3] if "conv_in.weight" in unet else ()': (
+        "Only the first of them is read."
+    ),
 }
