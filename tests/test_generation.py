@@ -9,7 +9,7 @@ from sd_app import Cancelled, Settings, Step, Studio, Txt2ImgRequest
 from sd_app.generation import resolve
 from sd_app.metadata import from_infotext, read_infotext
 from sd_app.probes.observers import Observer
-from sd_app.requests.running import LINEAR_PREVIEW
+from sd_app.requests.running import OWN_PREVIEW
 from sd_app.weights.scheduling import make_scheduler
 
 REQUEST = Txt2ImgRequest(
@@ -77,7 +77,7 @@ def test_previews_come_every_few_steps_or_never(studio):
     steps: list[Step] = []
     studio.txt2img(REQUEST, steps.append, preview_every=2, save=False)
     assert [step.step for step in steps if step.preview] == [2, 4]
-    assert [step.preview_by for step in steps if step.preview] == [LINEAR_PREVIEW] * 2
+    assert [step.preview_by for step in steps if step.preview] == [OWN_PREVIEW] * 2
     assert {step.preview_by for step in steps if not step.preview} == {""}
     steps.clear()
     studio.txt2img(REQUEST, steps.append, preview_every=0, save=False)

@@ -370,9 +370,10 @@ class JobQueue:
     def _run(self, job: Job) -> tuple[str, object, str]:
         """Run one job; return its last state, what is kept of its result, and why it failed."""
         try:
-            result = job.kind.make(job.request, Listener(partial(self._on_step, job), lambda: self._paused))
-            stopped = bool(getattr(result, "stopped", False))
-            return STOPPED if stopped else DONE, job.kind.keep(result, job), ""
+            on_step = Listener(listen=partial(self._on_step, job), paused=lambda: self._paused)
+            result = job.kind.make(job.request, on_step)
+            state = STOPPED if getattr(result, "stopped", False) else DONE
+            return state, job.kind.keep(result, job), ""
         except Cancelled:
             return STOPPED, None, ""
         except BaseException as error:  # noqa: BLE001  # whatever a job dies of, it is said, the next one runs
@@ -381,8 +382,6 @@ class JobQueue:
 
     def _on_step(self, job: Job, step: Step) -> None:
         with self._changed:
-            if job.stopping:
-                raise Cancelled
             job.preview = step.preview or job.preview
             paths = (*job.earlier, *step.paths)
             new = len(paths) > len(job.paths)
@@ -392,8 +391,8 @@ class JobQueue:
             self._tell(job)
             if self._paused and not step.step:  # between two pictures
                 self._changed.wait_for(lambda: job.stopping or not self._paused)
-                if job.stopping:
-                    raise Cancelled
+            if job.stopping:
+                raise Cancelled
 
 
 def _has_changed(job: Job, seen: int) -> bool:

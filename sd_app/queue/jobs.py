@@ -25,7 +25,7 @@ def as_it_is(result: Result, job: "Job") -> object:
     return result
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Listener:
     """The on_step of a running job, which also knows whether the line is paused.
 
