@@ -3,12 +3,9 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from PIL import Image
-
 from ..checks import shown
 from ..requests import LookAnswer
-from ..weights.model_manager import ModelManager
-from .look import Look
+from .look import Look, PictureAlone
 
 Given = Mapping[str, object]  # by name, as the browser sent it
 
@@ -21,7 +18,7 @@ class Action:
     answer: Callable[[Look, Given], LookAnswer]
     runs: bool = True  # it asks the model, if only to decode: then it waits for its turn in the line
     # The same of a picture that could not be recorded; None: there is no such thing.
-    of_picture: Callable[[ModelManager, Image.Image, Given], LookAnswer] | None = None
+    of_picture: Callable[[PictureAlone, Given], LookAnswer] | None = None
 
 
 def choice(given: Given, name: str, known: Sequence[str]) -> str:

@@ -1,8 +1,13 @@
-"""What a panel works with: a recording, and the model it was made by, lent when something must be run."""
+"""What a panel works with: a recording, and the model it was made by, lent when something must be run.
+
+Of a picture that could not be recorded there is the picture alone, and the text in its file.
+"""
 
 import threading
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 from PIL import Image
@@ -12,6 +17,8 @@ from ..addons import choose_additions
 from ..catalog import find_model
 from ..generation.run import RunOptions
 from ..generation.vae import decode_latents
+from ..images import open_image
+from ..metadata import read_infotext
 from ..probes.recording import Recording
 from ..requests import Step, Txt2ImgRequest, Txt2ImgResult
 from ..weights.caches import fingerprint
@@ -84,6 +91,38 @@ class Look:
     def rerun(self, request: Txt2ImgRequest, observers: Sequence[object] = ()) -> Txt2ImgResult:
         """Make the pictures of another request, not saved. Raise as the studio's own methods do."""
         return make(self.manager, request, RunOptions(self.on_step, 0, save=False, observers=observers))
+
+
+@dataclass(kw_only=True)
+class PictureAlone:
+    """A picture that could not be recorded, and why: some panels need no recording."""
+
+    manager: ModelManager
+    image: Image.Image
+    reason: str
+    parameters: str | None = None  # the text in its file, of any program; None if it holds none
+    on_step: Callable[[Step], None] | None = None
+    list_others: Callable[[], Sequence[Mapping[str, object]]] | None = None
+    open_other: Callable[[str], Recording] | None = None
+
+
+Looked = Look | PictureAlone
+
+
+def look_at_picture(
+    manager: ModelManager, picture: Image.Image | str | Path, reason: str, *, image: Image.Image | None = None
+) -> PictureAlone:
+    """Return a picture that could not be recorded with the text in its file, if that can be read.
+
+    `image` is the picture where its file was opened before. Raise ValueError for a file that is no picture.
+    """
+    if image is None:
+        image = picture if isinstance(picture, Image.Image) else open_image(picture)
+    try:
+        parameters = read_infotext(picture)
+    except ValueError:  # too long a text, or a form of picture that holds none; `reason` says what matters
+        parameters = None
+    return PictureAlone(manager=manager, image=image, reason=reason, parameters=parameters)
 
 
 def decode_in_parts(pipe: Pipeline, latents: Tensor) -> list[Image.Image]:

@@ -23,8 +23,7 @@ if TYPE_CHECKING:
     from ..probes.kept_recordings import RecentRecordings, RecordingFolder
     from ..probes.recording import Recording
     from ..weights.model_manager import ModelManager
-    from .look import Look
-    from .page import Looked, PictureAlone
+    from .look import Look, Looked, PictureAlone
     from .record import RecordedPicture
     from .vae_loss import VaeLoss
 
@@ -149,12 +148,16 @@ class LooksInside(ABC):
 
         return Look(manager, recording, on_step=on_step)
 
-    def look_at_picture(self, image: "Image.Image", reason: str) -> "PictureAlone":
-        """Return a picture that could not be recorded, for this reason: some panels need no recording."""
-        manager = self._ready_manager()
-        from .page import PictureAlone
+    def look_at_picture(self, picture: "Picture", reason: str) -> "PictureAlone":
+        """Return a picture that could not be recorded, for this reason: some panels need no recording.
 
-        return PictureAlone(manager=manager, image=image, reason=reason)
+        Of a file the text in it is read too, so that its words are shown. Raise ValueError for a file that is
+        no picture.
+        """
+        manager = self._ready_manager()
+        from .look import look_at_picture
+
+        return look_at_picture(manager, picture, reason)
 
     def look_facts(self, looked: "Looked") -> LookFacts:
         """Return what there is to be seen of what `look` or `look_at_picture` returned. Runs nothing."""

@@ -1,9 +1,6 @@
 """Look inside as the page shows it: what there is to see, and the answer to what is done in a panel."""
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-
-from PIL import Image
+from collections.abc import Mapping
 
 from ..probes.recording import Recording
 from ..requests import (
@@ -13,31 +10,14 @@ from ..requests import (
     LookFacts,
     PanelFacts,
     PanelShown,
-    Step,
     Txt2ImgRequest,
 )
-from ..weights.model_manager import ModelManager
 from . import report
 from .actions import Action, Given
 from .film import clock_of
-from .look import Look
+from .look import Look, Looked, PictureAlone
 from .panel import Panel
 from .panels import PANELS, find_panels
-
-
-@dataclass(kw_only=True)
-class PictureAlone:
-    """A picture that could not be recorded, and why: some panels need no recording."""
-
-    manager: ModelManager
-    image: Image.Image
-    reason: str
-    on_step: Callable[[Step], None] | None = None
-    list_others: Callable[[], Sequence[Mapping[str, object]]] | None = None
-    open_other: Callable[[str], Recording] | None = None
-
-
-Looked = Look | PictureAlone
 
 
 def look_facts(looked: Looked) -> LookFacts:
@@ -60,7 +40,7 @@ def _facts(panel: Panel, looked: Looked) -> PanelFacts:
         why_not = panel.why_not(looked.recording)
     else:
         alone = panel.make_of_picture or any(action.of_picture for action in panel.actions)
-        why_not = "" if alone else looked.reason
+        why_not = panel.why_not_alone(looked) if alone else looked.reason
     return PanelFacts(
         name=panel.name,
         title=panel.title,
@@ -102,7 +82,7 @@ def answer(looked: Looked, panel_name: str, action_name: str, given: Given) -> L
     if isinstance(looked, PictureAlone):
         if action.of_picture is None:
             raise ValueError(looked.reason)
-        return action.of_picture(looked.manager, looked.image, given)
+        return action.of_picture(looked, given)
     if reason := panel.why_not(looked.recording):
         raise ValueError(reason)
     return action.answer(looked, given)
@@ -122,5 +102,5 @@ def panel_files(looked: Looked, panel_name: str) -> PanelShown:
     """Make a panel's files: PNG, NPZ, CSV, films; or say why not."""
     [panel] = find_panels((panel_name,))
     if isinstance(looked, PictureAlone):
-        return report.show_picture(looked.manager, panel, looked.image, looked.reason)
+        return report.show_picture(looked, panel)
     return report.show(looked, panel)

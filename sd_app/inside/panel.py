@@ -8,16 +8,15 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from ..probes.recording import Recording
-from ..weights.model_manager import ModelManager
 from .actions import Action
-from .look import Look
+from .look import Look, PictureAlone
 
 EXACT, MEASURED, APPROXIMATE = "exact", "measured", "approximate"
 Table = Sequence[Sequence[object]]  # rows; the first one names the columns
 
 
-def can_always(recording: Recording) -> str:
-    """Say that a panel has nothing against a recording."""
+def can_always(looked: Recording | PictureAlone) -> str:
+    """Say that a panel has nothing against a recording, or a picture."""
     return ""
 
 
@@ -46,6 +45,8 @@ class Panel:
     # Why a recording cannot be shown, a sentence; empty if it can.
     why_not: Callable[[Recording], str] = can_always
     # Makes it of any picture that could not be recorded; None: it needs a recording.
-    make_of_picture: Callable[[ModelManager, Image.Image], PanelFiles] | None = None
+    make_of_picture: Callable[[PictureAlone], PanelFiles] | None = None
+    # Why such a picture cannot be shown in it all the same, a sentence; empty if it can.
+    why_not_alone: Callable[[PictureAlone], str] = can_always
     makes_pictures: bool = False  # it makes pictures of its own, which takes as long as they do
     actions: tuple[Action, ...] = ()  # what can be done in it on the page

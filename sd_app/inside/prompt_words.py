@@ -154,13 +154,15 @@ def words_in(look: Look, *, negative: bool = False) -> FoundWords:
     return find_words(reader_of(look, negative=negative), prompt)
 
 
-def find_words(reader: PromptReader, prompt: str, *, most: int = MAX_WORDS) -> FoundWords:
-    """Find the words of a prompt. Raise ValueError for a prompt that cannot be read."""
+def find_words(reader: PromptReader, prompt: str, *, most: int = MAX_WORDS, only: str = "") -> FoundWords:
+    """Find the words of a prompt, or those of one kind. Raise ValueError for a prompt that cannot be read."""
     read = reader.read(prompt)
     words: list[PromptWord] = []
     done: dict[str, int] = {}  # by text: its first token that no word has yet
     too_many = False
     for start, end, kind in places(prompt, reader.book):
+        if only not in ("", kind):
+            continue
         taken = _take(reader, read, without(prompt, start, end), done)
         if not taken:
             continue

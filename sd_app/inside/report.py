@@ -7,7 +7,6 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 
 from ..images import open_image
 from ..metadata import png_bytes
@@ -16,7 +15,7 @@ from ..probes.recording import Recording
 from ..requests import InsideRequest, InsideResult, PanelShown, Step
 from ..user_files import spreadsheet_cell
 from ..weights.model_manager import ModelManager
-from .look import Look
+from .look import Look, PictureAlone, look_at_picture
 from .panel import Panel, PanelFiles, Table
 from .panels import find_panels
 from .record import open_given, record_picture
@@ -48,7 +47,8 @@ def look_inside(
             announce=sizes.append,
         )
     except ValueError as error:
-        shown = tuple(show_picture(manager, panel, image, str(error)) for panel in panels)
+        alone = look_at_picture(manager, request.picture, str(error), image=image)
+        shown = tuple(show_picture(alone, panel) for panel in panels)
         return InsideResult(
             sentence=f"{str(error).rstrip('.')}.",
             is_identical=None,
@@ -104,12 +104,14 @@ def show(look: Look, panel: Panel) -> PanelShown:
     return _shown(panel, made)
 
 
-def show_picture(manager: ModelManager, panel: Panel, image: Image.Image, reason: str) -> PanelShown:
-    """Make a panel of a picture that could not be recorded, for this reason, if it needs no recording."""
+def show_picture(alone: PictureAlone, panel: Panel) -> PanelShown:
+    """Make a panel of a picture that could not be recorded, if it needs no recording."""
     if panel.make_of_picture is None:
+        return _shown(panel, why_not=alone.reason)
+    if reason := panel.why_not_alone(alone):
         return _shown(panel, why_not=reason)
     try:
-        return _shown(panel, panel.make_of_picture(manager, image))
+        return _shown(panel, panel.make_of_picture(alone))
     except ValueError as error:
         return _shown(panel, why_not=str(error))
 

@@ -9,9 +9,8 @@ from PIL import Image
 
 from ..pictures.likeness import KINDS
 from ..requests import LookAnswer
-from ..weights.model_manager import ModelManager
 from .actions import Action, Given
-from .look import Look
+from .look import Look, PictureAlone
 from .panel import MEASURED, Panel, PanelFiles
 from .sheets import COLORS, heat, legend, sheet, shown, tile_size
 from .vae_loss import CELL, TIMES, VaeLoss, losses_of_recording, vae_loss
@@ -40,9 +39,9 @@ def make_vae(look: Look) -> PanelFiles:
     return files_of_losses(losses, said)
 
 
-def make_vae_of_picture(manager: ModelManager, image: Image.Image) -> PanelFiles:
+def make_vae_of_picture(alone: PictureAlone) -> PanelFiles:
     """Make the panel of any picture, by the app's own model."""
-    loss = vae_loss(manager, image)
+    loss = vae_loss(alone.manager, alone.image)
     return files_of_losses({"picture": loss}, loss.sentences)
 
 
@@ -115,9 +114,9 @@ def begin(look: Look, given: Given) -> LookAnswer:
     return loss_answer(losses_of(look))
 
 
-def begin_of_picture(manager: ModelManager, image: Image.Image, given: Given) -> LookAnswer:
+def begin_of_picture(alone: PictureAlone, given: Given) -> LookAnswer:
     """Return what the app's own model loses of a picture."""
-    return loss_answer({"picture": vae_loss(manager, image)})
+    return loss_answer({"picture": vae_loss(alone.manager, alone.image)})
 
 
 def loss_answer(losses: Mapping[str, VaeLoss]) -> LookAnswer:

@@ -13,6 +13,7 @@ from PIL import Image
 from torch import Tensor
 
 from ..checkpoints.model_info import ModelInfo
+from ..requests import TokenTable
 from ..requests.text import PADDING, TEXT
 from ..text import prompts
 from ..text.prompt_embeds import WINDOW, PromptEmbeds
@@ -242,7 +243,11 @@ def text_keys(embeds: PromptEmbeds, picture: int, num_images: int) -> list[TextK
 def text_rows(start: LoopStart, key: TextKey) -> tuple[Row, ...]:
     """List what is kept of a text's rows: each token, start and end marks, and the padding of each window."""
     pipe, (text, num_chunks, *_) = start.pipe, key
-    table = prompts.token_table(pipe.tokenizer, text, pipe.words, num_chunks=num_chunks)
+    return kept_rows(prompts.token_table(pipe.tokenizer, text, pipe.words, num_chunks=num_chunks))
+
+
+def kept_rows(table: TokenTable) -> tuple[Row, ...]:
+    """Return a table's rows as they are kept: the padding of each window is one."""
     rows: list[Row] = []
     for row in table.rows:
         if rows and row.kind == PADDING == rows[-1].kind:

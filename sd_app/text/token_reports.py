@@ -52,7 +52,7 @@ def report(
         texts.append(
             TextRead(
                 text=text.strip(),
-                steps=_stretches(steps_of_text),
+                steps=stretches(steps_of_text),
                 weight=weight,
                 count=counted.count,
                 num_chunks=counted.num_chunks,
@@ -62,7 +62,7 @@ def report(
     return replace(first, texts=tuple(texts), remarks=remarks, unseen=unseen)
 
 
-def _stretches(steps: list[int]) -> tuple[tuple[int, int], ...]:
+def stretches(steps: list[int]) -> tuple[tuple[int, int], ...]:
     """Return the first and last of each run of steps that follow one another; a text may stand twice."""
     found: list[tuple[int, int]] = []
     for step in dict.fromkeys(steps):

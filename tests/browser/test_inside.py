@@ -8,9 +8,11 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 from playwright.sync_api import Locator, Page, expect
 
 from sd_app.inside import film
+from sd_app.inside.tokens import cut_prompts
 from sd_app.probes.recording import Recording
 from tests.browser.conftest import DESKS
 from tests.browser.steps import choose, done, generate
@@ -133,6 +135,35 @@ def test_a_file_that_holds_no_parameters_is_said_in_words(page: Page, tmp_path: 
     expect(page.locator(".inside-clock")).to_be_hidden()
     page.locator(".look-panel[data-panel=film] .look-head").click()
     expect(page.locator(".look-panel[data-panel=film] .look-why")).to_contain_text("holds no parameters")
+
+
+def test_a_press_on_a_piece_says_its_word_and_its_number_as_recorded(page: Page, tmp_path: Path) -> None:
+    looked(page, "a medium-sized (cat:1.3)")
+    section = opened(page, "tokens")
+    attention = recording_of(page).attention
+    assert attention
+    rows = attention.texts[0].rows
+    chips = section.locator(".cut-text").first.locator(".cut-piece")
+    expect(chips).to_have_count(len(rows))
+    tokens = cut_prompts(look_of(page)).texts[0].tokens
+    for number, (row, token) in enumerate(zip(rows, tokens, strict=True)):
+        assert token
+        chips.nth(number).click()
+        expect(chips.nth(number)).to_have_attribute("aria-pressed", "true")
+        expect(section.locator(".cut-about")).to_contain_text(f"token {token.id},")
+        expect(section.locator(".cut-about")).to_contain_text(row.text or row.kind.capitalize())
+        expect(section.locator(".cut-about")).to_contain_text(str(row.position))
+
+    # A picture of another program and of a model that is not here shows its words all the same.
+    path = tmp_path / "theirs.png"
+    text = PngInfo()
+    text.add_text("parameters", "a dog\nNegative prompt: cat\nSteps: 20, Seed: 1, Model: dreamshaper")
+    Image.new("RGB", (64, 64), "blue").save(path, pnginfo=text)
+    choose(page.locator("#tab-inside"), "Open picture", path)
+    expect(page.locator(".inside-clock")).to_be_hidden()
+    section = opened(page, "tokens")
+    expect(section.locator(".cut-by")).to_contain_text("with the model dreamshaper, which is not here")
+    expect(section.locator(".cut-piece[data-kind=text] span")).to_have_text(["a", "dog", "cat"])
 
 
 def test_a_film_stands_under_a_result_at_once_and_nothing_is_run_for_it(page: Page) -> None:

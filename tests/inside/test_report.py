@@ -13,7 +13,7 @@ from PIL import Image
 from sd_app import Cancelled, InsideRequest, Studio, Txt2ImgRequest, cli
 from sd_app.inside import fewer_steps, report
 from sd_app.inside.fewer_steps import SAME_LEVEL, make_fewer_steps, with_fewer_steps
-from sd_app.inside.look import Look
+from sd_app.inside.look import Look, PictureAlone
 from sd_app.inside.panel import APPROXIMATE, EXACT, MEASURED, Panel, PanelFiles
 from sd_app.inside.panels import PANELS
 from sd_app.probes.recording import Recording
@@ -103,8 +103,8 @@ def test_a_picture_that_cannot_be_recorded_is_said_and_panels_without_a_run_are_
     def never(look: Look) -> PanelFiles:
         raise AssertionError
 
-    def of_picture(manager: object, image: Image.Image) -> PanelFiles:
-        return PanelFiles(pictures={"itself": image})
+    def of_picture(alone: PictureAlone) -> PanelFiles:
+        return PanelFiles(pictures={"itself": alone.image})
 
     about: dict[str, Any] = {
         "title": "T",

@@ -78,7 +78,7 @@ def record(studio: PageStudio, asked: RecordAsked, on_step: OnStep) -> Recorded:
             )
         except ValueError as error:
             reason = named(str(error), asked)
-            looked = studio.look_at_picture(open_image(asked.path), reason)
+            looked = studio.look_at_picture(asked.path, reason)
             return Recorded(looked=looked, sentence=reason, identical=None)
     return Recorded(
         looked=studio.look(recorded.recording),

@@ -27,6 +27,7 @@ STYLES = (  # of two rules of equal weight the later one holds
     "inside/panels.css",
     "inside/network.css",
     "inside/latents.css",
+    "inside/cut_words.css",
 )
 THEMES = ("system", "light", "dark")
 
