@@ -60,18 +60,11 @@ def test_generate_watch_stop_and_generate_again(page: Page) -> None:
     expect(page.locator(".result-summary")).to_contain_text("1 picture in")
 
 
-def test_a_double_click_makes_one_picture_and_so_does_a_press_while_it_is_made(
-    page: Page, outputs_dir: Path
-) -> None:
+def test_a_double_click_makes_one_picture(page: Page, outputs_dir: Path) -> None:
     before = len(list(outputs_dir.rglob("*.png")))
-    number(page, "Steps").fill("150")  # so that it still runs at the second press
-    for side in ("Width", "Height"):
-        number(page, side).fill("256")
+    number(page, "Steps").fill("50")
     prompt(page).fill("a red cat")
     page.get_by_role("button", name="Generate").dblclick()
-    page.wait_for_selector(RUNNING)
-    # Ctrl+Enter would add another to the line. Forced: else it would be waited for until the first is made.
-    page.get_by_role("button", name="Generate").click(force=True)
     page.wait_for_selector(DONE)
     page.wait_for_timeout(1500)  # long enough for a second job to have begun
     assert page.locator(RUNNING).count() == 0
