@@ -91,8 +91,13 @@ function showWhole(tab) {
 
 let before = ""; // the tab shown before the last choice
 
+// Before anybody else hears of the press: the tab that is left may be gone then, and the page shorter.
+function rememberPlace(event) {
+  const left = event.target.closest?.(`${TOP} ${TAB}`) && chosenTab();
+  if (left) scrolled.set(left.dataset.tabId, window.scrollY);
+}
+
 function keepScroll(id) {
-  if (before && before !== id) scrolled.set(before, window.scrollY);
   const old = window.scrollY;
   before = id;
   const until = performance.now() + SETTLING;
@@ -177,6 +182,7 @@ function nameWindow(chosen) {
 }
 
 export function listenToTabs() {
+  document.addEventListener("click", rememberPlace, true);
   document.addEventListener("click", noteChoice);
   document.addEventListener("change", noteMode);
   document.addEventListener("keydown", moveBetween);
