@@ -119,4 +119,4 @@ def test_on_a_phone_each_tab_keeps_its_place_and_a_new_one_begins_at_its_top(pag
     expect_shown(page, "inpaint")
     page.wait_for_function("document.querySelector('#tab-inpaint').getBoundingClientRect().top >= 0")
     page.locator("#tab-txt2img-button").evaluate("b => b.click()")
-    page.wait_for_function("Math.abs(window.scrollY - 600) < 2")
+    page.wait_for_function("Math.abs(window.scrollY - 600) < 20")  # a line that wraps moves it a little
