@@ -19,6 +19,7 @@ from .desk import Desk
 
 NAME = "inside"  # the tab
 RECORD = "inside"  # the kind of job
+NOT_KEPT = "A restart of the app takes this job out of the line: press Look inside again then."
 
 
 class InsideValue(JobValue, total=False):
@@ -166,7 +167,7 @@ class RecordJob(JobView[InsideValue]):
     """One press on Look inside."""
 
     def waiting(self, now: JobNow) -> InsideValue:
-        return {**EMPTY, "phase": "waiting", "text": now.waiting_text}
+        return {**EMPTY, "phase": "waiting", "text": now.waiting_text, "detail": NOT_KEPT}
 
     def running(self, now: JobNow) -> InsideValue:
         step: Step | None = now.step
