@@ -7,6 +7,7 @@ from PIL import Image, PngImagePlugin
 from playwright.sync_api import Locator, Page, expect
 
 from sd_app.metadata import read_infotext
+from tests.browser.steps import fill_in
 
 DONE = ".result[data-phase=done]"
 RUNNING = ".result[data-phase=running]"
@@ -110,7 +111,7 @@ def test_a_reload_brings_back_the_controls_and_the_pictures(page: Page) -> None:
 def test_what_makes_it_faster_is_saved_and_reused(page: Page, outputs_dir: Path) -> None:
     before = set(outputs_dir.rglob("*.png"))
     page.get_by_role("button", name="Faster, changes the picture").click()
-    number(page, "Guidance until").fill("0.5")
+    fill_in(number(page, "Guidance until"), "0.5")
     number(page, "Deep blocks every").fill("3")
     number(page, "Steps").fill("4")
     generate(page)
