@@ -25,7 +25,7 @@ from ..requests import (
 )
 from ..settings import Settings
 from ..studio import Studio
-from . import arithmetic, hub, inside, interrogate
+from . import arithmetic, history, hub, inside, interrogate
 from .flags import SETTINGS, add_request_flags, add_settings_flags, given_settings
 from .listing import list_addons, list_models
 from .making import make_pictures
@@ -75,6 +75,8 @@ def run(studio: Studio, options: argparse.Namespace) -> int:
             return interrogate.run(studio, options)
         case "inside":
             return inside.run(studio, options)
+        case "history":
+            return history.run(studio, options)
         case "download" | "remove":
             with stop_on_ctrl_c() as check:
                 return hub.run(studio, options, check=check)
@@ -106,6 +108,8 @@ def make_parser(environ: Mapping[str, str]) -> argparse.ArgumentParser:
     add_request_flags(looking, InsideRequest, inside.POSITIONAL)
     inside.add_output(looking)
     add_settings_flags(looking, environ)
+    saved = commands.add_parser("history", help=history.SUMMARY, description=history.DESCRIPTION)
+    history.add_commands(saved, environ)
     models = commands.add_parser("models", help="list the models", description="List the models.")
     add_settings_flags(models, environ)
     addons = commands.add_parser(

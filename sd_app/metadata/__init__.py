@@ -4,6 +4,7 @@ from .carriers import read_infotext
 from .files import png_bytes, save_beside, save_image, write_bytes, write_png
 from .foreign import Infotext, file_name
 from .infotext import parse_infotext, to_infotext
+from .kinds import tabs_of
 from .listing import list_outputs
 from .reading import Reading, Untaken, from_infotext, read_parameters
 from .settings_text import EXACT_PROMPTS
@@ -22,6 +23,7 @@ __all__ = [
     "read_parameters",
     "save_beside",
     "save_image",
+    "tabs_of",
     "to_infotext",
     "write_bytes",
     "write_png",
