@@ -29,7 +29,7 @@ def add_commands(parser: argparse.ArgumentParser, environ: Mapping[str, str]) ->
         listing = acts.add_parser(name, help=text, description=f"{text.capitalize()}.")
         _add_search(listing)
         listing.add_argument(
-            "--limit", type=int, default=20, metavar="N", help="at most so many pictures (default: 20)"
+            "--limit", type=int, default=20, metavar="N", help="show at most this many pictures (default: 20)"
         )
         add_settings_flags(listing, environ)
     trash = acts.add_parser("trash", help="move pictures into the trash", description="Move them there.")

@@ -1,7 +1,6 @@
 """The history of an outputs folder: what was made, newest first, found again, thrown away and put back."""
 
 import hashlib
-import json
 import os
 import sqlite3
 import threading
@@ -16,7 +15,7 @@ from .index import Index, IndexLost, as_bytes
 from .marks import Mark, Marks
 from .owners import Owners
 from .places import is_trashed
-from .scanning import Progress, scan
+from .scanning import Progress, read_one, scan
 from .search_text import Condition, Search, read_search
 from .thumbnails import Thumbnails
 from .trash import Moved, heal, put_back, throw_away
@@ -300,31 +299,25 @@ class History:
         self.owners.note(owner, [self.marks.name_of(path) for path in paths])
 
     def _there(self, names: Iterable[str], owner: str | None, trashed: bool) -> list[str]:
-        found = [self.find(name, owner=owner).name for name in names]
+        found = [self._existing(name, owner) for name in names]
         if any(is_trashed(name) != trashed for name in found):
             raise LookupError("this picture is not there any more (it was moved since)")
         return found
+
+    def _existing(self, name: str, owner: str | None) -> str:
+        """Return a picture's name as `find` does, also if it was moved so lately that no scan has seen it."""
+        try:
+            return self.find(name, owner=owner).name
+        except LookupError:
+            is_own = owner is None or name in self.owners.names_of(owner)
+            if not (is_own and self.marks.is_name(name) and (self.outputs_dir / name).is_file()):
+                raise
+            return name
 
     def _moved(self, moved: Moved) -> Moved:
         """Let marks, owners and the index follow a picture to another place."""
         self.marks.move(moved.old, moved.new)
         self.owners.move(moved.old, moved.new)
-        with suppress(IndexLost, OSError), self._index.writing() as connection:  # a scan finds out otherwise
-            old = as_bytes(moved.old)
-            [companions] = connection.execute(
-                "SELECT companions FROM pictures WHERE path = ?", (old,)
-            ).fetchone()
-            stems = Path(moved.old).stem, Path(moved.new).stem
-            beside = [stems[1] + name.removeprefix(stems[0]) for name in json.loads(companions)]
-            connection.execute("DELETE FROM pictures WHERE path = ?", (as_bytes(moved.new),))
-            connection.execute(
-                "UPDATE pictures SET path = ?, folder = ?, trashed = ?, companions = ? WHERE path = ?",
-                (
-                    as_bytes(moved.new),
-                    as_bytes(moved.new.rpartition("/")[0]),
-                    int(is_trashed(moved.new)),
-                    json.dumps(beside),
-                    old,
-                ),
-            )
+        with suppress(IndexLost, OSError, ValueError):  # the next scan finds out otherwise
+            read_one(self.outputs_dir, self._index, moved.new, instead_of=moved.old)
         return moved

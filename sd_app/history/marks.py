@@ -70,6 +70,13 @@ class Marks:
                 return found.relative_to(folder).as_posix()
         raise ValueError(f"{there.name} is not in the outputs folder (only pictures there are marked)")
 
+    def is_name(self, name: str) -> bool:
+        """Tell whether a text is a picture's name: relative, inside the outputs folder, written plainly."""
+        try:
+            return self.name_of(name) == name
+        except ValueError:
+            return False
+
     def _append(self, marks: Mapping[str, Mark | None]) -> None:
         with self._lock:
             self._file.append({"path": name, "mark": mark} for name, mark in marks.items())

@@ -39,6 +39,7 @@ def picture_of_companion(name: str, names: set[str]) -> str | None:
 def companions_of(picture: str, names: set[str]) -> list[str]:
     """Return the names in a folder that belong to a picture of it: its companions and what tools add."""
     stem = Path(picture).stem
+    names = {name for name in names if name.startswith(stem)}  # of thousands a few
     found = [name for name in names if picture_of_companion(name, {picture}) == picture]
     others = any(is_picture_name(name) and Path(name).stem == stem for name in names - {picture})
     if not others:  # of 1.png and 1.jpg nobody knows whose 1.txt it is

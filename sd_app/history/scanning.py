@@ -47,6 +47,7 @@ class _Folder:
 
     name: str  # relative to the outputs folder, "" for itself
     mtime_ns: int
+    names: set[str] = field(default_factory=set)
     files: dict[str, _File] = field(default_factory=dict)  # by path relative to the outputs folder
     companions: dict[str, str] = field(default_factory=dict)
 
@@ -74,12 +75,12 @@ def scan(
     if not folders:  # it is not there just now, a disk that is not mounted, say: nothing is forgotten
         return
     changed = [(name, mtime) for name, mtime in folders if full or seen.get(as_bytes(name)) != mtime]
-    _forget_folders(index, {as_bytes(name) for name, _ in folders}, progress, is_marked)
+    _forget_folders(outputs_dir, index, {as_bytes(name) for name, _ in folders}, progress, is_marked)
     for name, mtime in changed:
         folder = _list(outputs_dir, name, mtime)
         if folder is None:
             continue
-        unread = _compare(index, folder, progress, is_marked)
+        unread = _compare(outputs_dir, index, folder, progress, is_marked)
         progress.total += len(unread)
         for start in range(0, len(unread), BATCH):
             if not goes_on():
@@ -124,7 +125,7 @@ def _list(outputs_dir: Path, name: str, mtime_ns: int) -> _Folder | None:
         stem = one.rpartition(".")[0]
         for key in {stem, stem.rpartition("-")[0]}:
             stems.setdefault(key, set()).add(one)
-    folder = _Folder(name, mtime_ns)
+    folder = _Folder(name, mtime_ns, names)
     for one, entry in found.items():
         if not is_picture_name(one) or picture_of_companion(one, names):
             continue
@@ -142,7 +143,7 @@ def _list(outputs_dir: Path, name: str, mtime_ns: int) -> _Folder | None:
 
 
 def _compare(
-    index: Index, folder: _Folder, progress: Progress, is_marked: Callable[[str], bool]
+    outputs_dir: Path, index: Index, folder: _Folder, progress: Progress, is_marked: Callable[[str], bool]
 ) -> list[_File]:
     """Forget what is gone from a folder or changed; return what is to be read, the newest first."""
     with index.reading() as connection:
@@ -157,6 +158,8 @@ def _compare(
         elif companions != folder.companions[path]:
             new_companions.append((folder.companions[path], as_bytes(path)))
     for path in {*known, *others} - set(folder.files):
+        if Path(path).name not in folder.names and os.path.lexists(outputs_dir / path):
+            continue  # it was put there since the folder was listed
         gone.append((as_bytes(path),))
         if path in known and is_marked(path):
             progress.gone[path] = known[path][:2]
@@ -187,6 +190,8 @@ def _read(outputs_dir: Path, index: Index, folder: _Folder, files: list[_File]) 
         try:
             facts = read_facts(outputs_dir / file.name)
         except (ValueError, OSError):
+            if not os.path.lexists(outputs_dir / file.name):  # moved since the folder was listed
+                continue
             others.append((as_bytes(file.name), as_bytes(folder.name), file.size, file.mtime_ns))
         else:
             rows.append(row_of(file.name, file.size, file.mtime_ns, facts, folder.companions[file.name]))
@@ -196,6 +201,19 @@ def _read(outputs_dir: Path, index: Index, folder: _Folder, files: list[_File]) 
         connection.executemany("DELETE FROM others WHERE path = ?", paths)
         connection.executemany(_INSERT, rows)
         connection.executemany("INSERT INTO others VALUES (?, ?, ?, ?)", others)
+
+
+def read_one(outputs_dir: Path, index: Index, name: str, *, instead_of: str) -> None:
+    """Put a picture that was moved into the index. Raise ValueError or OSError if it cannot be read."""
+    folder, _, file = name.rpartition("/")
+    status = (outputs_dir / name).stat()
+    facts = read_facts(outputs_dir / name)
+    companions = companions_of(file, set(os.listdir(outputs_dir / folder)))  # noqa: PTH208  # names are enough
+    row = row_of(name, status.st_size, status.st_mtime_ns, facts, json.dumps(companions))
+    with index.writing() as connection:
+        paths = [(as_bytes(name),), (as_bytes(instead_of),)]
+        connection.executemany("DELETE FROM pictures WHERE path = ?", paths)
+        connection.execute(_INSERT, row)
 
 
 def row_of(name: str, size: int, mtime_ns: int, facts: Facts, companions: str) -> tuple[object, ...]:
@@ -216,7 +234,7 @@ def row_of(name: str, size: int, mtime_ns: int, facts: Facts, companions: str) -
 
 
 def _forget_folders(
-    index: Index, there: set[bytes], progress: Progress, is_marked: Callable[[str], bool]
+    outputs_dir: Path, index: Index, there: set[bytes], progress: Progress, is_marked: Callable[[str], bool]
 ) -> None:
     """Forget the pictures of folders that are gone."""
     with index.reading() as connection:
@@ -225,7 +243,7 @@ def _forget_folders(
             for table in ("pictures", "others")
             for [folder] in connection.execute(f"SELECT DISTINCT folder FROM {table}")
         }
-        gone = known - there
+        gone = {folder for folder in known - there if not (outputs_dir / as_name(folder)).is_dir()}
         for folder in gone:
             for path, (size, mtime, _) in _known(connection, folder)[0].items():
                 if is_marked(path):

@@ -95,7 +95,7 @@ def _read_term(found: _Found, name: str, value: str, today: date, *, wanted: boo
     reader = _READERS.get(name)
     if name and not value.strip() and (reader or name in (*_COLUMNS, "is")):
         raise ValueError(
-            f"search must say what {name} shall be, got {name}: alone (write it behind the colon)"
+            f"search must say what {name} should be, got {name}: alone (write it behind the colon)"
         )
     if name == "is":
         found.marks.append((_mark(value), wanted))
@@ -191,8 +191,8 @@ def _range(name: str, column: str, value: str) -> Condition:
     match = _RANGE.fullmatch(value)
     if not match or value == "..":
         raise ValueError(
-            f"{name} must be a number of pixels, got {value[:40]} (try 512, >=512, 512..768"
-            f"{' or 512x768' if name == 'size' else ''})"
+            f"{name} must be a number of pixels, got {value[:40]} (try 512, >=512 or ..768"
+            f"{', or 512x768' if name == 'size' else ''})"
         )
     sign, number, low, high = match.groups()
     if number:
@@ -229,7 +229,7 @@ def _day(text: str, value: str, today: date) -> tuple[date, date]:
     except ValueError as error:
         raise ValueError(
             f"date must be a day, month or year such as 2026-11-27, 2026-11 or 2026, got {value[:40]}"
-            " (today, yesterday and 2026-11-01..2026-11-15 are known too)"
+            " (or today, yesterday, 2026-11-01.. from that day on, ..2026-11-15 up to it)"
         ) from error
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from sd_app.history import History
+from sd_app.history import History, scanning
 from tests.history.picture_files import history_of, names, put
 
 BESIDE = ("00001-7-raw.png", "00001-7-film.webp", "00001-7.txt")
@@ -154,3 +154,47 @@ def check(tmp_path: Path, before: list[bytes]) -> None:
     found = history.find(f"{place}/00001-7.png")
     assert set(found.companions) == {"raw", "film", "txt"}
     assert history.count() + history.count(trashed=True) == 11
+
+
+def test_what_is_moved_while_the_folder_is_read_is_not_lost_from_sight(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put(tmp_path / "outputs", "a/1.png")
+    put(tmp_path / "outputs", "a/2.png")
+    history = history_of(tmp_path)
+    history.scan()
+    put(tmp_path / "outputs", "a/3.png")
+    other = history_of(tmp_path)
+    compare = scanning._compare
+
+    def move_first(*given: object) -> object:
+        """The folder was listed; now another one moves a picture out of it."""
+        monkeypatch.setattr(scanning, "_compare", compare)
+        [moved] = other.throw_away(["a/1.png"])
+        other.throw_away(["a/3.png"])
+        other.put_back([moved.new])
+        return compare(*given)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(scanning, "_compare", move_first)
+    history.scan()
+    assert sorted(names(history)) == ["a/1.png", "a/2.png"]
+    history.scan()
+    assert sorted(names(history)) == ["a/1.png", "a/2.png"]
+    assert names(history, trashed=True) == ["trash/a/3.png"]
+
+
+def test_undo_at_once_needs_no_scan(tmp_path: Path) -> None:
+    put(tmp_path / "outputs", "a/1.png")
+    history = history_of(tmp_path)
+    history.scan()
+    [moved] = history.throw_away(["a/1.png"])
+    (path,) = (tmp_path / "cache").rglob("index.sqlite")
+    path.unlink()  # whatever a scan in between has made of the index
+    history.put_back([moved.new])
+    assert (tmp_path / "outputs/a/1.png").exists()
+    for name in ("trash/../../secret.png", "../secret.png", "/etc/hostname"):
+        (tmp_path / "secret.png").touch()
+        with pytest.raises((LookupError, ValueError)):
+            history.put_back([name])
+        with pytest.raises((LookupError, ValueError)):
+            history.throw_away([name])

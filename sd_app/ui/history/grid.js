@@ -8,7 +8,7 @@ const NAMES = { favourite: "favourite", like: "liked", dislike: "disliked" };
 
 export class Grid {
   constructor(root, history) {
-    Object.assign(this, { root, history, pictures: [], chosen: new Set() });
+    Object.assign(this, { root, history, pictures: [], chosen: new Map() });
     root.addEventListener("click", (event) => {
       const cell = event.target.closest(".history-cell");
       if (!cell) return;
@@ -28,8 +28,7 @@ export class Grid {
   }
 
   draw(pictures) {
-    this.pictures = [];
-    this.chosen.clear();
+    this.pictures = []; // what was chosen stays so, whatever is searched for
     this.root.replaceChildren();
     this.add(pictures);
   }
@@ -52,14 +51,13 @@ export class Grid {
     const known = new Set(pictures.map((one) => one.name));
     const at = last ? this.pictures.findIndex((one) => one.name === last.name) : -1;
     const rest = at < 0 ? [] : this.pictures.slice(at + 1).filter((one) => !known.has(one.name));
-    const chosen = [...this.chosen];
     this.draw([...pictures, ...rest]);
-    for (const name of chosen) if (this.cellOf(name)) this.mark(name, true);
     if (held) this.focus(held);
   }
 
   cell(one) {
     const cell = node("div", "history-cell");
+    cell.classList.toggle("history-picked", this.chosen.has(one.name));
     cell.dataset.name = one.name;
     const open = button(null, null, { className: "history-open", title: one.prompt || one.title });
     open.setAttribute("aria-label", labelOf(one));
@@ -70,8 +68,8 @@ export class Grid {
     image.onerror = () => cell.classList.add("history-broken");
     image.src = thumbnailUrl(one);
     open.append(image);
-    const tick = button("✓", null, { className: "history-tick", title: "Choose" });
-    tick.setAttribute("aria-label", "Choose this picture");
+    const tick = button("✓", null, { className: "history-tick", title: "Select" });
+    tick.setAttribute("aria-label", "Select this picture");
     tick.setAttribute("aria-pressed", String(this.chosen.has(one.name)));
     tick.tabIndex = -1;
     cell.append(open, tick, node("span", "history-mark", SIGNS[one.mark] ?? ""));
@@ -91,7 +89,8 @@ export class Grid {
   }
 
   mark(name, on) {
-    if (on) this.chosen.add(name);
+    const one = this.pictures.find((picture) => picture.name === name);
+    if (on && one) this.chosen.set(name, one);
     else this.chosen.delete(name);
     const cell = this.cellOf(name);
     cell?.classList.toggle("history-picked", on);
@@ -99,12 +98,14 @@ export class Grid {
   }
 
   chooseNone() {
-    for (const name of [...this.chosen]) this.mark(name, false);
+    for (const name of [...this.chosen.keys()]) this.mark(name, false);
     this.history.drawChosen();
   }
 
-  inOrder(names) {
-    return this.pictures.map((one) => one.name).filter((name) => names.includes(name));
+  // The chosen ones' names, the oldest first.
+  chosenNames() {
+    const found = [...this.chosen.values()].sort((one, other) => (one.made < other.made ? -1 : 1));
+    return found.map((one) => one.name);
   }
 
   setMarks(names, mark) {
@@ -172,8 +173,7 @@ export class Grid {
       next.scrollIntoView({ block: "nearest" });
     } else if (event.key === " ") this.choose(name);
     else if (event.key === "Delete" && !this.history.trashed) this.history.throwAway(this.meant(name));
-    else if (event.key.toLowerCase() === "c" && this.chosen.size === 2)
-      this.history.compareTwo([...this.chosen]);
+    else if (event.key.toLowerCase() === "c" && this.chosen.size === 2) this.history.compareTwo();
     else if (mark !== undefined) this.history.mark(this.meant(name), mark);
     else return false;
     return true;
@@ -181,7 +181,7 @@ export class Grid {
 
   // A key on a chosen picture means all that are chosen.
   meant(name) {
-    return this.chosen.has(name) ? [...this.chosen] : [name];
+    return this.chosen.has(name) ? this.chosenNames() : [name];
   }
 
   columns(cells) {

@@ -55,6 +55,7 @@ class History {
     }
     this.find(".history-trash").addEventListener("click", () => {
       this.trashed = !this.trashed;
+      this.grid.chooseNone();
       this.searchAgain();
     });
     this.find(".history-more").addEventListener("click", () => this.showMore());
@@ -170,7 +171,7 @@ class History {
     const count = this.grid.chosen.size;
     const bar = this.find(".history-chosen");
     bar.hidden = count === 0;
-    this.find(".history-chosen-count").textContent = `${count} chosen`;
+    this.find(".history-chosen-count").textContent = `${count} selected`;
     for (const [act, off] of [
       ["compare", count !== 2],
       ["favourite", this.trashed],
@@ -180,25 +181,25 @@ class History {
       const made = bar.querySelector(`[data-act="${act}"]`);
       if (act === "compare") {
         made.disabled = off;
-        made.title = off ? "Choose two pictures to compare them" : "";
+        made.title = off ? "Select two pictures to compare them" : "";
       } else made.hidden = off;
     }
   }
 
   doWithChosen(act) {
-    const names = [...this.grid.chosen];
+    const names = this.grid.chosenNames();
     if (act === "clear") this.grid.chooseNone();
-    else if (act === "compare") this.compareTwo(names);
+    else if (act === "compare") this.compareTwo();
     else if (act === "favourite") this.mark(names, "favourite");
     else if (act === "export") this.download(names);
     else if (act === "trash") this.throwAway(names);
     else this.putBack(names);
   }
 
-  async compareTwo(names) {
+  async compareTwo() {
     try {
       // The older one is on the left, as before and after.
-      const { pictures, differences } = await ask("compare", { names: this.grid.inOrder(names).reverse() });
+      const { pictures, differences } = await ask("compare", { names: this.grid.chosenNames() });
       this.compare.open(pictures, differences);
     } catch (error) {
       this.tell(error);
@@ -216,7 +217,7 @@ class History {
   }
 
   async download(names) {
-    this.note("Packing…");
+    this.note("Preparing the ZIP file…");
     try {
       const { file, name, count } = await ask("export", { names });
       const link = Object.assign(document.createElement("a"), { href: fileUrl(file), download: name });

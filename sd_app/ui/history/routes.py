@@ -56,8 +56,14 @@ async def _answered(shelf: Shelf, call: Callable[[], dict[str, Any]]) -> Respons
         return JSONResponse(await run_in_threadpool(call))
     except Exception as error:  # noqa: BLE001  # whatever is wrong with what was asked, the page says so
         if isinstance(error, LookupError) and not isinstance(error, KeyError | IndexError):
-            return JSONResponse({"error": sentence(str(error)), "gone": True}, status_code=410)
-        return JSONResponse({"error": error_sentence(error, shelf.settings.mode)}, status_code=400)
+            return JSONResponse({"error": _capital(sentence(str(error))), "gone": True}, status_code=410)
+        said = error_sentence(error, shelf.settings.mode)
+        return JSONResponse({"error": _capital(said)}, status_code=400)
+
+
+def _capital(text: str) -> str:
+    """Let a sentence begin with a capital letter, unless it begins with a file's name."""
+    return text[:1].upper() + text[1:] if text.partition(" ")[0].isalpha() else text
 
 
 async def _thumbnail(request: Request) -> Response:

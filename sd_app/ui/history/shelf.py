@@ -96,7 +96,7 @@ class Shelf:
         """Return two pictures, and the parameters in which they differ."""
         names = _names(asked)
         if len(names) != 2:
-            raise ValueError(f"pictures to compare must be two, got {len(names)} (choose two)")
+            raise ValueError(f"pictures to compare must be two, got {len(names)} (select two)")
         pictures = [self.open({"name": key_of(name)}, owner) for name in names]
         found = differences(pictures[0]["infotext"], pictures[1]["infotext"])
         return {"pictures": pictures, "differences": [[one.key, one.first, one.second] for one in found]}
@@ -128,7 +128,10 @@ class Shelf:
                 problems.append(str(error))
         if not moved and problems:
             raise ValueError(problems[0])
-        return {"moved": moved, "problem": f"{len(problems)} not moved: {problems[0]}." if problems else ""}
+        return {
+            "moved": moved,
+            "problem": f"{len(problems)} could not be moved: {problems[0]}." if problems else "",
+        }
 
     def export(self, asked: Mapping[str, Any], owner: str | None) -> Json:
         """Return a ZIP file of pictures with a table."""
@@ -215,7 +218,7 @@ def name_of(key: object) -> str:
 def _names(asked: Mapping[str, Any]) -> list[str]:
     keys = asked.get("names")
     if not isinstance(keys, list) or not 1 <= len(keys) <= MOST_NAMES:
-        raise ValueError(f"choose from 1 to {MOST_NAMES:,} pictures")
+        raise ValueError(f"select from 1 to {MOST_NAMES:,} pictures")
     return list(dict.fromkeys(name_of(key) for key in keys))
 
 

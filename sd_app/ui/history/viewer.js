@@ -130,7 +130,7 @@ export class Viewer {
   drawChoice() {
     const isChosen = this.history.grid.chosen.has(this.one.name);
     const choice = this.find('[data-view="choose"]');
-    choice.textContent = isChosen ? "Chosen" : "Choose";
+    choice.textContent = isChosen ? "Selected" : "Select";
     setPressed(choice, isChosen);
   }
 

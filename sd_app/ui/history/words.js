@@ -8,8 +8,8 @@ export function countText(count, trashed, search) {
 }
 
 export function noneText(trashed, search) {
-  if (search) return "Nothing fits. Fewer words find more.";
-  return trashed ? "The trash is empty." : "Your pictures will be here as soon as there are some.";
+  if (search) return "No pictures match. Try fewer words.";
+  return trashed ? "The trash is empty." : "The pictures you make appear here.";
 }
 
 export function dayText(day) {
@@ -45,8 +45,17 @@ export function placeAfter(key, at, count, columns) {
   return to === undefined ? null : Math.max(0, Math.min(count - 1, to));
 }
 
+const KEYS = new Map([
+  ["f", "favourite"],
+  ["F", "favourite"],
+  ["+", "like"],
+  ["=", "like"],
+  ["-", "dislike"],
+  ["0", null],
+]);
+
 // Return which mark a key sets: undefined for other keys. A mark that is there already is taken away.
 export function markOfKey(key, now) {
-  const mark = { f: "favourite", F: "favourite", "+": "like", "=": "like", "-": "dislike", 0: null }[key];
+  const mark = KEYS.get(key);
   return mark !== undefined && mark === now ? null : mark;
 }
