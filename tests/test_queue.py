@@ -27,8 +27,8 @@ from sd_app.queue import (
     work_of,
 )
 from sd_app.queue.job_queue import REMEMBERED
-from sd_app.ui.shared.studio_protocol import OnStep
 from sd_app.ui.shared.making_job import running_text
+from sd_app.ui.shared.studio_protocol import OnStep
 from tests.waiting import busy, ended, step
 
 
