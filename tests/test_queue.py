@@ -283,7 +283,7 @@ def test_a_paused_line_begins_nothing_and_goes_on_where_it_was() -> None:
 
 
 def test_a_pause_that_comes_when_a_picture_has_begun_does_not_call_it_paused() -> None:
-    texts = []
+    texts: list[str] = []
 
     def make(request: object, on_step: OnStep) -> None:
         on_step(step(0, 2))
