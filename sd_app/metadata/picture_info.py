@@ -7,7 +7,6 @@ from pathlib import Path
 
 from PIL import Image
 
-from ..images import look_at_image
 from ..requests import (
     Img2ImgRequest,
     InpaintRequest,
@@ -115,6 +114,8 @@ def _read(infotext: str, request_type: type[Txt2ImgRequest]) -> Reading[Txt2ImgR
 
 def _facts(path: Path, carried: Carried) -> Iterator[tuple[str, str]]:
     """Yield what the file is; a picture whose header cannot be read says so among what was not read."""
+    from ..images import look_at_image  # here: it needs numpy, and the command line's help needs none
+
     try:
         facts = look_at_image(path)
         with Image.open(path, formats=FORMATS) as image:
