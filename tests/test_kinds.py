@@ -3,8 +3,9 @@
 import pytest
 
 from sd_app import Studio
+from sd_app.metadata import tabs_of
 from sd_app.ui import build_ui
-from sd_app.ui.shared.kinds import MAKERS, tabs_of
+from sd_app.ui.shared.kinds import MAKERS
 
 OURS = "Steps: 3, Sampler: DDIM, CFG scale: 4, Seed: 1, Size: 64x64, Model: m{}, Version: sd_app 0.3.0"
 THEIRS = "Steps: 3, Sampler: Euler a, CFG scale: 4, Seed: 1, Size: 64x64{}, Version: v1.10.1"

@@ -11,6 +11,7 @@ from .api import publish_api
 from .embeddings.tab import embeddings_tab
 from .header.header import header
 from .img2img.tab import IMG2IMG
+from .info.tab import info_tab
 from .inpaint.tab import INPAINT
 from .inside.desk import Desk
 from .inside.tab import inside_tab
@@ -99,9 +100,11 @@ def build_ui(studio: PageStudio, queue: JobQueue | None = None) -> GuardedBlocks
             search, match = interrogate_tab(studio, queue, files, picker=top.picker)
             making_tabs.append(embeddings_tab(studio, queue, files, picker=top.picker, model=model))
             inside = inside_tab(studio, queue, files, desk)
+            info = info_tab(studio, files)
         search.wire(demo, top.line)
         match.wire(demo, top.line)
         inside.wire(demo, top.line)
+        info.wire(demo)
         for tab in making_tabs:
             tab.wire(demo, top.line)
             if top.add_model is not None:
@@ -110,6 +113,7 @@ def build_ui(studio: PageStudio, queue: JobQueue | None = None) -> GuardedBlocks
             receiver.wire()
             search.wire_sender(tab.result)
             inside.wire_sender(tab.result)
+            receiver.wire_mover(info.view)
             for other in making_tabs:
                 if other is not tab:
                     receiver.wire_mover(other.prompts.notice)

@@ -1,7 +1,4 @@
-"""Which tabs make pictures such as one whose parameters were read."""
-
-from ...metadata import parse_infotext
-from ...requests import take_apart
+"""What the tabs that make pictures are called."""
 
 MAKERS = {
     "txt2img": "Text to image",
@@ -9,37 +6,3 @@ MAKERS = {
     "inpaint": "Inpaint",
     "embeddings": "Embeddings",
 }
-STRENGTH = "denoising strength"
-HIRES = ("hires", "hr_")  # AUTOMATIC1111's second pass has a strength too, and begins from no picture
-MASKED = ("mask", "inpaint", "outpaint", "soft mask", "soft inpaint")
-
-
-def tabs_of(infotext: str) -> tuple[str, ...]:
-    """Return the ids of the tabs that make such pictures, the likeliest first; none if that cannot be told.
-
-    A picture from a picture says its strength; that it was inpainted only some settings say, and not always.
-    """
-    try:
-        info = parse_infotext(infotext)
-    except ValueError:
-        return ()
-    if not info.fields:
-        return ()
-    keys = {key.casefold(): value for key, value in info.fields.items()}
-    if any(key.startswith(MASKED) for key in keys):
-        return ("inpaint",)
-    # ComfyUI writes a strength of 1 for pictures that begin from nothing.
-    has_start = STRENGTH in keys and (info.is_ours or keys[STRENGTH].strip() not in ("1", "1.0"))
-    if has_start and not any(key.startswith(HIRES) for key in keys):
-        return ("img2img", "inpaint")
-    return ("embeddings", "txt2img") if info.is_ours and _is_blend(info.prompt) else ("txt2img",)
-
-
-def _is_blend(prompt: str) -> bool:
-    if "{" not in prompt:
-        return False
-    try:
-        take_apart(prompt)
-    except ValueError:
-        return False
-    return True

@@ -7,14 +7,14 @@ from typing import NoReturn
 import gradio as gr
 
 from ...expressions import escape
-from ...metadata import read_infotext
+from ...metadata import read_infotext, tabs_of
 from ...requests import MAX_PROMPT
 from .browser_state import QUIET, TELLING
 from .canvas import Canvas, upload_of
 from .components import Component, Updates
 from .errors import attempt, error_sentence
 from .form import fields_of
-from .kinds import MAKERS, tabs_of
+from .kinds import MAKERS
 from .making_events import MakingTabEvents
 from .scripts import function_of
 from .toasts import refusal, warn

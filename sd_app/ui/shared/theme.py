@@ -28,6 +28,7 @@ STYLES = (  # of two rules of equal weight the later one holds
     "inside/network.css",
     "inside/latents.css",
     "inside/cut_words.css",
+    "info/info.css",
 )
 THEMES = ("system", "light", "dark")
 
