@@ -10,6 +10,7 @@ from .checks import check_text
 from .hub.hub_cache import repo_folder
 from .hub.hub_models import HubModels
 from .inside.looking import LooksInside
+from .metadata import PictureInfo, read_picture_info
 from .requests import (
     MAX_PROMPT,
     BlendRequest,
@@ -41,6 +42,8 @@ from .schedulers import SCHEDULER_NAMES
 from .settings import Settings
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from PIL import Image
 
     from .generation import RunOptions
@@ -78,6 +81,11 @@ class Studio(HubModels, LooksInside):
     def vaes(self) -> tuple[str, ...]:
         """List the VAEs that can stand in for a model's own, by the names a request takes."""
         return tuple(file.name for file in list_vaes(self.settings))
+
+    def picture_info(self, picture: "str | Path") -> PictureInfo:
+        """Read all that a picture's file says, and what of it a request can take. ValueError: no picture."""
+        models = [model.name for model in self.models()]
+        return read_picture_info(picture, models=models, vaes=self.vaes())
 
     def txt2img(
         self,

@@ -26,7 +26,7 @@ from sd_app import Settings, Studio, catalog
 from sd_app.settings import EMBEDDED_DIR
 
 BROWSER = "tests/browser/"
-SECOND_BROWSER = re.compile(r"test_(?:in|la|tabs)")  # about half of the browser's time
+SECOND_BROWSER = re.compile(r"test_(?:im|in|keyboard|tabs)")  # about half of the browser's time
 
 
 def unit_of(nodeid: str) -> str:

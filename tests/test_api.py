@@ -14,6 +14,7 @@ from PIL import Image
 from sd_app import Img2ImgRequest, InterrogateRequest, MatchRequest, Settings, Studio, Txt2ImgRequest
 from sd_app.metadata import read_infotext
 from sd_app.ui import build_ui
+from tests.foreign_forms import png_with
 from tests.interrogating import held_out
 
 
@@ -60,6 +61,17 @@ def test_a_picture_is_looked_inside_of(api: Client, tmp_path: Path) -> None:
     assert "holds no parameters, so it cannot be made again" in answer["sentence"]
     with pytest.raises(AppError, match="panels must be some of film"):
         api.predict(handle_file(plain), panels=["flim"], api_name="/inside")
+
+
+def test_all_that_a_picture_says_is_told(api: Client, tmp_path: Path) -> None:
+    text = "a cat\nSteps: 4, Sampler: Euler, CFG scale: 99, Seed: 5, Size: 64x64, Model: model-a"
+    (tmp_path / "theirs.png").write_bytes(png_with({"parameters": text}))
+    told = api.predict(handle_file(tmp_path / "theirs.png"), api_name="/info")
+    assert told["infotext"] == told["texts"][0]["text"] == text
+    assert [one["name"] for one in told["fields"] if one["state"] != "used"] == ["CFG scale"]
+    (tmp_path / "note.png").write_text("no picture")
+    with pytest.raises(AppError, match="not a picture"):
+        api.predict(handle_file(tmp_path / "note.png"), api_name="/info")
 
 
 def test_the_api_takes_the_requests_field_names_and_returns_the_saved_files(
@@ -343,7 +355,7 @@ def test_the_pages_own_events_are_not_part_of_the_api(api: Client) -> None:
     assert isinstance(info, dict)
     making_tabs = {"/txt2img", "/img2img", "/inpaint", "/blend", "/walk", "/plane", "/interrogate", "/match"}
     by_id = {"/submit", "/status", "/result", "/cancel", "/jobs"}
-    assert set(info["named_endpoints"]) == {*making_tabs, *by_id, "/inside", "/models", "/tokens"}
+    assert set(info["named_endpoints"]) == {*making_tabs, *by_id, "/inside", "/info", "/models", "/tokens"}
     assert not info["unnamed_endpoints"]
 
 

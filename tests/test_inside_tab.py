@@ -1,5 +1,6 @@
 """The tab "Look inside" without a browser: what is open, who may look, and how a panel asks."""
 
+import shutil
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -14,7 +15,7 @@ from PIL import Image
 
 from sd_app import Settings, Studio, Txt2ImgRequest
 from sd_app.probes.recording import Recording
-from sd_app.queue import JobQueue
+from sd_app.queue import JobQueue, KeptLine
 from sd_app.requests import LookAnswer
 from sd_app.ui import build_ui, choose_access, launch_options, make_queue, theme_options
 from sd_app.ui.inside.answers import answer_json, picture_url
@@ -192,7 +193,7 @@ def test_a_recorded_picture_says_whether_it_is_the_same_and_how_large_it_is(
     studio: Studio, desk: Desk
 ) -> None:
     result = make(studio)
-    asked = RecordAsked(path=result.paths[0], title="mine.png", request=result.request_of(0))
+    asked = RecordAsked(picture=result.paths[0], title="mine.png", request=result.request_of(0))
     recorded = record(studio, asked, lambda step: None)
     assert recorded.identical
     assert asked.sizes
@@ -209,7 +210,7 @@ def test_a_file_without_parameters_is_looked_at_alone_and_named_as_the_person_kn
 ) -> None:
     path = tmp_path / "0a1b2c.png"
     Image.new("RGB", (64, 64), "red").save(path)
-    recorded = record(studio, RecordAsked(path=path, title="holiday.png"), lambda step: None)
+    recorded = record(studio, RecordAsked(picture=path, title="holiday.png"), lambda step: None)
     assert recorded.identical is None
     assert recorded.sentence.startswith("holiday.png holds no parameters")
     assert "0a1b2c" not in recorded.sentence
@@ -217,7 +218,7 @@ def test_a_file_without_parameters_is_looked_at_alone_and_named_as_the_person_kn
 
 
 def test_the_fields_of_a_refusal_are_called_as_on_the_page() -> None:
-    asked = RecordAsked(path=Path("x.png"), title="my.png")
+    asked = RecordAsked(picture=Path("x.png"), title="my.png")
     text = "x.png began from another picture (give that one as init_image, and its mask as mask_image)"
     assert named(text, asked) == (
         "my.png began from another picture (give that one under Began from, and its mask under Mask)."
@@ -236,17 +237,54 @@ def test_every_kind_of_result_is_looked_into_with_all_that_its_file_does_not_hol
     assert made
     film = desk.find(desk.files.made.token_of(path)).looked.recording
     assert film.request == made.request
-    recorded = record(studio, RecordAsked(path=path, title="a.png", request=made.request), lambda step: None)
+    recorded = record(
+        studio, RecordAsked(picture=path, title="a.png", request=made.request), lambda step: None
+    )
     assert recorded.identical, recorded.sentence
+
+
+def events_of(desk: Desk) -> InsideEvents:
+    return InsideEvents(
+        studio=desk.studio, queue=desk.queue, files=desk.files, desk=desk, source=gr.HTML(), view=gr.HTML()
+    )
+
+
+def test_a_look_that_waits_is_there_after_a_restart_with_all_that_it_began_from(
+    studio: Studio, tmp_path: Path
+) -> None:
+    """The page's own copies of the pictures are gone by then."""
+    inpainting: Any = replace(KINDS["inpaint"], num_images=1)
+    result = studio.inpaint(inpainting)
+    handed_out = Path(shutil.copy(result.paths[0], tmp_path / "copy.png"))
+    asked = RecordAsked(picture=handed_out, title="mine.png", request=result.request_of(0))
+
+    def started() -> JobQueue:
+        queue = JobQueue(kept=KeptLine(tmp_path / "outputs"))
+        desk = Desk(studio, queue, PictureFiles(tmp_path, shared=False, copies=set()))
+        queue.register(events_of(desk).kind)
+        queue.pause()
+        queue.restore()
+        return queue
+
+    queue = started()
+    queue.submit("me", "inside", asked, title="a cat")
+    queue.close()
+    handed_out.unlink()
+    queue = started()
+    [waiting] = queue.jobs("me")
+    job = queue.find(waiting.id, "me")
+    queue.resume()
+    ended(queue, job)
+    outcome: Any = job.outcome
+    assert (job.title, outcome["phase"], outcome["identical"]) == ("a cat", "done", True)
+    queue.close()
 
 
 def test_a_damaged_recording_is_said_in_the_list_and_the_others_are_there(studio: Studio, desk: Desk) -> None:
     good = studio.record(REQUEST)
     damaged = studio._recordings().folder / "20990101-000000-1-abcdef.safetensors"
     damaged.write_bytes(b"nothing")
-    events = InsideEvents(
-        studio=studio, queue=desk.queue, files=desk.files, desk=desk, source=gr.HTML(), view=gr.HTML()
-    )
+    events = events_of(desk)
     try:
         first, second = events.listed("me")["kept"][:2]
         assert first == {"name": damaged.name, "problem": f"{damaged.name} is not a recording{NOT_ONE}"}

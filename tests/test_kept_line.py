@@ -26,6 +26,7 @@ from sd_app.metadata import save_image
 from sd_app.queue import DONE, FAILED, STOPPED, WAITING, JobQueue, KeptLine, Kind
 from sd_app.queue.recovery import finished, left_to_make, newest
 from sd_app.queue.stored import StoredJob, request_of, request_values
+from sd_app.ui.inside.recording_job import RecordAsked
 from sd_app.ui.shared.studio_protocol import OnStep
 from tests.waiting import ended, step
 
@@ -33,6 +34,7 @@ REQUEST = Txt2ImgRequest(prompt="a cat", seed=7, num_images=4)
 RESOLVED = replace(
     REQUEST, model="m", scheduler="DDIM", num_inference_steps=2, guidance_scale=5.0, width=64, height=64
 )
+PICTURE = Path(__file__).parents[1] / ".github/words.png"
 RED, GREY = Image.new("RGB", (16, 16), "red"), Image.new("L", (16, 16), 200)
 BAD = '{"version": 1, "jobs": [null, {"id": "a", "owner": "b", "kind": "c", "title": "d", "request": []}]}'
 
@@ -82,6 +84,11 @@ def titles(queue: JobQueue) -> list[str]:
         PlaneRequest(a="cat", b="dog", direction="big"),
         InterrogateRequest(image=RED, caption="", mode="fast"),
         MatchRequest(images=[RED, RED.copy()], texts=["a", "b"]),
+        RecordAsked(
+            picture=PICTURE,
+            title="mine",
+            request=InpaintRequest(prompt="a", init_image=RED, mask_image=GREY, seed=3),
+        ),
     ],
     ids=lambda request: type(request).__name__,
 )

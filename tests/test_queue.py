@@ -27,6 +27,7 @@ from sd_app.queue import (
     work_of,
 )
 from sd_app.queue.job_queue import REMEMBERED
+from sd_app.ui.shared.making_job import running_text
 from sd_app.ui.shared.studio_protocol import OnStep
 from tests.waiting import busy, ended, step
 
@@ -271,7 +272,7 @@ def test_a_paused_line_begins_nothing_and_goes_on_where_it_was() -> None:
     time.sleep(0.05)
     assert (pictures, running.state, waiting.state) == ([0, 1], RUNNING, WAITING)
     shown = queue.now(running)
-    assert shown.paused
+    assert (shown.paused, shown.rests) == (True, True)
     assert shown.step
     assert (shown.step.step, shown.step.image_index) == (0, 2)  # what it waits at is told
     assert queue.now(waiting).waiting_text == "Waiting for 1 job before you; the line is paused"
@@ -279,6 +280,27 @@ def test_a_paused_line_begins_nothing_and_goes_on_where_it_was() -> None:
     ended(queue, running)
     assert (pictures[:4], running.outcome) == ([0, 1, 2, 3], 4)
     ended(queue, waiting)
+
+
+def test_a_pause_that_comes_when_a_picture_has_begun_does_not_call_it_paused() -> None:
+    texts: list[str] = []
+
+    def make(request: object, on_step: OnStep) -> None:
+        on_step(step(0, 2))
+        queue.pause()
+        for number in (1, 2):
+            texts.append(running_text(queue.now(job), "Working"))
+            on_step(step(number, 2))
+        threading.Timer(0.05, queue.resume).start()
+        on_step(step(0, 2))
+        texts.append(running_text(queue.now(job), "Working"))
+
+    queue = queue_of(make)
+    queue.pause()
+    job = queue.submit("me", "job", None)
+    queue.resume()
+    ended(queue, job)
+    assert texts == ["Working, then a pause"] * 2 + ["Working"]
 
 
 def test_a_paused_job_shows_all_pictures_that_are_finished(random_models: Path, tmp_path: Path) -> None:

@@ -221,6 +221,7 @@ def test_a_preview_is_named_for_what_it_is_until_the_picture_is_there(drawn_by: 
                 state="running",
                 ahead=0,
                 paused=False,
+                rests=False,
                 held=False,
                 stopping=False,
                 request=RESOLVED,

@@ -22,8 +22,8 @@ from .settings_text import holds_settings
 from .text_decoding import MAX_TEXT, decode_comment, decode_latin, decode_text
 
 PNG_KEY = "parameters"
-_FORMATS = ("PNG", "JPEG", "WEBP", "AVIF", "GIF", "TIFF")
-_USER_COMMENT = 0x9286
+FORMATS = ("PNG", "JPEG", "WEBP", "AVIF", "GIF", "TIFF")
+USER_COMMENT = 0x9286
 # Of the main directory: ComfyUI has its graph in Model and the workflow in Make, others use the description.
 _TOLD = (
     *(ExifTags.Base.Model, ExifTags.Base.Make, ExifTags.Base.ImageDescription, ExifTags.Base.XPComment),
@@ -33,7 +33,7 @@ _COMFYUI_PREFIX = re.compile(r"\s*(?:prompt|workflow)\s*:\s*(?=[{\[])", re.IGNOR
 _XMP_ELEMENTS = ("exif:UserComment", "dc:description")
 _XMP_ATTRIBUTE = re.compile(r'(?:parameters|UserComment)="([^"]*)"')
 _TAGS = re.compile(r"<[^<>]*>")
-_DAMAGE = (OSError, ValueError, SyntaxError, KeyError, TypeError, IndexError, EOFError, struct.error)
+DAMAGE = (OSError, ValueError, SyntaxError, KeyError, TypeError, IndexError, EOFError, struct.error)
 
 
 def read_infotext(path_or_image: str | Path | Image.Image) -> str | None:
@@ -48,14 +48,14 @@ def read_infotext(path_or_image: str | Path | Image.Image) -> str | None:
     path = Path(path_or_image)
     try:
         if not path.is_file():  # to open a pipe would be to wait for its writer
-            raise _no_picture(path)
+            raise no_picture(path)
         with path.open("rb") as file:
             is_png = file.read(len(SIGNATURE)) == SIGNATURE
     except (OSError, ValueError) as error:
-        raise _no_picture(path) from error
+        raise no_picture(path) from error
     if is_png:
         png = read_png_text(path)
-        if found := _chosen(png.texts) or _comment_of(_loaded_exif(png.exif)):
+        if found := _chosen(png.texts) or _comment_of(loaded_exif(png.exif)):
             return found
         if png.too_long:
             raise ValueError(
@@ -67,15 +67,16 @@ def read_infotext(path_or_image: str | Path | Image.Image) -> str | None:
     except ValueError as error:
         raise ValueError(f"{path.name} {error}") from error
     except OSError as error:
-        raise _no_picture(path) from error
+        raise no_picture(path) from error
     try:
-        with Image.open(path, formats=_FORMATS) as image:
+        with Image.open(path, formats=FORMATS) as image:
             return read_hidden_text(image) if is_png else _infotext_of(image)
-    except (*_DAMAGE, RuntimeError, Image.DecompressionBombError) as error:
-        raise _no_picture(path) from error
+    except (*DAMAGE, RuntimeError, Image.DecompressionBombError) as error:
+        raise no_picture(path) from error
 
 
-def _no_picture(path: Path) -> ValueError:
+def no_picture(path: Path) -> ValueError:
+    """Return what to raise for a file in which no parameters can be looked for."""
     return ValueError(
         f"{path.name} is not a picture with parameters (choose a PNG, JPEG, WebP, AVIF, GIF or TIFF file)"
     )
@@ -85,7 +86,7 @@ def _infotext_of(image: Image.Image) -> str | None:
     texts = {key: _latin(text) for key, text in _texts_of(image).items() if isinstance(text, str)}
     try:
         exif = image.getexif() if len(image.info.get("exif", b"")) <= MAX_EXIF else Image.Exif()
-    except _DAMAGE:  # broken EXIF says nothing
+    except DAMAGE:  # broken EXIF says nothing
         exif = Image.Exif()
     return _chosen(texts) or _comment_of(exif, _other_texts(image))
 
@@ -94,7 +95,7 @@ def _texts_of(image: Image.Image) -> dict[str, object]:
     """Return an open picture's texts; those of a PNG behind its pixels too, which decodes it."""
     try:
         return {str(key): text for key, text in {**image.info, **getattr(image, "text", {})}.items()}
-    except _DAMAGE:
+    except DAMAGE:
         return {str(key): text for key, text in image.info.items()}
 
 
@@ -128,11 +129,12 @@ def _first_known(texts: Iterable[str]) -> str | None:
     return next((text for text in texts if holds_settings(text) or knows_form(text)), None)
 
 
-def _loaded_exif(data: bytes) -> Image.Exif:
+def loaded_exif(data: bytes) -> Image.Exif:
+    """Return EXIF data taken apart; broken data says nothing."""
     exif = Image.Exif()
     try:
         exif.load(data)
-    except _DAMAGE:
+    except DAMAGE:
         return Image.Exif()
     return exif
 
@@ -144,10 +146,10 @@ def _comment_of(exif: Image.Exif, others: Iterable[str] = ()) -> str | None:
     """
     try:
         sub = exif.get_ifd(ExifTags.IFD.Exif)
-    except _DAMAGE:
+    except DAMAGE:
         sub = {}
-    comments = [_text(directory.get(_USER_COMMENT), decode_comment) for directory in (sub, exif)]
-    told = [_COMFYUI_PREFIX.sub("", _text(exif.get(tag), decode_text)) for tag in _TOLD]
+    comments = [exif_text(directory.get(USER_COMMENT), decode_comment) for directory in (sub, exif)]
+    told = [_COMFYUI_PREFIX.sub("", exif_text(exif.get(tag), decode_text)) for tag in _TOLD]
     known = _first_known([*comments, *told, *others])
     is_photo = bool(exif.get(ExifTags.Base.Make))
     return known or (None if is_photo else next(filter(_may_be_prompt, comments), None))
@@ -158,7 +160,7 @@ def _may_be_prompt(comment: str) -> bool:
     return bool(comment.strip()) and comment.strip().casefold() != "screenshot"
 
 
-def _text(value: object, decode: Callable[[bytes], str]) -> str:
+def exif_text(value: object, decode: Callable[[bytes], str]) -> str:
     """Return a value of EXIF as text. Pillow gives bytes, numbers, or a str that it decoded as Latin-1."""
     if isinstance(value, str):
         try:

@@ -107,6 +107,11 @@ def file_name(value: object) -> str:
     return without_ending(PurePosixPath(as_text(value).replace("\\", "/")).name)
 
 
+def is_same_file(name: str, other: str) -> bool:
+    """Tell whether two names mean a file of one name, whatever its folder, ending and case."""
+    return bool(other) and file_name(name).casefold() == file_name(other).casefold()
+
+
 def add_loras(prompt: str, loras: Iterable[tuple[object, object]]) -> str:
     """Add LoRAs, each a file's name and its scales as a tag has them, to a prompt that does not name them."""
     tags = [f"<lora:{file_name(name)}:{as_text(scale)}>" for name, scale in loras if file_name(name)]

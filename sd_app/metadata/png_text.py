@@ -14,8 +14,10 @@ from .text_decoding import MAX_TEXT, decode_latin, decode_text
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 OURS = b"Version: sd_app "  # in the infotext of this app, which keeps to the standard's encodings
 _TEXTS = (b"tEXt", b"zTXt", b"iTXt")
-_RAW_EXIF = ("Raw profile type exif", "Raw profile type APP1")
+RAW_EXIF = ("Raw profile type exif", "Raw profile type APP1")
+_CREDENTIALS = b"caBX"  # a manifest of who made the picture (C2PA 2.1, A.3.3)
 _MAX_CHUNKS = 1_000
+_MAX_KEYWORD = 79  # bytes
 MAX_TEXTS = 4 * MAX_TEXT  # bytes of all texts together: compressed, a megabyte is a thousand
 
 
@@ -24,7 +26,11 @@ class PngText:
     """What a PNG file says besides its pixels: texts by keyword, the first of each, and EXIF data."""
 
     texts: dict[str, str] = field(default_factory=dict)
+    again: list[tuple[str, str]] = field(default_factory=list)  # further texts under a keyword, with it
     exif: bytes = b""
+    left_out: list[tuple[str, int]] = field(default_factory=list)  # keyword and bytes of what was not read
+    cut: list[str] = field(default_factory=list)  # keywords of texts of which the start alone is read
+    credentials: int = 0  # bytes of Content Credentials
     too_long: int = 0  # bytes of the longest text that was left out for its length
 
 
@@ -35,23 +41,35 @@ def read_png_text(path: Path) -> PngText:
         file.seek(len(SIGNATURE))
         for _ in range(_MAX_CHUNKS * 100):
             head = file.read(8)
-            if len(head) < 8 or len(found.texts) > _MAX_CHUNKS:
+            if len(head) < 8 or len(found.texts) + len(found.again) > _MAX_CHUNKS:
                 break
             size, kind = struct.unpack(">I4s", head)
             if kind in _TEXTS and size <= MAX_TEXT:
                 keyword, data, decode = _text_of(kind, file.read(size))
                 length += len(data)
+                if len(data) == MAX_TEXT:
+                    found.cut.append(keyword)
                 if length > MAX_TEXTS:
                     found.too_long = max(found.too_long, length)
+                    found.left_out.append((keyword, len(data)))
                     break
-                found.texts.setdefault(keyword, decode(data))
+                if keyword in found.texts:
+                    found.again.append((keyword, decode(data)))
+                else:
+                    found.texts[keyword] = decode(data)
             elif kind == b"eXIf" and size <= MAX_TEXT:
                 found.exif = file.read(size)
             else:
-                found.too_long = max(found.too_long, size if kind in _TEXTS else 0)
+                if kind in _TEXTS:
+                    found.too_long = max(found.too_long, size)
+                    start = file.read(min(size, _MAX_KEYWORD))
+                    found.left_out.append((_decode(start.partition(b"\0")[0]), size))
+                    size -= min(size, _MAX_KEYWORD)
+                elif kind == _CREDENTIALS:
+                    found.credentials = size
                 file.seek(size, 1)
             file.seek(4, 1)  # the checksum
-    found.exif = found.exif or next(filter(None, map(_raw_profile, map(found.texts.get, _RAW_EXIF))), b"")
+    found.exif = found.exif or next(filter(None, map(_raw_profile, map(found.texts.get, RAW_EXIF))), b"")
     return found
 
 

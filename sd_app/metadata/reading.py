@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Generic, TypeVar, overload
 
@@ -64,6 +64,7 @@ class Reading(Generic[RequestT_co]):
     negative_prompt: str | None = ""
     has_random_seed: bool = False  # it asks for one with -1; the request's is then None
     program: str = ""  # whose form it is, where that can be told
+    fields: Mapping[str, str] = field(default_factory=dict)  # every setting by its usual key, taken or not
     untaken: tuple[Untaken, ...] = ()
     remarks: tuple[str, ...] = ()  # what was taken otherwise than it stands there, a sentence each
 
@@ -109,18 +110,19 @@ def read_parameters(
     request, not_fitting, changed = _with_fields(request, fields, info)
     read = {
         EXACT_PROMPTS,
-        *(key for known in request_fields(request_type).values() for key in _keys_of(known)),
+        *(key for known in request_fields(request_type).values() for key in keys_of(known)),
     }
     unknown = [
         Untaken(key=key, value=value, reason=NO_FIELD)
         for key, value in fields.items()
-        if key not in read and not _says_nothing(key, value)
+        if key not in read and not says_nothing(key, value)
     ]
     return Reading(
         request=request,
         **{name: None if key in lost else prompts[name] for name, key in _PROMPT_KEYS.items()},
         has_random_seed=fields.get("Seed", "").strip() == "-1",
         program=info.program,
+        fields=fields,
         untaken=(*untaken, *not_fitting, *unknown),
         remarks=(*info.remarks, *remarks, *refused, *changed),
     )
@@ -176,7 +178,7 @@ def _with_fields(
     untaken: list[Untaken] = []
     remarks: list[str] = []
     for known in reversed(request_fields(type(request)).values()):
-        keys = [key for key in _keys_of(known) if fields.get(key, "").strip()]
+        keys = [key for key in keys_of(known) if fields.get(key, "").strip()]
         if not keys:  # one that is there and empty asks for nothing
             continue
         try:
@@ -193,7 +195,8 @@ def _with_fields(
     return request, untaken[::-1], remarks[::-1]
 
 
-def _keys_of(known: RequestField) -> tuple[str, ...]:
+def keys_of(known: RequestField) -> tuple[str, ...]:
+    """Return the keys of the settings that a field is read from."""
     if known.name in ("width", "height"):
         return (SIZE,)
     if known.name == "scheduler":
@@ -204,12 +207,12 @@ def _keys_of(known: RequestField) -> tuple[str, ...]:
 
 
 def _key_shown(known: RequestField, shown: str) -> str:
-    return known.label if known.name in ("width", "height") and shown.isdecimal() else _keys_of(known)[0]
+    return known.label if known.name in ("width", "height") and shown.isdecimal() else keys_of(known)[0]
 
 
 def _usual_keys(fields: Mapping[str, str], request_type: type) -> dict[str, str]:
     """Bring keys that other programs write otherwise to AUTOMATIC1111's: case, and a few names."""
-    known = {key.lower(): key for field in request_fields(request_type).values() for key in _keys_of(field)}
+    known = {key.lower(): key for one in request_fields(request_type).values() for key in keys_of(one)}
     known |= {
         "sampler sigma": SCHEDULE,
         "scheduler": SCHEDULE,
@@ -295,7 +298,8 @@ def _read_side(known: RequestField, text: str) -> tuple[int, str]:
     return nearest, f"{known.label} {side} became {nearest}, the nearest multiple of 8."
 
 
-def _says_nothing(key: str, value: str) -> bool:
+def says_nothing(key: str, value: str) -> bool:
+    """Tell whether a setting says nothing of how a picture is drawn: a version, a hash, what is off."""
     name = key.lower()
     return name in _INFORMATION or name.endswith((" hash", "_hash", " hashes")) or is_off(value)
 

@@ -384,13 +384,14 @@ class JobQueue:
         with self._changed:
             job.preview = step.preview or job.preview
             paths = (*job.earlier, *step.paths)
-            new = len(paths) > len(job.paths)
-            job.step, job.paths = step, paths
+            new, job.step, job.paths = len(paths) > len(job.paths), step, paths
             if new:
                 self._write()
+            job.rests = self._paused and not step.step  # between two pictures
             self._tell(job)
-            if self._paused and not step.step:  # between two pictures
+            if job.rests:
                 self._changed.wait_for(lambda: job.stopping or not self._paused)
+                job.rests = False
             if job.stopping:
                 raise Cancelled
 

@@ -70,6 +70,7 @@ class JobNow:
     state: str  # waiting, running, done, stopped or failed
     ahead: int  # jobs before it while it waits, the running one included
     paused: bool  # whether the line stands still
+    rests: bool  # it stands between two of its pictures until the line goes on
     held: bool  # it waits since its owner holds their jobs and lets others' go first
     stopping: bool  # it was asked to stop and has not heard it yet
     request: Request  # None once it has ended
@@ -110,6 +111,7 @@ class Job:
     context: contextvars.Context | None = field(default_factory=contextvars.copy_context)
     state: str = WAITING
     stopping: bool = False
+    rests: bool = False  # it waits between two pictures for the line to go on
     step: Step | None = None
     preview: Image.Image | None = None
     paths: tuple[Path, ...] = ()
@@ -140,6 +142,7 @@ class Job:
             state=self.state,
             ahead=ahead,
             paused=paused and not self.ended,
+            rests=self.rests,
             held=held,
             stopping=self.stopping,
             request=self.request,

@@ -1,15 +1,17 @@
-"""A job as a file holds it: plain values, pictures by the hash of what they hold."""
+"""A job as a file holds it: plain values, pictures by the hash of what they hold, requests in requests."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 from PIL import Image
 
+from .. import requests
 from ..requests import request_fields
 
 PICTURE = "picture"  # the key of what stands for a picture in a request's values
+CLASS, VALUES = "class", "values"  # the keys of what stands for a request that another one holds
 KeepPicture = Callable[[Image.Image | str | Path], Path]
 
 
@@ -56,6 +58,8 @@ def with_kept_pictures(request: Any, keep: KeepPicture) -> dict[str, Any]:
     changed: dict[str, Any] = {}
     for name, known in request_fields(type(request)).items():
         value = getattr(request, name)
+        if _is_request(value) and (inner := with_kept_pictures(value, keep)):
+            changed[name] = replace(value, **inner)
         if not known.is_file or value is None:
             continue
         several = isinstance(value, tuple | list)
@@ -69,6 +73,8 @@ def request_values(request: Any, folder: Path) -> dict[str, Any]:
     def plain(value: object) -> object:
         if isinstance(value, Path):
             return {PICTURE: value.relative_to(folder).as_posix()}
+        if _is_request(value):
+            return {CLASS: type(value).__name__, VALUES: request_values(value, folder)}
         return [plain(one) for one in value] if isinstance(value, tuple | list) else value
 
     return {name: plain(getattr(request, name)) for name in request_fields(type(request))}
@@ -79,6 +85,11 @@ def request_of(request_type: type, values: Mapping[str, Any], folder: Path) -> A
     known = request_fields(request_type)
 
     def value_of(value: object) -> object:
+        if isinstance(value, dict) and CLASS in value:
+            inner = getattr(requests, str(value[CLASS]), None)
+            if not _is_request_class(inner) or not isinstance(value.get(VALUES), dict):
+                raise ValueError("the request within the job is of no known kind (ask for it again)")
+            return request_of(inner, value[VALUES], folder)
         if isinstance(value, dict):
             name = str(value.get(PICTURE))
             path = (folder / name).resolve()
@@ -89,6 +100,17 @@ def request_of(request_type: type, values: Mapping[str, Any], folder: Path) -> A
 
     given = {name: value_of(value) for name, value in values.items() if name in known}
     return request_type(**given)
+
+
+def _is_request(value: object) -> bool:
+    return _is_request_class(type(value))
+
+
+def _is_request_class(value: object) -> TypeGuard[type]:
+    """Tell whether this is one of the classes of `requests` that describe their fields."""
+    if not isinstance(value, type) or not value.__name__.endswith("Request"):
+        return False
+    return getattr(requests, value.__name__, None) is value
 
 
 def pictures_in(values: object) -> set[str]:

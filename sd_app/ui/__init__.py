@@ -13,6 +13,7 @@ from .header.header import header
 from .history.shelf import Shelf
 from .history.tab import history_tab
 from .img2img.tab import IMG2IMG
+from .info.tab import info_tab
 from .inpaint.tab import INPAINT
 from .inside.desk import Desk
 from .inside.tab import inside_tab
@@ -102,12 +103,14 @@ def build_ui(studio: PageStudio, queue: JobQueue | None = None) -> GuardedBlocks
             search, match = interrogate_tab(studio, queue, files, picker=top.picker)
             making_tabs.append(embeddings_tab(studio, queue, files, picker=top.picker, model=model))
             inside = inside_tab(studio, queue, files, desk)
+            info = info_tab(studio, files)
             history = history_tab(shelf)
         search.wire(demo, top.line)
         match.wire(demo, top.line)
         inside.wire(demo, top.line)
         search.wire_sender(history.view)
         inside.wire_sender(history.view)
+        info.wire(demo)
         for tab in making_tabs:
             tab.wire(demo, top.line)
             if top.add_model is not None:
@@ -117,6 +120,7 @@ def build_ui(studio: PageStudio, queue: JobQueue | None = None) -> GuardedBlocks
             search.wire_sender(tab.result)
             inside.wire_sender(tab.result)
             receiver.wire_reuse(history.view)
+            receiver.wire_mover(info.view)
             for other in making_tabs:
                 if other is not tab:
                     receiver.wire_mover(other.prompts.notice)

@@ -150,6 +150,7 @@ def test_another_vae_is_chosen_and_reuse_brings_back_which(tab: Locator, outputs
     tab.locator(".result").get_by_role("button", name="Reuse parameters").click()
     expect(tab.get_by_label("VAE")).to_have_value("other")
     tab.page.reload()
+    expect(tab.get_by_label("Prompt", exact=True)).to_have_value("a cat")  # the form is filled again
     tab.get_by_role("button", name="Advanced").click()
     expect(tab.get_by_label("VAE")).to_have_value("other")
     choose(tab, "VAE", "The model's own")
@@ -169,7 +170,7 @@ MEAN_COLOR_JS = """() => {
 
 def test_the_preview_is_taesds_while_the_picture_is_made(tab: Locator) -> None:
     tab.get_by_label("Prompt", exact=True).fill("a cat")
-    tab.get_by_label("Steps").first.fill("150")
+    tab.get_by_label("Steps").first.fill("900")
     tab.get_by_role("button", name="Generate").click()
     color = tab.page.wait_for_function(MEAN_COLOR_JS, polling=10).json_value()
     assert color[0] > 240

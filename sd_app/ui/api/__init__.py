@@ -10,10 +10,11 @@ from ..shared.studio_protocol import PageStudio
 from .answers import Answer, describe_model, describe_tokens
 from .endpoints import ENDPOINTS, answer_or_error, job_endpoint
 from .jobs import JobEndpoints
+from .uploads import uploaded_picture
 
 
 def publish_api(studio: PageStudio, queue: JobQueue, files: PictureFiles) -> None:
-    """Add an endpoint for each kind of job, those over the line of jobs, /models and /tokens to the page."""
+    """Add to the page an endpoint for each kind of job, those over the line, /info, /models and /tokens."""
 
     def models() -> list[Answer]:
         """List the models with native size and default steps, guidance and scheduler."""
@@ -37,10 +38,22 @@ def publish_api(studio: PageStudio, queue: JobQueue, files: PictureFiles) -> Non
 
         return answer_or_error(studio, report)
 
+    def info(picture: dict[str, object]) -> Answer:
+        """Read all that picture, an uploaded file, says of how it was made, whichever program wrote it.
+
+        "fields" are the parameters, each with its "state": used, not used (with the "reason") or no part of
+        the drawing; "texts" all texts of the file as they stand there, "facts" what the file is, "unread"
+        what was not read, "infotext" the parameters as a form takes them.
+        """
+        return answer_or_error(
+            studio, lambda: studio.picture_info(uploaded_picture("picture", picture, files)).as_json()
+        )
+
     for name in ENDPOINTS:
         # The queue lets one job run at a time; Gradio shall not hold jobs back before they stand in it.
         gr.api(job_endpoint(name, studio, queue, files), api_name=name, concurrency_limit=None)
     JobEndpoints(studio=studio, queue=queue, files=files).publish()
+    gr.api(info, api_name="info", concurrency_limit=None)
     gr.api(models, api_name="models")
     gr.api(tokens, api_name="tokens")
 

@@ -31,16 +31,17 @@ def find_pictures(values: Mapping[str, object], files: PictureFiles) -> dict[str
     found: dict[str, object] = {}
     for name in ("init_image", "mask_image", "image", "picture", "other_picture"):
         if values.get(name) is not None:
-            path = _path(name, values[name], files)
+            path = uploaded_picture(name, values[name], files)
             look_at_image(path)
             found[name] = path
     uploads = values.get("images")
     if isinstance(uploads, list) and len(uploads) <= MAX_MATCHES:
-        found["images"] = [_path(f"images {k}", file, files) for k, file in enumerate(uploads, 1)]
+        found["images"] = [uploaded_picture(f"images {k}", file, files) for k, file in enumerate(uploads, 1)]
     return found
 
 
-def _path(name: str, file: object, files: PictureFiles) -> Path:
+def uploaded_picture(name: str, file: object, files: PictureFiles) -> Path:
+    """Return the path of an uploaded file; raise ValueError for anything else."""
     if not isinstance(file, dict) or "path" not in file:
         raise ValueError(f"{name} must be an uploaded file (with gradio_client: handle_file(PATH))")
     return files.uploaded(file["path"])

@@ -1,13 +1,24 @@
 """The job of making a picture again with everything watched, as the tab shows it."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
+from PIL import Image
+
 from ...images import open_image
 from ...queue import Job, JobNow
-from ...requests import LookFacts, Step, Txt2ImgRequest, format_bytes
+from ...requests import (
+    InsideRequest,
+    LookFacts,
+    Step,
+    Txt2ImgRequest,
+    format_bytes,
+    request_class,
+    request_field,
+)
+from ...requests.fields import check_fields, same_field
 from ..shared.job_events import JobView
 from ..shared.making_job import running_text
 from ..shared.result import progress_detail
@@ -19,7 +30,7 @@ from .desk import Desk
 
 NAME = "inside"  # the tab
 RECORD = "inside"  # the kind of job
-NOT_KEPT = "A restart of the app takes this job out of the line: press Look inside again then."
+MAX_NAME = 100  # characters of a file's name
 
 
 class InsideValue(JobValue, total=False):
@@ -38,16 +49,38 @@ class InsideValue(JobValue, total=False):
 EMPTY: InsideValue = {"phase": "empty", "text": "", "detail": "", "fraction": 0, "notice": "", "key": ""}
 
 
-@dataclass(kw_only=True)
+def _check_request(name: str, value: object) -> None:
+    if not isinstance(value, Txt2ImgRequest):
+        raise ValueError(f"{name} must be a request for a picture (open the picture again)")
+
+
+def _check_title(name: str, value: object) -> None:
+    if not isinstance(value, str):  # a file may be called anything
+        raise ValueError(f"{name} must be text (open the picture again)")
+
+
+def _check_sizes(name: str, value: object) -> None:
+    if not isinstance(value, list | tuple):
+        raise ValueError(f"{name} must be a list (open the picture again)")
+
+
+@request_class
 class RecordAsked:
     """Which picture is made again. `sizes` gets the recording's bytes before its first step."""
 
-    path: Path
-    title: str
-    request: Txt2ImgRequest | None = None  # None: the one in the file
-    init_image: Path | None = None
-    mask_image: Path | None = None
-    sizes: list[int] = field(default_factory=list)
+    picture: str | Path = same_field(of=InsideRequest)
+    title: str = request_field(label="Title", help="what the person calls the file", check=_check_title)
+    request: Txt2ImgRequest | None = request_field(
+        default=None, check=_check_request, label="Request", help="without it the one in the file"
+    )
+    init_image: Image.Image | str | Path | None = same_field(of=InsideRequest, default=None)
+    mask_image: Image.Image | str | Path | None = same_field(of=InsideRequest, default=None)
+    sizes: list[int] = request_field(
+        default=(), check=_check_sizes, keep=list, label="Sizes", help="what is told of it"
+    )
+
+    def __post_init__(self) -> None:
+        check_fields(self)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,12 +99,12 @@ def record(studio: PageStudio, asked: RecordAsked, on_step: OnStep) -> Recorded:
     """Make the picture again and record it. A file that cannot be recorded is looked at alone."""
     announce = asked.sizes.append
     if asked.request is not None:
-        picture = open_image(asked.path)
+        picture = open_image(Path(asked.picture))
         recorded = studio.record_again(asked.request, picture, on_step, announce=announce)
     else:
         try:
             recorded = studio.record_picture(
-                asked.path,
+                Path(asked.picture),
                 on_step,
                 init_image=asked.init_image,
                 mask_image=asked.mask_image,
@@ -79,7 +112,7 @@ def record(studio: PageStudio, asked: RecordAsked, on_step: OnStep) -> Recorded:
             )
         except ValueError as error:
             reason = named(str(error), asked)
-            looked = studio.look_at_picture(asked.path, reason)
+            looked = studio.look_at_picture(Path(asked.picture), reason)
             return Recorded(looked=looked, sentence=reason, identical=None)
     return Recorded(
         looked=studio.look(recorded.recording),
@@ -93,7 +126,7 @@ def record(studio: PageStudio, asked: RecordAsked, on_step: OnStep) -> Recorded:
 
 def named(text: str, asked: RecordAsked) -> str:
     """Return a sentence in which the file has the name that the person knows, and the page's own fields."""
-    said = text.replace(asked.path.name, asked.title or "this picture")
+    said = text.replace(Path(asked.picture).name, asked.title or "this picture")
     said = said.replace("as init_image", "under Began from").replace("as mask_image", "under Mask")
     return said if said.endswith((".", "!", "?")) else f"{said}."
 
@@ -167,7 +200,11 @@ class RecordJob(JobView[InsideValue]):
     """One press on Look inside."""
 
     def waiting(self, now: JobNow) -> InsideValue:
-        return {**EMPTY, "phase": "waiting", "text": now.waiting_text, "detail": NOT_KEPT}
+        return {
+            **EMPTY,
+            "phase": "waiting",
+            "text": now.waiting_text,
+        }
 
     def running(self, now: JobNow) -> InsideValue:
         step: Step | None = now.step

@@ -23,6 +23,7 @@ from ..shared.visitors import owner_of
 from .desk import Desk
 from .recording_job import (
     EMPTY,
+    MAX_NAME,
     NAME,
     RECORD,
     InsideValue,
@@ -34,7 +35,6 @@ from .recording_job import (
     summary_of,
 )
 
-MAX_NAME = 100  # characters of a file's name
 KEPT = "This recording is kept on disk: nothing was run to open it."
 
 
@@ -64,17 +64,21 @@ class InsideEvents:
             tab=NAME, queue=self.queue, mode=self.studio.settings.mode, view_of=lambda _: RecordJob()
         )
 
+    @property
+    def kind(self) -> Kind:
+        """Return the kind of job that records a picture."""
+        return Kind(
+            name=RECORD,
+            make=partial(record, self.studio),
+            keep=partial(keep, self.desk),
+            summary=summary_of,
+            tab=NAME,
+            request_type=RecordAsked,
+        )
+
     def wire(self, demo: gr.Blocks, line: gr.HTML) -> None:
         """Connect all events. Not inside gr.Tabs. `line` is the line of jobs."""
-        self.queue.register(
-            Kind(
-                name=RECORD,
-                make=partial(record, self.studio),
-                keep=partial(keep, self.desk),
-                summary=summary_of,
-                tab=NAME,
-            )
-        )
+        self.queue.register(self.kind)
         saved = browser_state(NAME, "open")
 
         def open_picture(browser: gr.Request, event: gr.EventData) -> Iterator[InsideValue]:
@@ -140,10 +144,10 @@ class InsideEvents:
                 raise ValueError("there is no picture to look into yet (make one first)")
         made = self.files.made.find(token) if isinstance(token, str) else None
         if made is None:
-            return self._asked(RecordAsked(path=self.files.uploaded(path), title=name[:MAX_NAME]))
+            return self._asked(RecordAsked(picture=self.files.uploaded(path), title=name[:MAX_NAME]))
         request = made.request
         # The file that was handed out: the owner may have moved the saved one away.
-        asked = RecordAsked(path=self.files.uploaded(path), title=name[:MAX_NAME], request=request)
+        asked = RecordAsked(picture=self.files.uploaded(path), title=name[:MAX_NAME], request=request)
         model = next((model for model in self.studio.models() if model.name == request.model), None)
         return Asked(kind=RECORD, request=asked, title=title_of(request), work=work_of(request, model))
 
@@ -156,7 +160,7 @@ class InsideEvents:
         )
         title = name[:MAX_NAME] if isinstance(name, str) and name else "this picture"
         path = self._path(given.get("picture"))
-        return self._asked(RecordAsked(path=path, title=title, init_image=began, mask_image=mask))
+        return self._asked(RecordAsked(picture=path, title=title, init_image=began, mask_image=mask))
 
     def _asked(self, asked: RecordAsked) -> Asked:
         return Asked(kind=RECORD, request=asked, title=asked.title)

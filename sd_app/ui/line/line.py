@@ -181,7 +181,7 @@ def _text(now: JobNow) -> str:
         return "Stopping…"
     if now.step is None:
         return "Starting"
-    if now.paused and not now.step.step:
+    if now.rests:
         return "Paused"
     detail = progress_detail(now.step)
     return f"{now.step.text} · {detail}" if detail else now.step.text

@@ -13,7 +13,7 @@ from typing import TypeVar
 from PIL import Image
 
 from ...checkpoints.model_info import ModelInfo
-from ...metadata import file_name, read_parameters
+from ...metadata import is_same_file, read_parameters
 from ...requests import (
     MAX_PROMPT,
     SIDES,
@@ -225,7 +225,7 @@ def _existing(
         if name not in kept or kept[name] in choices:
             continue
         asked = str(kept.pop(name))
-        if same := [choice for choice in choices if _is_same_file(asked, choice)]:
+        if same := [choice for choice in choices if is_same_file(asked, choice)]:
             kept[name] = same[0]
         else:
             label = LABELS[name] if name == "vae" else LABELS[name].lower()
@@ -239,8 +239,3 @@ def _existing(
             kept["schedule_type"] = possible[0]
             remarks.append(f"{said}, so it is {possible[0]}.")
     return kept, remarks
-
-
-def _is_same_file(name: str, other: str) -> bool:
-    """Tell whether two names mean a file of one name, whatever its folder, ending and case."""
-    return bool(other) and file_name(name).casefold() == file_name(other).casefold()

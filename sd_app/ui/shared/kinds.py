@@ -1,4 +1,4 @@
-"""The tabs that make pictures, as people know them; which one made a picture, its parameters say."""
+"""What the tabs that make pictures are called."""
 
 MAKERS = {
     "txt2img": "Text to image",

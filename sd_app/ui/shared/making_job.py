@@ -39,8 +39,7 @@ def running_text(now: JobNow, text: str) -> str:
         return "Stopping…"
     if not now.paused:
         return text
-    between = now.step is not None and not now.step.step
-    return "Paused (Resume is under Jobs)" if between else f"{text}, then a pause"
+    return "Paused (Resume is under Jobs)" if now.rests else f"{text}, then a pause"
 
 
 @dataclass(kw_only=True)

@@ -83,7 +83,7 @@ watchPage();
 const hasFiles = (event) => [...(event.dataTransfer?.types ?? [])].includes("Files");
 
 function handOver(files) {
-  const place = shown(".canvas, .uploads, .inside-drop");
+  const place = shown(".canvas, .uploads, .inside-drop, .info-drop");
   if (!place || !files.length) return false;
   place.dispatchEvent(new CustomEvent("pictures", { detail: files }));
   return true;

@@ -30,6 +30,7 @@ STYLES = (  # of two rules of equal weight the later one holds
     "inside/cut_words.css",
     "history/history.css",
     "history/viewer.css",
+    "info/info.css",
 )
 THEMES = ("system", "light", "dark")
 

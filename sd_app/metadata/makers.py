@@ -1,8 +1,15 @@
-"""Which kind of job makes pictures such as one whose parameters were read."""
+"""Which kinds of job make pictures such as one whose parameters were read, each named by its tab."""
 
-from ..requests import take_apart
+from ..requests import Img2ImgRequest, InpaintRequest, Txt2ImgRequest, take_apart
 from .infotext import parse_infotext
 
+# The requests that hold what such pictures say of themselves. A blend's picture says what it is as a prompt.
+REQUEST_OF: dict[str, type[Txt2ImgRequest]] = {
+    "txt2img": Txt2ImgRequest,
+    "img2img": Img2ImgRequest,
+    "inpaint": InpaintRequest,
+    "embeddings": Txt2ImgRequest,
+}
 STRENGTH = "denoising strength"
 HIRES = ("hires", "hr_")  # AUTOMATIC1111's second pass has a strength too, and begins from no picture
 MASKED = ("mask", "inpaint", "outpaint", "soft mask", "soft inpaint")
