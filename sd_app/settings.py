@@ -49,6 +49,8 @@ class Settings:
     # The user's own models; the embedded ones are there wherever this leads.
     models_dir: Path = field(default_factory=default_models_dir)
     outputs_dir: Path = field(default_factory=lambda: Path("outputs"))
+    # The user's own wildcards, in a folder of that name; None: in models_dir.
+    prompts_dir: Path | None = None
     # Tables of phrases, what headers have told; may be deleted.
     cache_dir: Path = field(default_factory=default_cache_dir)
     # The model of a request that names none: a name, a hub id "owner/name", or the path of a folder or file.
@@ -67,6 +69,11 @@ class Settings:
     cache_gigabytes: float | None = None  # weights kept loaded at once; None: chosen from the memory found
 
     @property
+    def wildcards_dir(self) -> Path:
+        """Return the folder of the user's wildcards."""
+        return (self.prompts_dir or self.models_dir) / "wildcards"
+
+    @property
     def models_folder(self) -> str:
         """Return where the user's models lie, as the owner of the machine knows the place."""
         return "models/" if self.models_dir == _CHECKOUT / "models" else str(self.models_dir)
@@ -83,6 +90,8 @@ class Settings:
         object.__setattr__(self, "models_dir", Path(self.models_dir).expanduser())
         object.__setattr__(self, "outputs_dir", Path(self.outputs_dir).expanduser())
         object.__setattr__(self, "cache_dir", Path(self.cache_dir).expanduser())
+        if self.prompts_dir is not None:
+            object.__setattr__(self, "prompts_dir", Path(self.prompts_dir).expanduser())
         if not isinstance(self.model, str) or not self.model.strip():
             raise ValueError(
                 f"model must be a name or a hub id, got {self.model!r} (try tiny-sd or owner/name)"

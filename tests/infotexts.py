@@ -87,6 +87,8 @@ def resolved_requests(draw: st.DrawFn) -> Txt2ImgRequest:
         clip_skip=draw(st.integers(1, 12)),
         guidance_end=draw(st.floats(0, 1)),
         cache_interval=draw(st.integers(1, 10)),
+        template=draw(words().map(lambda text: f"{text}." if text else "")),
+        negative_template=draw(words().map(lambda text: f"{text}." if text else "")),
         vae=draw(st.none() | names()),
     )
 

@@ -11,6 +11,7 @@ CHANGING = {
     "_Read",
     "Job",
     "PngText",
+    "Carried",
     "Known",
     "Checkpoint",
     "MergePlan",

@@ -23,6 +23,7 @@ LEAVES = {
     "hub",
     "expressions",
     "history",
+    "templates",
     *ROOT_FILES,
 }
 TOOLS = {"weights", "speed", "probes", "text"}

@@ -257,7 +257,7 @@ def test_a_size_is_read_as_people_write_it(size: str) -> None:
         ("<lora:s:99> a", "<lora:s> a", "only <lora:s> is read"),
         ("<lora::1> a", " a", "<lora::1> is not read"),
         ("(embedding:EasyNegative:1.2)", "(EasyNegative:1.2)", "the word embedding: is left out"),
-        ("a __color__ cat", "a __color__ cat", "The wildcard __color__ is read as plain text"),
+        ("a __color__ cat", "a \\__color__ cat", "The wildcard __color__ is read as plain text"),
     ],
 )
 def test_syntax_of_another_program_becomes_words_and_is_said(written: str, read: str, told: str) -> None:

@@ -9,11 +9,22 @@ from ..requests import SIDES, RequestField, Txt2ImgRequest, kind_of, request_fie
 from ..settings import Settings
 
 SPEED = ("cuda_graphs", "channels_last", "compile")
-SETTINGS = ("model", "models_dir", "outputs_dir", "device", "dtype", "lowvram", "tile_above", *SPEED)
+SETTINGS = (
+    "model",
+    "models_dir",
+    "outputs_dir",
+    "prompts_dir",
+    "device",
+    "dtype",
+    "lowvram",
+    "tile_above",
+    *SPEED,
+)
 SETTINGS_HELP = {
     "model": request_fields(Txt2ImgRequest)["model"].help,
     "models_dir": "folder of models",
     "outputs_dir": "folder for finished pictures, when --output is not given",
+    "prompts_dir": "folder with your wildcards/ (default: the folder of models)",
     "device": "auto, cpu, cuda, cuda:N or mps",
     "dtype": "auto, float16, bfloat16 or float32",
     "lowvram": "move each part to the GPU only when it is needed",

@@ -21,7 +21,6 @@ _WEIGHT = re.compile(r"(?<![\d\s])(?<!\bf)\s*:(?:\s*[+-]?\d?[.,]\d+|[+-]?[0-2])(
 _STRANGE = (
     (r"<\w[^<>:]*:[^<>]*>|<\s+(?:lora|lyco)\s*:[^<>]*>", "a tag that is not known here"),
     (r"<(?:lora|lyco|hypernet):[^<>]*$", "a tag without its end, >"),
-    (r"(?<!\w)__[\w\-/*.]+__(?!\w)", "a wildcard in other programs"),
     (r"\$\{[^{}]*\}|(?<!\w)\$[A-Za-z_]\w*", "a variable in other programs"),
     (r"(?<!\w)%[A-Za-z]\w*%(?!\w)", "a wildcard in other programs"),
     (r"\bembedding:\s*[\w.-]+", "ComfyUI's way to name a learned word, which is <name> here"),

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from itertools import groupby
 from typing import Protocol
 
 from ..requests import Txt2ImgRequest
@@ -56,6 +57,17 @@ class ListedFrames:
 
     def batches(self, batch_size: int) -> Iterator[Batch]:
         return split(0, self.count, batch_size)
+
+
+class DrawnFrames(ListedFrames):
+    """Pictures whose prompts are drawn from templates: neighbours with the same prompts go together."""
+
+    def batches(self, batch_size: int) -> Iterator[Batch]:
+        first = 0
+        for _, same in groupby(self.requests, lambda one: (one.prompt, one.negative_prompt)):
+            end = first + len(list(same))
+            yield from split(first, end, batch_size)
+            first = end
 
 
 class WalkFrames:

@@ -15,7 +15,7 @@ from ..probes.observers import Observer, Observers
 from ..requests import DownloadProgress, Step, Txt2ImgRequest
 from ..speed import Prediction
 from ..weights.memory_plan import Plan
-from .frames import Frames
+from .frames import DrawnFrames, Frames
 from .kept_area import Keeps
 from .prompt_embeds import Prompts
 from .saving import Saver
@@ -73,6 +73,7 @@ class ResultFields(TypedDict):
     paths: tuple[Path, ...]
     infotexts: tuple[str, ...]
     stopped: bool
+    drawn: tuple[tuple[str, str], ...]
     notice: str
 
 
@@ -174,6 +175,9 @@ class Job:
             "paths": tuple(paths[index] for index in order if index < len(paths)),
             "infotexts": tuple(map(to_infotext, requests)),
             "stopped": len(self.images) < self.num_images,
+            "drawn": tuple((request.prompt, request.negative_prompt) for request in requests)
+            if isinstance(self.parts.frames, DrawnFrames)
+            else (),
             "notice": " ".join(self.remarks),
         }
 

@@ -34,6 +34,13 @@ class SharedPrompt:
         return tuple(repeated[embeds] for embeds in self._steps)
 
 
+class PromptOfBatch:
+    """The pictures of a batch have the same prompts, those of another one others."""
+
+    def encode(self, pipe: Pipeline, requests: Sequence[Txt2ImgRequest]) -> Steps:
+        return SharedPrompt().encode(pipe, requests)
+
+
 class PromptEach:
     """Each picture has its own prompt, beside one negative prompt; texts they share are encoded once.
 

@@ -1,6 +1,6 @@
 """The story every job shares: resolve, load, then batch by batch encode, denoise, decode and save."""
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
 from functools import partial
@@ -29,6 +29,8 @@ from ..weights.scheduling import weak_start
 from .black_pictures import why_black
 from .conditioning import is_guided, make_conditionings
 from .denoise import denoise
+from .drawing import groups, with_drawn_prompts
+from .frames import Batch, DrawnFrames
 from .job import Job, JobParts, OnStep
 from .out_of_memory import run_batch
 from .progress import ProgressObserver
@@ -67,7 +69,7 @@ def run_job(manager: ModelManager, request: RequestT, compose: Compose[RequestT]
     job = Job(
         request=resolved,
         info=info,
-        parts=compose(resolved, info),
+        parts=with_drawn_prompts(compose(resolved, info), resolved, settings),
         on_step=on_step,
         outputs_dir=settings.outputs_dir if options.save else None,
     )
@@ -77,29 +79,46 @@ def run_job(manager: ModelManager, request: RequestT, compose: Compose[RequestT]
             download_snapshot(info.name, partial(tell_download, job) if on_step else None)
             info = job.info = find_model(settings, info.name)  # its size and defaults are known only now
             job.request = resolved = resolve(replace(request, seed=resolved.seed), info, settings)
-            job.parts = compose(resolved, info)
+            job.parts = with_drawn_prompts(compose(resolved, info), resolved, settings)
         if job.parts.nothing_to_do:
             return job
         preview_every = options.preview_every if on_step and info.latent_rgb else 0
-        additions = choose_additions(
-            settings, info, resolved.prompt, resolved.vae, previews=bool(preview_every)
-        )
-        with manager.pipeline(info.name, resolved.sampling, job.tell, additions) as pipe:
-            job.remarks = (
-                *filter(None, [remark]),
-                *pipe.remarks,
-                *remarks_of(job.request_of(0), pipe.words.names),
-                *unseen_of(job.request_of(0), settings, info),
-            )
-            fit_job(manager, pipe, job)
-            progress = [ProgressObserver(job, pipe, preview_every)] if on_step else []
-            recorder = [Recorder(on_recorded=options.on_recorded)] if options.on_recorded else []
-            observers = Observers([*job.parts.observers, *options.observers, *recorder, *progress])
-            draw = partial(draw_batch, pipe, job, observers)
-            for first, count in job.parts.frames.batches(settings.batch_size):
-                for images in run_batch(manager, pipe, job, draw, first, count):
-                    job.finish(images, observers)
+        choose = partial(choose_additions, settings, info, vae=resolved.vae, previews=bool(preview_every))
+        if isinstance(job.parts.frames, DrawnFrames):
+            for prompt in dict.fromkeys(one.prompt for one in job.parts.frames.requests):
+                choose(prompt=prompt)  # a LoRA that is not there is refused before the first picture
+        for prompt, batches in groups(job.parts, resolved, settings.batch_size):
+            with manager.pipeline(info.name, resolved.sampling, job.tell, choose(prompt=prompt)) as pipe:
+                run_batches(manager, pipe, job, batches, options, preview_every, remark)
     return job
+
+
+def run_batches(
+    manager: ModelManager,
+    pipe: Pipeline,
+    job: Job,
+    batches: Iterator[Batch],
+    options: RunOptions,
+    preview_every: int,
+    remark: str,
+) -> None:
+    """Make the pictures of some batches with a loaded pipeline."""
+    request = job.request_of(len(job.images))
+    told = (
+        *filter(None, [remark]),
+        *pipe.remarks,
+        *remarks_of(request, pipe.words.names),
+        *unseen_of(request, manager.settings, job.info),
+    )
+    job.remarks = told if not job.images else tuple(dict.fromkeys((*job.remarks, *told)))
+    fit_job(manager, pipe, job)
+    progress = [ProgressObserver(job, pipe, preview_every)] if options.on_step else []
+    recorder = [Recorder(on_recorded=options.on_recorded)] if options.on_recorded else []
+    observers = Observers([*job.parts.observers, *options.observers, *recorder, *progress])
+    draw = partial(draw_batch, pipe, job, observers)
+    for first, count in batches:
+        for images in run_batch(manager, pipe, job, draw, first, count):
+            job.finish(images, observers)
 
 
 def remarks_of(request: Txt2ImgRequest, known_words: Collection[str] | None = None) -> tuple[str, ...]:
@@ -153,7 +172,7 @@ def fit_job(manager: ModelManager, pipe: Pipeline, job: Job) -> None:
     width, height = job.request.width, job.request.height
     assert width is not None and height is not None  # noqa: PT018 - one thought
     together = min(manager.settings.batch_size, job.num_images)
-    guided = is_guided(pipe, job.request)
+    guided = is_guided(pipe, job.request_of(len(job.images)))
     job.plan = manager.fit(width=width, height=height, num_images=together, is_guided=guided)
     if job.plan.tight:
         job.tell(f"Short of memory: {job.plan.words}")

@@ -2,7 +2,7 @@
 
 import re
 
-from ..expressions.escaping import escape_braces
+from ..expressions.escaping import escape_braces, escape_wildcards
 from ..expressions.tags import TAG, find_tags
 
 _ANY_TAG = re.compile(r"<(\w[\w\-]*):([^<>]*)>")
@@ -30,9 +30,10 @@ def translate_prompt(prompt: str, *, negative: bool = False, program: str = "") 
     escaped = escape_braces(text)
     if escaped != text:
         remarks.append("Braces in its prompt are read as plain text.")
-    if _WILDCARD.search(text):
-        remarks.append(f"The wildcard {_WILDCARD.search(text)[0][:_MAX_SHOWN]} is read as plain text.")  # type: ignore[index]
-    return escaped, remarks
+    plain = escape_wildcards(escaped)
+    if plain != escaped and (wildcard := _WILDCARD.search(text)):
+        remarks.append(f"The wildcard {wildcard[0][:_MAX_SHOWN]} is read as plain text.")
+    return plain, remarks
 
 
 def _plain_squares(prompt: str) -> str:

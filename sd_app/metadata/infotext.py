@@ -16,6 +16,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from ..expressions.editing import keep_old_reading
+from ..expressions.escaping import escape_wildcards
 from ..requests import RequestField, Txt2ImgRequest, request_fields
 from ..schedulers import AUTOMATIC, SCHEDULERS, UNIFORM
 from .bounded_json import load_json
@@ -92,6 +93,7 @@ def _is_before_editing(version: str) -> bool:
 
 
 def _as_before(prompt: str, *, joins: bool = True) -> str:
+    prompt = escape_wildcards(prompt)
     try:
         return keep_old_reading(prompt, joins=joins)
     except ValueError:  # a bad slot: who asks for a picture of it hears why

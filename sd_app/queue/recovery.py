@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from ..metadata import list_outputs, read_infotext
+from ..metadata import list_outputs, parse_infotext, read_infotext
 from ..requests import Img2ImgRequest, InpaintRequest, Txt2ImgRequest
 from .stored import StoredJob
 
@@ -57,4 +57,9 @@ def _place(path: Path) -> str:
 
 def _says(path: Path, request: Txt2ImgRequest) -> bool:
     """Tell whether a picture was made of a request's prompt."""
-    return type(request) not in APART or request.prompt.strip() in (read_infotext(path) or "")
+    if type(request) not in APART:
+        return True
+    infotext = read_infotext(path) or ""
+    if request.is_template:
+        return parse_infotext(infotext).fields.get("Template", request.prompt) == request.prompt
+    return request.prompt.strip() in infotext

@@ -10,6 +10,7 @@ from ..checks import check_float, shown
 from ..expressions import METHODS, SPACES, Words, parse_expression, parse_prompt, sum_of_weights
 from ..expressions.editing import check_texts
 from ..expressions.tags import TAG, remove_tags
+from ..templates import holds_choices
 from .fields import request_class, request_field, request_fields, same_field
 from .making import USUAL_STEPS, Img2ImgRequest, Txt2ImgRequest, check_runs_a_step
 
@@ -77,6 +78,10 @@ class ArithmeticRequest(Txt2ImgRequest):
                 f"prompt must hold {PLACE} once, where the words go, got {shown(self.prompt)}"
                 " (for instance: a drawing of {})"
             )
+        for name in ("prompt", "negative_prompt"):
+            if holds_choices(getattr(self, name), name):
+                held = shown(getattr(self, name))
+                raise ValueError(f"{name} must not hold choices or wildcards here, got {held} (take one)")
         steps = self.num_inference_steps or USUAL_STEPS
         check_texts(self.prompt.replace(PLACE, ""), steps)
         check_texts(self.negative_prompt, steps, "negative_prompt", joins=False)

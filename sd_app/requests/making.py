@@ -1,7 +1,9 @@
 """Pictures from a prompt, and from a prompt and another picture: what is asked."""
 
+from dataclasses import replace
 from math import floor, isfinite
 from pathlib import Path
+from typing import Self
 
 from PIL import Image
 
@@ -16,6 +18,7 @@ from ..expressions.editing import check_texts
 from ..expressions.tags import find_tags, refuse_tags
 from ..schedulers import AUTOMATIC, SCHEDULE_TYPES, UNIFORM, find_scheduler, name_sampling
 from ..settings import Settings
+from ..templates import holds_choices
 from .fields import InfotextKey, check_fields, request_class, request_field, request_fields
 
 MAX_PROMPT = 20_000  # characters
@@ -66,7 +69,9 @@ class Txt2ImgRequest:
     """Ask for pictures of a prompt. None means: the model's own default; for the seed: a random one.
 
     Both prompts may hold arithmetic in braces, `a drawing of {cat + 0.43*tabby}`; see expressions/. The
-    prompt may ask for LoRAs, `<lora:name:0.8>`; see expressions/tags.py.
+    prompt may ask for LoRAs, `<lora:name:0.8>`; see expressions/tags.py. With choices, `{red|blue}`, or
+    wildcards, `__color__`, a prompt is a template: each picture's own is drawn of it by its seed, and the
+    picture's request holds both; see templates/.
     Picture k of the request has seed `seed + k`. `clip_skip` counts as in AUTOMATIC1111: 1 is the last
     layer of the text encoder, 2 the one before. Two fields save time and give another picture: after
     `guidance_end`, a share of the steps, 0..1, there is no guidance; and only every `cache_interval` steps
@@ -202,6 +207,20 @@ class Txt2ImgRequest:
         help="run the U-Net's deep blocks only every N steps (DeepCache): faster, changes the picture",
         infotext=InfotextKey("DeepCache interval"),
     )
+    template: str = request_field(
+        default="",
+        limit=MAX_PROMPT,
+        label="Template",
+        help="what the prompt was drawn from, kept in the file; a prompt with choices becomes its own",
+        infotext=InfotextKey("Template"),
+    )
+    negative_template: str = request_field(
+        default="",
+        limit=MAX_PROMPT,
+        label="Negative template",
+        help="what the negative prompt was drawn from",
+        infotext=InfotextKey("Negative Template"),
+    )
 
     def __post_init__(self) -> None:
         check_fields(self)
@@ -217,10 +236,32 @@ class Txt2ImgRequest:
         object.__setattr__(self, "schedule_type", schedule_type)
 
     def _check_slots(self) -> None:
-        """Refuse arithmetic that cannot be read, before anything is loaded."""
+        """Refuse choices and arithmetic that cannot be read, before anything is loaded.
+
+        What a template becomes is checked when it is drawn.
+        """
         steps = self.num_inference_steps or USUAL_STEPS
-        check_texts(self.prompt, steps)
-        check_texts(self.negative_prompt, steps, "negative_prompt", joins=False)
+        if not holds_choices(self.prompt):
+            check_texts(self.prompt, steps)
+        if not holds_choices(self.negative_prompt, "negative_prompt"):
+            check_texts(self.negative_prompt, steps, "negative_prompt", joins=False)
+
+    @property
+    def is_template(self) -> bool:
+        """Tell whether a prompt of it is still to be drawn."""
+        return holds_choices(self.prompt) or holds_choices(self.negative_prompt, "negative_prompt")
+
+    def drawn_as(self, prompt: str, negative_prompt: str) -> Self:
+        """Return the request of what its templates became; a prompt that was none stays without one."""
+        return replace(
+            self,
+            prompt=prompt,
+            negative_prompt=negative_prompt,
+            template=self.prompt if holds_choices(self.prompt) else self.template,
+            negative_template=self.negative_prompt
+            if holds_choices(self.negative_prompt, "negative_prompt")
+            else self.negative_template,
+        )
 
     @property
     def sampling(self) -> str:

@@ -19,11 +19,14 @@ class Txt2ImgResult:
     paths: tuple[Path, ...] = ()  # empty when the pictures were not saved
     infotexts: tuple[str, ...] = ()
     stopped: bool = False  # cancelled: holds the pictures finished before
+    # The prompt and the negative prompt of each picture, where they were drawn from templates.
+    drawn: tuple[tuple[str, str], ...] = ()
     notice: str = ""  # what the user should know, for instance what of a LoRA was not used
 
     def request_of(self, index: int) -> Txt2ImgRequest:
         """Return the request that makes picture `index` alone."""
-        return replace(self.request, seed=self.seeds[index], num_images=1)
+        request = replace(self.request, seed=self.seeds[index], num_images=1)
+        return request.drawn_as(*self.drawn[index]) if self.drawn else request
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,17 +5,24 @@ from dataclasses import replace
 from ..addons import words_of
 from ..checkpoints.model_info import ModelInfo
 from ..expressions.editing import changes, readings, refuse_changing
+from ..expressions.misread import shown
 from ..expressions.remarks import remarks_on
 from ..expressions.tags import find_tags
 from ..expressions.vocabulary import unseen_sentence
 from ..requests import TextRead, TokenReport, TokenTable
+from ..templates import Wildcards, draw, holds_choices
 from ..weights.model_manager import ModelManager
 from . import prompts
 from .unseen import find_unseen
 
+EXAMPLE_SEED = 0  # of the prompt that is shown of a template
+DRAWN = "Each picture's prompt is drawn by its seed; this is how one of them is read:"
+
 
 def table(manager: ModelManager, info: ModelInfo, prompt: str) -> TokenTable:
     """List all rows a model reads for a prompt. Raise ValueError for one that is several texts."""
+    if holds_choices(prompt):
+        prompt = draw(prompt, EXAMPLE_SEED, Wildcards(manager.settings.wildcards_dir).lines)
     refuse_changing("prompt", prompt)
     return prompts.token_table(
         manager.tokenizer(info.name), prompt, words_of(manager.settings, info.family, prompt)
@@ -31,6 +38,10 @@ def report(
     negative: bool = False,
 ) -> TokenReport:
     """Report on a prompt of a run of `steps`, (run, in all), by default the model's own."""
+    if holds_choices(prompt):
+        example = draw(prompt, EXAMPLE_SEED, Wildcards(manager.settings.wildcards_dir).lines)
+        found = report(manager, info, example, steps=steps, negative=negative)
+        return replace(found, remarks=(f"{DRAWN} {shown(example)}.", *found.remarks))
     steps_run, in_all = steps or (info.default_steps, info.default_steps)
     tokenizer, words = manager.tokenizer(info.name), words_of(manager.settings, info.family, prompt)
     # A LoRA that cannot be read may bring words of its own.

@@ -202,6 +202,10 @@ def fields_of(
             remarks.append(f"Not taken: the prompt. {capitalized(str(error))}.")
     kept, missing = _existing(found, models, schedulers, vaes)
     remarks = [*missing, *remarks]
+    if request.template:
+        remarks.append(
+            f"Its prompt was drawn from this template; paste that to draw others: {request.template}"
+        )
     if remarks and reading.program:
         remarks.insert(0, f"They are in {reading.program}'s format.")
     return kept, remarks
