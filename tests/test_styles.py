@@ -1,4 +1,4 @@
-"""Styles in a CSV file: read as AUTOMATIC1111 writes it, applied in order, and never lost, broken lines too."""
+"""Styles in a CSV file as AUTOMATIC1111 writes it: applied in order, and none lost, broken lines too."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -102,7 +102,7 @@ def test_styles_are_applied_in_order() -> None:
     assert apply_styles("a cat", "", ["Oil", "End"], styles) == ("oil of a cat!, sharp", "no photo")
     assert apply_styles("a cat", "b", ["End", "Oil"], styles) == ("oil of a cat, sharp!", "no b, photo")
     assert apply_styles("a cat ", "b", ["Empty"], styles) == ("a cat ", "b")
-    with pytest.raises(ValueError, match="got oil .there is Oil"):
+    with pytest.raises(ValueError, match=r"got oil \(there is Oil"):
         apply_styles("a", "", ["oil"], styles)
 
 

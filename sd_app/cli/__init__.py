@@ -25,7 +25,7 @@ from ..requests import (
 )
 from ..settings import Settings
 from ..studio import Studio
-from . import arithmetic, hub, info, inside, interrogate
+from . import arithmetic, history, hub, info, inside, interrogate
 from .flags import SETTINGS, add_request_flags, add_settings_flags, given_settings
 from .listing import list_addons, list_models, list_styles
 from .making import make_pictures
@@ -77,6 +77,8 @@ def run(studio: Studio, options: argparse.Namespace) -> int:
             return interrogate.run(studio, options)
         case "inside":
             return inside.run(studio, options)
+        case "history":
+            return history.run(studio, options)
         case "info":
             return info.run(studio, options)
         case "download" | "remove":
@@ -110,6 +112,8 @@ def make_parser(environ: Mapping[str, str]) -> argparse.ArgumentParser:
     add_request_flags(looking, InsideRequest, inside.POSITIONAL)
     inside.add_output(looking)
     add_settings_flags(looking, environ)
+    saved = commands.add_parser("history", help=history.SUMMARY, description=history.DESCRIPTION)
+    history.add_commands(saved, environ)
     about = commands.add_parser("info", help=info.SUMMARY, description=info.DESCRIPTION)
     info.add_flags(about)
     add_settings_flags(about, environ)

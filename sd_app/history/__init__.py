@@ -1,5 +1,7 @@
-"""The pictures in the outputs folder: what is thought of them."""
+"""The pictures in the outputs folder: listed, found, marked, thrown away, put back. Files are the truth."""
 
+from .finding import Kept
+from .history import History, Page, ScanState
 from .marks import MARKS, Mark, Marks
 
-__all__ = ["MARKS", "Mark", "Marks"]
+__all__ = ["MARKS", "History", "Kept", "Mark", "Marks", "Page", "ScanState"]

@@ -10,6 +10,8 @@ from .access import Access, choose_access, launch_options
 from .api import publish_api
 from .embeddings.tab import embeddings_tab
 from .header.header import header
+from .history.shelf import Shelf
+from .history.tab import history_tab
 from .img2img.tab import IMG2IMG
 from .info.tab import info_tab
 from .inpaint.tab import INPAINT
@@ -90,6 +92,7 @@ def build_ui(studio: PageStudio, queue: JobQueue | None = None) -> GuardedBlocks
         shared = settings.mode != "local"
         files = PictureFiles(settings.outputs_dir, shared=shared, copies=demo.upload_file_set)
         demo.desk = desk = Desk(studio, queue, files)
+        demo.shelf = shelf = Shelf(settings, files)
         top = header(studio, queue, demo=demo)
         model = models[0] if models else None
         with gr.Tabs(elem_id="tabs"):
@@ -101,9 +104,12 @@ def build_ui(studio: PageStudio, queue: JobQueue | None = None) -> GuardedBlocks
             making_tabs.append(embeddings_tab(studio, queue, files, picker=top.picker, model=model))
             inside = inside_tab(studio, queue, files, desk)
             info = info_tab(studio, files)
+            history = history_tab(shelf)
         search.wire(demo, top.line)
         match.wire(demo, top.line)
         inside.wire(demo, top.line)
+        search.wire_sender(history.view)
+        inside.wire_sender(history.view)
         info.wire(demo)
         for tab in making_tabs:
             tab.wire(demo, top.line)
@@ -113,6 +119,7 @@ def build_ui(studio: PageStudio, queue: JobQueue | None = None) -> GuardedBlocks
             receiver.wire()
             search.wire_sender(tab.result)
             inside.wire_sender(tab.result)
+            receiver.wire_reuse(history.view)
             receiver.wire_mover(info.view)
             for other in making_tabs:
                 if other is not tab:
@@ -120,6 +127,7 @@ def build_ui(studio: PageStudio, queue: JobQueue | None = None) -> GuardedBlocks
             if tab.name not in dict(TARGETS):
                 continue
             receiver.wire_words(search.words, search.canvas)
+            receiver.wire_sender(history.view)
             for other in making_tabs:
                 if other is not tab:
                     receiver.wire_sender(other.result)

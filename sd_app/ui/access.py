@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from starlette.middleware import Middleware
 
 from .front import middleware
+from .history.routes import routes as history_routes
 from .inside.routes import routes as inside_routes
 from .login import NOTE, LoginGuard, password_check
 from .sessions import MAX_SESSIONS, bounded_sessions
@@ -88,7 +89,7 @@ def launch_options(access: Access) -> dict[str, object]:
         "auth_message": NOTE if access.auth else None,
         "app_kwargs": {
             "middleware": [*middleware(access.mode), *([Middleware(LoginGuard)] if access.auth else [])],
-            "routes": [*routes(), *inside_routes()],
+            "routes": [*routes(), *inside_routes(), *history_routes()],
             "openapi_url": None,
             "lifespan": bounded_sessions,
         },

@@ -22,7 +22,8 @@ SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
 # recordings, run history, documentation.
 ROUTES = re.compile(
     r"/(config|theme\.css|favicon\.ico|robots\.txt|login|logout|(assets|static|scripts)/.+"
-    r"|inside/(ask|job|stop))?/?"
+    r"|inside/(ask|job|stop)"
+    r"|history/(page|state|open|compare|mark|trash|restore|export|thumbnail))?/?"
     r"|/gradio_api/(info|config|theme\.css|app_id|login_check|startup-events|upload|upload_progress|cancel|reset"
     r"|user|queue/(join|data|status)|heartbeat/[^/]+|(call|run)/.+|file=.+)/?"
 )

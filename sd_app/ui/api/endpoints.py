@@ -19,6 +19,7 @@ from ...requests import (
     MatchRequest,
     PlaneRequest,
     Txt2ImgRequest,
+    Txt2ImgResult,
     WalkRequest,
 )
 from ..shared.errors import attempt, error_text
@@ -201,6 +202,8 @@ def answer_of_job(now: JobNow) -> Answer:
 
 def _answer(files: PictureFiles, result: Result, job: Job) -> Answer:
     answer = answer_of(result, files)
+    if isinstance(result, Txt2ImgResult):
+        files.on_made(result.paths, job.owner)
     if not job.earlier:  # made before the app ended in the middle of it
         return answer
     before = pictures_answer(job.earlier, files)

@@ -9,10 +9,8 @@ to look: it is told to the page alone that opened it.
 """
 
 import asyncio
-import json
 import time
-from collections.abc import Awaitable, Callable
-from typing import Any, cast
+from typing import cast
 
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
@@ -22,18 +20,15 @@ from starlette.routing import Route
 from ...queue import DONE, FAILED, WAITING, Job, JobNow
 from ...requests import LookAnswer, PanelShown
 from ..shared.errors import error_sentence, sentence
+from ..shared.json_routes import Act, for_those_let_in, read_json
 from ..shared.result import progress_detail
 from .answers import answer_json
 from .desk import Desk, Opened
 
 FOLDER = "inside"
-MOST_BYTES = 64_000  # of a question
 PATIENCE = 0.8  # seconds that an answer may take before the page is told how far it is
 PULSE = 0.02  # seconds between two looks at a job
 STOPPED = "Stopped."
-NO_LOGIN = "You are not logged in any more. Reload the page."
-
-Act = Callable[[Request], Awaitable[JSONResponse]]
 
 
 def routes() -> list[Route]:
@@ -50,28 +45,8 @@ def desk_of(request: Request) -> Desk:
     return desk
 
 
-def is_let_in(request: Request) -> bool:
-    """Tell whether who asks has given the password, where there is one, as Gradio's own routes do."""
-    app = request.app
-    if app.auth is None:
-        return True
-    names = (f"access-token-{app.cookie_id}", f"access-token-unsecure-{app.cookie_id}")
-    return any(app.tokens.get(request.cookies.get(name)) is not None for name in names)
-
-
-def for_those_let_in(act: Act) -> Act:
-    """Return a route that answers others with nothing but that they must log in."""
-
-    async def checked(request: Request) -> JSONResponse:
-        if not is_let_in(request):
-            return JSONResponse({"error": NO_LOGIN}, status_code=401)
-        return await act(request)
-
-    return checked
-
-
 async def _ask(request: Request) -> JSONResponse:
-    asked = await _read(request)
+    asked = await read_json(request)
     desk = desk_of(request)
 
     def act() -> tuple[Opened, Job | LookAnswer | PanelShown]:
@@ -95,7 +70,7 @@ async def _ask(request: Request) -> JSONResponse:
 
 
 async def _job(request: Request) -> JSONResponse:
-    asked = await _read(request)
+    asked = await read_json(request)
     desk = desk_of(request)
     try:
         opened = desk.find(asked.get("key"))
@@ -106,7 +81,7 @@ async def _job(request: Request) -> JSONResponse:
 
 
 async def _stop(request: Request) -> JSONResponse:
-    asked = await _read(request)
+    asked = await read_json(request)
     desk = desk_of(request)
     try:
         opened = desk.find(asked.get("key"))
@@ -144,20 +119,6 @@ def progress(now: JobNow) -> dict[str, object]:
     detail = progress_detail(now.step)
     text = f"{now.step.text} · {detail}" if detail else now.step.text
     return {"text": text, "fraction": round(now.step.fraction, 3)}
-
-
-async def _read(request: Request) -> dict[str, Any]:
-    """Return what was asked; nothing of it is checked yet, but that it is a small object."""
-    body = bytearray()
-    async for part in request.stream():
-        body += part
-        if len(body) > MOST_BYTES:
-            return {}
-    try:
-        asked = json.loads(body)
-    except (ValueError, RecursionError):
-        return {}
-    return asked if isinstance(asked, dict) else {}
 
 
 def _refused(error: Exception, desk: Desk) -> JSONResponse:

@@ -9,6 +9,7 @@ import hmac
 import io
 import mimetypes
 import secrets
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from gradio.data_classes import FileData
@@ -17,6 +18,7 @@ from gradio.utils import get_upload_folder
 from PIL import Image
 
 from ...metadata import parse_infotext, read_infotext
+from ...requests import Txt2ImgResult
 from .components import ServedFile
 from .made_pictures import MadePictures
 from .result_values import ImageEntry
@@ -44,6 +46,12 @@ class PictureFiles:
         self._key = secrets.token_bytes(32) if shared else None
         self._copies = copies
         self.made = MadePictures()
+        self.on_made: Callable[[Sequence[Path], str], None] = lambda paths, owner: None
+
+    def note_made(self, result: Txt2ImgResult, owner: str) -> None:
+        """Remember a result's pictures with their requests, and as whose they are."""
+        self.made.note(result, owner)
+        self.on_made(result.paths, owner)
 
     def file(self, path: Path) -> ServedFile:
         """Copy a picture or film where Gradio serves it from; return what its clients take for a file."""

@@ -30,6 +30,7 @@ class GuardedBlocks(gr.Blocks):
         super().__init__(**options)
         self._shown_in = mode
         self.desk: Any = None  # what the routes of Look inside look at
+        self.shelf: Any = None  # and those of the history
 
     async def process_api(self, block_fn: Any, inputs: list[Any], *more: Any, **known: Any) -> dict[str, Any]:
         """Run one step of an event or endpoint. Raise nothing but words for the page or a client."""

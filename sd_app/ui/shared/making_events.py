@@ -165,7 +165,7 @@ class MakingTabEvents:
 
     def _show_result(self, result: Txt2ImgResult, job: Job) -> Shown:
         note = drawing.size_note(self._model(result.request.model), self.studio.settings)
-        self.files.made.note(result, job.owner)
+        self.files.note_made(result, job.owner)
         shown = views.entries(result, self.files)
         start, of_frames = views.start_of(result, self.files), frames.frames_of(result, self.files)
         drawn = drawing.finished(result, shown, note, start=start, frames=of_frames)

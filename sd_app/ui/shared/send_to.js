@@ -21,6 +21,13 @@ export function sentImage(result, ...form) {
   return [image && { ...image, ...result.shown }, ...form];
 }
 
+// Return the parameters of the picture shown, and its file, as a tab takes them over, before the values of a form.
+export function offered(result, ...form) {
+  const image = shownImage(result);
+  const picture = image ? [image.file.path, image.name] : [];
+  return [image?.infotext ? { parameters: image.infotext, picture } : null, ...form];
+}
+
 // Return the values a form held before, where they are known, and an empty notice.
 export function heldBefore(names, notice, ...form) {
   return [...names.map((name, index) => notice?.before?.[name] ?? form[index]), { text: "", before: null }];

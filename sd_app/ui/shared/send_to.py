@@ -1,10 +1,11 @@
 """What arrives in a making tab from elsewhere: parameters, pictures, masks; each with a way back."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NoReturn
 
 import gradio as gr
+from gradio.events import Dependency
 
 from ...expressions import escape
 from ...metadata import read_infotext, tabs_of
@@ -168,10 +169,19 @@ class Receiver:
 
     def wire_mover(self, notice: gr.HTML) -> None:
         """Let another tab's notice, that offers this one, hand over what was dropped or pasted there."""
+        self._wire_offer(getattr(notice, f"move_{self.tab.name}"), notice)
+
+    def wire_reuse(self, view: gr.HTML) -> None:
+        """Let the history hand over a picture that such a tab made."""
+        js = function_of("shared/send_to.js", "offered")
+        self._wire_offer(getattr(view, f"reuse_{self.tab.name}"), view, js=js)
+
+    def _wire_offer(self, event: Callable[..., Dependency], source: gr.HTML, js: str | None = None) -> None:
         tab = self.tab
-        moved = getattr(notice, f"move_{tab.name}")(
+        moved = event(
             self.take_over,
-            inputs=[notice, *tab.form.values()],
+            js=js,
+            inputs=[source, *tab.form.values()],
             outputs=[*self._filled, *tab.canvas_views],
             preprocess=False,
             **TELLING,

@@ -28,6 +28,8 @@ STYLES = (  # of two rules of equal weight the later one holds
     "inside/network.css",
     "inside/latents.css",
     "inside/cut_words.css",
+    "history/history.css",
+    "history/viewer.css",
     "info/info.css",
 )
 THEMES = ("system", "light", "dark")

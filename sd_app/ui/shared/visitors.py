@@ -6,6 +6,7 @@ can read holds a name of its own. Who takes no cookies, programs say, is known b
 
 import re
 import secrets
+from collections.abc import Mapping
 from http.cookies import SimpleCookie
 
 import gradio as gr
@@ -19,8 +20,14 @@ YEAR = 365 * 24 * 3600  # seconds
 
 def owner_of(browser: gr.Request) -> str:
     """Return who asks: the name in the cookie, else the session."""
-    name = browser.cookies.get(COOKIE, "") if browser.request is not None else ""
-    return name if NAME.fullmatch(name) else page_of(browser)
+    name = owner_in(browser.cookies) if browser.request is not None else ""
+    return name or page_of(browser)
+
+
+def owner_in(cookies: Mapping[str, str]) -> str:
+    """Return the name in a browser's cookies, "" if there is none."""
+    name = cookies.get(COOKIE, "")
+    return name if NAME.fullmatch(name) else ""
 
 
 def page_of(browser: gr.Request) -> str:
