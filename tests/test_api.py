@@ -82,6 +82,7 @@ def test_styles_and_choices_are_asked_for_over_http(api: Client, settings: Setti
         assert "Styles: Big" in text
     with pytest.raises(AppError, match="styles must be names of styles that are here, got Gone"):
         api.predict(prompt="a", styles=["Gone"], api_name="/txt2img")
+    settings.styles_file.unlink()
 
 
 def test_the_api_takes_the_requests_field_names_and_returns_the_saved_files(
