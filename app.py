@@ -67,7 +67,11 @@ def make_parser(environ: Mapping[str, str]) -> argparse.ArgumentParser:
     text("--model", "the model to start with: tiny-sd, a name in models/, owner/name of the hub, or a path")
     text("--models-dir", "folder of models", type=Path)
     text("--outputs-dir", "folder for finished pictures", type=Path)
-    text("--prompts-dir", "folder with your wildcards/ (default: the folder of models)", type=Path)
+    text(
+        "--prompts-dir",
+        "folder of your wildcards/ and styles.csv (default: the folder of models)",
+        type=Path,
+    )
     text("--device", "auto, cpu, cuda, cuda:N or mps")
     text("--dtype", "auto, float16, bfloat16 or float32")
     switch("--lowvram", "move each part to the GPU only when it is needed")

@@ -49,7 +49,7 @@ class Settings:
     # The user's own models; the embedded ones are there wherever this leads.
     models_dir: Path = field(default_factory=default_models_dir)
     outputs_dir: Path = field(default_factory=lambda: Path("outputs"))
-    # The user's own wildcards, in a folder of that name; None: in models_dir.
+    # The user's own styles.csv, and wildcards in a folder of that name; None: in models_dir.
     prompts_dir: Path | None = None
     # Tables of phrases, what headers have told; may be deleted.
     cache_dir: Path = field(default_factory=default_cache_dir)
@@ -72,6 +72,11 @@ class Settings:
     def wildcards_dir(self) -> Path:
         """Return the folder of the user's wildcards."""
         return (self.prompts_dir or self.models_dir) / "wildcards"
+
+    @property
+    def styles_file(self) -> Path:
+        """Return the file of the user's styles."""
+        return (self.prompts_dir or self.models_dir) / "styles.csv"
 
     @property
     def models_folder(self) -> str:

@@ -40,6 +40,7 @@ from .requests import (
 )
 from .schedulers import SCHEDULER_NAMES
 from .settings import Settings
+from .templates import StyleFile, read_styles
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -81,6 +82,10 @@ class Studio(HubModels, LooksInside):
     def vaes(self) -> tuple[str, ...]:
         """List the VAEs that can stand in for a model's own, by the names a request takes."""
         return tuple(file.name for file in list_vaes(self.settings))
+
+    def styles(self) -> StyleFile:
+        """List the owner's styles, and what of their file cannot be read. Reads it each time."""
+        return read_styles(self.settings.styles_file)
 
     def picture_info(self, picture: "str | Path") -> PictureInfo:
         """Read all that a picture's file says, and what of it a request can take. ValueError: no picture."""

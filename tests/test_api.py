@@ -74,6 +74,17 @@ def test_all_that_a_picture_says_is_told(api: Client, tmp_path: Path) -> None:
         api.predict(handle_file(tmp_path / "note.png"), api_name="/info")
 
 
+def test_styles_and_choices_are_asked_for_over_http(api: Client, settings: Settings) -> None:
+    settings.styles_file.write_text("name,prompt\nBig,a big {prompt}\n")
+    made = api.predict(prompt="{red|blue} circle", styles=["Big"], seed=7, num_images=2, api_name="/txt2img")
+    for text in made["infotexts"]:
+        assert text.split("\n")[0] in ("a big red circle", "a big blue circle")
+        assert "Styles: Big" in text
+    with pytest.raises(AppError, match="styles must be names of styles that are here, got Gone"):
+        api.predict(prompt="a", styles=["Gone"], api_name="/txt2img")
+    settings.styles_file.unlink()
+
+
 def test_the_api_takes_the_requests_field_names_and_returns_the_saved_files(
     api: Client, outputs_dir: Path
 ) -> None:

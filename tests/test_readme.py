@@ -41,7 +41,8 @@ def test_the_commands_it_shows_are_understood() -> None:
         words = [word.strip('"') for word in re.findall(r'"[^"]*"|\S+', command)]
         assert parser.parse_args(words).command in {
             *cli.REQUESTS,
-            *("interrogate", "inside", "info", "history", "models", "tokens", "download", "remove", "addons"),
+            *("interrogate", "inside", "info", "history", "styles", "models", "tokens"),
+            *("download", "remove", "addons"),
         }
 
 

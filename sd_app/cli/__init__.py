@@ -27,7 +27,7 @@ from ..settings import Settings
 from ..studio import Studio
 from . import arithmetic, history, hub, info, inside, interrogate
 from .flags import SETTINGS, add_request_flags, add_settings_flags, given_settings
-from .listing import list_addons, list_models
+from .listing import list_addons, list_models, list_styles
 from .making import make_pictures
 from .progress import FAILED, INTERRUPTED, stop_on_ctrl_c
 
@@ -69,6 +69,8 @@ def run(studio: Studio, options: argparse.Namespace) -> int:
             return list_models(studio)
         case "addons":
             return list_addons(studio)
+        case "styles":
+            return list_styles(studio)
         case "tokens":
             return arithmetic.show_tokens(studio, options)
         case "interrogate":
@@ -121,6 +123,8 @@ def make_parser(environ: Mapping[str, str]) -> argparse.ArgumentParser:
         "addons", help="list LoRAs, learned words and VAEs", description="List what can join a model."
     )
     add_settings_flags(addons, environ)
+    styles = commands.add_parser("styles", help="list your styles", description="List your styles.")
+    add_settings_flags(styles, environ)
     tokens = commands.add_parser("tokens", help="show how a prompt is read", description="List its tokens.")
     arithmetic.add_tokens_flags(tokens)
     add_settings_flags(tokens, environ)

@@ -24,7 +24,7 @@ SETTINGS_HELP = {
     "model": request_fields(Txt2ImgRequest)["model"].help,
     "models_dir": "folder of models",
     "outputs_dir": "folder for finished pictures, when --output is not given",
-    "prompts_dir": "folder with your wildcards/ (default: the folder of models)",
+    "prompts_dir": "folder with your wildcards/ and styles.csv (default: the folder of models)",
     "device": "auto, cpu, cuda, cuda:N or mps",
     "dtype": "auto, float16, bfloat16 or float32",
     "lowvram": "move each part to the GPU only when it is needed",

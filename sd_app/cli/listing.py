@@ -1,5 +1,7 @@
 """What there is, on the command line: models, and what can join them."""
 
+import sys
+
 from ..studio import Studio
 from ..user_files import one_line
 
@@ -21,6 +23,19 @@ def list_models(studio: Studio) -> int:
     widths = [max(map(len, column)) for column in zip(heads, *rows, strict=True)]
     for row in (heads, *rows):
         print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+    return 0
+
+
+def list_styles(studio: Studio) -> int:
+    """Print the styles by name with both prompts; what cannot be read of their file goes to stderr."""
+    found = studio.styles()
+    if not found.styles:
+        print(f"There are none. Write some into {studio.settings.styles_file} (name,prompt,negative_prompt).")
+    for style in found.styles.values():
+        negative = f"  without: {style.negative_prompt}" if style.negative_prompt else ""
+        print(one_line(f"{style.name}  {style.prompt}{negative}"))
+    for problem in found.problems:
+        print(one_line(problem), file=sys.stderr)
     return 0
 
 

@@ -1,12 +1,12 @@
 """Prompts with choices and wildcards: each picture's own is drawn by its seed, before anything is loaded."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from itertools import groupby
 
 from ..requests import Txt2ImgRequest
 from ..settings import Settings
-from ..templates import Wildcards, draw
+from ..templates import Style, Wildcards, apply_styles, draw, read_styles
 from .frames import Batch, DrawnFrames
 from .job import JobParts
 from .prompt_embeds import PromptOfBatch
@@ -20,16 +20,20 @@ def with_drawn_prompts(parts: JobParts, request: Txt2ImgRequest, settings: Setti
     if not request.is_template:
         return parts
     wildcards = Wildcards(settings.wildcards_dir)
+    styles = read_styles(settings.styles_file).styles if request.styles else {}
     pictures = [parts.frames.request_of(index) for index in range(parts.frames.count)]
-    drawn = [drawn_request(one, wildcards) for one in pictures]
+    drawn = [drawn_request(one, wildcards, styles) for one in pictures]
     return replace(parts, frames=DrawnFrames(drawn), prompts=PromptOfBatch())
 
 
-def drawn_request(request: Txt2ImgRequest, wildcards: Wildcards) -> Txt2ImgRequest:
-    """Return a picture's request with its prompts drawn by its seed, and the templates beside them."""
+def drawn_request(
+    request: Txt2ImgRequest, wildcards: Wildcards, styles: Mapping[str, Style]
+) -> Txt2ImgRequest:
+    """Return a picture's request: styles applied, prompts drawn by its seed, what they were beside them."""
     assert request.seed is not None
-    prompt = draw(request.prompt, request.seed, wildcards.lines)
-    negative = draw(request.negative_prompt, request.seed, wildcards.lines, "negative_prompt")
+    prompt, negative = apply_styles(request.prompt, request.negative_prompt, request.styles, styles)
+    prompt = draw(prompt, request.seed, wildcards.lines)
+    negative = draw(negative, request.seed, wildcards.lines, "negative_prompt")
     return request.drawn_as(prompt, negative)
 
 

@@ -13,6 +13,7 @@ from ..checks import (
     check_seed,
     check_side,
     check_text,
+    shown,
 )
 from ..expressions.editing import check_texts
 from ..expressions.tags import find_tags, refuse_tags
@@ -25,6 +26,7 @@ MAX_PROMPT = 20_000  # characters
 MAX_STEPS = 1000  # the number of steps a model was trained on
 USUAL_STEPS = 50  # to see what a prompt becomes while the steps are left to the model
 MAX_NUM_IMAGES = 1000
+MAX_STYLES = 50
 THE_MODELS_OWN = "the model's own"
 SIDE = "in pixels, a multiple of 8"
 
@@ -58,6 +60,13 @@ def _check_negative_prompt(name: str, value: object) -> None:
     check_text(name, value, MAX_PROMPT)
     assert isinstance(value, str)
     refuse_tags(name, value)
+
+
+def _check_styles(name: str, value: object) -> None:
+    if not isinstance(value, tuple | list) or len(value) > MAX_STYLES:
+        raise ValueError(f"{name} must be up to {MAX_STYLES} names, got {shown(value)} (leave some out)")
+    for one in value:
+        check_text(name, one, MAX_PROMPT)
 
 
 def _short(number: float) -> str:
@@ -207,6 +216,20 @@ class Txt2ImgRequest:
         help="run the U-Net's deep blocks only every N steps (DeepCache): faster, changes the picture",
         infotext=InfotextKey("DeepCache interval"),
     )
+    styles: tuple[str, ...] = request_field(
+        default=(),
+        check=_check_styles,
+        keep=tuple,
+        label="Styles",
+        help="names of styles in styles.csv, applied to both prompts one after the other",
+    )
+    applied_styles: str = request_field(
+        default="",
+        limit=MAX_PROMPT,
+        label="Applied styles",
+        help="the styles that are in the prompts already, kept in the file",
+        infotext=InfotextKey("Styles"),
+    )
     template: str = request_field(
         default="",
         limit=MAX_PROMPT,
@@ -248,19 +271,24 @@ class Txt2ImgRequest:
 
     @property
     def is_template(self) -> bool:
-        """Tell whether a prompt of it is still to be drawn."""
-        return holds_choices(self.prompt) or holds_choices(self.negative_prompt, "negative_prompt")
+        """Tell whether a prompt of it is still to be drawn, or styles to be applied."""
+        return (
+            bool(self.styles)
+            or holds_choices(self.prompt)
+            or holds_choices(self.negative_prompt, "negative_prompt")
+        )
 
     def drawn_as(self, prompt: str, negative_prompt: str) -> Self:
-        """Return the request of what its templates became; a prompt that was none stays without one."""
+        """Return the request of what its templates became; a prompt that did not change has none."""
+        changed, negative = prompt != self.prompt, negative_prompt != self.negative_prompt
         return replace(
             self,
             prompt=prompt,
             negative_prompt=negative_prompt,
-            template=self.prompt if holds_choices(self.prompt) else self.template,
-            negative_template=self.negative_prompt
-            if holds_choices(self.negative_prompt, "negative_prompt")
-            else self.negative_template,
+            template=self.prompt if changed else self.template,
+            negative_template=self.negative_prompt if negative else self.negative_template,
+            styles=(),
+            applied_styles=", ".join(self.styles) or self.applied_styles,
         )
 
     @property

@@ -6,15 +6,23 @@ to itself ends in a traceback. No torch.
 """
 
 from .choices import Draw, Line, Lines, draw, holds_choices, parse_template
+from .styles import STYLES, Style, StyleFile, apply_styles, delete_style, read_styles, save_style
 from .wildcards import WILDCARDS, Wildcards
 
 __all__ = [
+    "STYLES",
     "WILDCARDS",
     "Draw",
     "Line",
     "Lines",
+    "Style",
+    "StyleFile",
     "Wildcards",
+    "apply_styles",
+    "delete_style",
     "draw",
     "holds_choices",
     "parse_template",
+    "read_styles",
+    "save_style",
 ]
