@@ -3,7 +3,10 @@
 import multiprocessing
 import os
 import random
+import sqlite3
 import time
+from collections.abc import Callable
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -148,18 +151,43 @@ def test_killed_thirty_times_in_the_middle_nothing_is_lost_and_all_heals(tmp_pat
     before = sorted((outputs / name).read_bytes() for name in files_of(outputs))
     chance = random.Random(7)
     for _ in range(30):
-        heard, ready = os.pipe()
-        process = multiprocessing.get_context("fork").Process(
-            target=move_to_and_fro, args=(tmp_path, ready), daemon=True
-        )
-        process.start()
-        assert os.read(heard, 1) == b"."
-        time.sleep(chance.random() * 0.03)
-        process.kill()
-        process.join()
-        os.close(heard)
-        os.close(ready)
+        killed(move_to_and_fro, tmp_path, chance.random() * 0.03)
         check(tmp_path, before)
+
+
+def read_from_the_start(tmp_path: Path, ready: int) -> None:
+    os.write(ready, b".")
+    history_of(tmp_path).scan()
+    time.sleep(60)
+
+
+def test_killed_thirty_times_while_the_folder_is_read_the_index_stays_sound(tmp_path: Path) -> None:
+    for number in range(300):
+        put(tmp_path / "outputs", f"a/{number}.png", f"cat number {number}")
+    chance = random.Random(7)
+    for _ in range(30):
+        killed(read_from_the_start, tmp_path, chance.random() * 0.04)
+        history = history_of(tmp_path)
+        assert history.count("cat") == history.count() <= 300  # words and rows agree
+    history = history_of(tmp_path)
+    history.scan()
+    assert history.count("cat") == history.count() == 300
+    [path] = (tmp_path / "cache").rglob("index.sqlite")
+    with closing(sqlite3.connect(path)) as connection:
+        assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+
+
+def killed(act: Callable[[Path, int], None], tmp_path: Path, seconds: float) -> None:
+    """Run something in a process of its own, and end that at once so many seconds after it is ready."""
+    heard, ready = os.pipe()
+    process = multiprocessing.get_context("fork").Process(target=act, args=(tmp_path, ready), daemon=True)
+    process.start()
+    assert os.read(heard, 1) == b"."
+    time.sleep(seconds)
+    process.kill()
+    process.join()
+    os.close(heard)
+    os.close(ready)
 
 
 def check(tmp_path: Path, before: list[bytes]) -> None:
