@@ -243,3 +243,49 @@ def test_undo_at_once_needs_no_scan(tmp_path: Path) -> None:
             history.put_back([name])
         with pytest.raises((LookupError, ValueError)):
             history.throw_away([name])
+
+
+DAY, TRASH = "2026-11-20", "trash/2026-11-20"
+
+
+@pytest.mark.parametrize(
+    ("was", "moved", "stays"),
+    [
+        (DAY, ["00001-7.png"], TRASH),  # thrown away, and killed before any companion
+        (DAY, ["00001-7.png", "00001-7-film.webp"], TRASH),  # after one of them
+        (TRASH, ["00001-7.png", "00001-7.txt"], DAY),  # on the way back
+    ],
+)
+def test_half_a_move_is_finished_where_the_picture_is(
+    tmp_path: Path, was: str, moved: list[str], stays: str
+) -> None:
+    outputs = tmp_path / "outputs"
+    with_companions(outputs)
+    if was == TRASH:
+        (outputs / "trash").mkdir()
+        (outputs / DAY).rename(outputs / TRASH)
+    to = TRASH if was == DAY else DAY
+    (outputs / to).mkdir(parents=True, exist_ok=True)
+    for name in moved:
+        (outputs / was / name).rename(outputs / to / name)
+    history_of(tmp_path).scan()
+    assert files_of(outputs) == {f"{stays}/{name}" for name in ("00001-7.png", *BESIDE)}
+
+
+def test_a_picture_linked_to_the_trash_and_not_gone_yet_stays(tmp_path: Path) -> None:
+    outputs = tmp_path / "outputs"
+    with_companions(outputs)
+    (outputs / TRASH).mkdir(parents=True)
+    (outputs / TRASH / "00001-7.png").hardlink_to(outputs / DAY / "00001-7.png")
+    history_of(tmp_path).scan()
+    assert files_of(outputs) == {f"{DAY}/{name}" for name in ("00001-7.png", *BESIDE)}
+
+
+def test_a_text_beside_two_pictures_of_one_name_goes_with_neither(tmp_path: Path) -> None:
+    put(tmp_path / "outputs", "a/cat.png")
+    put(tmp_path / "outputs", "a/cat.jpg.png").rename(tmp_path / "outputs/a/cat.webp")
+    (tmp_path / "outputs/a/cat.txt").write_text("whose is it?")
+    history = history_of(tmp_path)
+    history.scan()
+    history.throw_away(["a/cat.png"])
+    assert (tmp_path / "outputs/a/cat.txt").exists()
