@@ -144,7 +144,7 @@ def _is_valid(name: str, value: object, request_type: type[Txt2ImgRequest]) -> b
         return isinstance(value, str) and len(value) <= MAX_PROMPT
     if name == "mode":
         return value in MODES
-    if value is None or isinstance(value, list | dict):
+    if value is None or isinstance(value, dict) or (isinstance(value, list) and name != "styles"):
         return False
     try:
         build_request({**_any_texts(request_type), **_any_pictures(request_type), name: value}, request_type)
@@ -190,7 +190,7 @@ def fields_of(
         if name == "outpaint":
             found |= dict(zip(MARGINS, getattr(request, name), strict=True))
         elif value is not None and not field.is_picture:
-            found[name] = value
+            found[name] = list(value) if isinstance(value, tuple) else value
     found["vae"] = request.vae or OWN_VAE
     if reading.has_random_seed:
         found["seed"] = RANDOM_SEED
