@@ -366,7 +366,15 @@ def test_the_pages_own_events_are_not_part_of_the_api(api: Client) -> None:
     assert isinstance(info, dict)
     making_tabs = {"/txt2img", "/img2img", "/inpaint", "/blend", "/walk", "/plane", "/interrogate", "/match"}
     by_id = {"/submit", "/status", "/result", "/cancel", "/jobs"}
-    assert set(info["named_endpoints"]) == {*making_tabs, *by_id, "/inside", "/info", "/models", "/tokens"}
+    assert set(info["named_endpoints"]) == {
+        *making_tabs,
+        *by_id,
+        "/inside",
+        "/info",
+        "/history",
+        "/models",
+        "/tokens",
+    }
     assert not info["unnamed_endpoints"]
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import gradio as gr
 import pytest
 from fastapi.testclient import TestClient
 from gradio.routes import App
@@ -195,6 +196,16 @@ def test_a_visitor_sees_only_their_own(space: TestClient) -> None:
     assert ask(space, "restore", BERT, names=[moved[0][1]]).status_code in (400, 410)
     assert ask(space, "page", ANNA, trashed=True).json()["count"] == 1
     assert ask(space, "restore", ANNA, names=[moved[0][1]]).json()["moved"] == [moved[0][::-1]]
+
+
+def test_programs_ask_by_name(local: TestClient) -> None:
+    functions: Any = local.app.get_blocks().fns.values()  # type: ignore[attr-defined]
+    [history] = [one.fn for one in functions if one.api_name == "history"]
+    answer = history(None, "dog")
+    assert [one["prompt"] for one in answer["pictures"]] == ["a grey dog"]
+    assert answer["count"] == 1
+    with pytest.raises(gr.Error, match="seed must be a whole number"):
+        history(None, "seed:x")
 
 
 def test_a_problem_of_the_disk_is_told_to_the_owner_alone(tmp_path: Path) -> None:

@@ -99,6 +99,12 @@ class History:
         self._was_checked = True
         self._keep_marks(progress)
 
+    def wait(self, seconds: float) -> None:
+        """Wait for a scan that is going on, no longer than that."""
+        thread = self._thread
+        if thread:
+            thread.join(seconds)
+
     def close(self) -> None:
         """End a scan that is going on."""
         self._closing = True

@@ -8,8 +8,9 @@ import re
 from datetime import date, datetime
 from pathlib import Path
 
+from ..metadata.listing import TRASH
+
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".avif", ".gif", ".tif", ".tiff", ".bmp")
-TRASH = "trash"  # the folder inside the outputs folder
 _COMPANION = re.compile(r"(\d{5,}-\d+)-([a-z]+)\.[a-z0-9]+", re.IGNORECASE)
 _SIDECARS = (".txt", ".json", ".caption", ".yaml")  # what tools write beside a picture, under its name
 _DAY = re.compile(r"\d{4}-\d{2}-\d{2}")

@@ -4,6 +4,7 @@ import os
 import re
 from pathlib import Path
 
+TRASH = "trash"  # the folder inside the outputs folder that holds what was thrown away
 _PICTURE_NAME = re.compile(r"(\d{5,})-(\d+)\.png")
 _NUMBERED = re.compile(r"\.?(\d{5,})(?:-\d+(?:-[a-z]+)?\.png|\.partial)")
 _DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
@@ -28,8 +29,9 @@ def days(outputs_dir: Path) -> list[str]:
 
 
 def next_number(folder: Path) -> int:
-    """Return the first number of a day's folder that no file has, not even one being written."""
-    return max(_numbers(folder, _NUMBERED), default=-1) + 1
+    """Return the first number of a day's folder that no file has: none being written, none in the trash."""
+    trashed = folder.parent / TRASH / folder.name
+    return max(_numbers(folder, _NUMBERED) | _numbers(trashed, _NUMBERED), default=-1) + 1
 
 
 def picture_numbers(folder: Path) -> set[int]:

@@ -10,6 +10,7 @@ from .access import Access, choose_access, launch_options
 from .api import publish_api
 from .embeddings.tab import embeddings_tab
 from .header.header import header
+from .history.endpoint import publish_history
 from .history.shelf import Shelf
 from .history.tab import history_tab
 from .img2img.tab import IMG2IMG
@@ -132,6 +133,7 @@ def build_ui(studio: PageStudio, queue: JobQueue | None = None) -> GuardedBlocks
                 if other is not tab:
                     receiver.wire_sender(other.result)
         publish_api(studio, queue, files)
+        publish_history(studio, shelf)
     # Only what goes through the queue is counted and bounded; the API's direct routes would bypass it.
     demo.queue(api_open=False, max_size=MAX_QUEUE)
     return demo

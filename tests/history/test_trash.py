@@ -4,11 +4,15 @@ import multiprocessing
 import os
 import random
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from sd_app.history import History, scanning
+from sd_app.metadata import save_image
+from sd_app.requests import Txt2ImgRequest
 from tests.history.picture_files import history_of, names, put
 
 BESIDE = ("00001-7-raw.png", "00001-7-film.webp", "00001-7.txt")
@@ -73,6 +77,19 @@ def test_a_picture_whose_number_was_given_away_gets_the_next_one(tmp_path: Path)
     assert (outputs / "2026-11-20/00002-7-raw.png").read_bytes() == b"00001-7-raw.png"
     history.scan()
     assert sorted(names(history)) == ["2026-11-20/00001-7.png", "2026-11-20/00002-7.png"]
+
+
+def test_the_number_of_a_picture_in_the_trash_is_not_given_to_the_next_one(tmp_path: Path) -> None:
+    request = Txt2ImgRequest(prompt="a cat", model="m", scheduler="Euler", width=64, height=64)
+    request = replace(request, num_inference_steps=5, guidance_scale=4.0)
+    image = Image.new("RGB", (64, 64))
+    first = save_image(image, request, outputs_dir=tmp_path / "outputs", seed=7)
+    history = history_of(tmp_path)
+    history.scan()
+    [moved] = history.throw_away([history.marks.name_of(first)])
+    second = save_image(image, request, outputs_dir=tmp_path / "outputs", seed=7)
+    assert (first.name, second.name) == ("00000-7.png", "00001-7.png")
+    assert history.put_back([moved.new])[0].new == history.marks.name_of(first)
 
 
 def test_another_tools_picture_gets_a_number_behind_its_name(tmp_path: Path) -> None:

@@ -99,7 +99,8 @@ class History {
     reading.hidden = !running;
     reading.querySelector("progress").value = total ? done / total : 0;
     reading.querySelector("span").textContent =
-      `Reading the outputs folder: ${done.toLocaleString("en")} of ${total.toLocaleString("en")} new files`;
+      "Reading the outputs folder" +
+      (total ? `: ${done.toLocaleString("en")} of ${total.toLocaleString("en")} new files` : "");
     if (problem) drawMessage(this.find(".history-message"), problem);
   }
 

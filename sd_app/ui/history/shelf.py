@@ -69,11 +69,12 @@ class Shelf:
         if not state.running:
             self.history.refresh()
         problem = state.problem[:1].upper() + state.problem[1:]
+        is_owner = owner is None  # nobody else is told how many pictures there are
         return {
             "running": state.running and state.total > 0,
-            "done": state.done,
-            "total": state.total,
-            "problem": f"{problem}." if problem and owner is None else "",
+            "done": state.done if is_owner else 0,
+            "total": state.total if is_owner else 0,
+            "problem": f"{problem}." if problem and is_owner else "",
             "version": state.version,
         }
 
