@@ -46,6 +46,7 @@ TEXTS = (*(name for name, known in FIELDS.items() if known.is_words), "text", "o
 PROMPTS = ("prompt", "negative_prompt")
 MODES = ("tokens", "blend", "walk", "plane")  # of the tab that has several
 MARGINS = tuple(f"outpaint_{side}" for side in SIDES)  # outpaint's components
+CAME_FROM = ("template", "negative_template", "applied_styles")  # kept in a file; no form holds them
 RANDOM_SEED = -1
 OWN_VAE = ""  # the form's word for the model's own
 MODEL_FIELDS = (
@@ -189,7 +190,7 @@ def fields_of(
         value = getattr(reading if name in PROMPTS else request, name)
         if name == "outpaint":
             found |= dict(zip(MARGINS, getattr(request, name), strict=True))
-        elif value is not None and not field.is_picture:
+        elif value is not None and not field.is_picture and name not in CAME_FROM:
             found[name] = list(value) if isinstance(value, tuple) else value
     found["vae"] = request.vae or OWN_VAE
     if reading.has_random_seed:
