@@ -40,7 +40,7 @@ from .requests import (
 )
 from .schedulers import SCHEDULER_NAMES
 from .settings import Settings
-from .templates import StyleFile, read_styles
+from .templates import Style, StyleFile, delete_style, read_styles, save_style
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -86,6 +86,14 @@ class Studio(HubModels, LooksInside):
     def styles(self) -> StyleFile:
         """List the owner's styles, and what of their file cannot be read. Reads it each time."""
         return read_styles(self.settings.styles_file)
+
+    def save_style(self, style: Style, old_name: str = "") -> None:
+        """Write a style into the owner's file, in place of the one of its name or of `old_name`."""
+        save_style(self.settings.styles_file, style, old_name=old_name)
+
+    def delete_style(self, name: str) -> None:
+        """Take a style out of the owner's file. Raise ValueError if there is none of this name."""
+        delete_style(self.settings.styles_file, name)
 
     def picture_info(self, picture: "str | Path") -> PictureInfo:
         """Read all that a picture's file says, and what of it a request can take. ValueError: no picture."""

@@ -30,7 +30,7 @@ TOOLS = {"weights", "speed", "probes", "text"}
 FEATURES = {"generation", "interrogator", "training", "sweeps"}
 # What the page may read besides the studio it is given: no torch, none of our files on disk but pictures.
 PAGE_MAY = {"queue", "requests", "images", "metadata", "checkpoints", "expressions", "pictures", "failures"}
-PAGE_MAY |= {"history"}
+PAGE_MAY |= {"templates", "history"}
 # Jobs in a line: what a kind of job does comes as an argument.
 QUEUE_MAY = {"requests", "images", "metadata", "checkpoints"}
 HEAVY = {

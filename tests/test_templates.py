@@ -144,6 +144,8 @@ def test_hostile_templates_are_read_in_no_time(piece: str) -> None:
 def test_arithmetic_takes_no_choices() -> None:
     with pytest.raises(ValueError, match="must not hold choices"):
         BlendRequest(expression="cat", prompt="a {red|blue} {}")
+    with pytest.raises(ValueError, match="styles must be none here"):
+        BlendRequest(expression="cat", styles=("Oil",))
 
 
 @pytest.fixture

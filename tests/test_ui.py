@@ -127,6 +127,7 @@ def test_an_infotext_fills_the_form_and_names_what_is_not_here() -> None:
         "clip_skip": 2,
         "guidance_end": 1.0,
         "cache_interval": 1,
+        "styles": [],
         "vae": "",
     }
     assert len(remarks) == 1

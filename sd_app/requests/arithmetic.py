@@ -78,6 +78,8 @@ class ArithmeticRequest(Txt2ImgRequest):
                 f"prompt must hold {PLACE} once, where the words go, got {shown(self.prompt)}"
                 " (for instance: a drawing of {})"
             )
+        if self.styles:
+            raise ValueError(f"styles must be none here, got {shown(self.styles)} (put them into the prompt)")
         for name in ("prompt", "negative_prompt"):
             if holds_choices(getattr(self, name), name):
                 held = shown(getattr(self, name))

@@ -46,6 +46,7 @@ TEXTS = (*(name for name, known in FIELDS.items() if known.is_words), "text", "o
 PROMPTS = ("prompt", "negative_prompt")
 MODES = ("tokens", "blend", "walk", "plane")  # of the tab that has several
 MARGINS = tuple(f"outpaint_{side}" for side in SIDES)  # outpaint's components
+CAME_FROM = ("template", "negative_template", "applied_styles")  # kept in a file; no form holds them
 RANDOM_SEED = -1
 OWN_VAE = ""  # the form's word for the model's own
 MODEL_FIELDS = (
@@ -144,7 +145,7 @@ def _is_valid(name: str, value: object, request_type: type[Txt2ImgRequest]) -> b
         return isinstance(value, str) and len(value) <= MAX_PROMPT
     if name == "mode":
         return value in MODES
-    if value is None or isinstance(value, list | dict):
+    if value is None or isinstance(value, dict) or (isinstance(value, list) and name != "styles"):
         return False
     try:
         build_request({**_any_texts(request_type), **_any_pictures(request_type), name: value}, request_type)
@@ -189,8 +190,8 @@ def fields_of(
         value = getattr(reading if name in PROMPTS else request, name)
         if name == "outpaint":
             found |= dict(zip(MARGINS, getattr(request, name), strict=True))
-        elif value is not None and not field.is_picture:
-            found[name] = value
+        elif value is not None and not field.is_picture and name not in CAME_FROM:
+            found[name] = list(value) if isinstance(value, tuple) else value
     found["vae"] = request.vae or OWN_VAE
     if reading.has_random_seed:
         found["seed"] = RANDOM_SEED

@@ -38,6 +38,7 @@ from .making_job import MakingJob, Shown, summary_of, title_of
 from .result_values import ResultValue
 from .scripts import function_of
 from .studio_protocol import PageStudio
+from .style_picker import StylePicker
 from .tab_jobs import TabJobs
 from .toasts import refusal
 from .visitors import owner_of
@@ -64,6 +65,7 @@ class MakingTabEvents:
     result: gr.HTML
     drop: gr.File  # the place to drop a picture on
     again: gr.Button  # the button that takes the last seed
+    styles: StylePicker | None = None
     canvas: Canvas | None = None
     steps_run: gr.HTML | None = None  # the line that says how many steps strength leaves
 
@@ -82,6 +84,8 @@ class MakingTabEvents:
         if self.steps_run:
             wire_steps_run(self.form["num_inference_steps"], self.form["strength"], self.steps_run, demo)
         self._wire_tokens()
+        if self.styles:
+            self.styles.wire(self.form["prompt"], self.form["negative_prompt"], demo)
         self.addons.wire(self.form["prompt"], self.form["negative_prompt"], demo)
         self._wire_browser_state(demo, saved_results)
 

@@ -26,6 +26,7 @@ from .files import PictureFiles
 from .making_events import MakingTabEvents
 from .result import result_block
 from .studio_protocol import PageStudio
+from .style_picker import style_block
 
 
 def no_fields() -> Fields:
@@ -71,6 +72,7 @@ def build_making_tab(
                 canvas = canvas_block(tab.canvas, files, studio.settings.max_pixels)
                 start["strength"], steps_run = strength_block()
             generate, add, stop = generate_row()
+            styles = style_block(studio)
             addons = addon_block(studio)
             own = tab.own_fields()
             sizes = size_block(
@@ -88,9 +90,19 @@ def build_making_tab(
         studio=studio,
         queue=queue,
         files=files,
-        form={**prompts.fields, "model": picker, **start, **own, **sampling, **sizes, **advanced},
+        form={
+            **prompts.fields,
+            "model": picker,
+            "styles": styles.chosen,
+            **start,
+            **own,
+            **sampling,
+            **sizes,
+            **advanced,
+        },
         prompts=prompts,
         addons=addons,
+        styles=styles,
         generate=generate,
         add=add,
         stop=stop,
