@@ -3,7 +3,10 @@
 import multiprocessing
 import os
 import random
+import sqlite3
 import time
+from collections.abc import Callable
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -148,18 +151,43 @@ def test_killed_thirty_times_in_the_middle_nothing_is_lost_and_all_heals(tmp_pat
     before = sorted((outputs / name).read_bytes() for name in files_of(outputs))
     chance = random.Random(7)
     for _ in range(30):
-        heard, ready = os.pipe()
-        process = multiprocessing.get_context("fork").Process(
-            target=move_to_and_fro, args=(tmp_path, ready), daemon=True
-        )
-        process.start()
-        assert os.read(heard, 1) == b"."
-        time.sleep(chance.random() * 0.03)
-        process.kill()
-        process.join()
-        os.close(heard)
-        os.close(ready)
+        killed(move_to_and_fro, tmp_path, chance.random() * 0.03)
         check(tmp_path, before)
+
+
+def read_from_the_start(tmp_path: Path, ready: int) -> None:
+    os.write(ready, b".")
+    history_of(tmp_path).scan()
+    time.sleep(60)
+
+
+def test_killed_thirty_times_while_the_folder_is_read_the_index_stays_sound(tmp_path: Path) -> None:
+    for number in range(300):
+        put(tmp_path / "outputs", f"a/{number}.png", f"cat number {number}")
+    chance = random.Random(7)
+    for _ in range(30):
+        killed(read_from_the_start, tmp_path, chance.random() * 0.04)
+        history = history_of(tmp_path)
+        assert history.count("cat") == history.count() <= 300  # words and rows agree
+    history = history_of(tmp_path)
+    history.scan()
+    assert history.count("cat") == history.count() == 300
+    [path] = (tmp_path / "cache").rglob("index.sqlite")
+    with closing(sqlite3.connect(path)) as connection:
+        assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+
+
+def killed(act: Callable[[Path, int], None], tmp_path: Path, seconds: float) -> None:
+    """Run something in a process of its own, and end that at once so many seconds after it is ready."""
+    heard, ready = os.pipe()
+    process = multiprocessing.get_context("fork").Process(target=act, args=(tmp_path, ready), daemon=True)
+    process.start()
+    assert os.read(heard, 1) == b"."
+    time.sleep(seconds)
+    process.kill()
+    process.join()
+    os.close(heard)
+    os.close(ready)
 
 
 def check(tmp_path: Path, before: list[bytes]) -> None:
@@ -215,3 +243,49 @@ def test_undo_at_once_needs_no_scan(tmp_path: Path) -> None:
             history.put_back([name])
         with pytest.raises((LookupError, ValueError)):
             history.throw_away([name])
+
+
+DAY, TRASH = "2026-11-20", "trash/2026-11-20"
+
+
+@pytest.mark.parametrize(
+    ("was", "moved", "stays"),
+    [
+        (DAY, ["00001-7.png"], TRASH),  # thrown away, and killed before any companion
+        (DAY, ["00001-7.png", "00001-7-film.webp"], TRASH),  # after one of them
+        (TRASH, ["00001-7.png", "00001-7.txt"], DAY),  # on the way back
+    ],
+)
+def test_half_a_move_is_finished_where_the_picture_is(
+    tmp_path: Path, was: str, moved: list[str], stays: str
+) -> None:
+    outputs = tmp_path / "outputs"
+    with_companions(outputs)
+    if was == TRASH:
+        (outputs / "trash").mkdir()
+        (outputs / DAY).rename(outputs / TRASH)
+    to = TRASH if was == DAY else DAY
+    (outputs / to).mkdir(parents=True, exist_ok=True)
+    for name in moved:
+        (outputs / was / name).rename(outputs / to / name)
+    history_of(tmp_path).scan()
+    assert files_of(outputs) == {f"{stays}/{name}" for name in ("00001-7.png", *BESIDE)}
+
+
+def test_a_picture_linked_to_the_trash_and_not_gone_yet_stays(tmp_path: Path) -> None:
+    outputs = tmp_path / "outputs"
+    with_companions(outputs)
+    (outputs / TRASH).mkdir(parents=True)
+    (outputs / TRASH / "00001-7.png").hardlink_to(outputs / DAY / "00001-7.png")
+    history_of(tmp_path).scan()
+    assert files_of(outputs) == {f"{DAY}/{name}" for name in ("00001-7.png", *BESIDE)}
+
+
+def test_a_text_beside_two_pictures_of_one_name_goes_with_neither(tmp_path: Path) -> None:
+    put(tmp_path / "outputs", "a/cat.png")
+    put(tmp_path / "outputs", "a/cat.jpg.png").rename(tmp_path / "outputs/a/cat.webp")
+    (tmp_path / "outputs/a/cat.txt").write_text("whose is it?")
+    history = history_of(tmp_path)
+    history.scan()
+    history.throw_away(["a/cat.png"])
+    assert (tmp_path / "outputs/a/cat.txt").exists()
