@@ -17,6 +17,8 @@ CHANGING = {
     "MergePlan",
     "Pipeline",
     "PictureAlone",
+    "Progress",
+    "Coming",
 }
 BY_PLACE = {"RunOptions", "InfotextKey", "Maybe", "Swept", "_Layout"}  # of few fields that nobody mixes up
 

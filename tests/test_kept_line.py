@@ -127,6 +127,23 @@ def test_pictures_are_kept_by_their_content_to_the_bit_and_swept_when_nobody_nee
     assert list(pictures.iterdir()) == []
 
 
+def test_a_job_on_its_way_keeps_its_picture_when_another_that_has_the_same_one_ends(tmp_path: Path) -> None:
+    queue = paused(tmp_path)
+    kept = queue._kept
+    assert kept
+    request = Img2ImgRequest(prompt="a", init_image=RED)
+    first = queue.submit("me", "Img2ImgRequest", request)
+    second, third = (kept.storable(request) for _ in range(2))  # as submit begins, in other threads
+    queue.stop("me", job_id=first.id)
+    assert Path(second.init_image).is_file()
+    kept.arrived(second)  # it was refused
+    queue.stop("me", job_id=queue.submit("me", "Img2ImgRequest", request).id)
+    assert Path(third.init_image).is_file()
+    kept.arrived(third)
+    queue.stop("me", job_id=queue.submit("me", "Img2ImgRequest", request).id)
+    assert not Path(third.init_image).exists()
+
+
 def test_a_picture_drawn_from_a_kept_file_is_the_same(random_studio: Studio, tmp_path: Path) -> None:
     pixels = np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)
     asked = Img2ImgRequest(prompt="a", init_image=Image.fromarray(pixels), seed=1, strength=0.5)

@@ -24,7 +24,7 @@ _INSERT = (
 )
 
 
-@dataclass
+@dataclass(kw_only=True)
 class Progress:
     """How far a scan is: files to be read in the folders seen so far, and those that were."""
 

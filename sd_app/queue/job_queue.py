@@ -10,7 +10,7 @@ from ..requests import Cancelled, Step
 from . import order
 from .holds import Holds
 from .jobs import DONE, FAILED, RUNNING, STOPPED, WAITING, Job, JobNow, Kind, Listener, Request
-from .kept_line import KeptLine, pictures_of
+from .kept_line import KeptLine, arriving, pictures_of
 from .limits import OWNER, Limits
 
 PULSE_SECONDS = 0.5  # the longest silence of a follower, so that it can notice that nobody listens
@@ -81,7 +81,7 @@ class JobQueue:
             keep=keep,
             work=work,
         )
-        with self._changed:
+        with self._changed, arriving(self._kept, job.request):
             self._limits.check(self._line, job)
             self._line.insert(order.place_for(self._line, self._running, job), job)
             self._tell_line()

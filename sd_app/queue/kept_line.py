@@ -2,15 +2,17 @@
 
 import logging
 import secrets
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from ..requests import MAX_RANDOM_SEED, Txt2ImgRequest
 from .jobs import DONE, FAILED, RUNNING, STOPPED, Job, Kind, Request
 from .recovery import finished, left_to_make, newest
-from .store import JobStore
+from .store import Coming, JobStore
 from .stored import StoredJob, request_of, request_values, with_kept_pictures
 
 TWICE = "the app ended twice while this job ran, so it is not begun again (ask for it again)"
@@ -25,6 +27,7 @@ class KeptLine:
         self._outputs_dir = outputs_dir.resolve()
         self._store = JobStore(self._outputs_dir)
         self._written: list[StoredJob] = []
+        self._coming: dict[int, tuple[Request, Coming]] = {}  # by the identity of the request
 
     @property
     def note(self) -> str:
@@ -42,11 +45,26 @@ class KeptLine:
         changed: dict[str, Any] = {}
         if isinstance(request, Txt2ImgRequest) and request.seed is None:
             changed["seed"] = secrets.randbelow(MAX_RANDOM_SEED - request.num_images + 2)
+        coming = self._store.expect()
         try:
-            changed |= with_kept_pictures(request, self._store.keep_picture)
+            changed |= with_kept_pictures(request, partial(self._store.keep_picture, coming))
         except OSError as error:  # it runs all the same, but is not there after a restart
             log.warning("A picture is not kept for the next start: %s", error.strerror or error)
-        return replace(request, **changed) if changed else request
+        except BaseException:
+            self._store.arrived(coming)
+            raise
+        kept = replace(request, **changed) if changed else request
+        if coming.names:
+            self._coming[id(kept)] = (kept, coming)
+        else:
+            self._store.arrived(coming)
+        return kept
+
+    def arrived(self, request: Request) -> None:
+        """From here on the line says whether what `storable` returned needs its pictures."""
+        _, coming = self._coming.pop(id(request), (None, None))
+        if coming:
+            self._store.arrived(coming)
 
     def write(self, jobs: Sequence[Job]) -> None:
         """Write down the jobs that are to be kept."""
@@ -119,6 +137,16 @@ class KeptLine:
         if job.request is None:
             _cut_off(job, len(earlier) + getattr(request, "num_pictures", 0))
         return job
+
+
+@contextmanager
+def arriving(kept: KeptLine | None, request: Request) -> Iterator[None]:
+    """While a request that was made storable is put into the line, or refused there."""
+    try:
+        yield
+    finally:
+        if kept is not None:
+            kept.arrived(request)
 
 
 def _cut_off(job: Job, total: int) -> None:

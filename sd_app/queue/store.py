@@ -10,9 +10,10 @@ import logging
 import os
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
-from dataclasses import asdict
+from dataclasses import asdict, dataclass, field
 from io import BytesIO
 from pathlib import Path
+from threading import Lock
 from typing import IO, Any
 
 from PIL import Image
@@ -23,6 +24,13 @@ VERSION = 1
 FOLDER = ".queue"
 
 log = logging.getLogger(__name__)
+
+
+@dataclass(kw_only=True)
+class Coming:
+    """The names of the pictures of one job that is on its way into the line. It may be refused there."""
+
+    names: set[str] = field(default_factory=set)
 
 
 class JobStore:
@@ -36,6 +44,8 @@ class JobStore:
         self._unkept_note = ""  # why the line is not kept
         self._file = self.folder / "jobs.json"
         self._lock: IO[str] | None = None
+        self._coming: list[Coming] = []  # whose pictures another job's end leaves
+        self._pictures_lock = Lock()
 
     def open(self) -> list[StoredJob]:
         """Take the folder, and return what was kept in it. What cannot be read is set aside."""
@@ -80,7 +90,19 @@ class JobStore:
         except OSError as error:
             self._unkept_note = _not_kept(error.strerror or str(error))
 
-    def keep_picture(self, picture: Image.Image | str | Path) -> Path:
+    def expect(self) -> Coming:
+        """Begin to keep the pictures of a job that is to come."""
+        coming = Coming()
+        with self._pictures_lock:
+            self._coming.append(coming)
+        return coming
+
+    def arrived(self, coming: Coming) -> None:
+        """From here on the line says who needs the pictures of a job."""
+        with self._pictures_lock:
+            self._coming = [one for one in self._coming if one is not coming]
+
+    def keep_picture(self, coming: Coming, picture: Image.Image | str | Path) -> Path:
         """Keep a picture, or a file of one as it is; return where. Raise OSError if that fails."""
         if isinstance(picture, Image.Image):
             buffer = BytesIO()
@@ -89,17 +111,24 @@ class JobStore:
         else:
             data, ending = Path(picture).read_bytes(), Path(picture).suffix.lower()[:5]
         path = self.pictures / f"{hashlib.sha256(data).hexdigest()}{ending}"
+        with self._pictures_lock:
+            coming.names.add(self._name(path))
         if not path.is_file():
             write_whole(path, data)
         return path
 
     def sweep(self, jobs: Iterable[StoredJob]) -> None:
         """Delete the pictures that no job needs."""
-        needed = set().union(*(pictures_in(job.request) for job in jobs))
-        with suppress(OSError):
+        with self._pictures_lock, suppress(OSError):
+            needed = set().union(
+                *(pictures_in(job.request) for job in jobs), *(c.names for c in self._coming)
+            )
             for path in self.pictures.iterdir():
-                if path.relative_to(self.folder).as_posix() not in needed:
+                if self._name(path) not in needed:
                     path.unlink(missing_ok=True)
+
+    def _name(self, path: Path) -> str:
+        return path.relative_to(self.folder).as_posix()
 
     def _read(self) -> list[StoredJob]:
         try:
