@@ -19,6 +19,8 @@ CHANGING = {
     "PictureAlone",
     "Progress",
     "Coming",
+    "_Folder",
+    "_Found",
 }
 BY_PLACE = {"RunOptions", "InfotextKey", "Maybe", "Swept", "_Layout"}  # of few fields that nobody mixes up
 

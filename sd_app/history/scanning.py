@@ -34,14 +34,14 @@ class Progress:
     gone: dict[str, tuple[int, int]] = field(default_factory=dict)  # marked pictures: bytes and time
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class _File:
     name: str
     size: int
     mtime_ns: int
 
 
-@dataclass
+@dataclass(kw_only=True)
 class _Folder:
     """A folder as it is on disk: its pictures, and what stands with each of them."""
 
@@ -125,7 +125,7 @@ def _list(outputs_dir: Path, name: str, mtime_ns: int) -> _Folder | None:
         stem = one.rpartition(".")[0]
         for key in {stem, stem.rpartition("-")[0]}:
             stems.setdefault(key, set()).add(one)
-    folder = _Folder(name, mtime_ns, names)
+    folder = _Folder(name=name, mtime_ns=mtime_ns, names=names)
     for one, entry in found.items():
         if not is_picture_name(one) or picture_of_companion(one, names):
             continue
@@ -136,7 +136,7 @@ def _list(outputs_dir: Path, name: str, mtime_ns: int) -> _Folder | None:
         except OSError:
             continue
         path = f"{name}/{one}" if name else one
-        folder.files[path] = _File(path, status.st_size, status.st_mtime_ns)
+        folder.files[path] = _File(name=path, size=status.st_size, mtime_ns=status.st_mtime_ns)
         beside[path] = companions_of(one, stems.get(one.rpartition(".")[0], set()))
     folder.companions = {path: json.dumps(names) for path, names in beside.items()}
     return folder
