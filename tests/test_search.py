@@ -237,3 +237,14 @@ def prompts(studio) -> list[str]:
         for mode in ("best", "deep", "negative")
     ]
     return [studio.interrogate(request).prompt for request in requests]
+
+
+def test_everything_is_better_than_nothing_and_nothing_is_better_than_nothing() -> None:
+    nothing, low, high = (Chain(base="", cosines=(cosine,)) for cosine in (None, 0.1, 0.3))
+    assert [search.is_better(a, b) for a, b in ((nothing, nothing), (nothing, low), (low, nothing))] == [
+        False,
+        False,
+        True,
+    ]
+    assert [search.is_better(high, low, sign) for sign in (1, -1)] == [True, False]
+    assert not search.is_better(low, low)

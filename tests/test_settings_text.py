@@ -88,6 +88,14 @@ def test_the_words_of_a_prompt_stay_as_they_are(words: str) -> None:
     assert (info.prompt, info.negative_prompt, info.fields) == (words, words, EXPECTED)
 
 
+def test_a_line_of_settings_needs_one_that_every_program_writes_and_a_place_within_a_line_needs_two() -> None:
+    for settings in ("Steps: 20, Foo: 1, Bar: 2", "Steps: 20, Sampler: DDIM, Foo: 1"):
+        info = parse_infotext(f"a cat\n{settings}")
+        assert (info.prompt, len(info.fields), info.fields["Steps"]) == ("a cat", 3, "20")
+    assert parse_infotext("a cat Steps: 20, Foo: 1, Bar: 2").fields == {}
+    assert len(parse_infotext("a cat Steps: 20, Sampler: DDIM, Foo: 1").fields) == 3
+
+
 def test_numbers_are_read_as_people_write_them() -> None:
     text = "a\nSteps: 20.0, Sampler: DDIM, CFG scale: 7,5, Seed: 42.0, Width: 512, Height: 768"
     reading = read_parameters(f"{text}, Denoising strength: 0,4", Img2ImgRequest, init_image=PICTURE)

@@ -189,12 +189,17 @@ def _agreement(look: Look, found: FoundWords) -> Agreement | None:
     return agreement(effects_of(look), attention_words(look.recording, found))
 
 
+def brightest(view: AttentionWords) -> float:
+    """Return what is shown brightest: the largest share of a word, of marks where there are no words."""
+    of_text = [number for number, kind in enumerate(view.kinds) if kind == TEXT]
+    return float(view.maps[of_text or slice(None)].max())
+
+
 def attention_sheet(look: Look, view: AttentionWords) -> Image.Image:
     """Draw every word's map beside the picture, marks and padding too; all words have one scale."""
     picture = look.recording.decoded
     size = tile_size(picture)
-    of_text = [number for number, kind in enumerate(view.kinds) if kind == TEXT]
-    limit = float(view.maps[of_text or slice(None)].max())
+    limit = brightest(view)
     tiles = [("the picture", shown(picture, size))]
     for label, values, share in zip(view.labels, view.maps, view.shares, strict=True):
         tiles.append((f"{label}: {100 * share:.1f} %", heat(values, limit, size)))

@@ -137,24 +137,29 @@ def _measure_ceiling(judge: Judge, pipeline: StableDiffusionPipeline, pictures: 
     for start in tqdm(range(0, ROUND_TRIPS, BATCH), "VAE round trip"):
         images = networks.to_unit(pictures.pixels[start : start + BATCH])
         decoded = pipeline.vae.decode(pipeline.vae.encode(images).latent_dist.mean).sample.clamp(-1, 1)
-        errors += (decoded - images).square().mean((1, 2, 3)).tolist()
+        errors += squared_errors(decoded, images)
         bytes_ = ((decoded + 1) * 127.5).round().byte().permute(0, 2, 3, 1).numpy()
         returned += [Image.fromarray(pixels) for pixels in bytes_]
     seen_returned = _read_all(judge, returned)
-    psnr = {"all": _psnr(errors)}
+    found = {"all": psnr(errors)}
     for style in world.STYLES:
-        psnr[style] = _psnr([e for e, scene in zip(errors, scenes, strict=False) if scene.style == style])
+        found[style] = psnr([e for e, scene in zip(errors, scenes, strict=False) if scene.style == style])
     flat = [k for k, scene in enumerate(scenes) if scene.style == "flat"]
     kept = [k for k in flat if k < ROUND_TRIPS]
     return {
         "judge on true pictures": score(scenes, seen),
         "judge on true flat pictures": score([scenes[k] for k in flat], [seen[k] for k in flat]),
         "judge on flat VAE round trips": score([scenes[k] for k in kept], [seen_returned[k] for k in kept]),
-        "VAE PSNR": psnr,
+        "VAE PSNR": found,
     }
 
 
-def _psnr(errors: list[float]) -> float:
+def squared_errors(decoded: torch.Tensor, images: torch.Tensor) -> list[float]:
+    """Return each picture's mean squared error; pictures (N, 3, h, w) in [-1, 1]."""
+    return (decoded - images).square().mean((1, 2, 3)).tolist()
+
+
+def psnr(errors: list[float]) -> float:
     """PSNR in dB of the mean squared error over all pictures (stricter than the mean of their PSNRs)."""
     return round(float(10 * np.log10(4 / np.mean(errors))), 2)
 

@@ -177,6 +177,11 @@ def bad_folder(models_dir: Path, name: str, config: dict[str, object] | str) -> 
         ("wide-folder", {"latent_channels": "\ud800"}, "its latents have  channels"),
         ("five-folder", {"block_out_channels": 5}, "config.json has block_out_channels that are not numbers"),
         ("huge-folder", {"block_out_channels": [10**9] * 4}, "channels that are not numbers from 1 to 8192"),
+        (
+            "narrow-folder",  # 1 is a number of channels: it fails later
+            {"block_out_channels": [1] * 4, "norm_num_groups": 1},
+            "^(?!.*numbers from 1).*VAE",
+        ),
         ("types-folder", {"down_block_types": ["\ud800"] * 4}, "down_block_types differ from a Stable"),
         ("group-folder", {"norm_num_groups": 0}, "its norm_num_groups must be a whole number from 1"),
         ("layer-folder", {"layers_per_block": 1e999}, "its layers_per_block must be a whole number"),

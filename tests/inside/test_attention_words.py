@@ -14,6 +14,7 @@ from sd_app.inside.attention_words import (
 )
 from sd_app.inside.prompt_words import words_in
 from sd_app.inside.word_effects import word_effects
+from sd_app.inside.word_panels import brightest
 from tests.inside.test_word_effects import ALONE, look_at, with_addons  # noqa: F401 - a fixture
 
 ATTENTION = {"attention": True}
@@ -140,3 +141,15 @@ def test_the_rank_correlation_is_of_orders_alone():
     assert rank_correlation(a, a**2) == pytest.approx(1)
     assert rank_correlation(a, -a) == pytest.approx(-1)
     assert np.isnan(rank_correlation(a[:2], a[:2]))
+
+
+def test_the_scale_is_that_of_the_texts_words_and_of_the_marks_where_there_is_no_text(with_addons):  # noqa: F811
+    recording = look_at(with_addons, ALONE, **ATTENTION).recording
+    view = attention_words(recording)
+    marks = [number for number, kind in enumerate(view.kinds) if kind != "text"]
+    words = [number for number, kind in enumerate(view.kinds) if kind == "text"]
+    maps = view.maps.copy()
+    maps[marks[0], 0, 0] = maps.max() + 1  # the start mark has most of the attention
+    assert brightest(replace(view, maps=maps)) == pytest.approx(maps[words].max())
+    bare = replace(view, maps=maps, kinds=("start",) * len(view.kinds))
+    assert brightest(bare) == pytest.approx(maps.max())

@@ -215,3 +215,17 @@ def test_large_maps_are_sent_with_places_averaged_and_small_ones_as_they_are(
     small = on_page(replace(effects, by_call=tall))
     assert small.maps.shape == (len(effects.words), 64, 32)
     assert small.totals == pytest.approx(effects.totals, rel=1e-4)
+
+
+def test_the_panels_that_take_as_long_as_pictures_do_say_so() -> None:
+    """Others answer from the recording alone."""
+    assert {panel.name for panel in PANELS if panel.makes_pictures} == {
+        "steps",
+        "poke",
+        "without",
+        "kept",
+        "sweep",
+        "cuts",
+        "parting",
+        "encoder",
+    }

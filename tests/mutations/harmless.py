@@ -9,4 +9,12 @@ HARMLESS: dict[str, str] = {
     ' else () => channels = unet["conv_in.weight"].shape[1: 3] if "conv_in.weight" in unet else ()': (
         "Only the first of them is read."
     ),
+    "sd_app/generation/blend.py: request = requests[0] => request = requests[ -1]": (
+        "The pictures of a blend have one prompt: what would give each its own is refused."
+    ),
+    "sd_app/addons/word_files.py:   @lru_cache(maxsize=8) => ": "What is remembered is what is read again.",
+    "sd_app/inside/again.py: for label, request, picture in zip(labels, requests, pictures, strict=True) =>"
+    " for label, request, picture in zip(labels, requests, pictures, strict=False)": (
+        "Each request gives one picture and has one label."
+    ),
 }
