@@ -3,7 +3,6 @@
 import gc
 import json
 import os
-import re
 import shutil
 from collections import Counter
 from collections.abc import Iterator
@@ -25,26 +24,22 @@ if "PYTEST_XDIST_WORKER" in os.environ:  # two processes that want all cores eac
 from sd_app import Settings, Studio, catalog
 from sd_app.settings import EMBEDDED_DIR
 
-BROWSER = "tests/browser/"
-SECOND_BROWSER = re.compile(r"test_(?:im|in|keyboard|tabs)")  # about half of the browser's time
+BROWSER = "tests/browser"
 
 
 def unit_of(nodeid: str) -> str:
-    """Return what a test shares a process with: its file, or half of the files of a browser.
+    """Return what a test shares a process with: its file, or all files of a browser.
 
-    A page's tests wait half of the time, and each half starts an app and a browser of its own.
+    A page keeps a core busy, its app another: two at once only wait for each other.
     """
-    if nodeid.startswith(BROWSER):
-        name = nodeid.removeprefix(BROWSER)
-        return f"{BROWSER}{'second' if SECOND_BROWSER.match(name) else 'first'}"
-    return nodeid.partition("::")[0]
+    return BROWSER if nodeid.startswith(f"{BROWSER}/") else nodeid.partition("::")[0]
 
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Begin with the browser's, which last longest, then the files of many tests: both cores end together."""
     counts = Counter(unit_of(item.nodeid) for item in items)
-    items.sort(key=lambda item: (not unit_of(item.nodeid).startswith(BROWSER), -counts[unit_of(item.nodeid)]))
+    items.sort(key=lambda item: (unit_of(item.nodeid) != BROWSER, -counts[unit_of(item.nodeid)]))
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LoadFileScheduling:
