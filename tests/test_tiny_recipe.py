@@ -76,5 +76,5 @@ def test_the_judge_begins_with_the_weights_of_its_seed_and_its_loss_falls_on_its
     with torch.no_grad():
         for parameter in stage.modules["judge"].parameters():
             if parameter.grad is not None:
-                parameter -= 0.02 * parameter.grad / parameter.grad.norm().clamp(min=1e-3)
+                parameter.sub_(0.02 * parameter.grad / parameter.grad.norm().clamp(min=1e-3))
     assert stage.loss(np.random.default_rng(1), 0.0)[0] < total
