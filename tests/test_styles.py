@@ -81,7 +81,7 @@ def test_saving_and_deleting_leaves_every_other_line_as_it_is(path: Path) -> Non
     assert path.read_bytes().decode() == (GOOD + BROKEN).replace("Evening, warm light,\r\n", "")
     with pytest.raises(ValueError, match="there is no style New, one"):
         delete_style(path, "New, one")
-    with pytest.raises(ValueError, match="name must be some words"):
+    with pytest.raises(ValueError, match="the style has no name"):
         save_style(path, Style(name=" "))
 
 

@@ -278,7 +278,7 @@ class Parser:
                 return
             remedy = "close it" if self.text[at] == '"' else "put anything that is not a plain word in quotes"
             if self.text[at] in "|$":  # alternatives in braces, as other programs have them
-                remedy = r"[a|b] takes turns, and \{ is a plain brace"
+                remedy = r"close the brace for a choice, {a|b}; [a|b] takes turns, and \{ is a plain brace"
             raise self.error(at, f"must not have {self.text[at]!r} in an expression", remedy)
         kind = match.lastgroup
         assert kind is not None

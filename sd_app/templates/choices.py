@@ -34,6 +34,7 @@ _COUNT = re.compile(
     r"\s*~?\s*(?P<low>\d{1,4})?(?P<dash>-)?(?P<high>\d{1,4})?\$\$(?:(?P<between>[^$|{}]*)\$\$)?"
 )
 _WEIGHT = re.compile(r"\s*(?P<weight>\d+\.?\d*|\.\d+)::")
+_NO_WEIGHT = re.compile(r"\s*[-+]?[\d.,eE%]*::")  # what was meant as one
 _OTHER_SAMPLERS = re.compile(r"\s*[@!]")
 
 
@@ -151,6 +152,9 @@ class _Template:
         high = low if not count["dash"] else int(count["high"]) if count["high"] else None
         if high is not None and high < low:
             raise self._error(brace, f"must choose from fewer to more, got {low}-{high}", f"{high}-{low}")
+        if low > len(options) and not _lone_wildcard(options):
+            rule = f"must choose at most as many as there are, {len(options)}, got {low}"
+            raise self._error(brace, rule, "add options, or choose fewer")
         between = ", " if count["between"] is None else count["between"]
         return Choice(options=options, low=low, high=high, between=between)
 
@@ -160,6 +164,8 @@ class _Template:
             weight, start = float(written["weight"]), written.end()
             if not isfinite(weight):
                 raise self._error(start, "must have finite weights", "use a smaller one")
+        elif _NO_WEIGHT.match(self._text, start, end):
+            raise self._error(start, "must have a number of 0 or more before ::", r"as in {0.5::a|b}")
         return Option(pieces=self.pieces(start, end, depth + 1), weight=weight)
 
     def _error(self, position: int, rule: str, remedy: str) -> ExpressionError:
@@ -215,6 +221,14 @@ def _quoted(text: str) -> list[bool]:
                 marks[stack[-1] : part.start()] = [True] * (part.start() - stack[-1])
             stack[-1] = -1 if stack[-1] >= 0 else part.start()
     return marks
+
+
+def _lone_wildcard(options: Sequence[Option]) -> Wildcard | None:
+    """Return the wildcard that is all there is to choose from: then its lines are."""
+    match options:
+        case (Option(pieces=(Wildcard() as wildcard,)),):
+            return wildcard
+    return None
 
 
 # -- drawing
@@ -276,7 +290,12 @@ class Draw:
             (one,) = self._pick([option.weight for option in options], 1)
             return self.text(options[one].pieces, depth + 1)
         possible = sum(option.weight > 0 for option in options)
-        low = min(choice.low, possible)
+        low = choice.low
+        if low > possible:
+            raise ValueError(
+                f"{self._name} must choose at most as many as there are, {possible}, got {low} (add lines or"
+                " options, or choose fewer)"
+            )
         high = possible if choice.high is None else min(choice.high, possible)
         count = low + int(self._random.random() * (high - low + 1))
         chosen = self._pick([option.weight for option in options], count)
@@ -285,12 +304,10 @@ class Draw:
 
     def _options(self, choice: Choice) -> Sequence[Option]:
         """Return a choice's options; those of a lone wildcard of which several are chosen are its lines."""
-        match choice.options:
-            case (Option(pieces=(Wildcard(name=name),)),) if choice.between is not None:
-                return [
-                    Option(pieces=self._parsed(line, name), weight=line.weight) for line in self._lines(name)
-                ]
-        return choice.options
+        if choice.between is None or not (wildcard := _lone_wildcard(choice.options)):
+            return choice.options
+        name = wildcard.name
+        return [Option(pieces=self._parsed(line, name), weight=line.weight) for line in self._lines(name)]
 
     def _pick(self, weights: Sequence[float], count: int) -> list[int]:
         """Return `count` different places, each drawn by the weights of those that are left."""

@@ -75,11 +75,13 @@ def save_style(path: Path, style: Style, *, old_name: str = "") -> None:
     All other lines stay as they are, those too that cannot be read. Raise ValueError for a style that no file
     may hold, OSError if it cannot be written.
     """
-    check_text("name", style.name, MAX_NAME)
-    if not style.name.strip() or style.name != style.name.strip():
-        raise ValueError("name must be some words without spaces around them, so that it can be chosen")
+    if not style.name.strip():
+        raise ValueError("the style has no name (write one, by which it is chosen)")
+    check_text("the style's name", style.name, MAX_NAME)
+    if style.name != style.name.strip():
+        raise ValueError("the style's name must not begin or end with a space (remove it)")
     for field in ("prompt", "negative_prompt"):
-        check_text(field, getattr(style, field), MAX_STYLE)
+        check_text(f"the style's {field.replace('_', ' ')}", getattr(style, field), MAX_STYLE)
     _rewrite(path, {style.name, *filter(None, [old_name])}, style)
 
 
