@@ -20,6 +20,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from itertools import groupby
 from pathlib import Path
 from threading import Event, Thread
 from typing import Any
@@ -229,8 +230,14 @@ class Soak:
                 self.faults.append(f"{name} grew from {one:.0f} to {other:.0f}")
         return (
             f"after {warm:.0f} s: memory {resident[0] / 1e6:.0f} -> {resident[1] / 1e6:.0f} MB,"
-            f" files {files[0]:.0f} -> {files[1]:.0f}, threads {threads[0]:.0f} -> {threads[1]:.0f}"
+            f" files {files[0]:.0f} -> {files[1]:.0f}, threads {threads[0]:.0f} -> {threads[1]:.0f}\n"
+            f"memory minute by minute: {', '.join(self._by_minute())} MB"
         )
+
+    def _by_minute(self) -> Iterator[str]:
+        """Yield what was held in each minute, in the median: a plateau and a leak look different."""
+        for _, samples in groupby(self.samples, lambda sample: sample.seconds // 60):
+            yield f"{statistics.median(sample.resident for sample in samples) / 1e6:.0f}"
 
 
 def questions(folder: Path) -> Iterator[Question]:

@@ -11,17 +11,21 @@ from ..requests import KeptRecording, Txt2ImgRequest
 from .recording import Recording
 from .recording_file import load_recording, read_about, save_recording
 
-MAX_MEMORY = 256 * 2**20  # bytes: some 800 pictures of the embedded model, 50 of SD 1.5, 8 of SDXL
+MAX_MEMORY = 256 * 2**20  # bytes: 50 pictures of SD 1.5, 8 of SDXL
+MOST_RECENT = 200  # pictures: as many as the page can ask for, some 60 MB of the embedded model
 MAX_DISK = 2 * 10**9  # bytes of all recordings that are kept
 FOLDER = "recordings"  # in cache_dir
 SUFFIX = ".safetensors"
 
 
 class RecentRecordings:
-    """The recordings of the pictures made last, within so many bytes. Safe to use from several threads."""
+    """The recordings of the pictures made last, at most so many, within so many bytes.
 
-    def __init__(self, max_bytes: int = MAX_MEMORY) -> None:
-        self._max_bytes = max_bytes
+    Safe to use from several threads.
+    """
+
+    def __init__(self, max_bytes: int = MAX_MEMORY, most: int = MOST_RECENT) -> None:
+        self._max_bytes, self._most = max_bytes, most
         self._lock = threading.Lock()
         self._numbers = count()
         self._known: OrderedDict[int, tuple[Recording, int]] = OrderedDict()
@@ -33,7 +37,7 @@ class RecentRecordings:
         with self._lock:
             self._known[next(self._numbers)] = recording, size
             self.size_bytes += size
-            while self.size_bytes > self._max_bytes:
+            while self.size_bytes > self._max_bytes or len(self._known) > self._most:
                 _, (_, gone) = self._known.popitem(last=False)
                 self.size_bytes -= gone
 

@@ -247,6 +247,10 @@ def test_films_take_no_more_memory_than_they_may(studio):
     assert recent.size_bytes == 3 * recording.num_bytes
     assert recent.find(replace(recording.request, seed=1)) is None
     assert recent.find(replace(recording.request, seed=4)) is not None
+    few = RecentRecordings(most=2)
+    for _ in range(5):
+        few.add(recording)
+    assert (len(few), few.size_bytes) == (2, 2 * recording.num_bytes)
     RecentRecordings(max_bytes=1).add(recording)  # one that is too large alone is let go
 
 

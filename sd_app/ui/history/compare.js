@@ -1,6 +1,6 @@
 // Two pictures, one over the other with a slider between them, and the parameters that differ.
 import { isSmall, tableRow } from "../shared/dom.js";
-import { fileUrl } from "./ask.js";
+import { fileUrl } from "../shared/post.js";
 
 export class Compare {
   constructor(root) {
@@ -26,7 +26,10 @@ export class Compare {
       ["second", second],
     ]) {
       const image = this.stack.querySelector(`.compare-${name}`);
-      Object.assign(image, { src: fileUrl(one.shown ?? one.image.file), alt: one.prompt || one.title });
+      Object.assign(image, {
+        src: fileUrl((one.shown ?? one.image.file).path),
+        alt: one.prompt || one.title,
+      });
       image.classList.toggle("crisp", isSmall(one.width, one.height));
     }
     const [width, height] =

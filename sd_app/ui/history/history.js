@@ -1,7 +1,8 @@
 // The tab "History" (see tab.py): a search, the pictures it finds, and what is done with them.
 import { button, drawMessage, setPressed } from "../shared/dom.js";
+import { fileUrl } from "../shared/post.js";
 import { openTabs } from "../shared/send_to.js";
-import { ask, fileUrl } from "./ask.js";
+import { ask } from "./ask.js";
 import { Compare } from "./compare.js";
 import { Grid } from "./grid.js";
 import { Viewer } from "./viewer.js";
@@ -221,7 +222,7 @@ class History {
     this.note("Preparing the ZIP file…");
     try {
       const { file, name, count } = await ask("export", { names });
-      const link = Object.assign(document.createElement("a"), { href: fileUrl(file), download: name });
+      const link = Object.assign(document.createElement("a"), { href: fileUrl(file.path), download: name });
       link.click();
       this.note(`${count} picture${count === 1 ? "" : "s"} in ${name}, with a table of their parameters.`);
     } catch (error) {

@@ -1,7 +1,8 @@
 // One picture of the history, with all that its file says, and what can be done with it.
 import { button, drawMessage, node, setPressed } from "../shared/dom.js";
 import { fit } from "../shared/fit.js";
-import { ask, fileUrl } from "./ask.js";
+import { fileUrl } from "../shared/post.js";
+import { ask } from "./ask.js";
 import { markOfKey } from "./words.js";
 
 const LABELS = {
@@ -60,7 +61,10 @@ export class Viewer {
     this.show(one.shown ?? one.image.file, one.prompt || one.title);
     this.drawMark();
     this.drawFacts(one);
-    Object.assign(this.find(".viewer-download"), { href: fileUrl(one.image.file), download: one.image.name });
+    Object.assign(this.find(".viewer-download"), {
+      href: fileUrl(one.image.file.path),
+      download: one.image.name,
+    });
     const hasParameters = Boolean(one.infotext);
     this.find('[data-view="reuse"]').disabled = !hasParameters || !one.kind;
     this.find('[data-view="look"]').disabled = !hasParameters;
@@ -74,7 +78,7 @@ export class Viewer {
   }
 
   show(file, alt) {
-    Object.assign(this.find(".viewer-picture"), { src: fileUrl(file), alt });
+    Object.assign(this.find(".viewer-picture"), { src: fileUrl(file.path), alt });
   }
 
   fit() {
@@ -115,7 +119,7 @@ export class Viewer {
     const made = whole.map(({ label, file }) => {
       const text = LABELS[label] ?? label;
       if (DRAWN.test(file.path)) return button(text, () => this.show(file, text));
-      return Object.assign(node("a", "", text), { href: fileUrl(file), download: file.orig_name ?? "" });
+      return Object.assign(node("a", "", text), { href: fileUrl(file.path), download: file.orig_name ?? "" });
     });
     this.find(".viewer-beside").replaceChildren(...(one.views.length ? made : []));
   }

@@ -1,27 +1,17 @@
-// Ask an open recording something (see routes.py): small JSON there and back.
+// Ask an open recording something (see routes.py).
+import { post as postTo } from "../shared/post.js";
 
 const PAUSE = 60; // milliseconds between two looks at what is being worked on
-const UNHEARD = "The studio does not answer. Is it still running?";
 
 export class Gone extends Error {} // the key opens nothing any more
 export class Stopped extends Error {}
 
 async function post(name, body) {
-  let response;
-  try {
-    response = await fetch(new URL(`inside/${name}`, document.baseURI), {
-      method: "POST",
-      headers: { "Content-Type": "application/json" },
-      body: JSON.stringify(body),
-    });
-  } catch {
-    throw new Error(UNHEARD);
-  }
-  const answer = await response.json().catch(() => ({ error: UNHEARD }));
-  if (response.ok) return answer;
+  const [ok, answer] = await postTo(`inside/${name}`, body);
+  if (ok) return answer;
   if (answer.gone) throw new Gone(answer.error);
   if (answer.stopped) throw new Stopped(answer.error);
-  throw new Error(answer.error ?? UNHEARD);
+  throw new Error(answer.error);
 }
 
 // Return {numbers, pictures}: arrays as {shape, data}, pictures as addresses. onProgress({text, fraction, stop})
@@ -36,9 +26,6 @@ export async function ask(key, panel, action, given = {}, onProgress = () => {})
   }
   return { numbers: decoded(answer.answer.numbers), pictures: answer.answer.pictures };
 }
-
-// Where a file that was made is served.
-export const fileUrl = (path) => new URL(`gradio_api/file=${encodeURI(path)}`, document.baseURI).href;
 
 // Return a value with every array in it, {shape, f4}, as {shape, data}: f4 is base64 of its float32 values.
 export function decoded(value) {

@@ -1,6 +1,6 @@
 // A panel without a script of its own: its pictures and what was found, made on a press if that takes long.
 import { button, node, picture } from "../shared/dom.js";
-import { fileUrl } from "./ask.js";
+import { fileUrl } from "../shared/post.js";
 
 export async function mount({ box, panel, ask }) {
   const make = async () => {

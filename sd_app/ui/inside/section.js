@@ -1,6 +1,7 @@
 // One panel of an open recording: its words, its mark, what it shows, and its files. It is made when it is opened.
 import { button, node } from "../shared/dom.js";
-import { ask, fileUrl, Gone } from "./ask.js";
+import { fileUrl } from "../shared/post.js";
+import { ask, Gone } from "./ask.js";
 
 const MARKS = {
   exact: "The numbers themselves, as they passed in the run or come out of it by the formula.",
