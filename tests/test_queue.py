@@ -294,13 +294,16 @@ def test_a_pause_that_comes_when_a_picture_has_begun_does_not_call_it_paused() -
         threading.Timer(0.05, queue.resume).start()
         on_step(step(0, 2))
         texts.append(running_text(queue.now(job), "Working"))
+        rests.append(queue.now(job).rests)
 
+    rests: list[bool] = []
     queue = queue_of(make)
     queue.pause()
     job = queue.submit("me", "job", None)
     queue.resume()
     ended(queue, job)
     assert texts == ["Working, then a pause"] * 2 + ["Working"]
+    assert rests == [False]
 
 
 def test_a_paused_job_shows_all_pictures_that_are_finished(random_models: Path, tmp_path: Path) -> None:
