@@ -223,3 +223,18 @@ def test_a_name_survives_the_way_to_the_page_and_back() -> None:
     for raw in (b"a b/\xe9%41?#.png", "猫.png".encode(), b"2026-11-20/1.png"):
         name = os.fsdecode(raw)
         assert name_of(json.loads(json.dumps(key_of(name)))) == name
+
+
+def test_a_picture_that_was_just_made_is_on_the_page_that_is_asked_for_next(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither the first page nor a look for news is a step behind the folder."""
+    monkeypatch.setattr("sd_app.ui.history.shelf.QUICK_SECONDS", 60.0)
+    put(tmp_path / "outputs", "2026-11-20/00001-7.png", "an orange cat", made="2026-11-20T10:00")
+    with client_of(tmp_path, "local") as client:
+        before = ask(client, "page").json()
+        put(tmp_path / "outputs", "2026-11-20/00002-7.png", "a grey dog", made="2026-11-21T10:00")
+        page = ask(client, "page").json()
+        assert (page["count"], page["pictures"][0]["name"]) == (2, "2026-11-20/00002-7.png")
+        put(tmp_path / "outputs", "2026-11-20/00003-7.png", "a blue dog")
+        assert before["version"] < page["version"] < ask(client, "state").json()["version"]

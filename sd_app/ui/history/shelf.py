@@ -20,6 +20,7 @@ from ..shared.files import PictureFiles, exact
 from ..shared.studio_protocol import PageSettings
 
 PAGE = 60  # pictures
+QUICK_SECONDS = 0.15  # that a page waits for what is new
 MOST_NAMES = 1_000  # pictures that something is done with at once
 UNSHOWN = (".tif", ".tiff")  # what browsers do not draw
 
@@ -52,7 +53,7 @@ class Shelf:
         search = read_search(_text(asked, "search"))
         trashed, after = asked.get("trashed") is True, _cursor(asked.get("after"))
         if after is None:
-            self.history.refresh()
+            self._look()
         page = self.history.page(search, after=after, limit=PAGE, trashed=trashed, owner=owner)
         answer: Json = {
             "pictures": [entry_of(kept) for kept in page.pictures],
@@ -60,14 +61,22 @@ class Shelf:
             "remarks": list(page.remarks),
         }
         if after is None:
-            answer |= {"count": self.history.count(search, trashed=trashed, owner=owner), **self.state(owner)}
+            count = self.history.count(search, trashed=trashed, owner=owner)
+            answer |= {"count": count, **self._state(owner)}
         return answer
 
     def state(self, owner: str | None) -> Json:
-        """Return how far the folder is read. Begins to look whether something is new."""
+        """Look whether something is new, and return how far the folder is read."""
+        self._look()
+        return self._state(owner)
+
+    def _look(self) -> None:
+        """Look for new pictures. What was just made is there at once; a whole folder is not waited for."""
+        self.history.refresh()
+        self.history.wait(QUICK_SECONDS)
+
+    def _state(self, owner: str | None) -> Json:
         state = self.history.state()
-        if not state.running:
-            self.history.refresh()
         problem = state.problem[:1].upper() + state.problem[1:]
         is_owner = owner is None  # nobody else is told how many pictures there are
         return {
