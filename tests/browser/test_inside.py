@@ -181,9 +181,10 @@ def test_a_film_stands_under_a_result_at_once_and_nothing_is_run_for_it(page: Pa
     [opened_last] = list(desk._open.values())[-1:]
     recording = opened_last.looked.recording
     frame = recording.num_calls - 2
-    expect(tab.locator(".steps-words")).to_contain_text(f"Step {frame + 1} of {recording.num_calls}")
+    expect(tab.locator(".steps-words")).to_have_text(
+        f"Step {frame + 1} of {recording.num_calls}: what the words ask for now"
+    )
     [expected] = film.frames(opened_last.looked, chosen=[frame])
-    page.wait_for_timeout(300)
     assert (pixels(tab.locator(".result-picture")) == np.asarray(expected)).all()
     page.keyboard.press("End")
     expect(tab.locator(".result-picture")).to_have_attribute("src", str(finished))

@@ -40,4 +40,4 @@ def test_a_style_is_written_chosen_shown_and_drawn_with(
     assert (said.fields["Styles"], said.fields["Template"]) == ("Oil", "a red cat")
     tab.get_by_role("button", name="Reuse parameters").click()
     expect(tab.get_by_label("Prompt", exact=True)).to_have_value("oil of a red cat, <b>thick</b>")
-    expect(block.get_by_role("button", name="Styles ▼")).to_be_visible()
+    expect(block.get_by_role("button", name="Styles ▼", exact=True)).to_be_visible()

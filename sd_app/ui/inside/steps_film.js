@@ -74,7 +74,10 @@ export class StepsFilm {
     this.move();
     const small = new Image();
     small.onload = () =>
-      film.frames.fetchAhead(small.naturalWidth * small.naturalHeight, () => this.changed());
+      film.frames.fetchAhead(
+        small.naturalWidth * small.naturalHeight,
+        () => token === this.token && this.show(),
+      );
     small.src = film.frames.url(USUAL, film.clock.calls[0]);
   }
 
@@ -103,11 +106,22 @@ export class StepsFilm {
     const steps = clock.calls.length;
     const at = Number(this.range.value);
     this.at = at >= steps ? null : at;
-    this.say(
-      this.at === null ? "Finished picture" : `Step ${at + 1} of ${steps}: what the words ask for now`,
-    );
-    this.changed();
+    this.show();
     this.fetchHere();
+  }
+
+  // Until the step is read, the nearest one that was is shown: that is said.
+  show() {
+    const { calls } = this.film.clock;
+    if (this.at === null) {
+      this.say("Finished picture");
+    } else {
+      const waits = this.film.frames.lacks(USUAL, calls[this.at]);
+      this.say(
+        `Step ${this.at + 1} of ${calls.length}: ${waits ? "reading it…" : "what the words ask for now"}`,
+      );
+    }
+    this.changed();
   }
 
   // Decode the step that is looked at now; those passed on the way are left out.
