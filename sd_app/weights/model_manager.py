@@ -29,6 +29,7 @@ from .components import Components
 from .device_memory import (
     LARGE_BYTES,
     OUT_OF_MEMORY,
+    HeapTrimmer,
     choose_budget,
     choose_dtype,
     collect_memory,
@@ -78,6 +79,7 @@ class ModelManager:
         self._lent: tuple[Checkpoint, Pipeline] | None = None  # what that thread has
         self._plan: Plan | None = None  # how the last job ran
         self._dtype_in_use = self.dtype  # of the pipeline lent last
+        self._heap = HeapTrimmer()
 
     @contextmanager
     def pipeline(
@@ -234,6 +236,7 @@ class ModelManager:
                 raise
             raise MemoryError(self._does_not_fit("the job", "shorten the prompt")) from error
         finally:
+            self._heap.trim()
             self._owner = None
             self._lock.release()
 

@@ -13,7 +13,7 @@ import gradio as gr
 
 from ...pictures.charts import HEAT_COLORS, LINEAR
 from ...queue import JobQueue
-from ..shared.browser_state import QUIET
+from ..shared.browser_state import QUIET, SILENT
 from ..shared.components import Form
 from ..shared.errors import attempt, error_sentence
 from ..shared.form import whole_number
@@ -57,14 +57,13 @@ class TokenView:
             trigger_mode="always_last",
             **QUIET,
         )
-        running: dict[str, object] = {"concurrency_limit": None, "show_progress": "hidden"}
+        running: dict[str, object] = {**SILENT, "concurrency_limit": None, "api_visibility": "private"}
         show.click(
             self.numbers,
             inputs=asked,
             outputs=self.view,
             preprocess=False,
             trigger_mode="multiple",
-            api_visibility="private",
             **running,
         )
         stop.click(self.stop, **QUIET)
@@ -72,7 +71,6 @@ class TokenView:
             self.look_up,
             outputs=self.near,
             trigger_mode="always_last",
-            api_visibility="private",
             **running,
         )
 

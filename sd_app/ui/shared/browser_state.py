@@ -8,15 +8,19 @@ from .components import Form
 from .scripts import function_of
 
 MAX_KEPT = 1_500_000  # characters of a canvas that the browser keeps; it has room for five million in all
+# Gradio tells every component that ever was an event's output of each step of every event, hidden or not:
+# hundreds of searches through the whole page, each of which also reads a field and writes what it read back
+# a moment later, over what was typed meanwhile. With nothing to show progress on, it tells none.
+SILENT: dict[str, object] = {"show_progress": "hidden", "show_progress_on": []}
 # Event settings: fast, silent, and not part of the public API.
-QUIET: dict[str, object] = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
+QUIET: dict[str, object] = {**SILENT, "queue": False, "api_visibility": "private"}
 # The same for events that show a message: those travel through the queue only.
 TELLING: dict[str, object] = {**QUIET, "queue": True, "concurrency_limit": None}
 
 # Jobs: the queue lets one run at a time, and requests check their own values.
 RUN: dict[str, object] = {
+    **SILENT,
     "concurrency_limit": None,
-    "show_progress": "hidden",
     "api_visibility": "private",
     "preprocess": False,
 }

@@ -180,7 +180,7 @@ def wire_steps_run(steps: Component, strength: Component, line: gr.HTML, demo: g
     inputs = [steps, strength]
     events = [steps.change, strength.change, demo.load]
     js = function_of("shared/controls.js", "stepsRun")
-    gr.on(events, fn=None, js=js, inputs=inputs, outputs=line, queue=False, show_progress="hidden")
+    gr.on(events, fn=None, js=js, inputs=inputs, outputs=line, **QUIET)
 
 
 def size_block(
