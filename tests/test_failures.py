@@ -18,6 +18,7 @@ from sd_app.failures import failure_text
 from sd_app.images import open_image
 from sd_app.ui import build_ui
 from sd_app.ui.shared.guarded import FailureMiddleware, GuardedBlocks, sendable
+from tests import event_loops
 
 SECRET = "/home/me/secret"  # a path that nobody should read
 NUMBER = re.compile(r"it is number ([0-9A-Z]{6}) in the log")
@@ -124,10 +125,8 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> GuardedBlocks:
 
 
 def error_of(page: GuardedBlocks, event: object, inputs: list[object], **known: object) -> gr.Error:
-    import asyncio
-
     with pytest.raises(gr.Error) as error:
-        asyncio.run(page.process_api(event, inputs, **known))
+        event_loops.run(page.process_api(event, inputs, **known))
     return error.value
 
 
@@ -190,10 +189,8 @@ def test_the_page_gets_html_and_a_program_plain_text(page: GuardedBlocks, monkey
 
 
 def test_an_event_that_changes_nothing_is_no_failure(page: GuardedBlocks) -> None:
-    import asyncio
-
     event = next(event for event in page.fns.values() if event.name == "fit")
-    output = asyncio.run(page.process_api(event, [None, None]))
+    output = event_loops.run(page.process_api(event, [None, None]))
     assert [value["__type__"] for value in output["data"]] == ["update", "update"]
 
 

@@ -10,6 +10,7 @@ from starlette.types import Receive, Scope, Send
 
 from sd_app.ui import login
 from sd_app.ui.login import FORGOTTEN, FREE, FREE_IN_ALL, MAX_WAIT, WAIT_IN_ALL, LoginGuard, password_check
+from tests import event_loops
 
 
 class Door:
@@ -37,7 +38,7 @@ class Door:
             async with httpx.AsyncClient(transport=transport, base_url="http://x") as client:
                 return (await client.post(f"{path}?{password}")).status_code
 
-        return asyncio.run(post()), self.now - before
+        return event_loops.run(post()), self.now - before
 
 
 @pytest.mark.parametrize(
@@ -134,7 +135,7 @@ def test_many_tries_at_once_are_turned_away_in_words_before_the_password_is_look
             hold.set()
             return list(await asyncio.gather(*tries))
 
-    answers = asyncio.run(storm())
+    answers = event_loops.run(storm())
     assert sorted(answer.status_code for answer in answers) == [*[200] * 8, *[429] * 12]
     refused = next(answer for answer in answers if answer.status_code == 429)
     assert refused.json()["detail"].endswith("Try again in some seconds.")

@@ -14,7 +14,7 @@ from sd_app.ui import build_ui, choose_access, launch_options, theme_options
 from tests.hub.server import HubServer, Repo, read_files, serve_hub, use_hub
 
 TURBO = "stabilityai/sd-turbo"
-SLOW = 200_000  # bytes a second of one connection; a download outlasts what is done meanwhile, on a busy machine too
+SLOW = 200_000  # bytes a second of one connection: slower than what is done meanwhile on a busy machine
 
 
 @pytest.fixture
