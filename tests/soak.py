@@ -17,7 +17,7 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import CancelledError, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from itertools import groupby
@@ -36,6 +36,9 @@ WARM_SECONDS = 180  # until caches are full, of a long run
 GROWTH = 1.05  # of resident memory after that, at most
 SHORT_GROWTH = 1.15  # of a run too short for the caches to fill
 SPARE = 8  # files and threads that come and go
+# Acts of a hundred whose answer gradio_client may lose: it takes an event for one of a stream that the server
+# has just closed, and ends it with CancelledError. Asked again it has its answer.
+LOST_BY_CLIENT = 0.5
 SAMPLE_SECONDS = 2.0
 LONG = {"prompt": "a cat", "num_inference_steps": 1000, "num_images": 50}
 BAD: Sequence[tuple[str, dict[str, object]]] = (
@@ -82,6 +85,7 @@ class Soak:
     done: Counter[str] = field(default_factory=Counter)
     faults: list[str] = field(default_factory=list)
     samples: list[Sample] = field(default_factory=list)
+    lost: int = 0  # answers that the clients' library lost
     ends: float = 0.0
 
     def prepare(self) -> None:
@@ -123,6 +127,8 @@ class Soak:
                     (act,) = chance.choices(list(acts), list(acts.values()))
                     try:
                         act(client, chance)
+                    except CancelledError:
+                        self.lost += 1
                     except Exception as error:  # noqa: BLE001  # it is what is looked for
                         self.faults.append(f"{act.__name__}: {type(error).__name__}: {error}"[:400])
                     self.done[act.__name__] += 1
@@ -328,10 +334,14 @@ def run(minutes: float) -> Soak:
             watcher.join()
             soak.rest()
             figures = soak.compare_samples(minutes)
+            if soak.lost > max(1, LOST_BY_CLIENT / 100 * soak.done.total()):
+                soak.faults.append(f"{soak.lost} streams were closed before their answers came")
             if "Traceback" in log.read_text():
                 soak.faults.append(f"a traceback in the log: {log.read_text()[-2000:]}")
     acts = ", ".join(f"{count} {name}" for name, count in sorted(soak.done.items()))
     print(f"{minutes:g} minutes, {CLIENTS} clients, {soak.done.total()} acts: {acts}\n{figures}")
+    if soak.lost:
+        print(f"{soak.lost} answers were lost by the clients' own library")
     print("\n".join(soak.faults) or "no faults")
     return soak
 

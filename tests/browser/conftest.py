@@ -86,7 +86,14 @@ def served(settings: Settings, root_path: str = "") -> Iterator[str]:
 
 @pytest.fixture
 def page(browser: Browser, address: str) -> Iterator[Page]:
-    """A first visit. Fails at the end if the page raised an error or fetched from elsewhere."""
+    """A first visit."""
+    with visiting(browser, address) as page:
+        yield page
+
+
+@contextmanager
+def visiting(browser: Browser, address: str) -> Iterator[Page]:
+    """Visit the page for the first time. Fails at the end if it raised an error or fetched from elsewhere."""
     context = browser.new_context(viewport={"width": 1440, "height": 900}, accept_downloads=True)
     context.set_default_timeout(PATIENCE)
     page = context.new_page()

@@ -1,9 +1,12 @@
 """The page by keyboard: every control is reached, seen and left, and says what it is."""
 
+from collections.abc import Iterator
 from itertools import pairwise
 
 import pytest
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import Browser, Locator, Page, expect
+
+from .conftest import visiting
 
 LONGEST = 120  # controls of a tab
 PLACES = (
@@ -17,6 +20,8 @@ PLACES = (
     "embeddings/walk",
     "embeddings/plane",
     "inside",
+    "info",
+    "history",
 )
 # What has the focus; whether that is seen; and how many lists are open.
 FOCUS = """() => {
@@ -44,21 +49,32 @@ REACHED = """() => {
 }"""
 HEADINGS = """() => [...document.querySelectorAll("h1, h2, h3, h4, h5, h6")]
     .filter((one) => one.checkVisibility()).map((one) => Number(one.tagName[1]))"""
+FOLDED = "button.label-wrap[aria-expanded=false]"
+UNFOLD = f"""(tab) => [...document.querySelectorAll(`#tab-${{tab}} {FOLDED}`)]
+    .filter((one) => one.checkVisibility()).forEach((one) => one.click())"""
 RADIO_GROUPS = """() => new Set([...document.querySelectorAll("input[type=radio]")]
     .filter((one) => one.checkVisibility()).map((one) => one.name)).size"""
 
 
+@pytest.fixture(scope="module")
+def visited(browser: Browser, address: str) -> Iterator[Page]:
+    """One page for all places, since none of these tests changes anything."""
+    with visiting(browser, address) as page:
+        yield page
+
+
 @pytest.fixture
-def at(page: Page, address: str, request: pytest.FixtureRequest) -> Page:
+def at(visited: Page, address: str, request: pytest.FixtureRequest) -> Page:
     """The page at the place that the test names, with everything unfolded."""
+    page = visited
     name, _, _ = request.param.partition("/")
     page.goto(f"{address}#{request.param}")
     expect(page.locator(f"#tab-{name}")).to_be_visible()
     page.wait_for_timeout(500)
-    for fold in page.locator(f"#tab-{name} button.label-wrap[aria-expanded=false]").all():
-        if fold.is_visible():
-            fold.click()
-    page.wait_for_timeout(500)  # what was folded is there
+    for _ in range(2):  # there are folds in folds
+        page.evaluate(UNFOLD, name)
+        page.wait_for_timeout(500)  # what was folded is there
+    expect(page.locator(f"#tab-{name} {FOLDED}").filter(visible=True)).to_have_count(0)
     return page
 
 
