@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import Locator, Page, Route, expect
 
 from sd_app.inside import film
 from sd_app.inside.tokens import cut_prompts
 from sd_app.probes.recording import Recording
 from tests.browser.conftest import DESKS
-from tests.browser.steps import choose, done, generate
+from tests.browser.steps import choose, done, fill_in, generate
 
 PROMPT = "a red cat on the beach"
 
@@ -189,3 +189,30 @@ def test_a_film_stands_under_a_result_at_once_and_nothing_is_run_for_it(page: Pa
     page.keyboard.press("End")
     expect(tab.locator(".result-picture")).to_have_attribute("src", str(finished))
     assert desk.studio.recordings() == before
+
+
+def test_a_step_of_the_film_that_is_not_here_yet_says_so(page: Page) -> None:
+    held: list[Route] = []
+    holds = ["frames"]
+
+    def hold(route: Route) -> None:
+        if holds and f'"{holds[0]}"' in (route.request.post_data or ""):
+            held.append(route)
+        else:
+            route.continue_()
+
+    page.route("**/inside/ask", hold)
+    tab = page.locator("#tab-txt2img")
+    fill_in(tab.get_by_role("spinbutton", name="Steps"), "20")
+    generate(tab)
+    expect(done(tab)).to_be_visible()
+    tab.get_by_label("Film: what the words asked for at each step").focus()
+    words = tab.locator(".steps-words")
+    expect(words).to_have_text("Finished picture")
+    for _ in range(3):  # to where the film is not read at first
+        page.keyboard.press("ArrowLeft")
+    expect(words).to_have_text("Step 18 of 20: reading it…")
+    holds.clear()
+    for route in held:
+        route.continue_()
+    expect(words).to_have_text("Step 18 of 20: what the words ask for now")
