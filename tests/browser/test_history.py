@@ -82,3 +82,27 @@ def test_keys_mark_throw_away_and_bring_back_and_a_mark_survives_a_reload(
     expect(viewer.get_by_role("button", name="Favourite")).to_have_attribute("aria-pressed", "true")
     viewer.get_by_role("button", name="Reuse parameters").click()
     expect(page.locator("#tab-txt2img").get_by_label("Prompt", exact=True)).to_have_value("a silk kite")
+
+
+def test_more_pictures_come_near_the_end_and_the_focus_goes_on_with_the_first_new_one(
+    page: Page, outputs_dir: Path
+) -> None:
+    for number in range(130):
+        put(outputs_dir, f"lanterns/{90100 + number}-1.png", "a lantern")
+    page.set_viewport_size({"width": 390, "height": 500})
+    page.get_by_role("tab", name="History").click()
+    tab = page.locator("#tab-history")
+    cells = tab.locator(".history-cell")
+    fill_in(tab.get_by_label("Find pictures"), "lantern")
+    expect(tab.locator(".history-count")).to_have_text("130 pictures found")
+    expect(cells).to_have_count(60)
+    more = tab.get_by_role("button", name="Show more")
+    more.evaluate("one => one.focus({ preventScroll: true })")
+    page.keyboard.press("Enter")
+    expect(cells).to_have_count(120)
+    expect(cells.nth(60).locator(".history-open")).to_be_focused()
+    page.set_viewport_size({"width": 1440, "height": 9000})  # all of it is near at once
+    expect(cells).to_have_count(130)
+    expect(more).to_be_hidden()
+    tab.get_by_label("Find pictures").fill("lantern kind:txt2img")
+    expect(cells).to_have_count(130)

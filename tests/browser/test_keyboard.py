@@ -75,6 +75,10 @@ def at(visited: Page, address: str, request: pytest.FixtureRequest) -> Page:
         page.evaluate(UNFOLD, name)
         page.wait_for_timeout(500)  # what was folded is there
     expect(page.locator(f"#tab-{name} {FOLDED}").filter(visible=True)).to_have_count(0)
+    more = page.locator(f"#tab-{name} .history-more:visible")
+    while more.count():  # it loads more as soon as it comes near, and is gone at the end
+        more.evaluate("one => one.scrollIntoView()")
+        page.wait_for_timeout(300)
     return page
 
 

@@ -65,9 +65,13 @@ class History {
       if (act) this.doWithChosen(act);
     });
     this.root.addEventListener("keydown", (event) => this.pressKey(event));
-    new IntersectionObserver(([seen]) => seen.isIntersecting && this.showMore(), {
-      rootMargin: "600px",
-    }).observe(this.find(".history-more"));
+    new IntersectionObserver(
+      ([{ isIntersecting }]) => {
+        this.wantsMore = isIntersecting;
+        if (isIntersecting) this.showMore();
+      },
+      { rootMargin: "600px" },
+    ).observe(this.find(".history-more"));
     new IntersectionObserver(([seen]) => this.shown(seen.isIntersecting)).observe(this.root);
   }
 
@@ -145,14 +149,21 @@ class History {
     try {
       const page = await ask("page", { search, trashed, after });
       if (asked !== this.asked) return;
+      const more = this.find(".history-more");
+      const held = document.activeElement === more;
       this.grid.add(page.pictures);
       this.after = page.after;
-      this.find(".history-more").hidden = !page.after;
+      more.hidden = !page.after;
+      // Whoever came here by keys goes on with the first of what is new: the button may be gone.
+      if (held && page.pictures.length) this.grid.focus(page.pictures[0].name);
     } catch (error) {
       this.tell(error);
+      return;
     } finally {
       this.isLoading = false;
     }
+    // On a tall window the end may still be in sight, where the observer sees no change.
+    requestAnimationFrame(() => this.wantsMore && this.showMore());
   }
 
   tell(error) {
